@@ -1,0 +1,1 @@
+"""The service: the Discord bot, its listening sessions and its web pages."""

@@ -1,0 +1,50 @@
+"""The command line. Each subcommand is a module that is imported only when it is called: `undertone --help` stays instant."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+import click
+
+_COMMANDS: Final = {
+    # name: (module, attribute, one line of help)
+    "run": ("bot.cli.run", "run", "Run the bot and its web pages."),
+    "demo": ("bot.cli.run", "demo", "Run everything against a Discord inside the process; no account needed."),
+    "analyze": ("bot.cli.analyze", "analyze", "Tell how audio files sound."),
+    "train": ("bot.cli.train", "train", "Train a model directory from a corpus folder."),
+    "evaluate": ("bot.cli.evaluate", "evaluate", "Measure models on a corpus folder."),
+    "model": ("bot.cli.model", "model", "Inspect model directories and adopt one of the old app."),
+    "bench": ("bot.cli.bench", "bench", "Measure the engine on this machine, as ratios."),
+    "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),
+    "db": ("bot.cli.db", "db", "Look after the database."),
+    "soak": ("bot.cli.soak", "soak", "Let ten simulated speakers join, leave, cut and move at random."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{attribute} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="undertone")
+def main() -> None:
+    """Undertone tells people how a conversation sounds."""
+
+
+if __name__ == "__main__":
+    main(prog_name="undertone")

@@ -1,0 +1,1 @@
+"""The subcommands of `undertone`, a module each, loaded when called."""

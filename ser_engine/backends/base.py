@@ -1,0 +1,62 @@
+"""The seam between those who have windows and whatever recognises them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ser_engine.types import Prediction, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What the service shows and stores about the model that answers."""
+
+    name: str
+    """The directory's name: ``seed``, ``fast``, ``default`` or one's own."""
+    version: str
+    """First 12 hex digits of the network file's SHA-256."""
+    labels: tuple[str, ...]
+    runtime: str
+    """``onnxruntime`` or ``tensorflow``."""
+
+
+class InferenceBackend(Protocol):
+    """Where decoding and recognition run. All methods are safe to call from many tasks at once."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model served. Valid after `start`."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """True once at least one worker has answered its warm-up batch and is alive."""
+        ...
+
+    async def start(self) -> None:
+        """Start and warm up the workers. Raises ModelError when the model cannot be loaded."""
+        ...
+
+    async def close(self) -> None:
+        """Stop the workers; what still waits fails with BackendError. May be called twice."""
+        ...
+
+    async def predict(self, windows: Sequence[Window], *, deadline_s: float = 10.0) -> list[Prediction]:
+        """Recognise `windows`; one prediction each, in order.
+
+        Raises BackendOverloaded, DeadlineExceeded, WorkerLost.
+        """
+        ...
+
+    async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
+        """Decode a whole audio file (bounded) and cut it into windows, in a worker.
+
+        Returns an empty list when no window holds enough speech. Raises AudioError and BackendError.
+        """
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Totals since the start: windows, batches, dropped, lost, restarts, …"""
+        ...

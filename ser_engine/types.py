@@ -1,0 +1,74 @@
+"""The hot data of the engine: a frame of speech, a window of it, and what it sounds like.
+
+Frozen, slotted and keyword-only: thousands of them are alive at once, and nobody downstream may change what somebody
+upstream still holds. They cross process borders by pickling, so they hold arrays and plain values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ: Final = 16_000
+"""The engine's one sample rate; everything is resampled to it at the door."""
+
+WINDOW_S: Final = 3.0
+WINDOW_SAMPLES: Final = int(WINDOW_S * SAMPLE_RATE_HZ)
+
+Pcm = NDArray[np.float32]
+"""Mono samples at 16 kHz, shape ``(n,)``, full scale ±1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PcmFrame:
+    """A stretch of one speaker's audio (20 ms when it comes from Discord), placed on that speaker's timeline."""
+
+    speaker: str
+    """Opaque key of the speaker, stable within a session."""
+    t_samples: int
+    """Position of the first sample on the speaker's timeline, in samples at 16 kHz since the session's start."""
+    pcm: Pcm
+    concealed: bool = False
+    """True when the samples were made up for a packet that was lost (packet-loss concealment or zeros)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """At most 3 s of one speaker: the unit that is recognised."""
+
+    speaker: str
+    start_s: float
+    """Seconds since the session's (or the file's) start."""
+    pcm: Pcm
+    speech_ratio: float
+    """Share of the window in which a voice-activity detector hears speech, 0 to 1."""
+    gap_ratio: float
+    """Share of the window that was lost on the way and filled in, 0 to 1."""
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.pcm) / SAMPLE_RATE_HZ
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.duration_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a window, or a summary of several, sounds like."""
+
+    probabilities: Mapping[str, float]
+    """Calibrated probability of each of the model's labels; they sum to 1."""
+    emotion: str
+    """The most probable label."""
+    confidence: float
+    """The calibrated probability of `emotion`."""
+    unclear: bool
+    """True when the answer should not be relied on: unsure, too little speech, clipped."""
+    reason: str | None = None
+    """Why it is unclear, as a stable code (``unsure``, ``no_speech``, ``too_short``, ``clipped``); None when clear."""

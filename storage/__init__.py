@@ -1,0 +1,1 @@
+"""Sessions, windows, consent, settings and shares in a database."""

@@ -1,0 +1,142 @@
+"""What goes into the database and what comes out: frozen records, no ORM objects leave this package.
+
+Times are aware UTC datetimes; `…_s` are seconds since the session's start. A user id is never stored in the clear: a
+participant row holds a keyed hash (to find a person's rows) and a sealed id (to look a name up when a page is shown).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class SessionState(StrEnum):
+    LIVE = "live"
+    ENDED = "ended"
+    INTERRUPTED = "interrupted"
+
+
+class Decision(StrEnum):
+    """A person's standing answer in one server. Without one, every session asks afresh."""
+
+    OPT_IN = "opt_in"
+    OPT_OUT = "opt_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """A Discord server's (guild's) settings."""
+
+    guild_id: int
+    attested_at: datetime | None = None
+    """When somebody with Manage Server stated that this is not a workplace, school or exam; None: not yet."""
+    listen_role_id: int | None = None
+    """The role that may start listening; None: whoever has Manage Server."""
+    auto_channel_ids: tuple[int, ...] = ()
+    """Text channels in which voice messages are analysed without being asked."""
+    retention_days: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    guild_id: int
+    channel_id: int
+    started_by: int
+    """User id of the person who started it."""
+    model: str
+    model_version: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    id: str
+    guild_id: int
+    channel_id: int
+    started_by: int | None
+    """User id, unsealed; None when the person had their data deleted."""
+    state: SessionState
+    started_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+    model: str
+    model_version: str
+    labels: tuple[str, ...]
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """Why packets and windows were dropped; written when the session ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantRecord:
+    id: int
+    session_id: str
+    pseudonym: str
+    """``Speaker 1``, ``Speaker 2``, … in order of inclusion; the only name that is stored."""
+    user_id: int
+    """Unsealed, for looking a name up."""
+    included_at: datetime
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRecord:
+    participant_id: int
+    start_s: float
+    end_s: float
+    speech_ratio: float
+    gap_ratio: float
+    emotion: str
+    confidence: float
+    unclear: bool
+    reason: str | None
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentRecord:
+    at_s: float
+    kind: str
+    """``mark`` (somebody pressed it) or what the session noticed."""
+    participant_id: int | None
+    """Whom it is about; None for a mark by hand."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRecord:
+    id: int
+    session_id: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantReport:
+    """One participant's figures, computed from the stored windows by `storage.report`."""
+
+    participant: ParticipantRecord
+    windows: tuple[WindowRecord, ...]
+    talk_s: float
+    """Seconds of speech: sum of window length times speech ratio."""
+    turns: int
+    """Stretches of windows with less than 1.5 s between them."""
+    shares: Mapping[str, float]
+    """Share of clear talk time by emotion, sums to 1; empty when nothing was clear."""
+    unclear_share: float
+    """Share of the talk time that was unclear."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionReport:
+    session: SessionRecord
+    participants: tuple[ParticipantReport, ...]
+    moments: tuple[MomentRecord, ...]
+    duration_s: float
+    """From the start to the end, or to the last window while it runs."""
+    overlap_s: float
+    """Seconds in which windows of two or more participants overlap."""
+    shares: Mapping[str, float]
+    """Over all participants, weighted by clear talk time."""
