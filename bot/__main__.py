@@ -1,4 +1,4 @@
-"""The command line. Each subcommand is a module that is imported only when it is called: `undertone --help` stays instant."""
+"""The command line. A subcommand is imported only when it is called, so `undertone --help` stays instant."""
 
 from __future__ import annotations
 
