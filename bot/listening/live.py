@@ -1,0 +1,194 @@
+"""Live events of running sessions, from the listening session to any number of browsers.
+
+Publishing is synchronous and never waits: a slow browser must not hold up a conversation. Each session keeps its last
+2,000 events, numbered from 1, so that a browser that lost its connection asks for what it missed. What no longer fits
+is counted; a subscriber that cannot keep up is dropped and counted, and may come back with the id it saw last.
+
+Kinds and their data (the listening session publishes them, the report page reads them):
+
+- ``participant``: participant_id, pseudonym, included
+- ``window``: participant_id and the fields of `storage.records.WindowRecord`
+- ``moment``: at_s, kind, participant_id, text
+- ``state``: state (a `storage.records.SessionState`), link (a voice LinkState or None), reason; a state other than
+  ``live`` ends the stream
+- ``reset``: made here: the events asked for are no longer held; read the report anew
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+HISTORY_EVENTS: Final = 2_000
+BACKLOG_EVENTS: Final = 500
+"""What one subscriber may be behind before it is dropped."""
+MAX_SUBSCRIBERS: Final = 500
+MAX_ENDED_SESSIONS: Final = 32
+"""Ended sessions whose events are still held, for browsers that were away at the end."""
+
+
+class TooManySubscribers(Exception):
+    """As many browsers follow live as this process allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEvent:
+    id: int
+    """Rises by one an event within a session, from 1."""
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _Subscriber:
+    queue: deque[LiveEvent] = field(default_factory=deque)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+        self.wake.set()
+
+
+@dataclass(slots=True, eq=False)
+class _Channel:
+    history: deque[LiveEvent]
+    last_id: int = 0
+    ended: bool = False
+    subscribers: set[_Subscriber] = field(default_factory=set)
+
+
+class LiveBus:
+    """Fan-out of live events, one channel a session. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        history: int = HISTORY_EVENTS,
+        backlog: int = BACKLOG_EVENTS,
+        max_subscribers: int = MAX_SUBSCRIBERS,
+        max_ended: int = MAX_ENDED_SESSIONS,
+    ) -> None:
+        self._history = history
+        self._backlog = backlog
+        self._max_subscribers = max_subscribers
+        self._max_ended = max_ended
+        self._channels: dict[str, _Channel] = {}
+        self._published = 0
+        self._forgotten = 0
+        self._slow_dropped = 0
+        self._refused = 0
+
+    def publish(self, session_id: str, kind: str, data: dict[str, Any]) -> None:
+        """Number the event, keep it and hand it to whoever follows. Never blocks, never raises for a subscriber."""
+        channel = self._channel(session_id)
+        channel.last_id += 1
+        event = LiveEvent(id=channel.last_id, kind=kind, data=data)
+        if len(channel.history) == self._history:
+            self._forgotten += 1
+        channel.history.append(event)
+        self._published += 1
+        for subscriber in list(channel.subscribers):
+            if len(subscriber.queue) >= self._backlog:
+                self._slow_dropped += 1
+                channel.subscribers.discard(subscriber)
+                subscriber.queue.clear()
+                subscriber.close()
+                continue
+            subscriber.queue.append(event)
+            subscriber.wake.set()
+        if kind == "state" and data.get("state", "live") != "live":
+            self._end(session_id, channel)
+
+    def close(self, session_id: str) -> None:
+        """End a session's stream without an event (its last one is a ``state``, if all goes well)."""
+        if (channel := self._channels.get(session_id)) is not None:
+            self._end(session_id, channel)
+
+    def close_all(self) -> None:
+        """End every stream: the service is stopping."""
+        for session_id in list(self._channels):
+            self.close(session_id)
+
+    def forget(self, session_id: str) -> None:
+        """Drop what is held of a session, because it was deleted."""
+        if (channel := self._channels.pop(session_id, None)) is not None:
+            for subscriber in channel.subscribers:
+                subscriber.queue.clear()
+                subscriber.close()
+
+    def knows(self, session_id: str) -> bool:
+        """Whether events of the session are held, live or lately ended."""
+        return session_id in self._channels
+
+    def last_id(self, session_id: str) -> int:
+        """The id of the newest event, 0 before the first."""
+        channel = self._channels.get(session_id)
+        return channel.last_id if channel is not None else 0
+
+    async def subscribe(self, session_id: str, last_id: int | None = None) -> AsyncIterator[LiveEvent]:
+        """The events after `last_id` (None: from now on), ending with the session.
+
+        Begins with a ``reset`` event when some of the events asked for are gone. Raises TooManySubscribers.
+        """
+        channel = self._channel(session_id)
+        if sum(len(c.subscribers) for c in self._channels.values()) >= self._max_subscribers:
+            self._refused += 1
+            raise TooManySubscribers("Too many pages follow live at the moment.")
+        subscriber = _Subscriber()
+        missed = _missed(channel, last_id)
+        if not channel.ended:
+            channel.subscribers.add(subscriber)
+        else:
+            subscriber.close()
+        try:
+            for event in missed:
+                yield event
+            while True:
+                while subscriber.queue:
+                    yield subscriber.queue.popleft()
+                if subscriber.closed:
+                    return
+                subscriber.wake.clear()
+                await subscriber.wake.wait()
+        finally:
+            channel.subscribers.discard(subscriber)
+            if not channel.last_id and not channel.subscribers and self._channels.get(session_id) is channel:
+                del self._channels[session_id]  # nothing was ever published: only this page made the channel
+
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, and how many follow now."""
+        return {
+            "published": self._published,
+            "forgotten": self._forgotten,
+            "slow_dropped": self._slow_dropped,
+            "refused": self._refused,
+            "subscribers": sum(len(channel.subscribers) for channel in self._channels.values()),
+        }
+
+    def _channel(self, session_id: str) -> _Channel:
+        return self._channels.setdefault(session_id, _Channel(history=deque(maxlen=self._history)))
+
+    def _end(self, session_id: str, channel: _Channel) -> None:
+        channel.ended = True
+        for subscriber in channel.subscribers:
+            subscriber.close()
+        channel.subscribers.clear()
+        self._channels[session_id] = self._channels.pop(session_id)  # the newest end comes last
+        ended = [key for key, other in self._channels.items() if other.ended]
+        for key in ended[: max(0, len(ended) - self._max_ended)]:
+            del self._channels[key]
+
+
+def _missed(channel: _Channel, last_id: int | None) -> list[LiveEvent]:
+    if last_id is None:
+        return []
+    held = [event for event in channel.history if event.id > last_id]
+    oldest_wanted = last_id + 1
+    gone = oldest_wanted <= channel.last_id and (not held or held[0].id > oldest_wanted)
+    if gone or last_id > channel.last_id:  # overtaken, or an id of a process that is no more
+        return [LiveEvent(id=channel.last_id, kind="reset", data={})]
+    return held

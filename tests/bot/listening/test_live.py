@@ -1,0 +1,139 @@
+"""The live bus: what was missed is told, the slow are dropped, nothing grows without bound."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any, cast
+
+import pytest
+
+from bot.listening.live import LiveBus, LiveEvent, TooManySubscribers
+
+pytestmark = pytest.mark.unit
+
+
+async def _collect(bus: LiveBus, session_id: str, last_id: int | None) -> list[LiveEvent]:
+    return [event async for event in bus.subscribe(session_id, last_id)]
+
+
+def _publish(bus: LiveBus, count: int, session_id: str = "a") -> None:
+    for number in range(count):
+        bus.publish(session_id, "window", {"n": number})
+
+
+def _end(bus: LiveBus, session_id: str = "a") -> None:
+    bus.publish(session_id, "state", {"state": "ended", "link": None, "reason": "stopped"})
+
+
+async def test_a_follower_gets_every_event_in_order_and_the_end() -> None:
+    bus = LiveBus()
+    follower = asyncio.create_task(_collect(bus, "a", 0), name="follower")
+    await asyncio.sleep(0)
+    _publish(bus, 3)
+    await asyncio.sleep(0)
+    _end(bus)
+    events = await follower
+    assert [event.id for event in events] == [1, 2, 3, 4]
+    assert [event.kind for event in events] == ["window", "window", "window", "state"]
+
+
+async def test_sessions_do_not_hear_each_other() -> None:
+    bus = LiveBus()
+    _publish(bus, 2, "a")
+    _publish(bus, 1, "b")
+    _end(bus, "b")
+    assert [event.id for event in await _collect(bus, "b", 0)] == [1, 2]
+
+
+async def test_a_reconnect_gets_what_it_missed_and_goes_on() -> None:
+    bus = LiveBus()
+    _publish(bus, 5)
+    follower = asyncio.create_task(_collect(bus, "a", 3), name="follower")
+    await asyncio.sleep(0)
+    _publish(bus, 1)
+    _end(bus)
+    assert [event.id for event in await follower] == [4, 5, 6, 7]
+
+
+async def test_a_reconnect_after_the_end_still_gets_the_end() -> None:
+    bus = LiveBus()
+    _publish(bus, 2)
+    _end(bus)
+    assert [event.kind for event in await _collect(bus, "a", 2)] == ["state"]
+
+
+async def test_what_is_no_longer_held_is_said() -> None:
+    bus = LiveBus(history=3)
+    _publish(bus, 10)
+    _end(bus)
+    events = await _collect(bus, "a", 2)
+    assert [event.kind for event in events] == ["reset"]
+    assert events[0].id == 11
+    assert bus.counters()["forgotten"] == 8
+
+
+async def test_an_id_of_an_earlier_process_resets() -> None:
+    bus = LiveBus()
+    _publish(bus, 2)
+    _end(bus)
+    assert [event.kind for event in await _collect(bus, "a", 400)] == ["reset"]
+
+
+async def test_a_slow_follower_is_dropped_and_counted_and_the_others_go_on() -> None:
+    bus = LiveBus(backlog=4)
+    slow = cast(Any, bus.subscribe("a", 0))
+    async with aclosing(slow):
+        first = asyncio.create_task(anext(slow), name="slow")
+        await asyncio.sleep(0)
+        bus.publish("a", "window", {})
+        await first
+        _publish(bus, 4)
+        quick = asyncio.create_task(_collect(bus, "a", 0), name="quick")
+        await asyncio.sleep(0)
+        _publish(bus, 1)
+        with pytest.raises(StopAsyncIteration):
+            await anext(slow)
+    assert bus.counters()["slow_dropped"] == 1
+    _end(bus)
+    assert len(await quick) == 7
+
+
+async def test_followers_are_bounded() -> None:
+    bus = LiveBus(max_subscribers=1)
+    first = asyncio.create_task(_collect(bus, "a", 0), name="first")
+    await asyncio.sleep(0)
+    with pytest.raises(TooManySubscribers):
+        await _collect(bus, "a", 0)
+    assert bus.counters()["refused"] == 1
+    bus.close_all()
+    await first
+
+
+async def test_ended_sessions_are_forgotten_oldest_first() -> None:
+    bus = LiveBus(max_ended=2)
+    for session_id in ("a", "b", "c"):
+        _publish(bus, 1, session_id)
+        _end(bus, session_id)
+    _publish(bus, 1, "running")
+    assert [bus.knows(session_id) for session_id in ("a", "b", "c", "running")] == [False, True, True, True]
+
+
+async def test_a_page_that_leaves_before_the_first_event_leaves_nothing() -> None:
+    bus = LiveBus()
+    follower = asyncio.create_task(_collect(bus, "a", 0), name="follower")
+    await asyncio.sleep(0)
+    follower.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await follower
+    assert not bus.knows("a")
+
+
+async def test_a_deleted_session_ends_and_leaves_nothing() -> None:
+    bus = LiveBus()
+    _publish(bus, 3)
+    follower = asyncio.create_task(_collect(bus, "a", None), name="follower")
+    await asyncio.sleep(0)
+    bus.forget("a")
+    assert await follower == []
+    assert not bus.knows("a")
