@@ -32,8 +32,10 @@ IMPLEMENTATION: Final = 1
 """Part of the hash; raised when the numbers that come out of the same settings change."""
 
 _AMIN: Final = 1e-10
+_BLOCK_FRAMES: Final = 64
 _DELTA_HALF: Final = 4
 _DELTA_WIDTH: Final = 2 * _DELTA_HALF + 1
+_DELTA_BLOCK: Final = 32
 _TRIM_FRAME: Final = 2048
 _TRIM_HOP: Final = 512
 _SILENCE: Final = 1e-5
@@ -139,29 +141,43 @@ def trim(pcm: Pcm, top_db: float) -> Pcm:
     return pcm[start:end]
 
 
-def _power_frames(pcm: Pcm, n_fft: int, hop: int, pad: Literal["constant", "reflect"]) -> Features:
-    """Power spectrum, shape ``(1 + n // hop, 1 + n_fft // 2)``; centred frames, periodic Hann window."""
-    half = n_fft // 2
+def _mel_power(pcm: Pcm, settings: FeatureSettings, pad: Literal["constant", "reflect"]) -> Features:
+    """Mel power spectrum, shape ``(1 + n // hop, n_mels)``; centred frames, periodic Hann window.
+
+    In blocks whose temporaries stay in the cache and below the size for which the C library asks the system for fresh
+    pages each time: half the time of one large step.
+    """
+    n_fft, half = settings.n_fft, settings.n_fft // 2
     # Reflection needs more samples than it mirrors; so short a window is filled with zeros first.
     samples = np.pad(pcm, (0, half + 1 - len(pcm))) if pad == "reflect" and len(pcm) <= half else pcm
     padded = np.pad(samples, half, mode=pad)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
-    spectrum = scipy.fft.rfft(frames * _hann(n_fft), axis=1)  # six times as fast as numpy's on float32
-    return np.asarray(np.square(spectrum.real) + np.square(spectrum.imag), dtype=np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: settings.hop]
+    filters, hann = mel_filters(n_fft, settings.n_mels), _hann(n_fft)
+    windowed = np.empty((_BLOCK_FRAMES, n_fft), dtype=np.float32)
+    power = np.empty((len(frames), len(filters)), dtype=np.float32)
+    for i in range(0, len(frames), _BLOCK_FRAMES):
+        block = frames[i : i + _BLOCK_FRAMES]
+        # numpy's rfft takes six times as long for float32.
+        spectrum = scipy.fft.rfft(np.multiply(block, hann, out=windowed[: len(block)]), axis=1)
+        np.square(spectrum.real, out=power[i : i + _BLOCK_FRAMES])
+        power[i : i + _BLOCK_FRAMES] += np.square(spectrum.imag)
+    return np.asarray(power @ filters)
 
 
 def _mel_db(pcm: Pcm, settings: FeatureSettings) -> Features:
     """``librosa.power_to_db(melspectrogram)``, shape ``(frames, n_mels)``."""
-    mel = _power_frames(pcm, settings.n_fft, settings.hop, "constant") @ mel_filters(settings.n_fft, settings.n_mels)
-    decibels = 10 * np.log10(np.maximum(mel, np.float32(_AMIN)))
-    return np.asarray(np.maximum(decibels, decibels.max() - settings.top_db), dtype=np.float32)
+    mel = _mel_power(pcm, settings, "constant")
+    np.maximum(mel, np.float32(_AMIN), out=mel)
+    np.log10(mel, out=mel)
+    mel *= np.float32(10)
+    np.maximum(mel, mel.max() - np.float32(settings.top_db), out=mel)
+    return mel
 
 
 def _whisper(pcm: Pcm, settings: FeatureSettings) -> Features:
     """Whisper's log-mel: 3 s give 300 frames (the last, half outside, is dropped as Whisper does)."""
-    power = _power_frames(pcm, settings.n_fft, settings.hop, "reflect")
-    power = power[: max(1, len(pcm) // settings.hop)]
-    logs = np.log10(np.maximum(power @ mel_filters(settings.n_fft, settings.n_mels), np.float32(_AMIN)))
+    mel = _mel_power(pcm, settings, "reflect")[: max(1, len(pcm) // settings.hop)]
+    logs = np.log10(np.maximum(mel, np.float32(_AMIN)))
     logs = (np.maximum(logs, logs.max() - 8.0) + 4.0) / 4.0
     return np.ascontiguousarray(logs[: settings.max_frames], dtype=np.float32)
 
@@ -170,23 +186,39 @@ def _with_deltas(base: Features) -> Features:
     """`base` with its first and second differences appended, shape ``(frames, 3 * dims)``.
 
     Savitzky-Golay of width 9 and order 1 (2): its derivative of that order is constant over a fit, so mode ``interp``
-    equals repeating the first and last value that has all its neighbours. Fewer than 9 frames are lengthened by their
-    edges.
+    equals repeating the first and last value that has all its neighbours. Fewer than 9 frames are lengthened first.
+    The convolution runs as a product of each block of rows with a banded matrix, three times as fast as adding shifts.
     """
-    frames = len(base)
-    short = _DELTA_WIDTH - frames
-    whole = np.pad(base, ((max(0, short) // 2, max(0, short) - max(0, short) // 2), (0, 0)), mode="edge")
-    inner = len(whole) - _DELTA_WIDTH + 1
-    first = np.zeros((inner, base.shape[1]), dtype=np.float32)
-    second = np.zeros_like(first)
-    mean_square = 60 / 9
-    for k in range(-_DELTA_HALF, _DELTA_HALF + 1):
-        part = whole[_DELTA_HALF + k : _DELTA_HALF + k + inner]
-        if k:
-            first += np.float32(k / 60) * part
-        second += np.float32(2 * (k * k - mean_square) / 308) * part
-    edges = ((0, frames - inner), (0, 0)) if short > 0 else ((_DELTA_HALF, _DELTA_HALF), (0, 0))
-    return np.concatenate([base, np.pad(first, edges, mode="edge"), np.pad(second, edges, mode="edge")], axis=1)
+    frames, dims = base.shape
+    inner = max(frames, _DELTA_WIDTH) - _DELTA_WIDTH + 1
+    blocks = -(-inner // _DELTA_BLOCK)
+    rows = _DELTA_BLOCK + _DELTA_WIDTH - 1
+    filled = np.zeros((blocks * _DELTA_BLOCK + _DELTA_WIDTH - 1, dims), dtype=np.float32)
+    filled[:frames] = base
+    filled[frames:_DELTA_WIDTH] = base[-1]
+    overlapping = np.lib.stride_tricks.sliding_window_view(filled, rows, axis=0)[::_DELTA_BLOCK].transpose(0, 2, 1)
+    both = _delta_matrix() @ overlapping
+    out = np.empty((frames, 3 * dims), dtype=np.float32)
+    out[:, :dims] = base
+    valid = np.clip(np.arange(frames) - _DELTA_HALF, 0, inner - 1)
+    for order in (0, 1):
+        values = both[:, order * _DELTA_BLOCK : (order + 1) * _DELTA_BLOCK].reshape(-1, dims)
+        out[:, (order + 1) * dims : (order + 2) * dims] = values[valid]
+    return out
+
+
+@lru_cache(maxsize=1)
+def _delta_matrix() -> Features:
+    """First and second difference of a block of rows, shape ``(2 * block, block + 8)``."""
+    k = np.arange(-_DELTA_HALF, _DELTA_HALF + 1)
+    first = k / np.sum(k**2)
+    centred = k**2 - np.mean(k**2)
+    second = 2 * centred / np.sum(centred**2)
+    matrix = np.zeros((2 * _DELTA_BLOCK, _DELTA_BLOCK + _DELTA_WIDTH - 1), dtype=np.float32)
+    for row in range(_DELTA_BLOCK):
+        matrix[row, row : row + _DELTA_WIDTH] = first
+        matrix[_DELTA_BLOCK + row, row : row + _DELTA_WIDTH] = second
+    return matrix
 
 
 @lru_cache(maxsize=4)
