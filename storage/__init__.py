@@ -1,1 +1,33 @@
-"""Sessions, windows, consent, settings and shares in a database."""
+"""Sessions, windows, consent, settings and shares in a database; people's rights over what is stored of them."""
+
+from storage.records import (
+    Decision,
+    MomentRecord,
+    NewSession,
+    ParticipantRecord,
+    ParticipantReport,
+    ServerSettings,
+    SessionRecord,
+    SessionReport,
+    SessionState,
+    ShareRecord,
+    WindowRecord,
+)
+from storage.store import Storage
+from storage.writer import WindowWriter
+
+__all__ = [
+    "Decision",
+    "MomentRecord",
+    "NewSession",
+    "ParticipantRecord",
+    "ParticipantReport",
+    "ServerSettings",
+    "SessionRecord",
+    "SessionReport",
+    "SessionState",
+    "ShareRecord",
+    "Storage",
+    "WindowRecord",
+    "WindowWriter",
+]

@@ -106,7 +106,7 @@ class MomentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareRecord:
-    id: int
+    id: str
     session_id: str
     created_at: datetime
     expires_at: datetime

@@ -1,0 +1,143 @@
+"""Reaching the database: engine, SQLite's switches, migrations, and transactions that turn faults into words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from storage.errors import NewerSchema, StorageError, StorageUnavailable
+
+_BUSY_TIMEOUT_MS: Final = 5_000
+_POOL_WAIT_S: Final = 10
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+class Database:
+    """One engine and its transactions. Use `Database.open`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._make_session = async_sessionmaker(engine, expire_on_commit=False)
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Connect and migrate to the newest schema.
+
+        `url` is ``sqlite:///path`` or ``postgresql://…`` (an async driver may be named or left out). Raises
+        StorageUnavailable, NewerSchema, StorageError.
+        """
+        database = cls(_create_engine(url))
+        try:
+            await database.migrate()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def migrate(self, revision: str = "head") -> None:
+        """Bring the schema to `revision`. An empty database gets all tables."""
+        try:
+            async with self._engine.connect() as connection:
+                await connection.run_sync(_upgrade, revision)
+                await connection.commit()
+        except CommandError as error:
+            raise NewerSchema(
+                "The database was written by a newer Undertone. Update the program, or restore the copy made before."
+            ) from error
+        except (DBAPIError, OSError) as error:
+            raise StorageUnavailable(f"The database cannot be opened: {_first_line(error)}") from error
+
+    async def revision(self) -> tuple[str | None, str | None]:
+        """The schema's revision in the database, and the newest that this program knows."""
+        async with self._engine.connect() as connection:
+            current = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+        return current, ScriptDirectory.from_config(_alembic_config()).get_current_head()
+
+    async def ping(self) -> None:
+        """Raises StorageUnavailable when the database does not answer."""
+        async with self.transaction() as session:
+            await session.execute(text("SELECT 1"))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session in a transaction: committed at the end, rolled back on an error."""
+        try:
+            async with self._make_session() as session, session.begin():
+                yield session
+        except (OperationalError, TimeoutError, OSError) as error:
+            raise StorageUnavailable(f"The database does not answer: {_first_line(error)}") from error
+
+    @property
+    def dialect(self) -> str:
+        return self._engine.dialect.name
+
+
+def _create_engine(url: str) -> AsyncEngine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StorageError("DATABASE_URL is not a database address. Try sqlite:///data/undertone.db") from error
+    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+    try:
+        if parsed.get_backend_name() != "sqlite":
+            return create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, pool_pre_ping=True)
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(parsed)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StorageError(
+            f"No driver for {parsed.get_backend_name()} is installed. For PostgreSQL: pip install asyncpg."
+        ) from error
+    except OSError as error:
+        raise StorageUnavailable(f"The database's folder cannot be made: {_first_line(error)}") from error
+    event.listen(engine.sync_engine, "connect", _switch_on_sqlite)
+    return engine
+
+
+def _switch_on_sqlite(connection: Any, _record: Any) -> None:
+    try:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=NORMAL"):
+            cursor.execute(f"PRAGMA {pragma}")
+        # A deleted row's bytes are overwritten: what a person had deleted must not be left in the file.
+        cursor.execute("PRAGMA secure_delete=ON")
+        cursor.close()
+    except BaseException:
+        connection.close()  # the pool has not taken it over yet, so nobody else would end its thread
+        raise
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = _alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, TimeoutError | asyncio.TimeoutError):
+        return "it took too long"
+    return (str(cause).splitlines() or [type(cause).__name__])[0]

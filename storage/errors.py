@@ -1,0 +1,36 @@
+"""What storage can refuse.
+
+StorageError
+├── StorageUnavailable  the database cannot be reached or is locked
+├── WrongKey            the key does not belong to this database
+├── NewerSchema         the database was written by a newer Undertone
+└── UnknownSession      no session has this id
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StorageError(Exception):
+    """Base of all errors of storage; the text is a sentence for the person."""
+
+    code: ClassVar[str] = "storage_error"
+    retryable: ClassVar[bool] = False
+
+
+class StorageUnavailable(StorageError):
+    code = "storage_unavailable"
+    retryable = True
+
+
+class WrongKey(StorageError):
+    code = "wrong_key"
+
+
+class NewerSchema(StorageError):
+    code = "newer_schema"
+
+
+class UnknownSession(StorageError):
+    code = "unknown_session"

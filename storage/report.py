@@ -1,0 +1,95 @@
+"""From a session's rows to its figures, computed in this one place for Discord, the web and the command line.
+
+Pure: no database, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from storage.records import (
+    MomentRecord,
+    ParticipantRecord,
+    ParticipantReport,
+    SessionRecord,
+    SessionReport,
+    WindowRecord,
+)
+
+TURN_GAP_S: Final = 1.5
+"""Windows of one speaker that are closer than this belong to one turn."""
+
+
+def build_report(
+    session: SessionRecord,
+    participants: Sequence[ParticipantRecord],
+    windows: Sequence[WindowRecord],
+    moments: Sequence[MomentRecord],
+) -> SessionReport:
+    """All figures of a session; see `SessionReport` for what each means. `windows` are in order of their start."""
+    by_participant: dict[int, list[WindowRecord]] = defaultdict(list)
+    for window in windows:
+        by_participant[window.participant_id].append(window)
+    ended_at = session.ended_at or session.started_at
+    return SessionReport(
+        session=session,
+        participants=tuple(_participant(p, by_participant[p.id]) for p in participants),
+        moments=tuple(moments),
+        duration_s=max([(ended_at - session.started_at).total_seconds(), *(window.end_s for window in windows)]),
+        overlap_s=overlap_s(windows),
+        shares=shares(windows),
+    )
+
+
+def shares(windows: Iterable[WindowRecord]) -> Mapping[str, float]:
+    """Share of the clear talk time by emotion, largest first, summing to 1; empty when nothing was clear."""
+    seconds: dict[str, float] = defaultdict(float)
+    for window in windows:
+        if not window.unclear:
+            seconds[window.emotion] += speech_s(window)
+    total = sum(seconds.values())
+    if total <= 0:
+        return {}
+    return {emotion: s / total for emotion, s in sorted(seconds.items(), key=lambda item: (-item[1], item[0]))}
+
+
+def speech_s(window: WindowRecord) -> float:
+    """Seconds of speech in a window."""
+    return (window.end_s - window.start_s) * window.speech_ratio
+
+
+def turns(windows: Sequence[WindowRecord]) -> int:
+    """How often one speaker took the floor; `windows` are that speaker's, in order."""
+    gaps = (later.start_s - earlier.end_s for earlier, later in pairwise(windows))
+    return (1 if windows else 0) + sum(gap >= TURN_GAP_S for gap in gaps)
+
+
+def overlap_s(windows: Iterable[WindowRecord]) -> float:
+    """Seconds in which two or more participants have a window.
+
+    Windows of one participant never overlap, so the number of open windows is the number of people talking.
+    """
+    edges = sorted(edge for w in windows for edge in ((w.start_s, 1), (w.end_s, -1)))
+    total_s, open_windows, since_s = 0.0, 0, 0.0
+    for at_s, step in edges:
+        if open_windows >= 2:
+            total_s += at_s - since_s
+        open_windows += step
+        since_s = at_s
+    return total_s
+
+
+def _participant(participant: ParticipantRecord, windows: Sequence[WindowRecord]) -> ParticipantReport:
+    talk_s = sum(map(speech_s, windows))
+    unclear_s = sum(speech_s(window) for window in windows if window.unclear)
+    return ParticipantReport(
+        participant=participant,
+        windows=tuple(windows),
+        talk_s=talk_s,
+        turns=turns(windows),
+        shares=shares(windows),
+        unclear_share=unclear_s / talk_s if talk_s > 0 else 0.0,
+    )

@@ -1,0 +1,153 @@
+"""What a person may ask for (a copy, deletion), and what goes by itself (retention).
+
+A person's rows carry a hash that differs from session to session, so finding them means hashing the person once for
+each session that is kept; retention bounds their number.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage import schema
+from storage.database import Database
+from storage.identity import Identity
+from storage.records import SessionState
+
+_CHUNK = 500
+_T = TypeVar("_T")
+
+
+class RightsRepository:
+    def __init__(self, database: Database, identity: Identity, *, default_retention_days: int) -> None:
+        self._database = database
+        self._identity = identity
+        self._default_retention_days = default_retention_days
+
+    async def sessions_of(self, user_id: int) -> set[str]:
+        """Sessions that the person started or took part in: those whose report they may open."""
+        async with self._database.transaction() as db:
+            started, participated = await self._find(db, user_id, None)
+            found = set(started)
+            for ids in _chunks(participated):
+                query = select(schema.Participant.session_id).where(schema.Participant.id.in_(ids))
+                found.update(await db.scalars(query))
+            return found
+
+    async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
+        """Everything stored about the person, as plain values for JSON."""
+        async with self._database.transaction() as db:
+            consents = await self._consents(db, user_id, guild_id)
+            started, participated = await self._find(db, user_id, guild_id)
+            sessions = []
+            for participant_id in participated:
+                participant = await db.get_one(schema.Participant, participant_id)
+                windows = await db.scalars(select(schema.StoredWindow).filter_by(participant_id=participant_id))
+                moments = await db.scalars(select(schema.Moment).filter_by(participant_id=participant_id))
+                sessions.append(
+                    _plain(participant, without={"user_hash", "user_sealed"})
+                    | {"windows": [_plain(w) for w in windows], "moments": [_plain(m) for m in moments]}
+                )
+            return {
+                "standing_consents": [_plain(consent, without={"user_hash"}) for consent in consents],
+                "sessions_started": sorted(started),
+                "sessions_taken_part_in": sessions,
+            }
+
+    async def delete_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
+        """Delete everything about the person, in one server or in all; returns the number of rows by table.
+
+        Their participant rows go with windows and moments; a session they started forgets who started it.
+        """
+        async with self._database.transaction() as db:
+            consents = await self._consents(db, user_id, guild_id)
+            for consent in consents:
+                await db.delete(consent)
+            started, participated = await self._find(db, user_id, guild_id)
+            counts = {"consents": len(consents), "sessions_unlinked": len(started), "participants": len(participated)}
+            for ids in _chunks(participated):
+                for table, name in ((schema.StoredWindow, "windows"), (schema.Moment, "moments")):
+                    gone = await db.scalars(delete(table).where(table.participant_id.in_(ids)).returning(table.id))
+                    counts[name] = counts.get(name, 0) + len(gone.all())
+                await db.execute(delete(schema.Participant).where(schema.Participant.id.in_(ids)))
+            for sessions in _chunks(started):
+                await db.execute(
+                    update(schema.Session)
+                    .where(schema.Session.id.in_(sessions))
+                    .values(starter_hash=None, starter_sealed=None)
+                )
+        return counts
+
+    async def delete_session(self, session_id: str) -> bool:
+        """Delete a session with all that hangs on it; False when there was none."""
+        async with self._database.transaction() as db:
+            row = await db.get(schema.Session, session_id)
+            if row is None:
+                return False
+            await db.delete(row)
+        return True
+
+    async def purge_expired(self, now: datetime) -> int:
+        """Delete sessions older than their server's retention, and dead share links; returns the number of sessions."""
+        async with self._database.transaction() as db:
+            servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
+            days = {server.guild_id: server.retention_days for server in servers}
+            rows = await db.execute(
+                select(schema.Session.id, schema.Session.guild_id, schema.Session.ended_at).where(
+                    schema.Session.state != SessionState.LIVE
+                )
+            )
+            expired = [
+                session_id
+                for session_id, guild_id, ended_at in rows
+                if ended_at is not None
+                and ended_at <= now - timedelta(days=days.get(guild_id, self._default_retention_days))
+            ]
+            for ids in _chunks(expired):
+                await db.execute(delete(schema.Session).where(schema.Session.id.in_(ids)))
+            await db.execute(
+                delete(schema.Share).where(or_(schema.Share.expires_at <= now, schema.Share.revoked_at.is_not(None)))
+            )
+        return len(expired)
+
+    async def _find(self, db: AsyncSession, user_id: int, guild_id: int | None) -> tuple[list[str], list[int]]:
+        """Ids of the sessions the person started, and of their participant rows."""
+        query = select(schema.Session.id, schema.Session.starter_hash)
+        if guild_id is not None:
+            query = query.filter_by(guild_id=guild_id)
+        started: list[str] = []
+        hashes: list[str] = []
+        for session_id, starter_hash in await db.execute(query):
+            user_hash = self._identity.in_session(session_id, user_id)
+            hashes.append(user_hash)
+            if starter_hash == user_hash:
+                started.append(session_id)
+        participated: list[int] = []
+        for chunk in _chunks(hashes):
+            found = select(schema.Participant.id).where(schema.Participant.user_hash.in_(chunk))
+            participated.extend(await db.scalars(found))
+        return started, participated
+
+    async def _consents(self, db: AsyncSession, user_id: int, guild_id: int | None) -> list[schema.Consent]:
+        if guild_id is None:
+            guild_ids = list(await db.scalars(select(schema.Consent.guild_id).distinct()))
+        else:
+            guild_ids = [guild_id]
+        keys = [(guild, self._identity.in_server(guild, user_id)) for guild in guild_ids]
+        found = [await db.get(schema.Consent, key) for key in keys]
+        return [consent for consent in found if consent is not None]
+
+
+def _chunks(items: list[_T]) -> list[list[_T]]:
+    return [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
+
+
+def _plain(row: schema.Base, *, without: frozenset[str] | set[str] = frozenset()) -> dict[str, Any]:
+    values = {column.key: getattr(row, column.key) for column in row.__table__.columns if column.key not in without}
+    return {
+        key: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+        for key, value in values.items()
+    }

@@ -1,0 +1,170 @@
+"""The tables. Each says in ``info["person"]`` what becomes of its rows when a person asks for deletion.
+
+``deleted``: the person's rows go; ``unlinked``: the row stays and no longer points at the person; ``cascade``: goes
+with the row it hangs on; ``none``: holds nothing of a person. A test walks this metadata and fails on a table that
+does not say.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python whatever the database keeps; a naive datetime is refused at the door."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a datetime without a time zone was about to be stored")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+    }
+
+
+class Meta(Base):
+    """Facts about the database itself, such as which key its sealed ids belong to."""
+
+    __tablename__ = "meta"
+    __table_args__ = ({"info": {"person": "none"}},)
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(256))
+
+
+class Server(Base):
+    __tablename__ = "servers"
+    __table_args__ = ({"info": {"person": "none"}},)
+
+    guild_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    attested_at: Mapped[datetime | None]
+    listen_role_id: Mapped[int | None] = mapped_column(BigInteger)
+    auto_channel_ids: Mapped[list[Any]]
+    retention_days: Mapped[int]
+
+
+class Consent(Base):
+    """A standing answer of a person in a server."""
+
+    __tablename__ = "consents"
+    __table_args__ = ({"info": {"person": "deleted"}},)
+
+    guild_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    user_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    decision: Mapped[str] = mapped_column(String(16))
+    decided_at: Mapped[datetime]
+
+
+class Session(Base):
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "guild_id", "started_at"), {"info": {"person": "unlinked"}})
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    guild_id: Mapped[int] = mapped_column(BigInteger)
+    channel_id: Mapped[int] = mapped_column(BigInteger)
+    starter_hash: Mapped[str | None] = mapped_column(String(64))
+    starter_sealed: Mapped[str | None] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None]
+    end_reason: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(64))
+    model_version: Mapped[str] = mapped_column(String(64))
+    labels: Mapped[list[Any]]
+    counters: Mapped[dict[str, Any]]
+
+
+class Participant(Base):
+    __tablename__ = "participants"
+    __table_args__ = (
+        UniqueConstraint("session_id", "user_hash"),
+        UniqueConstraint("session_id", "number"),
+        {"info": {"person": "deleted"}},
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    """1 for the first who was included; shown as ``Speaker 1``."""
+    user_hash: Mapped[str] = mapped_column(String(64))
+    user_sealed: Mapped[str] = mapped_column(String(200))
+    included_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class StoredWindow(Base):
+    __tablename__ = "windows"
+    __table_args__ = (Index(None, "session_id", "start_s"), {"info": {"person": "cascade"}})
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id", ondelete="CASCADE"), index=True)
+    start_s: Mapped[float] = mapped_column(Float)
+    end_s: Mapped[float] = mapped_column(Float)
+    speech_ratio: Mapped[float] = mapped_column(Float)
+    gap_ratio: Mapped[float] = mapped_column(Float)
+    emotion: Mapped[str] = mapped_column(String(32))
+    confidence: Mapped[float] = mapped_column(Float)
+    unclear: Mapped[bool]
+    reason: Mapped[str | None] = mapped_column(String(32))
+    probabilities: Mapped[dict[str, Any]]
+
+
+class Moment(Base):
+    __tablename__ = "moments"
+    __table_args__ = ({"info": {"person": "cascade"}},)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id", ondelete="CASCADE"), index=True)
+    at_s: Mapped[float] = mapped_column(Float)
+    kind: Mapped[str] = mapped_column(String(32))
+    text: Mapped[str] = mapped_column(String(200))
+
+
+class Share(Base):
+    __tablename__ = "shares"
+    __table_args__ = ({"info": {"person": "none"}},)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]

@@ -1,0 +1,234 @@
+"""Sessions, their participants, windows and moments."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage import schema
+from storage.database import Database
+from storage.errors import UnknownSession
+from storage.identity import Identity
+from storage.records import (
+    MomentRecord,
+    NewSession,
+    ParticipantRecord,
+    SessionRecord,
+    SessionReport,
+    SessionState,
+    WindowRecord,
+)
+from storage.report import build_report
+
+_MAX_LISTED = 200
+
+
+class SessionRepository:
+    def __init__(self, database: Database, identity: Identity) -> None:
+        self._database = database
+        self._identity = identity
+
+    async def start(self, new: NewSession) -> SessionRecord:
+        """Write the session's row; it is live from this moment."""
+        session_id = secrets.token_hex(8)
+        row = schema.Session(
+            id=session_id,
+            guild_id=new.guild_id,
+            channel_id=new.channel_id,
+            starter_hash=self._identity.in_session(session_id, new.started_by),
+            starter_sealed=self._identity.seal(new.started_by),
+            state=SessionState.LIVE,
+            started_at=datetime.now(UTC),
+            model=new.model,
+            model_version=new.model_version,
+            labels=list(new.labels),
+            counters={},
+        )
+        async with self._database.transaction() as db:
+            db.add(row)
+        return self.to_record(row)
+
+    async def include(self, session_id: str, user_id: int) -> ParticipantRecord:
+        """The person's participant row in this session, made when there is none.
+
+        Who had left and comes back keeps number and rows. Raises UnknownSession.
+        """
+        user_hash = self._identity.in_session(session_id, user_id)
+        async with self._database.transaction() as db:
+            # A write takes the session's row (PostgreSQL) or the file (SQLite), so that no two people get one number.
+            await db.execute(update(schema.Session).filter_by(id=session_id).values(id=session_id))
+            await _require(db, session_id)
+            found = await db.scalar(select(schema.Participant).filter_by(session_id=session_id, user_hash=user_hash))
+            if found is None:
+                number = await db.scalar(
+                    select(func.coalesce(func.max(schema.Participant.number), 0) + 1).filter_by(session_id=session_id)
+                )
+                found = schema.Participant(
+                    session_id=session_id,
+                    number=number,
+                    user_hash=user_hash,
+                    user_sealed=self._identity.seal(user_id),
+                    included_at=datetime.now(UTC),
+                )
+                db.add(found)
+            found.withdrawn_at = None
+        return self._to_participant(found)
+
+    async def withdraw(self, session_id: str, user_id: int) -> None:
+        """Note that the person left the session's analysis; what was stored until now stays."""
+        async with self._database.transaction() as db:
+            await db.execute(
+                update(schema.Participant)
+                .filter_by(session_id=session_id, user_hash=self._identity.in_session(session_id, user_id))
+                .values(withdrawn_at=datetime.now(UTC))
+            )
+
+    async def add_windows(self, windows: Sequence[tuple[str, WindowRecord]]) -> int:
+        """Store windows of any sessions in one transaction; returns how many were stored.
+
+        A window whose participant has been deleted meanwhile is left out.
+        """
+        if not windows:
+            return 0
+        async with self._database.transaction() as db:
+            wanted = {window.participant_id for _, window in windows}
+            known = set(await db.scalars(select(schema.Participant.id).where(schema.Participant.id.in_(wanted))))
+            rows = [_window_row(session_id, w) for session_id, w in windows if w.participant_id in known]
+            if rows:
+                await db.execute(insert(schema.StoredWindow), rows)
+        return len(rows)
+
+    async def add_moment(self, session_id: str, moment: MomentRecord) -> None:
+        """Raises UnknownSession."""
+        async with self._database.transaction() as db:
+            await _require(db, session_id)
+            db.add(
+                schema.Moment(
+                    session_id=session_id,
+                    participant_id=moment.participant_id,
+                    at_s=moment.at_s,
+                    kind=moment.kind,
+                    text=moment.text,
+                )
+            )
+
+    async def end(
+        self, session_id: str, *, state: SessionState, reason: str, counters: Mapping[str, int]
+    ) -> SessionRecord:
+        """Close the session; closing it again changes nothing. Raises UnknownSession."""
+        async with self._database.transaction() as db:
+            row = await _require(db, session_id)
+            if row.state == SessionState.LIVE:
+                row.state, row.end_reason, row.ended_at = state, reason, datetime.now(UTC)
+                row.counters = dict(counters)
+        return self.to_record(row)
+
+    async def interrupt_live(self) -> list[SessionRecord]:
+        """Close what a killed process left open: ended where its last window ended."""
+        async with self._database.transaction() as db:
+            rows = list(await db.scalars(select(schema.Session).filter_by(state=SessionState.LIVE)))
+            for row in rows:
+                last_s = await db.scalar(select(func.max(schema.StoredWindow.end_s)).filter_by(session_id=row.id))
+                row.state, row.end_reason = SessionState.INTERRUPTED, "process_ended"
+                row.ended_at = datetime.fromtimestamp(row.started_at.timestamp() + (last_s or 0.0), UTC)
+        return [self.to_record(row) for row in rows]
+
+    async def get(self, session_id: str) -> SessionRecord | None:
+        async with self._database.transaction() as db:
+            row = await db.get(schema.Session, session_id)
+        return None if row is None else self.to_record(row)
+
+    async def list(
+        self, *, guild_id: int | None = None, limit: int = 50, before: datetime | None = None
+    ) -> list[SessionRecord]:
+        """The newest first, at most `limit` (and 200); `before` pages on by start time."""
+        query = select(schema.Session).order_by(schema.Session.started_at.desc(), schema.Session.id)
+        if guild_id is not None:
+            query = query.filter_by(guild_id=guild_id)
+        if before is not None:
+            query = query.where(schema.Session.started_at < before)
+        async with self._database.transaction() as db:
+            rows = await db.scalars(query.limit(max(0, min(limit, _MAX_LISTED))))
+            return [self.to_record(row) for row in rows]
+
+    async def participants(self, session_id: str) -> Sequence[ParticipantRecord]:
+        async with self._database.transaction() as db:
+            return await self._participants(db, session_id)
+
+    async def report(self, session_id: str) -> SessionReport | None:
+        """Everything of one session, read in one transaction, with its figures computed."""
+        async with self._database.transaction() as db:
+            row = await db.get(schema.Session, session_id)
+            if row is None:
+                return None
+            participants = await self._participants(db, session_id)
+            order = (schema.StoredWindow.start_s, schema.StoredWindow.id)
+            windows = await db.scalars(select(schema.StoredWindow).filter_by(session_id=session_id).order_by(*order))
+            moments = await db.scalars(
+                select(schema.Moment).filter_by(session_id=session_id).order_by(schema.Moment.at_s, schema.Moment.id)
+            )
+            return build_report(
+                self.to_record(row),
+                participants,
+                [_to_window(w) for w in windows],
+                [_to_moment(m) for m in moments],
+            )
+
+    async def _participants(self, db: AsyncSession, session_id: str) -> Sequence[ParticipantRecord]:
+        rows = await db.scalars(
+            select(schema.Participant).filter_by(session_id=session_id).order_by(schema.Participant.number)
+        )
+        return [self._to_participant(row) for row in rows]
+
+    def to_record(self, row: schema.Session) -> SessionRecord:
+        return SessionRecord(
+            id=row.id,
+            guild_id=row.guild_id,
+            channel_id=row.channel_id,
+            started_by=None if row.starter_sealed is None else self._identity.unseal(row.starter_sealed),
+            state=SessionState(row.state),
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            end_reason=row.end_reason,
+            model=row.model,
+            model_version=row.model_version,
+            labels=tuple(row.labels),
+            counters=dict(row.counters),
+        )
+
+    def _to_participant(self, row: schema.Participant) -> ParticipantRecord:
+        return ParticipantRecord(
+            id=row.id,
+            session_id=row.session_id,
+            pseudonym=f"Speaker {row.number}",
+            user_id=self._identity.unseal(row.user_sealed),
+            included_at=row.included_at,
+            withdrawn_at=row.withdrawn_at,
+        )
+
+
+async def _require(db: AsyncSession, session_id: str) -> schema.Session:
+    row = await db.get(schema.Session, session_id)
+    if row is None:
+        raise UnknownSession("There is no such session; it may have been deleted.")
+    return row
+
+
+def _window_row(session_id: str, window: WindowRecord) -> dict[str, Any]:
+    columns: Iterable[str] = WindowRecord.__slots__
+    return {"session_id": session_id} | {
+        name: dict(window.probabilities) if name == "probabilities" else getattr(window, name) for name in columns
+    }
+
+
+def _to_window(row: schema.StoredWindow) -> WindowRecord:
+    return WindowRecord(**{name: getattr(row, name) for name in WindowRecord.__slots__})
+
+
+def _to_moment(row: schema.Moment) -> MomentRecord:
+    return MomentRecord(at_s=row.at_s, kind=row.kind, participant_id=row.participant_id, text=row.text)

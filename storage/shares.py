@@ -1,0 +1,76 @@
+"""Share links: a random token that is shown once and stored as a hash, expires, and can be revoked."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import func, select, update
+
+from storage import schema
+from storage.database import Database
+from storage.errors import StorageError, UnknownSession
+from storage.identity import token_hash
+from storage.records import ShareRecord
+
+_MAX_LIVE_SHARES: Final = 50
+
+
+class ShareRepository:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, session_id: str, *, lifetime: timedelta) -> tuple[ShareRecord, str]:
+        """A new link and its token. Raises UnknownSession; StorageError when 50 links of the session are alive."""
+        token = secrets.token_urlsafe(32)
+        now = datetime.now(UTC)
+        row = schema.Share(
+            id=secrets.token_hex(8),
+            session_id=session_id,
+            token_hash=token_hash(token),
+            created_at=now,
+            expires_at=now + lifetime,
+        )
+        live = select(func.count()).where(
+            schema.Share.session_id == session_id, schema.Share.expires_at > now, schema.Share.revoked_at.is_(None)
+        )
+        async with self._database.transaction() as db:
+            if await db.get(schema.Session, session_id) is None:
+                raise UnknownSession("There is no such session; it may have been deleted.")
+            if (await db.scalar(live) or 0) >= _MAX_LIVE_SHARES:
+                raise StorageError(f"This session has {_MAX_LIVE_SHARES} share links already; revoke them first.")
+            db.add(row)
+        return _to_record(row), token
+
+    async def session_of(self, token: str) -> str | None:
+        """The session a live link opens; None when it is unknown, expired or revoked."""
+        async with self._database.transaction() as db:
+            return await db.scalar(
+                select(schema.Share.session_id).where(
+                    schema.Share.token_hash == token_hash(token),
+                    schema.Share.expires_at > datetime.now(UTC),
+                    schema.Share.revoked_at.is_(None),
+                )
+            )
+
+    async def revoke(self, session_id: str) -> int:
+        """Revoke every live link of a session; returns how many."""
+        async with self._database.transaction() as db:
+            revoked = await db.scalars(
+                update(schema.Share)
+                .where(schema.Share.session_id == session_id, schema.Share.revoked_at.is_(None))
+                .values(revoked_at=datetime.now(UTC))
+                .returning(schema.Share.id)
+            )
+            return len(revoked.all())
+
+
+def _to_record(row: schema.Share) -> ShareRecord:
+    return ShareRecord(
+        id=row.id,
+        session_id=row.session_id,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,160 @@
+"""`Storage`: all repositories behind one door, with the database and the key checked when it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from storage import schema
+from storage.database import Database
+from storage.errors import WrongKey
+from storage.identity import Identity
+from storage.records import (
+    Decision,
+    MomentRecord,
+    NewSession,
+    ParticipantRecord,
+    ServerSettings,
+    SessionRecord,
+    SessionReport,
+    SessionState,
+    ShareRecord,
+    WindowRecord,
+)
+from storage.rights import RightsRepository
+from storage.servers import ConsentRepository, ServerRepository
+from storage.sessions import SessionRepository
+from storage.shares import ShareRepository
+
+
+class Storage:
+    """The database of the service. Safe to use from many tasks at once; every method raises StorageUnavailable when the
+    database does not answer."""
+
+    def __init__(self, database: Database, identity: Identity, *, retention_days: int) -> None:
+        self._database = database
+        self._servers = ServerRepository(database, default_retention_days=retention_days)
+        self._consents = ConsentRepository(database, identity)
+        self._sessions = SessionRepository(database, identity)
+        self._shares = ShareRepository(database)
+        self._rights = RightsRepository(database, identity, default_retention_days=retention_days)
+
+    @classmethod
+    async def open(cls, url: str, *, key: bytes, retention_days: int = 7) -> Storage:
+        """Connect, migrate to the newest schema and check that `key` (32 bytes) is this database's.
+
+        `retention_days` holds for servers that chose nothing. Raises WrongKey, NewerSchema, StorageUnavailable,
+        StorageError.
+        """
+        identity = Identity(key)
+        database = await Database.open(url)
+        try:
+            await _check_key(database, identity)
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, identity, retention_days=retention_days)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def ping(self) -> None:
+        await self._database.ping()
+
+    # --- servers and standing consent
+
+    async def server(self, guild_id: int) -> ServerSettings:
+        return await self._servers.get(guild_id)
+
+    async def save_server(self, settings: ServerSettings) -> None:
+        await self._servers.save(settings)
+
+    async def standing_consent(self, guild_id: int, user_id: int) -> Decision | None:
+        return await self._consents.get(guild_id, user_id)
+
+    async def set_standing_consent(self, guild_id: int, user_id: int, decision: Decision | None) -> None:
+        await self._consents.set(guild_id, user_id, decision)
+
+    # --- sessions
+
+    async def start_session(self, new: NewSession) -> SessionRecord:
+        return await self._sessions.start(new)
+
+    async def include_participant(self, session_id: str, user_id: int) -> ParticipantRecord:
+        return await self._sessions.include(session_id, user_id)
+
+    async def withdraw_participant(self, session_id: str, user_id: int) -> None:
+        await self._sessions.withdraw(session_id, user_id)
+
+    async def add_windows(self, session_id: str, windows: Sequence[WindowRecord]) -> int:
+        return await self._sessions.add_windows([(session_id, window) for window in windows])
+
+    async def add_windows_of_many(self, windows: Sequence[tuple[str, WindowRecord]]) -> int:
+        """Windows with the id of their session; returns how many were stored."""
+        return await self._sessions.add_windows(windows)
+
+    async def add_moment(self, session_id: str, moment: MomentRecord) -> None:
+        await self._sessions.add_moment(session_id, moment)
+
+    async def end_session(
+        self, session_id: str, *, state: SessionState, reason: str, counters: Mapping[str, int]
+    ) -> SessionRecord:
+        return await self._sessions.end(session_id, state=state, reason=reason, counters=counters)
+
+    async def interrupt_live_sessions(self) -> list[SessionRecord]:
+        return await self._sessions.interrupt_live()
+
+    async def session(self, session_id: str) -> SessionRecord | None:
+        return await self._sessions.get(session_id)
+
+    async def sessions(
+        self, *, guild_id: int | None = None, limit: int = 50, before: datetime | None = None
+    ) -> list[SessionRecord]:
+        return await self._sessions.list(guild_id=guild_id, limit=limit, before=before)
+
+    async def participants(self, session_id: str) -> Sequence[ParticipantRecord]:
+        return await self._sessions.participants(session_id)
+
+    async def report(self, session_id: str) -> SessionReport | None:
+        return await self._sessions.report(session_id)
+
+    # --- share links
+
+    async def create_share(self, session_id: str, *, lifetime: timedelta) -> tuple[ShareRecord, str]:
+        return await self._shares.create(session_id, lifetime=lifetime)
+
+    async def session_of_share(self, token: str) -> str | None:
+        return await self._shares.session_of(token)
+
+    async def revoke_shares(self, session_id: str) -> int:
+        return await self._shares.revoke(session_id)
+
+    # --- people's rights and retention
+
+    async def sessions_of(self, user_id: int) -> set[str]:
+        return await self._rights.sessions_of(user_id)
+
+    async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
+        return await self._rights.export_person(user_id, guild_id)
+
+    async def delete_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
+        return await self._rights.delete_person(user_id, guild_id)
+
+    async def delete_session(self, session_id: str) -> bool:
+        return await self._rights.delete_session(session_id)
+
+    async def purge_expired(self, now: datetime) -> int:
+        return await self._rights.purge_expired(now)
+
+
+async def _check_key(database: Database, identity: Identity) -> None:
+    async with database.transaction() as db:
+        stored = await db.get(schema.Meta, "key")
+        if stored is None:
+            db.add(schema.Meta(name="key", value=identity.fingerprint))
+        elif stored.value != identity.fingerprint:
+            raise WrongKey(
+                "The key file does not belong to this database. Put back the key that lay beside it, "
+                "or start with a new database."
+            )

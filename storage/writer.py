@@ -1,0 +1,74 @@
+"""Windows on their way to the database: written in batches, so that talk costs one transaction a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import structlog
+
+from storage.errors import StorageError
+from storage.records import WindowRecord
+from storage.store import Storage
+
+_log = structlog.get_logger(__name__)
+
+
+class WindowWriter:
+    """A bounded buffer in front of `Storage.add_windows_of_many`.
+
+    `put` never blocks. When the database is away the windows wait; beyond `limit` the oldest are dropped and counted.
+    """
+
+    def __init__(self, storage: Storage, *, flush_after_s: float = 1.0, limit: int = 5_000) -> None:
+        self._storage = storage
+        self._flush_after_s: Final = flush_after_s
+        self._limit: Final = limit
+        self._pending: deque[tuple[str, WindowRecord]] = deque()
+        self._flushing = asyncio.Lock()
+        self.written = 0
+        self.dropped = 0
+        """Windows that did not fit while the database was away."""
+        self.orphaned = 0
+        """Windows whose participant had been deleted before they were written."""
+        self.failures = 0
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
+
+    def put(self, session_id: str, window: WindowRecord) -> None:
+        if len(self._pending) >= self._limit:
+            self._pending.popleft()
+            self.dropped += 1
+        self._pending.append((session_id, window))
+
+    async def run(self) -> None:
+        """Write every `flush_after_s` seconds until cancelled; then write what is left."""
+        try:
+            while True:
+                await asyncio.sleep(self._flush_after_s)
+                await self._flush_or_log()
+        finally:
+            await asyncio.shield(self._flush_or_log())
+
+    async def flush(self) -> None:
+        """Write all that waits now. Raises StorageError; what could not be written waits on."""
+        async with self._flushing:
+            while self._pending:
+                batch = [self._pending.popleft() for _ in range(min(len(self._pending), 500))]
+                try:
+                    stored = await self._storage.add_windows_of_many(batch)
+                except BaseException:
+                    self._pending.extendleft(reversed(batch))
+                    raise
+                self.written += stored
+                self.orphaned += len(batch) - stored
+
+    async def _flush_or_log(self) -> None:
+        try:
+            await self.flush()
+        except StorageError as error:
+            self.failures += 1
+            _log.warning("windows_not_written", waiting=len(self._pending), error=error.code)

@@ -1,0 +1,102 @@
+"""Opening: migrations match the tables, and what is wrong is said in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from storage import Decision, ServerSettings, Storage
+from storage.database import Database
+from storage.errors import NewerSchema, StorageError, StorageUnavailable, WrongKey
+from storage.identity import Identity
+from storage.schema import Base
+from tests.storage.conftest import KEY
+
+pytestmark = pytest.mark.integration
+
+
+async def test_the_migrations_make_exactly_the_tables(storage: Storage, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'undertone.db'}")
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    engine.dispose()
+    assert differences == []
+
+
+async def test_sqlite_is_switched_to_wal_foreign_keys_and_waiting(database_url: str) -> None:
+    database = await Database.open(database_url)
+    async with database.transaction() as db:
+        found = [await db.scalar(text(f"PRAGMA {p}")) for p in ("journal_mode", "foreign_keys", "busy_timeout")]
+    await database.close()
+    assert found == ["wal", 1, 5000]
+
+
+async def test_opening_again_keeps_everything(storage: Storage, database_url: str) -> None:
+    await storage.save_server(ServerSettings(guild_id=7, listen_role_id=8, auto_channel_ids=(1, 2), retention_days=3))
+    await storage.set_standing_consent(7, 9, Decision.OPT_IN)
+    again = await Storage.open(database_url, key=KEY)
+    server, consent = await again.server(7), await again.standing_consent(7, 9)
+    await again.set_standing_consent(7, 9, None)
+    forgotten = await again.standing_consent(7, 9)
+    await again.close()
+    assert server == ServerSettings(guild_id=7, listen_role_id=8, auto_channel_ids=(1, 2), retention_days=3)
+    assert (consent, forgotten) == (Decision.OPT_IN, None)
+
+
+async def test_a_server_without_settings_has_the_defaults(storage: Storage) -> None:
+    assert await storage.server(1) == ServerSettings(guild_id=1)
+
+
+async def test_another_key_is_refused_in_words(storage: Storage, database_url: str) -> None:
+    with pytest.raises(WrongKey, match="does not belong to this database"):
+        await Storage.open(database_url, key=bytes(32))
+
+
+async def test_a_newer_schema_is_refused_in_words(storage: Storage, database_url: str, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'undertone.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(NewerSchema, match="newer Undertone"):
+        await Storage.open(database_url, key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("not an address", StorageError),
+        ("mongodb://localhost/x", StorageError),
+        ("postgresql://undertone@127.0.0.1:1/undertone", StorageUnavailable),
+    ],
+)
+async def test_bad_addresses_are_refused_in_words(url: str, error: type[StorageError]) -> None:
+    with pytest.raises(error):
+        await Storage.open(url, key=KEY)
+
+
+async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary, this is not a database, and it should stay as it is" * 20)
+    before = path.read_bytes()
+    with pytest.raises(StorageUnavailable, match="not a database"):
+        await Storage.open(f"sqlite:///{path}", key=KEY)
+    assert path.read_bytes() == before
+
+
+def test_a_key_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(WrongKey, match="32 bytes"):
+        Identity(b"short")
+
+
+def test_hashes_differ_between_sessions_and_seals_between_calls() -> None:
+    identity = Identity(KEY)
+    assert identity.in_session("a", 1) != identity.in_session("b", 1)
+    assert identity.in_server(1, 1) != identity.in_session("1", 1)
+    assert identity.seal(5) != identity.seal(5)
+    assert identity.unseal(identity.seal(5)) == 5
+    with pytest.raises(WrongKey):
+        Identity(bytes(32)).unseal(identity.seal(5))

@@ -1,0 +1,157 @@
+"""Deletion, export and retention; one test walks the schema so that no table can be forgotten."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect, text
+
+from storage import Decision, MomentRecord, NewSession, ServerSettings, SessionRecord, SessionState, Storage
+from storage.identity import Identity
+from storage.schema import Base
+from tests.fakes.records import window
+from tests.storage.conftest import KEY
+
+pytestmark = pytest.mark.integration
+
+ALICE, BOB = 111_222_333, 444_555_666
+
+
+async def _fill(storage: Storage, session: SessionRecord) -> None:
+    """A row in every table, for two people."""
+    await storage.save_server(ServerSettings(guild_id=10, attested_at=datetime.now(UTC)))
+    for person in (ALICE, BOB):
+        await storage.set_standing_consent(10, person, Decision.OPT_IN)
+        row = await storage.include_participant(session.id, person)
+        await storage.add_windows(session.id, [window(row.id), window(row.id, 3.0)])
+        await storage.add_moment(session.id, MomentRecord(at_s=1, kind="change", participant_id=row.id, text="rose"))
+    await storage.create_share(session.id, lifetime=timedelta(days=1))
+
+
+def _everything(path: Path) -> dict[str, list[dict[str, object]]]:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        tables = inspect(engine).get_table_names()
+        dump = {t: [dict(row) for row in connection.execute(text(f'SELECT * FROM "{t}"')).mappings()] for t in tables}  # noqa: S608
+    engine.dispose()
+    return dump
+
+
+def test_every_table_says_what_deletion_does_to_it() -> None:
+    for name, table in Base.metadata.tables.items():
+        assert table.info.get("person") in {"deleted", "unlinked", "cascade", "none"}, name
+        person_columns = [
+            c.name for c in table.columns if c.name.endswith(("_hash", "_sealed")) and c.name != "token_hash"
+        ]
+        hangs_on_person = any(fk.column.table.name == "participants" for fk in table.foreign_keys)
+        if person_columns:
+            assert table.info["person"] in {"deleted", "unlinked"}, name
+        elif hangs_on_person:
+            assert table.info["person"] == "cascade", name
+            assert all(fk.ondelete == "CASCADE" for fk in table.foreign_keys), name
+        else:
+            assert table.info["person"] == "none", name
+
+
+async def test_deleting_a_person_leaves_no_trace_in_any_table(storage: Storage, tmp_path: Path) -> None:
+    session = await storage.start_session(_new(started_by=ALICE))
+    await _fill(storage, session)
+    before = _everything(tmp_path / "undertone.db")
+    assert all(before[table] for table in Base.metadata.tables), "a table was not filled: fill it in this test"
+    identity = Identity(KEY)
+    hashes = {identity.in_session(session.id, ALICE), identity.in_server(10, ALICE)}
+    alice_id = next(row["id"] for row in before["participants"] if row["user_hash"] in hashes)
+
+    counts = await storage.delete_person(ALICE, None)
+
+    after = _everything(tmp_path / "undertone.db")
+    for table, rows in after.items():
+        for row in rows:
+            values = set(row.values())
+            assert not values & hashes, f"{table} still holds the person's hash"
+            assert row.get("participant_id") != alice_id, f"{table} still points at the person"
+            sealed = [v for k, v in row.items() if k.endswith("_sealed") and isinstance(v, str)]
+            assert ALICE not in [identity.unseal(v) for v in sealed], f"{table} still holds the sealed id"
+    assert counts == {"consents": 1, "sessions_unlinked": 1, "participants": 1, "windows": 2, "moments": 1}
+    for table in ("participants", "consents"):
+        assert len(after[table]) == 1, "the other person's rows stay"
+    assert len(after["windows"]) == 2
+    report = await storage.report(session.id)
+    assert report is not None
+    assert report.session.started_by is None
+    raw = b"".join(path.read_bytes() for path in tmp_path.glob("undertone.db*"))
+    assert str(ALICE).encode() not in raw, "an id was written in the clear"
+
+
+async def test_deleting_in_one_server_leaves_the_others(storage: Storage) -> None:
+    here, there = [await storage.start_session(_new(guild_id=guild_id, started_by=ALICE)) for guild_id in (10, 11)]
+    for session in (here, there):
+        await storage.include_participant(session.id, ALICE)
+        await storage.set_standing_consent(session.guild_id, ALICE, Decision.OPT_OUT)
+    await storage.delete_person(ALICE, 10)
+    assert await storage.sessions_of(ALICE) == {there.id}
+    assert await storage.standing_consent(10, ALICE) is None
+    assert await storage.standing_consent(11, ALICE) is Decision.OPT_OUT
+
+
+async def test_an_export_holds_what_is_stored_and_no_keys(storage: Storage, session: SessionRecord) -> None:
+    await _fill(storage, session)
+    export = await storage.export_person(BOB, None)
+    printed = json.dumps(export)
+    assert export["standing_consents"][0]["decision"] == "opt_in"
+    (taken_part,) = export["sessions_taken_part_in"]
+    assert [w["start_s"] for w in taken_part["windows"]] == [0.0, 3.0]
+    assert taken_part["moments"][0]["text"] == "rose"
+    assert "hash" not in printed
+    assert "sealed" not in printed
+    assert (await storage.export_person(ALICE, 99))["sessions_taken_part_in"] == []
+
+
+async def test_reports_belong_to_participants_and_the_starter(storage: Storage, session: SessionRecord) -> None:
+    await storage.include_participant(session.id, BOB)
+    assert await storage.sessions_of(1) == {session.id}
+    assert await storage.sessions_of(BOB) == {session.id}
+    assert await storage.sessions_of(ALICE) == set()
+
+
+async def test_retention_deletes_old_sessions_and_spares_live_ones(storage: Storage) -> None:
+    old, live, kept = [await storage.start_session(_new(guild_id=guild_id)) for guild_id in (10, 10, 11)]
+    await storage.save_server(ServerSettings(guild_id=11, retention_days=30))
+    for session in (old, kept):
+        await storage.include_participant(session.id, ALICE)
+        await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
+    in_eight_days = datetime.now(UTC) + timedelta(days=8)
+    assert await storage.purge_expired(datetime.now(UTC)) == 0
+    assert await storage.purge_expired(in_eight_days) == 1
+    assert {s.id for s in await storage.sessions()} == {live.id, kept.id}
+    assert await storage.sessions_of(ALICE) == {kept.id}
+
+
+async def test_share_links_open_expire_and_end(storage: Storage, session: SessionRecord, tmp_path: Path) -> None:
+    _, token = await storage.create_share(session.id, lifetime=timedelta(hours=1))
+    _, expired = await storage.create_share(session.id, lifetime=timedelta(seconds=-1))
+    assert await storage.session_of_share(token) == session.id
+    assert await storage.session_of_share(expired) is None
+    assert await storage.session_of_share("made up") is None
+    assert token not in str(_everything(tmp_path / "undertone.db"))
+    assert await storage.revoke_shares(session.id) == 2
+    assert await storage.session_of_share(token) is None
+    assert await storage.revoke_shares(session.id) == 0
+
+
+async def test_deleting_a_session_takes_all_with_it(storage: Storage, session: SessionRecord, tmp_path: Path) -> None:
+    await _fill(storage, session)
+    assert await storage.delete_session(session.id)
+    assert not await storage.delete_session(session.id)
+    after = _everything(tmp_path / "undertone.db")
+    for table in ("sessions", "participants", "windows", "moments", "shares"):
+        assert after[table] == [], table
+
+
+def _new(*, guild_id: int = 10, started_by: int = 1) -> NewSession:
+    return NewSession(
+        guild_id=guild_id, channel_id=1, started_by=started_by, model="m", model_version="v", labels=("A",)
+    )

@@ -1,0 +1,147 @@
+"""Sessions as the bot writes them and the web reads them, on a real SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage, WindowWriter
+from storage.errors import UnknownSession
+from tests.fakes.records import window
+from tests.storage.conftest import KEY
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_session_exists_from_its_first_second(storage: Storage, session: SessionRecord) -> None:
+    found = await storage.session(session.id)
+    assert found == session
+    assert (session.state, session.started_by, session.labels) == (SessionState.LIVE, 1, ("Angry", "Happy"))
+    assert await storage.session("nothing") is None
+
+
+async def test_people_are_numbered_in_order_and_keep_their_number(storage: Storage, session: SessionRecord) -> None:
+    first = await storage.include_participant(session.id, 100)
+    second = await storage.include_participant(session.id, 200)
+    await storage.withdraw_participant(session.id, 100)
+    withdrawn = (await storage.participants(session.id))[0]
+    again = await storage.include_participant(session.id, 100)
+    assert [first.pseudonym, second.pseudonym] == ["Speaker 1", "Speaker 2"]
+    assert withdrawn.withdrawn_at is not None
+    assert (again.id, again.user_id, again.withdrawn_at) == (first.id, 100, None)
+
+
+async def test_two_people_included_at_once_get_two_numbers(storage: Storage, session: SessionRecord) -> None:
+    people = await asyncio.gather(*(storage.include_participant(session.id, user_id) for user_id in range(1, 9)))
+    assert sorted(p.pseudonym for p in people) == [f"Speaker {n}" for n in range(1, 9)]
+
+
+async def test_a_report_gives_back_what_was_written(storage: Storage, session: SessionRecord) -> None:
+    person = await storage.include_participant(session.id, 100)
+    written = [window(person.id, 3.0, reason="unsure", unclear=True), window(person.id, 0.0)]
+    assert await storage.add_windows(session.id, written) == 2
+    moment = MomentRecord(at_s=1.5, kind="mark", participant_id=None, text="here")
+    await storage.add_moment(session.id, moment)
+    report = await storage.report(session.id)
+    assert report is not None
+    assert report.participants[0].windows == (written[1], written[0])
+    assert report.moments == (moment,)
+
+
+async def test_windows_of_a_deleted_person_are_left_out(storage: Storage, session: SessionRecord) -> None:
+    person = await storage.include_participant(session.id, 100)
+    assert await storage.add_windows(session.id, [window(person.id), window(person.id + 1)]) == 1
+
+
+async def test_ending_twice_keeps_the_first_end(storage: Storage, session: SessionRecord) -> None:
+    first = await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={"late": 2})
+    second = await storage.end_session(session.id, state=SessionState.INTERRUPTED, reason="later", counters={})
+    assert first == second
+    assert (first.state, first.end_reason, first.counters) == (SessionState.ENDED, "stopped", {"late": 2})
+
+
+async def test_unknown_sessions_are_refused_in_words(storage: Storage) -> None:
+    with pytest.raises(UnknownSession, match="no such session"):
+        await storage.include_participant("gone", 1)
+    with pytest.raises(UnknownSession):
+        await storage.end_session("gone", state=SessionState.ENDED, reason="x", counters={})
+    assert await storage.report("gone") is None
+
+
+async def test_what_a_killed_process_left_is_closed_at_its_last_window(
+    storage: Storage, session: SessionRecord, database_url: str
+) -> None:
+    person = await storage.include_participant(session.id, 100)
+    await storage.add_windows(session.id, [window(person.id, 0.0), window(person.id, 39.0)])
+    # A second process opens the file while the first one never said goodbye.
+    reopened = await Storage.open(database_url, key=KEY)
+    closed = await reopened.interrupt_live_sessions()
+    report = await reopened.report(session.id)
+    await reopened.close()
+    assert [record.id for record in closed] == [session.id]
+    assert report is not None
+    assert report.session.state is SessionState.INTERRUPTED
+    assert report.duration_s == pytest.approx(42.0)
+    assert report.participants[0].talk_s == pytest.approx(6.0)
+
+
+async def test_sessions_are_listed_newest_first_and_paged(storage: Storage, session: SessionRecord) -> None:
+    others = [await storage.start_session(_new(guild_id)) for guild_id in (10, 11, 10)]
+    listed = await storage.sessions()
+    assert [s.id for s in listed] == [s.id for s in reversed([session, *others])]
+    assert [s.guild_id for s in await storage.sessions(guild_id=10)] == [10, 10, 10]
+    page = await storage.sessions(limit=2)
+    assert [s.id for s in await storage.sessions(before=page[-1].started_at)] == [s.id for s in listed[2:]]
+    assert await storage.sessions(before=datetime.now(UTC) - timedelta(days=1)) == []
+
+
+async def test_the_writer_stores_within_its_interval(storage: Storage, session: SessionRecord) -> None:
+    person = await storage.include_participant(session.id, 100)
+    writer = WindowWriter(storage, flush_after_s=0.01)
+    task = asyncio.create_task(writer.run(), name="writer")
+    writer.put(session.id, window(person.id))
+    async with asyncio.timeout(2):
+        while writer.written == 0:
+            await asyncio.sleep(0.01)
+    writer.put(session.id, window(person.id, 3.0))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (writer.written, writer.pending) == (2, 0)  # what waited at the end was written too
+
+
+async def test_the_writer_drops_the_oldest_when_the_database_is_away(storage: Storage, session: SessionRecord) -> None:
+    person = await storage.include_participant(session.id, 100)
+    writer = WindowWriter(storage, limit=3)
+    for n in range(5):
+        writer.put(session.id, window(person.id, 3.0 * n))
+    await writer.flush()
+    report = await storage.report(session.id)
+    assert report is not None
+    assert [w.start_s for w in report.participants[0].windows] == [6.0, 9.0, 12.0]
+    assert (writer.dropped, writer.written) == (2, 3)
+
+
+async def test_the_writer_keeps_windows_through_a_locked_database(
+    storage: Storage, session: SessionRecord, tmp_path: Path
+) -> None:
+    person = await storage.include_participant(session.id, 100)
+    writer = WindowWriter(storage)
+    writer.put(session.id, window(person.id))
+    holder = sqlite3.connect(tmp_path / "undertone.db")
+    holder.execute("BEGIN IMMEDIATE")
+    flush = asyncio.create_task(writer.flush())
+    await asyncio.sleep(0.2)
+    assert not flush.done()  # the busy timeout waits for the lock
+    holder.rollback()
+    holder.close()
+    await flush
+    assert writer.written == 1
+
+
+def _new(guild_id: int) -> NewSession:
+    return NewSession(guild_id=guild_id, channel_id=1, started_by=1, model="m", model_version="v", labels=("A",))
