@@ -10,6 +10,7 @@
     │   ├── DecodeTimeout     decoding took longer than the limit
     │   └── InvalidSamples    NaN, infinity or a wrong shape
     ├── ModelError            a model directory that cannot be trusted or used
+    ├── CorpusError           recordings that cannot be trained on or measured with
     └── BackendError          inference is not possible now
         ├── BackendOverloaded the queue is full
         ├── DeadlineExceeded  no answer in time
@@ -64,6 +65,10 @@ class InvalidSamples(AudioError):
 
 class ModelError(EngineError):
     code = "model_error"
+
+
+class CorpusError(EngineError):
+    code = "corpus_error"
 
 
 class BackendError(EngineError):
