@@ -1,0 +1,71 @@
+"""Standardising and padding keep the two orders apart, and a scaler survives its file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ser_engine.errors import ModelError
+from ser_engine.features import FeatureSettings
+from ser_engine.scaler import Scaler, collate
+
+pytestmark = pytest.mark.unit
+
+
+def clips() -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    return [(rng.standard_normal((n, 5)) * [1, 2, 3, 4, 0] + 7).astype(np.float32) for n in (4, 9, 6)]
+
+
+def test_fit_equals_numpy_on_all_true_frames() -> None:
+    frames = np.concatenate(clips())
+    scaler = Scaler.fit(clips())
+    assert np.allclose(scaler.mean, frames.mean(axis=0), atol=1e-5)
+    assert np.allclose(scaler.scale[:4], frames.std(axis=0)[:4], atol=1e-5)
+    assert scaler.scale[4] == 1  # a constant feature is not blown up
+    with pytest.raises(ValueError, match="at least one frame"):
+        Scaler.fit([])
+
+
+def test_file_round_trip_is_exact() -> None:
+    scaler = Scaler.fit(clips())
+    again = Scaler.from_json(scaler.to_json())
+    assert np.array_equal(again.mean, scaler.mean)
+    assert np.array_equal(again.scale, scaler.scale)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"mean": [1], "scale": [1, 2]}',
+        '{"mean": [1], "scale": [0]}',
+        '{"mean": [NaN], "scale": [1]}',
+        '{"mean": "a", "scale": "b"}',
+        '{"mean": 1, "scale": 1}',
+    ],
+)
+def test_broken_scaler_is_refused(text: str) -> None:
+    with pytest.raises(ModelError):
+        Scaler.from_json(text)
+
+
+def test_new_order_pads_with_zeros_after_true_lengths() -> None:
+    scaler = Scaler.fit(clips())
+    batch, lengths = collate(clips(), scaler, FeatureSettings(max_frames=8))
+    assert batch.shape == (3, 8, 5)
+    assert lengths.tolist() == [4, 8, 6]
+    assert lengths.dtype == np.int32
+    assert not batch[0, 4:].any()
+    assert np.array_equal(batch[2, :6], scaler.apply(clips()[2]))
+
+
+def test_old_order_standardises_its_padding() -> None:
+    scaler = Scaler.fit(clips())
+    settings = FeatureSettings(max_frames=12, padding="pad_then_standardise")
+    batch, lengths = collate(clips(), scaler, settings)
+    assert batch.shape == (3, 12, 5)
+    assert lengths.tolist() == [12, 12, 12]
+    assert np.allclose(batch[0, 4:], -scaler.mean / scaler.scale)
