@@ -1,0 +1,188 @@
+"""The same audio gives the same windows, however it was cut into packets; nothing is lost, doubled or overlapping."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_engine.segmenter import Segmenter, SegmenterSettings, segment_pcm, speech_ratio
+from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, PcmFrame, Window
+
+pytestmark = pytest.mark.unit
+
+ANY_LENGTH = SegmenterSettings(min_speech_s=0)
+
+
+def buzz(seconds: float, seed: int = 1) -> Pcm:
+    """Something the detector takes for a voice: a pulse train with formants' colours, never silent for long."""
+    n = round(seconds * SAMPLE_RATE_HZ)
+    t = np.arange(n) / SAMPLE_RATE_HZ
+    tone = sum(np.sin(2 * np.pi * 140 * h * t + h * seed) / h for h in range(1, 20))
+    return np.asarray(0.1 * tone * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t)) + 0.01, dtype=np.float32)
+
+
+def silence(seconds: float) -> Pcm:
+    return np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32)
+
+
+def frames(pcm: Pcm, sizes: list[int], t0: int = 0, *, skip_silent: bool = False) -> list[PcmFrame]:
+    """`pcm` cut into frames of the given sizes, in turn; silent frames are left out when asked, as Discord does."""
+    out, t, turn = [], 0, 0
+    while t < len(pcm):
+        piece = pcm[t : t + sizes[turn % len(sizes)]]
+        if not (skip_silent and not piece.any()):
+            out.append(PcmFrame(speaker="a", t_samples=t0 + t, pcm=piece))
+        t, turn = t + len(piece), turn + 1
+    return out
+
+
+def run(fs: list[PcmFrame], s: SegmenterSettings | None = None, *, advance: bool = False) -> list[Window]:
+    segmenter = Segmenter("a", s)
+    windows = []
+    for i, frame in enumerate(fs):
+        windows += segmenter.push(frame)
+        if advance:
+            now = fs[i + 1].t_samples if i + 1 < len(fs) else frame.t_samples + 20_000
+            for step in range(frame.t_samples + len(frame.pcm), now + 1, 1000):
+                windows += segmenter.advance(step)
+    return windows + segmenter.flush()
+
+
+def same(a: list[Window], b: list[Window], shift_samples: int = 0) -> bool:
+    return len(a) == len(b) and all(
+        np.array_equal(x.pcm, y.pcm)
+        and round((y.start_s - x.start_s) * SAMPLE_RATE_HZ) == shift_samples
+        and (x.speech_ratio, x.gap_ratio) == (y.speech_ratio, y.gap_ratio)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+talk = st.lists(st.tuples(st.floats(0.01, 4.5), st.floats(0.0, 1.5)), min_size=1, max_size=4)
+packet_sizes = st.lists(st.integers(97, 4000), min_size=1, max_size=5)
+
+
+def spoken(phrases: list[tuple[float, float]]) -> Pcm:
+    return np.concatenate([part for said, pause in phrases for part in (buzz(said), silence(pause))])
+
+
+@given(talk, packet_sizes, st.integers(0, 10**10), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_same_windows_whatever_the_packets(
+    phrases: list[tuple[float, float]], sizes: list[int], t0: int, advance: bool
+) -> None:
+    pcm = spoken(phrases)
+    offline = segment_pcm(pcm, speaker="a")
+    assert same(offline, run(frames(pcm, sizes, t0), advance=advance), t0)
+    assert same(offline, run(frames(pcm, [320], t0, skip_silent=True), advance=True), t0)
+
+
+@given(talk, packet_sizes)
+@settings(max_examples=40, deadline=None)
+def test_every_audible_sample_lies_in_exactly_one_window(phrases: list[tuple[float, float]], sizes: list[int]) -> None:
+    pcm = spoken(phrases)
+    seen = np.zeros(len(pcm), dtype=int)
+    windows = run(frames(pcm, sizes), ANY_LENGTH)
+    for window in windows:
+        start = round(window.start_s * SAMPLE_RATE_HZ)
+        assert 1 <= len(window.pcm) <= WINDOW_SAMPLES
+        assert np.array_equal(window.pcm, pcm[start : start + len(window.pcm)])
+        seen[start : start + len(window.pcm)] += 1
+    assert seen.max(initial=0) <= 1
+    audible = np.abs(pcm) > 10 ** (ANY_LENGTH.gate_dbfs / 20)
+    assert seen[audible].all()
+    assert [w.start_s for w in windows] == sorted(w.start_s for w in windows)
+
+
+def test_silence_ends_a_window_within_its_hangover() -> None:
+    segmenter = Segmenter("a")
+    for frame in frames(buzz(1.5), [320]):
+        assert segmenter.push(frame) == []
+    end = round(1.5 * SAMPLE_RATE_HZ)
+    assert segmenter.advance(end + 9_599) == []
+    (window,) = segmenter.advance(end + 9_600)
+    assert window.end_s == pytest.approx(1.5, abs=1e-3)
+    assert segmenter.advance(end + 100_000) == []
+    assert segmenter.flush() == []
+
+
+def test_silent_samples_end_a_window_like_missing_packets() -> None:
+    segmenter = Segmenter("a")
+    closed_at = None
+    for frame in frames(np.concatenate([buzz(1.5), silence(2.0)]), [320]):
+        if segmenter.push(frame):
+            closed_at = frame.t_samples + len(frame.pcm)
+    assert closed_at == pytest.approx(2.1 * SAMPLE_RATE_HZ, abs=320)
+
+
+def test_full_window_is_given_at_once_and_the_next_follows_it() -> None:
+    segmenter = Segmenter("a")
+    windows = []
+    for frame in frames(buzz(7.0), [320]):
+        got = segmenter.push(frame)
+        for window in got:
+            assert frame.t_samples + len(frame.pcm) - window.end_s * SAMPLE_RATE_HZ <= 320
+        windows += got
+    windows += segmenter.flush()
+    assert [len(w.pcm) for w in windows] == [48_000, 48_000, 16_000]
+    assert [w.start_s for w in windows] == [0, 3, 6]
+
+
+def test_short_pause_stays_inside_and_ends_are_cut() -> None:
+    pcm = np.concatenate([silence(0.9), buzz(0.6), silence(0.5), buzz(0.6), silence(0.4)])
+    (window,) = segment_pcm(pcm)
+    assert window.start_s == pytest.approx(0.9, abs=1e-3)
+    assert window.duration_s == pytest.approx(1.7, abs=1e-3)
+
+
+def test_little_speech_is_dropped_and_counted() -> None:
+    segmenter = Segmenter("a")
+    assert segmenter.push(PcmFrame(speaker="a", t_samples=0, pcm=buzz(0.5))) == []
+    assert segmenter.flush() == []
+    assert segmenter.dropped_short == 1
+
+
+def test_loss_shows_as_gap_ratio() -> None:
+    segmenter = Segmenter("a")
+    windows = []
+    for i, frame in enumerate(frames(buzz(3.0), [320])):
+        lost = i % 10 == 3
+        windows += segmenter.push(
+            PcmFrame(speaker="a", t_samples=frame.t_samples, pcm=frame.pcm * (0.5 if lost else 1), concealed=lost)
+        )
+    (window,) = windows
+    assert window.gap_ratio == pytest.approx(0.1)
+
+
+def test_duplicates_and_late_frames_change_nothing() -> None:
+    fs = frames(buzz(3.0), [320])
+    disturbed = [f for i, frame in enumerate(fs) for f in ((frame, frame) if i % 3 else (frame, fs[max(0, i - 5)]))]
+    segmenter = Segmenter("a")
+    windows = [w for frame in disturbed for w in segmenter.push(frame)] + segmenter.flush()
+    assert same(windows, segment_pcm(buzz(3.0), speaker="a"))
+    assert segmenter.late_samples == 320 * len(fs)
+
+
+def test_discard_forgets_everything_so_far() -> None:
+    segmenter = Segmenter("a")
+    for frame in frames(buzz(2.0), [320]):
+        segmenter.push(frame)
+    segmenter.discard()
+    assert segmenter.flush() == []
+    assert not segmenter._pcm.any()
+    later = segmenter.push(PcmFrame(speaker="a", t_samples=32_000, pcm=buzz(3.0)))
+    assert [w.start_s for w in later] == [2.0]
+
+
+def test_gate_hears_quiet_rooms_but_not_a_codecs_rest() -> None:
+    assert segment_pcm(buzz(2.0) * np.float32(0.01))
+    assert segment_pcm(silence(5.0)) == []
+    assert segment_pcm(np.zeros(0, np.float32)) == []
+    hiss = np.random.default_rng(0).uniform(-4e-4, 4e-4, 48_000).astype(np.float32)
+    assert segment_pcm(hiss) == []
+
+
+def test_gain_does_not_change_how_much_speech_is_heard() -> None:
+    pcm = np.concatenate([buzz(1.0), buzz(0.7) * np.float32(0.02), buzz(1.0)])
+    assert speech_ratio(pcm) == speech_ratio(pcm * np.float32(0.2)) > 0.5
