@@ -1,7 +1,7 @@
 """Which recipe trains which engine, and what all recipes have in common.
 
-A recipe is a function `train(corpus, out, options, progress)` that leaves a finished model directory in `out`. Its module is
-imported only when it is called: recipes load TensorFlow.
+A recipe is a function `train(corpus, out, options, progress)` that leaves a finished model directory in `out`. Its
+module is imported only when it is called: recipes load TensorFlow.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TrainOptions:
     epochs: int | None = None
     """Passes over the corpus; None is the recipe's own number."""
     units: int | None = None
-    """Width of the first recurrent layer (the others follow); None is the recipe's own. Small ones are for trying out."""
+    """Width of the first recurrent layer (the others follow); None is the recipe's own. For trying out, take few."""
     threads: int = 1
     """Threads of TensorFlow. One is what the shipped engines were made with; several add in another order, and the
     weights then differ in their last digits."""

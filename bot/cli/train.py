@@ -1,0 +1,94 @@
+"""`undertone train`: a model directory from a folder of labelled recordings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ser_engine.errors import EngineError
+
+_INTERRUPTED = 130
+
+
+class Bar:
+    """A bar for the stage at hand; what is to be kept is printed above it. Implements `recipes.Progress`."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def stage(self, text: str, total: int) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(text, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        if self._task is not None:
+            self._progress.advance(self._task, steps)
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False)
+
+
+@click.command()
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model directory to write.")
+@click.option("--engine", default=None, help="seed, fast or default; the out directory's name unless given.")
+@click.option("--seed", default=1, show_default=True, help="Decides everything that is drawn at random.")
+@click.option("--epochs", type=click.IntRange(min=1), default=None, help="Passes over the corpus.")
+@click.option("--units", type=click.IntRange(min=2), default=None, help="Width of the first recurrent layer.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of TensorFlow.")
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on where it stopped.")
+def train(
+    corpus: Path,
+    out: Path,
+    engine: str | None,
+    seed: int,
+    epochs: int | None,
+    units: int | None,
+    threads: int,
+    restart: bool,
+) -> None:
+    """Train a model directory from labelled recordings.
+
+    The folder holds a CSV table with the columns file, label and speaker (and optionally split), and the recordings;
+    CREMA-D as it comes works too. Stopped with Ctrl-C, the same command goes on after the last finished epoch.
+    """
+    console = Console(stderr=True)
+    # TensorFlow reads these when it is imported, which the recipe does.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from ser_engine.training.corpus import read_corpus
+    from ser_engine.training.recipes import TrainOptions, recipe
+
+    options = TrainOptions(seed=seed, epochs=epochs, units=units, threads=threads, restart=restart)
+    try:
+        read = read_corpus(corpus)
+        name = engine or out.resolve().name
+        console.print(f"{len(read.clips)} recordings of {len(read.speakers)} speakers; engine {name}", highlight=False)
+        run = recipe(name)
+        out.mkdir(parents=True, exist_ok=True)
+        with Bar(console) as bar:
+            run(read, out, options, bar)
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on after the last finished epoch.")
+        sys.exit(_INTERRUPTED)
+    console.print(f"Written to {out}. Measure it: undertone evaluate --corpus {corpus} --model {out}", highlight=False)

@@ -1,0 +1,150 @@
+"""The end of a training: network, ONNX twin, calibration and model.json, the same bytes for the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ser_engine.features import FeatureSettings
+from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, write_manifest
+from ser_engine.training import metrics
+from ser_engine.training.calibrate import fit_temperature, threshold_for
+from ser_engine.training.export import export_network
+from ser_engine.training.loop import State
+from ser_engine.training.split import Split
+
+_PACKAGES: Final = ("undertone", "tensorflow-cpu", "tensorflow", "keras", "numpy", "scikit-learn", "onnx")
+_ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """What the finished network says of the held-out speakers' recordings."""
+
+    logits: metrics.Floats
+    truth: metrics.Ints
+    coverage: float
+    """Share of answers to be called clear."""
+
+
+def write(
+    out: Path,
+    network: Any,
+    *,
+    labels: Sequence[str],
+    features: FeatureSettings,
+    held_out: HeldOut,
+    training: Mapping[str, Any],
+    keras_layers: str | None = None,
+) -> Manifest:
+    """Write ``network.keras``, ``network.onnx`` and ``model.json`` to `out`; the scaler lies there already.
+
+    Temperature and the threshold of *unclear* come from `held_out`, and its figures go into the manifest.
+    """
+    save_network(network, out / NETWORK_KERAS)
+    export_network(network, out / NETWORK_ONNX)
+    temperature = fit_temperature(held_out.logits, held_out.truth)
+    probabilities = metrics.softmax(held_out.logits / temperature)
+    confidence, decided = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    table = metrics.confusion(held_out.truth, decided, len(labels))
+    figures = {
+        "clips": len(held_out.truth),
+        "uar": metrics.uar(table),
+        "recall": dict(zip(labels, metrics.recalls(table).tolist(), strict=True)),
+        "ece": metrics.ece(confidence, decided == held_out.truth),
+    }
+    manifest = Manifest(
+        labels=tuple(labels),
+        features=features,
+        temperature=temperature,
+        unclear_below=threshold_for(confidence, held_out.coverage),
+        keras_layers=keras_layers,
+        training={**training, "held_out": rounded(figures)},
+        versions=versions(),
+    )
+    return write_manifest(out, manifest)
+
+
+def save_network(network: Any, path: Path) -> None:
+    """Save a Keras network so that the same weights give the same bytes: Keras alone writes the time of day into it."""
+    draft = path.with_name(f"draft-{path.name}")
+    network.save(draft)
+    with zipfile.ZipFile(draft) as source, zipfile.ZipFile(path, "w") as target:
+        for name in sorted(source.namelist()):
+            data = source.read(name)
+            if name == "metadata.json":
+                data = json.dumps({"keras_version": json.loads(data)["keras_version"], "date_saved": ""}).encode()
+            target.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), data)
+    draft.unlink()
+
+
+def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
+    """12 hex digits that change with the clips, their labels and split, the features and the recipe."""
+    parts = [
+        [side, clip.path.name, clip.label, clip.speaker, dict(clip.votes)]
+        for side, corpus in (("train", split.train), ("validation", split.validation))
+        for clip in corpus.clips
+    ]
+    text = json.dumps([parts, features.hash, dict(recipe)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def hearing_folders(work: Path, split: Split, features: FeatureSettings, seed: int) -> tuple[Path, Path]:
+    """Where the hearings of both sides of `split` are kept: they outlive a change of recipe, but not of features."""
+    root = work / f"hearings-{fingerprint(split, features, {'seed': seed})}"
+    folders = root / "train", root / "validation"
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
+
+
+def clear(work: Path) -> None:
+    """Remove the checkpoints and hearings."""
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def describe(split: Split) -> dict[str, Any]:
+    """The corpus, for model.json."""
+    return {
+        "corpus": split.train.name,
+        "clips": len(split.train.clips),
+        "speakers": len(split.train.speakers),
+        "held_out_speakers": list(split.validation.speakers),
+    }
+
+
+def course(state: State) -> dict[str, Any]:
+    """How the training went, for model.json."""
+    kept = asdict(state)
+    return {"best_epoch": kept["best_epoch"], "history": kept["history"]}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide the bytes."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def rounded(value: Any, digits: int = 4) -> Any:
+    """`value` with every number in it rounded, and NaN as None, fit for JSON."""
+    if isinstance(value, Mapping):
+        return {key: rounded(inner, digits) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(inner, digits) for inner in value]
+    if isinstance(value, (float, np.floating)):
+        return round(float(value), digits) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

@@ -1,0 +1,214 @@
+"""The loop that trains a Keras network on sequences: batches of like lengths, a cosine of learning rates, checkpoints.
+
+An epoch is a pure function of the seed, its number, and what the epoch before it left (weights and optimiser), so a
+training that was interrupted and goes on ends in the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_engine.features import Features
+from ser_engine.training.calibrate import fit_temperature, negative_log_likelihood
+from ser_engine.training.metrics import Floats, Ints, confusion, uar
+from ser_engine.training.recipes import Progress
+
+_STATE: Final = "state.json"
+BEST: Final = "best.weights.h5"
+_PAD_TO: Final = 32
+"""Batches are padded to a multiple of this, so that TensorFlow meets few shapes."""
+_LIKE_LENGTHS: Final = 10
+"""Clips are sorted by length within this many batches: little padding, still a random order."""
+
+Draw = Callable[[int, np.random.Generator], list[Features]]
+"""Epoch number and its generator → one feature array a training clip, unscaled, in the clips' order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """How long and how fast."""
+
+    epochs: int
+    batch: int = 64
+    peak_rate: float = 2e-3
+    clip_norm: float = 1.0
+    weight_decay: float = 0.0
+    masked_frames: int = 25
+    """At most this many frames in a row are replaced by their clip's mean (SpecAugment's time mask); 0: none."""
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """What is kept between epochs, beside the weights."""
+
+    key: str
+    epoch: int = 0
+    """Epochs finished."""
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    history: list[dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judges:
+    """Held-out clips: scaled features, and their label numbers."""
+
+    features: Sequence[Features]
+    truth: Ints
+
+
+def train(
+    network: Any,
+    draw: Draw,
+    scale: Callable[[Features], Features],
+    targets: Floats,
+    judges: Judges,
+    settings: LoopSettings,
+    *,
+    seed: int,
+    key: str,
+    work: Path,
+    progress: Progress,
+) -> State:
+    """Train `network` (softmax output) and leave it with the weights of its best epoch on the judges.
+
+    `targets` has shape (clips, labels); `key` names corpus and recipe: a checkpoint with another key is not used.
+    The best epoch is the one under which the held-out labels are most likely, temperature fitted.
+    """
+    state, network = _resume(network, key, work, settings, progress)
+    while state.epoch < settings.epochs:
+        epoch = state.epoch
+        rng = np.random.default_rng([seed, 1, epoch])
+        _seed_dropout(network, seed, epoch)
+        clips = [scale(one) for one in draw(epoch, rng)]
+        loss = _epoch(network, clips, targets, epoch, settings, rng, progress)
+        figures = {"loss": round(loss, 4), **_judge(network, judges)}
+        state.epoch += 1
+        state.history.append(figures)
+        if figures["held_out_loss"] < state.best_loss:
+            state.best_loss, state.best_epoch = figures["held_out_loss"], state.epoch
+            network.save_weights(work / BEST)
+        _checkpoint(network, state, work)
+        progress.note(f"epoch {state.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    network.load_weights(work / BEST)
+    return state
+
+
+def logits_of(network: Any, clips: Sequence[Features], batch: int = 128) -> Floats:
+    """Logarithms of the network's probabilities: logits up to a constant a row, which no softmax sees. (n, labels)."""
+    order = sorted(range(len(clips)), key=lambda k: len(clips[k]))
+    out = np.zeros((len(clips), network.output_shape[-1]), np.float64)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        out[chosen] = network.predict_on_batch(pad([clips[k] for k in chosen]))
+    return np.asarray(np.log(np.maximum(out, 1e-9)))
+
+
+def pad(clips: Sequence[Features]) -> NDArray[np.float32]:
+    """One batch, zeros after each clip's end: (batch, frames, dims)."""
+    frames = -(-max(map(len, clips)) // _PAD_TO) * _PAD_TO
+    out = np.zeros((len(clips), frames, clips[0].shape[1]), np.float32)
+    for row, clip in zip(out, clips, strict=True):
+        row[: len(clip)] = clip
+    return out
+
+
+def _epoch(
+    network: Any,
+    clips: Sequence[Features],
+    targets: Floats,
+    epoch: int,
+    settings: LoopSettings,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> float:
+    batches = _batches([len(clip) for clip in clips], settings.batch, rng)
+    progress.stage(f"epoch {epoch + 1} of {settings.epochs}", len(batches))
+    total = 0.0
+    for number, chosen in enumerate(batches):
+        network.optimizer.learning_rate = _rate((epoch + number / len(batches)) / settings.epochs, settings)
+        inputs = pad([_mask_time(clips[k], settings.masked_frames, rng) for k in chosen])
+        total += float(network.train_on_batch(inputs, targets[chosen]))
+        progress.advance()
+    return total / len(batches)
+
+
+def _batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> list[list[int]]:
+    order = [int(k) for k in rng.permutation(len(lengths))]
+    batches = []
+    for start in range(0, len(order), batch * _LIKE_LENGTHS):
+        chunk = sorted(order[start : start + batch * _LIKE_LENGTHS], key=lambda k: lengths[k])
+        batches += [chunk[k : k + batch] for k in range(0, len(chunk), batch)]
+    return [batches[int(k)] for k in rng.permutation(len(batches))]
+
+
+def _rate(done: float, settings: LoopSettings) -> float:
+    """Linear over the first 8 % of the training, then half a cosine down to 2 % of the peak. `done` 0 to 1."""
+    warm = 0.08
+    if done < warm:
+        return settings.peak_rate * (0.1 + 0.9 * done / warm)
+    return settings.peak_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm))))
+
+
+def _mask_time(clip: Features, most: int, rng: np.random.Generator) -> Features:
+    width = int(rng.integers(0, most + 1))
+    if width == 0 or len(clip) <= 2 * width:
+        return clip
+    start = int(rng.integers(0, len(clip) - width))
+    masked = clip.copy()
+    masked[start : start + width] = clip.mean(axis=0)
+    return masked
+
+
+def _judge(network: Any, judges: Judges) -> dict[str, float]:
+    logits = logits_of(network, judges.features)
+    temperature = fit_temperature(logits, judges.truth)
+    table = confusion(judges.truth, logits.argmax(axis=1), logits.shape[1])
+    loss = negative_log_likelihood(logits, judges.truth, temperature)
+    return {"held_out_loss": round(loss, 4), "held_out_uar": round(uar(table), 4)}
+
+
+def _seed_dropout(network: Any, seed: int, epoch: int) -> None:
+    """Dropout draws from state that a saved network does not keep; set it anew for each epoch."""
+    for number, layer in enumerate(network.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign(np.array([seed * 1000 + epoch, number], np.uint32))
+
+
+def _resume(network: Any, key: str, work: Path, settings: LoopSettings, progress: Progress) -> tuple[State, Any]:
+    work.mkdir(parents=True, exist_ok=True)
+    optimiser = keras.optimizers.AdamW(
+        settings.peak_rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip_norm
+    )
+    network.compile(optimizer=optimiser, loss="categorical_crossentropy")
+    path = work / _STATE
+    if path.is_file():
+        kept = State(**json.loads(path.read_text(encoding="utf-8")))
+        if kept.key == key and kept.epoch <= settings.epochs:
+            progress.note(f"going on after epoch {kept.epoch}")
+            return kept, keras.saving.load_model(_last(work, kept.epoch))
+        progress.note("the checkpoint belongs to another corpus or recipe: beginning anew")
+    return State(key=key, history=[]), network
+
+
+def _checkpoint(network: Any, state: State, work: Path) -> None:
+    """The new checkpoint is whole before the state names it, and the old one goes last."""
+    network.save(_last(work, state.epoch))
+    draft = work / f"{_STATE}.draft"
+    draft.write_text(json.dumps(asdict(state)), encoding="utf-8")
+    draft.replace(work / _STATE)
+    _last(work, state.epoch - 1).unlink(missing_ok=True)
+
+
+def _last(work: Path, epoch: int) -> Path:
+    return work / f"epoch-{epoch}.keras"
