@@ -257,7 +257,7 @@ def reaction(record: Reaction, viewer_id: int) -> Json:
 def message(record: Message, state: State, urls: Urls, *, viewer_id: int, nested: bool = False) -> Json:
     """As REST answers it; `viewer_id` decides which reactions are ``me``. A reply carries what it replies to, once."""
     files = {a.filename: urls.attachment(a) for a in record.attachments}
-    in_embeds = {embed_file for e in record.embeds for embed_file in attachment_names(e)}
+    shown_inside = attachment_names(record.embeds) | attachment_names(record.components)
     body: Json = {
         "id": str(record.id),
         "channel_id": str(record.channel_id),
@@ -271,7 +271,9 @@ def message(record: Message, state: State, urls: Urls, *, viewer_id: int, nested
         "mentions": [user(state.users[u]) for u in record.mention_ids if u in state.users],
         "mention_roles": [str(role_id) for role_id in record.mention_role_ids],
         "attachments": [
-            attachment(a, urls, ephemeral=record.ephemeral) for a in record.attachments if a.filename not in in_embeds
+            attachment(a, urls, ephemeral=record.ephemeral)
+            for a in record.attachments
+            if a.filename not in shown_inside
         ],
         "embeds": [with_urls(e, files) for e in record.embeds],
         "components": [with_urls(c, files) for c in record.components],

@@ -35,7 +35,7 @@ MESSAGES_PER_CHANNEL: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something changed. `kind` is the name of Discord's dispatch for it, or ``SPEAKING``, which is the page's alone."""
+    """Something changed. `kind` names Discord's dispatch for it, or is ``SPEAKING``, which is the page's alone."""
 
     kind: str
     guild_id: int | None

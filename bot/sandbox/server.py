@@ -1,0 +1,223 @@
+"""The loopback Discord in one object: start it, point an unmodified client at it, act as its people.
+
+async with Sandbox() as discord:
+    mara = discord.add_person("Mara", "#c2577b")
+    # a client with discord.http.Route.BASE = discord.api_base logs in with discord.token
+    interaction = await discord.command(mara, discord.text, "listen start")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from aiohttp import web
+
+from bot.sandbox import cdn
+from bot.sandbox.commands import CommandBook
+from bot.sandbox.faults import Faults
+from bot.sandbox.gateway import Gateway
+from bot.sandbox.interactions import Interaction, Interactions
+from bot.sandbox.models import Attachment, Channel, ChannelType, Guild, Member, Message, User
+from bot.sandbox.people import People
+from bot.sandbox.permissions import BOT
+from bot.sandbox.posting import Posting
+from bot.sandbox.ratelimits import RateLimits
+from bot.sandbox.rest.app import create_api
+from bot.sandbox.state import State
+from bot.sandbox.world import WORLD, SignedUrls, World
+
+T = TypeVar("T")
+
+
+class Sandbox:
+    """A Discord with one server, a bot account that is invited to it, and the account of a visitor who owns it."""
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        guild_name: str = "The Reading Room",
+        bot_name: str = "Undertone",
+        you: str = "You",
+        heartbeat_interval_s: float = 41.25,
+        interaction_deadline_s: float = 3.0,
+        interaction_lifetime_s: float = 900.0,
+        allowed_privileged_intents: int = 0,
+        rate_limits: bool = True,
+        bot_permissions: int = BOT,
+    ) -> None:
+        self.host = host
+        self._port = port
+        self.token = token or f"sandbox.{secrets.token_urlsafe(24)}"
+        self.state = State()
+        self.faults = Faults()
+        self.you = self.state.add_user(you, colour="#4f7a5b")
+        self.bot = self.state.add_user(bot_name, colour="#6d5bd0", bot=True)
+        self.guild: Guild = self.state.add_guild(guild_name, self.you)
+        role = self.state.add_role(self.guild, bot_name, permissions=int(bot_permissions), managed=True)
+        self.bot_role = role
+        self.state.add_member(self.guild, self.bot, role_ids=(role.id,))
+        self.text: Channel = self.state.add_channel(self.guild, "general", topic="Anything goes, kindly.")
+        self.voice_channel: Channel = self.state.add_channel(self.guild, "Fireside", ChannelType.VOICE)
+        urls = SignedUrls()
+        self.gateway = Gateway(
+            state=self.state,
+            bot=self.bot,
+            token=self.token,
+            urls=urls,
+            faults=self.faults,
+            heartbeat_interval_s=heartbeat_interval_s,
+            allowed_privileged=allowed_privileged_intents,
+        )
+        self.world = World(
+            state=self.state,
+            bot=self.bot,
+            owner=self.you,
+            token=self.token,
+            urls=urls,
+            commands=CommandBook(self.state.ids),
+            interactions=Interactions(self.state, deadline_s=interaction_deadline_s, lifetime_s=interaction_lifetime_s),
+            posting=Posting(self.state),
+            gateway=self.gateway,
+            faults=self.faults,
+            limits=RateLimits(enabled=rate_limits),
+        )
+        self.people = People(self.world)
+        self._runner: web.AppRunner | None = None
+
+    # running
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        app = web.Application()
+        app[WORLD] = self.world
+        app.add_subapp("/api/v10", create_api())
+        app.router.add_get("/gateway", self.gateway.handle)
+        app.add_routes(cdn.ROUTES)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        self.world.urls.base = self.url
+        self.gateway.resume_url = f"ws://{self._authority}/gateway"
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self.gateway.close()
+            await self._runner.cleanup()
+            self._runner = None
+
+    @property
+    def _authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where people look: the chat page."""
+        return f"http://{self._authority}"
+
+    @property
+    def api_base(self) -> str:
+        """For `discord.http.Route.BASE`."""
+        return f"{self.url}/api/v10"
+
+    @property
+    def application_id(self) -> int:
+        return self.world.application_id
+
+    # the server and its people
+
+    def add_person(self, name: str, colour: str = "#5b7fd1", *, role_ids: tuple[int, ...] = ()) -> User:
+        user = self.state.add_user(name, colour=colour)
+        self.state.add_member(self.guild, user, role_ids=role_ids)
+        return user
+
+    def member(self, user: User) -> Member:
+        return self.guild.members[user.id]
+
+    def add_text_channel(self, name: str, *, topic: str | None = None) -> Channel:
+        return self.state.add_channel(self.guild, name, topic=topic)
+
+    def add_voice_channel(self, name: str) -> Channel:
+        return self.state.add_channel(self.guild, name, ChannelType.VOICE)
+
+    # acting as a person; see `People` for all of it
+
+    async def command(
+        self, user: User, channel: Channel, text: str, options: Mapping[str, Any] | None = None, **how: bool
+    ) -> Interaction:
+        return await self.people.command(user, channel, text, options, **how)
+
+    async def context_menu(self, user: User, message: Message, name: str) -> Interaction:
+        return await self.people.context_menu(user, message, name)
+
+    async def press(self, user: User, message: Message, custom_id: str) -> Interaction:
+        return await self.people.press(user, message, custom_id)
+
+    async def submit(self, interaction: Interaction, values: Mapping[str, str]) -> Interaction:
+        return await self.people.submit(interaction, values)
+
+    def send_message(
+        self,
+        user: User,
+        channel: Channel,
+        content: str = "",
+        *,
+        files: Sequence[tuple[str, bytes]] = (),
+        reply_to: Message | None = None,
+    ) -> Message:
+        return self.people.send_message(user, channel, content, files=files, reply_to=reply_to)
+
+    def send_voice_message(self, user: User, channel: Channel, ogg: bytes) -> Message:
+        return self.people.send_voice_message(user, channel, ogg)
+
+    def direct_message(self, user: User, content: str = "", *, files: Sequence[tuple[str, bytes]] = ()) -> Message:
+        return self.people.direct_message(user, content, files=files)
+
+    def file(self, channel: Channel, name: str, content: bytes) -> Attachment:
+        return self.people.file(channel, name, content)
+
+    # looking
+
+    def messages(self, channel: Channel, *, seen_by: User | None = None) -> list[Message]:
+        """Oldest first. `seen_by` leaves out what only others can see; without it everything is listed."""
+        found = self.state.messages(channel.id)
+        return found if seen_by is None else [m for m in found if m.visible_to in (None, seen_by.id)]
+
+    async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 5.0) -> T:
+        """Wait until `predicate` returns something true, asking again at each change; returns what it returned.
+
+        Raises:
+            TimeoutError: it did not in time.
+        """
+        changed = asyncio.Event()
+        stop = self.state.listen(lambda _: changed.set())
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (result := predicate()):
+                    await changed.wait()
+                    changed.clear()
+                return result
+        finally:
+            stop()
+
+    async def answer(self, interaction: Interaction, timeout_s: float = 5.0) -> Message:
+        """The bot's answer to an interaction, once it is more than "thinking"."""
+        return await self.wait_for(lambda: interaction.answer, timeout_s)
