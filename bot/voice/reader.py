@@ -1,0 +1,127 @@
+"""The UDP socket on the event loop: no thread, and nothing left behind when discord.py closes it.
+
+discord.py reads voice sockets in a thread that can sit in `select()` for 30 s on a socket that is already closed, so
+that the next connection's first answer is never read. The event loop's own selector has no such gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from .receiver import Receiver
+
+DATAGRAM_BYTES: Final = 2_048
+DATAGRAMS_PER_WAKE: Final = 64
+BUFFER_BYTES: Final = 4 << 20
+"""What is asked of the system for datagrams that wait while the loop is busy; it may grant less."""
+TICK_S: Final = 0.020
+DISCOVERY_BYTES: Final = 74
+_DISCOVERY_ANSWER: Final = b"\x00\x02"
+
+
+class VoiceSocket(socket.socket):
+    """A UDP socket that leaves the event loop before it closes, whoever closes it."""
+
+    on_close: Callable[[VoiceSocket], None] | None = None
+
+    def close(self) -> None:
+        if self.on_close is not None:
+            self.on_close(self)
+            self.on_close = None
+        super().close()
+
+
+class SocketReader:
+    """Feeds a receiver from at most one socket at a time, in slices, and keeps its timer."""
+
+    def __init__(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> None:
+        self._receiver = receiver
+        self._loop = loop
+        self._socket: VoiceSocket | None = None
+        self._draining: asyncio.Handle | None = None
+        self._ticking: asyncio.TimerHandle | None = None
+        self._discovery: asyncio.Future[bytes] | None = None
+
+    def open(self) -> VoiceSocket:
+        """A new socket, read from its first moment; the last one is closed."""
+        if self._socket is not None:
+            self._socket.close()
+        sock = VoiceSocket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        sock.on_close = self._closed
+        self._loop.add_reader(sock.fileno(), self._readable, sock)
+        self._socket = sock
+        return sock
+
+    def close(self) -> None:
+        """Close the socket and stop the timers."""
+        if self._socket is not None:
+            self._socket.close()
+        for handle in (self._draining, self._ticking):
+            if handle is not None:
+                handle.cancel()
+        self._draining = self._ticking = None
+
+    async def discover(self, request: bytes, timeout_s: float) -> bytes:
+        """Send an IP discovery request and return the answer.
+
+        Raises:
+            TimeoutError: no answer came.
+        """
+        if self._socket is None:
+            raise ConnectionResetError("the voice socket is closed")
+        self._discovery = self._loop.create_future()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._loop.sock_sendall(self._socket, request)
+                return await self._discovery
+        finally:
+            self._discovery = None
+
+    def work(self) -> None:
+        """See to it that queued packets are worked on and the timer runs; to be called after anything was queued."""
+        if self._draining is None:
+            self._draining = self._loop.call_soon(self._drain)
+
+    def _closed(self, sock: VoiceSocket) -> None:
+        self._loop.remove_reader(sock.fileno())
+        if sock is self._socket:
+            self._socket = None
+
+    def _readable(self, sock: VoiceSocket) -> None:
+        receiver = self._receiver
+        any_work = False
+        for _ in range(DATAGRAMS_PER_WAKE):
+            try:
+                data = sock.recv(DATAGRAM_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:  # the other side's port is closed: its gateway will say what happened
+                break
+            if len(data) == DISCOVERY_BYTES and data.startswith(_DISCOVERY_ANSWER) and self._discovery is not None:
+                if not self._discovery.done():
+                    self._discovery.set_result(data)
+                continue
+            any_work = receiver.datagram(data) or any_work
+        if any_work and self._draining is None:
+            self._drain()
+        elif self._ticking is None:
+            self._begin_ticking()
+
+    def _drain(self) -> None:
+        self._draining = self._loop.call_soon(self._drain) if self._receiver.drain() else None
+        if self._ticking is None:
+            self._begin_ticking()
+
+    def _begin_ticking(self) -> None:
+        self._receiver.tick_begins()
+        self._ticking = self._loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._ticking = self._loop.call_later(TICK_S, self._tick) if self._receiver.tick() else None
