@@ -129,13 +129,18 @@ class LiveBus:
         channel = self._channels.get(session_id)
         return channel.last_id if channel is not None else 0
 
+    @property
+    def full(self) -> bool:
+        """Whether as many follow as may."""
+        return sum(len(channel.subscribers) for channel in self._channels.values()) >= self._max_subscribers
+
     async def subscribe(self, session_id: str, last_id: int | None = None) -> AsyncIterator[LiveEvent]:
         """The events after `last_id` (None: from now on), ending with the session.
 
         Begins with a ``reset`` event when some of the events asked for are gone. Raises TooManySubscribers.
         """
         channel = self._channel(session_id)
-        if sum(len(c.subscribers) for c in self._channels.values()) >= self._max_subscribers:
+        if self.full:
             self._refused += 1
             raise TooManySubscribers("Too many pages follow live at the moment.")
         subscriber = _Subscriber()

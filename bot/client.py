@@ -1,0 +1,269 @@
+"""The Discord client: which events it takes, and that something starts it again when it ends.
+
+A gateway connection that is cut before its HELLO ends `Client.start()` for good (discord.py 2.7.1), so `Gateway` runs
+clients one after the other, with a growing pause, until it is told to stop. Intents are the smallest set that works:
+servers, voice states, and messages without their content (Discord still shows what is sent to the bot or mentions it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiohttp
+import discord
+import structlog
+from discord import app_commands
+
+from bot import texts
+from bot.app import App
+from bot.commands import register
+from bot.commands.common import report_error
+from bot.commands.starting import people_in
+from bot.commands.voice_consent import VoiceMessages
+from bot.errors import DiscordRefused
+from bot.listening.manager import SessionManager, VoiceChange
+from bot.listening.parts import EndReason
+from bot.settings import Settings
+
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
+STEADY_S: Final = 60.0
+"""A client that was up this long starts the pauses anew."""
+
+MakeConnector = Callable[[], aiohttp.BaseConnector]
+
+_log = structlog.get_logger(__name__)
+
+
+def intents() -> discord.Intents:
+    wanted = discord.Intents.none()
+    wanted.guilds = True
+    wanted.voice_states = True
+    wanted.guild_messages = True
+    wanted.dm_messages = True
+    return wanted
+
+
+class Tree(app_commands.CommandTree["UndertoneClient"]):
+    async def on_error(
+        self, interaction: discord.Interaction[UndertoneClient], error: app_commands.AppCommandError, /
+    ) -> None:
+        await report_error(interaction, error)
+
+
+class UndertoneClient(discord.AutoShardedClient):
+    """One connection's life. Everything that lasts is in the `App`."""
+
+    def __init__(self, app: App, *, connector: aiohttp.BaseConnector | None = None) -> None:
+        options: dict[str, Any] = {} if connector is None else {"connector": connector}
+        super().__init__(
+            intents=intents(),
+            max_messages=None,
+            chunk_guilds_at_startup=False,
+            allowed_mentions=discord.AllowedMentions.none(),
+            activity=discord.CustomActivity(name=texts.ACTIVITY),
+            **options,
+        )
+        self.app = app
+        self.up = asyncio.Event()
+        self._tree = Tree(self)
+        self._messages: VoiceMessages = register(self, self._tree, app)
+
+    @property
+    def _sessions(self) -> SessionManager:
+        return self.app.sessions
+
+    async def setup_hook(self) -> None:
+        commands = await self._tree.sync()
+        _log.info("commands_synced", commands=len(commands))
+
+    async def on_ready(self) -> None:
+        self.up.set()
+        _log.info("discord_ready", servers=len(self.guilds), shards=self.shard_count)
+
+    async def on_shard_resumed(self, shard_id: int) -> None:
+        _log.info("discord_resumed", shard=shard_id)
+        for guild in self.guilds:
+            if guild.shard_id == shard_id:
+                await self.on_guild_available(guild)
+
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        """A server's state came anew; people may have come and gone meanwhile."""
+        session = self._sessions.of(guild.id)
+        channel = guild.get_channel(session.record.channel_id) if session is not None else None
+        if isinstance(channel, discord.VoiceChannel | discord.StageChannel):
+            await self._sessions.seen_present(guild.id, people_in(channel))
+
+    async def on_voice_state_update(
+        self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState
+    ) -> None:
+        await self._sessions.voice_changed(
+            VoiceChange(
+                guild_id=member.guild.id,
+                user_id=member.id,
+                bot=member.bot,
+                itself=self.user is not None and member.id == self.user.id,
+                before_id=before.channel.id if before.channel else None,
+                after_id=after.channel.id if after.channel else None,
+                server_deaf=after.deaf,
+            )
+        )
+
+    async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
+        self._sessions.channel_deleted(channel.guild.id, channel.id)
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        self._sessions.guild_removed(guild.id)
+
+    async def on_guild_channel_update(self, _: discord.abc.GuildChannel, after: discord.abc.GuildChannel) -> None:
+        self._check_permissions(after.guild)
+
+    async def on_guild_role_update(self, _: discord.Role, after: discord.Role) -> None:
+        self._check_permissions(after.guild)
+
+    async def on_member_update(self, _: discord.Member, after: discord.Member) -> None:
+        if self.user is not None and after.id == self.user.id:
+            self._check_permissions(after.guild)
+
+    async def on_message(self, message: discord.Message) -> None:
+        mentioned = self.user is not None and self.user.id in message.raw_mentions
+        await self._messages.on_message(message, mentioned=mentioned)
+
+    async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
+        _log.exception("event_failed", event_name=event_method)
+
+    def _check_permissions(self, guild: discord.Guild) -> None:
+        """Discord leaves a bot in a channel that it may not join any more; the bot does not stay."""
+        session = self._sessions.of(guild.id)
+        channel = guild.get_channel(session.record.channel_id) if session is not None else None
+        if channel is None:
+            return
+        allowed = channel.permissions_for(guild.me)
+        if not (allowed.view_channel and allowed.connect):
+            self._sessions.permission_lost(guild.id)
+
+
+class Gateway:
+    """Keeps a client running. Also what the web pages ask for names."""
+
+    def __init__(
+        self, settings: Settings, app: Callable[[], App], *, make_connector: MakeConnector | None = None
+    ) -> None:
+        self._settings = settings
+        self._app = app
+        self._make_connector = make_connector
+        self._client: UndertoneClient | None = None
+        self._replaced = asyncio.Event()
+        self._stop = asyncio.Event()
+        self.restarts = 0
+
+    @property
+    def client(self) -> UndertoneClient:
+        """The newest client, connected or not."""
+        if self._client is None:
+            raise RuntimeError("the gateway was not started")
+        return self._client
+
+    @property
+    def ready(self) -> bool:
+        return self._client is not None and self._client.is_ready() and not self._client.is_closed()
+
+    async def connected(self) -> None:
+        """Return when Discord can be talked to."""
+        while not self.ready:
+            self._replaced.clear()
+            waits = [asyncio.create_task(self._replaced.wait(), name="gateway-replaced")]
+            if self._client is not None and not self._client.is_closed():
+                waits.append(asyncio.create_task(self._client.up.wait(), name="gateway-up"))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in waits:
+                    task.cancel()
+
+    async def run(self) -> None:
+        """Run clients until `close`. Raises DiscordRefused when trying again cannot help."""
+        discord.http.Route.BASE = self._settings.discord_api_base
+        pause_s = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            started_s = asyncio.get_running_loop().time()
+            error = await self._run_client()
+            if self._stop.is_set():
+                return
+            self.restarts += 1
+            _log.warning("discord_connection_ended", error=type(error).__name__ if error else None)
+            await self._app().sessions.end_all(EndReason.CONNECTION_LOST, within_s=0.1)
+            if asyncio.get_running_loop().time() - started_s > STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            pause = pause_s * random.uniform(0.8, 1.2)  # noqa: S311  # spreads reconnects, hides nothing
+            await asyncio.sleep(pause)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _run_client(self) -> Exception | None:
+        connector = self._make_connector() if self._make_connector is not None else None
+        self._client = client = UndertoneClient(self._app(), connector=connector)
+        self._replaced.set()
+        try:
+            await client.start(self._settings.token)
+        except discord.LoginFailure as error:
+            raise DiscordRefused(texts.TOKEN_REFUSED) from error
+        except discord.PrivilegedIntentsRequired as error:
+            raise DiscordRefused(texts.INTENTS_REFUSED) from error
+        except Exception as error:  # noqa: BLE001  # whatever ended it, the next one is started
+            return error
+        finally:
+            if not client.is_closed():
+                await client.close()
+        return None
+
+    async def close(self) -> None:
+        """Disconnect and start no other. Waits for what discord.py began for events and commands."""
+        self._stop.set()
+        if self._client is not None:
+            await self._client.close()
+        await _settle()
+
+    # --- NameDirectory
+
+    async def name(self, guild_id: int, user_id: int) -> str | None:
+        guild = self._guild(guild_id)
+        if guild is None:
+            return None
+        member = guild.get_member(user_id)
+        if member is None:
+            try:
+                async with asyncio.timeout(2):
+                    member = await guild.fetch_member(user_id)
+            except (discord.HTTPException, aiohttp.ClientError, TimeoutError):
+                return None
+        return member.display_name
+
+    async def channel(self, guild_id: int, channel_id: int) -> str | None:
+        guild = self._guild(guild_id)
+        channel = guild.get_channel(channel_id) if guild is not None else None
+        return channel.name if channel is not None else None
+
+    async def guild(self, guild_id: int) -> str | None:
+        guild = self._guild(guild_id)
+        return guild.name if guild is not None else None
+
+    def _guild(self, guild_id: int) -> discord.Guild | None:
+        return self._client.get_guild(guild_id) if self.ready and self._client is not None else None
+
+
+_LIBRARY_TASKS: Final = ("discord.py:", "CommandTree-", "discord-ui-")
+
+
+async def _settle(within_s: float = 3.0) -> None:
+    """Give discord.py's own tasks (one an event or command, without an owner) time to end; then end them."""
+    mine = asyncio.current_task()
+    tasks = {t for t in asyncio.all_tasks() if t is not mine and t.get_name().startswith(_LIBRARY_TASKS)}
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=within_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,141 @@
+"""From an attachment to words about how it sounds: fetch, cut, recognise, sum up. Nothing of it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+from urllib.parse import urlsplit
+
+import discord
+
+from bot import texts
+from bot.errors import NotPossible
+from bot.listening.board import Card
+from bot.pictures import palette
+from bot.settings import Settings
+from ser_engine.backends.base import InferenceBackend
+from ser_engine.errors import AudioTooLarge
+from ser_engine.summary import summarise
+from ser_engine.types import Prediction, Window
+
+MAX_BYTES: Final = 25 * 1024 * 1024
+FETCH_S: Final = 20.0
+BATCH: Final = 16
+MAX_STRETCHES: Final = 15
+AT_ONCE: Final = 4
+"""Files analysed at the same time; more wait."""
+
+DISCORD_HOSTS: Final = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
+AUDIO_ENDINGS: Final = (".wav", ".mp3", ".ogg", ".oga", ".opus", ".webm", ".flac", ".m4a", ".mp4", ".aac")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    windows: tuple[tuple[Window, Prediction], ...]
+    """In order of time; at least one."""
+    summary: Prediction
+
+
+class Analyst:
+    """Analyses attachments, a few at a time."""
+
+    def __init__(self, backend: InferenceBackend, settings: Settings) -> None:
+        self._backend = backend
+        own = urlsplit(settings.discord_api_base).hostname
+        self._hosts = DISCORD_HOSTS if settings.is_discord or own is None else DISCORD_HOSTS | {own}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def analyse(self, attachment: discord.Attachment) -> Analysis:
+        """Raises AudioError, BackendError, NotPossible (foreign host, no speech), discord.HTTPException."""
+        async with self._slots:
+            data = await self._fetch(attachment)
+            windows = await self._backend.segment(data, filename=attachment.filename)
+            if not windows:
+                raise NotPossible(texts.NO_SPEECH)
+            predictions: list[Prediction] = []
+            for start in range(0, len(windows), BATCH):
+                predictions += await self._backend.predict(windows[start : start + BATCH], deadline_s=60.0)
+        pairs = tuple(zip(windows, predictions, strict=True))
+        return Analysis(windows=pairs, summary=summarise(pairs))
+
+    async def _fetch(self, attachment: discord.Attachment) -> bytes:
+        """At once, because the address is signed and expires; only from Discord's own hosts."""
+        if urlsplit(attachment.url).hostname not in self._hosts:
+            raise NotPossible(texts.FOREIGN_HOST)
+        if attachment.size > MAX_BYTES:
+            raise AudioTooLarge(texts.AUDIO_ERRORS["audio_too_large"])
+        async with asyncio.timeout(FETCH_S):
+            data = await attachment.read()
+        if len(data) > MAX_BYTES:
+            raise AudioTooLarge(texts.AUDIO_ERRORS["audio_too_large"])
+        return data
+
+
+def audio_of(message: discord.Message) -> discord.Attachment | None:
+    """The attachment to analyse: the voice message, or the first file that looks like sound."""
+    return next((attachment for attachment in message.attachments if is_audio(attachment)), None)
+
+
+def is_audio(attachment: discord.Attachment) -> bool:
+    kind = attachment.content_type or ""
+    return (
+        attachment.is_voice_message()
+        or kind.startswith("audio/")
+        or attachment.filename.lower().endswith(AUDIO_ENDINGS)
+    )
+
+
+def analysis_card(analysis: Analysis, *, model: str) -> Card:
+    """The breakdown, over time when there is more than one window."""
+    summary = analysis.summary
+    look = palette.tone(summary.emotion, unclear=summary.unclear)
+    if summary.unclear:
+        likeliest = palette.tone(summary.emotion).word
+        text = texts.unclear_sum(look.emoji, likeliest, summary.confidence)
+    else:
+        text = (
+            f"{look.emoji} sounds **{look.word}** {texts.bar(summary.confidence)} {texts.percent(summary.confidence)}"
+        )
+    fields = [(texts.BREAKDOWN_TITLE, _breakdown(summary))]
+    if len(analysis.windows) > 1:
+        fields.append((texts.OVER_TIME_TITLE, _over_time(analysis)))
+    return Card(
+        title=texts.ANALYSIS_TITLE,
+        text=text,
+        fields=tuple(fields),
+        footer=f"{texts.NAME} · model {model} · {texts.PANEL_MODEL}",
+        colour=look.discord_colour,
+    )
+
+
+def reaction_of(analysis: Analysis) -> str:
+    return palette.tone(analysis.summary.emotion, unclear=analysis.summary.unclear).emoji
+
+
+def _breakdown(summary: Prediction) -> str:
+    ranked = sorted(summary.probabilities.items(), key=lambda item: -item[1])
+    lines = []
+    for label, probability in ranked:
+        look = palette.tone(label)
+        lines.append(f"{look.emoji} {look.word}: {texts.bar(probability)} {texts.percent(probability)}")
+    return "\n".join(lines)
+
+
+def _over_time(analysis: Analysis) -> str:
+    """Stretches of windows that sound alike, a line each."""
+    lines = []
+    for shown, stretch in groupby(analysis.windows, key=_shown):
+        pairs = list(stretch)
+        look = palette.tone(shown)
+        span = f"{texts.clock_time(pairs[0][0].start_s)}–{texts.clock_time(pairs[-1][0].end_s)}"
+        lines.append(f"{span} {look.emoji} {look.word}")
+    more = len(lines) - MAX_STRETCHES
+    return "\n".join([*lines[:MAX_STRETCHES], *([texts.and_more(more)] if more > 0 else [])])
+
+
+def _shown(pair: tuple[Window, Prediction]) -> str | None:
+    """The label that a window is shown under; None is unclear."""
+    prediction = pair[1]
+    return None if prediction.unclear else prediction.emotion

@@ -1,0 +1,84 @@
+"""What every command does alike: acknowledge at once, answer, and turn an error into words.
+
+Discord forgets an interaction that nobody acknowledged within 3 s, so `defer` comes first and everything slow after it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import discord
+import structlog
+
+from bot import texts
+from bot.errors import NotAllowed, NotPossible, code_of, expected, in_words, unwrap
+
+Interaction = discord.Interaction[Any]
+
+NO_MENTIONS = discord.AllowedMentions.none()
+
+_log = structlog.get_logger(__name__)
+
+
+async def defer(interaction: Interaction, *, private: bool = True) -> None:
+    """Acknowledge; the answer follows. `private` answers are seen by the asking person only."""
+    if not interaction.response.is_done():
+        await interaction.response.defer(ephemeral=private, thinking=True)
+
+
+async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> None:
+    """Answer: the first answer when none was given, a follow-up otherwise. Private unless deferred otherwise."""
+    rest.setdefault("allowed_mentions", NO_MENTIONS)
+    if text is not None:
+        rest["content"] = text
+    if interaction.response.is_done():
+        await interaction.followup.send(ephemeral=True, **rest)
+    else:
+        await interaction.response.send_message(ephemeral=True, **rest)
+
+
+async def report_error(interaction: Interaction, error: BaseException) -> None:
+    """The one error handler of all commands and buttons: log what is a fault, say all of it in words."""
+    error = unwrap(error)
+    code = code_of(error)
+    reference = None
+    ids = {
+        "guild": interaction.guild_id,
+        "channel": interaction.channel_id,
+        "user": interaction.user.id,
+        "command": interaction.command.qualified_name if interaction.command else None,
+    }
+    if expected(error):
+        _log.info("command_refused", code=code, **ids)
+    else:
+        reference = secrets.token_hex(3)
+        _log.error("command_failed", code=code, reference=reference, exc_info=error, **ids)
+    try:
+        await say(interaction, in_words(error, reference=reference))
+    except discord.HTTPException as unsaid:
+        _log.warning("error_not_said", code=code, status=unsaid.status, **ids)
+
+
+def guild_of(interaction: Interaction) -> discord.Guild:
+    """The server of the interaction, as the client knows it."""
+    if interaction.guild is None:
+        raise NotPossible(texts.SERVER_ONLY)
+    return interaction.guild
+
+
+def member_of(interaction: Interaction) -> discord.Member:
+    """The asking member. Their permissions come with the interaction, computed by Discord."""
+    if not isinstance(interaction.user, discord.Member):
+        raise NotPossible(texts.SERVER_ONLY)
+    return interaction.user
+
+
+def manages_server(interaction: Interaction) -> bool:
+    """Whether the asking person has *Manage Server* here, as Discord computed it for this interaction."""
+    return interaction.guild_id is not None and interaction.permissions.manage_guild
+
+
+def require_manage_server(interaction: Interaction, text: str = texts.NEEDS_SETTINGS_RIGHT) -> None:
+    if not manages_server(interaction):
+        raise NotAllowed(text)

@@ -1,0 +1,81 @@
+"""The panel's buttons. They carry fixed ids, so they work after a restart too, if only to say that it is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import discord
+
+from bot import texts
+from bot.app import App
+from bot.commands.common import Interaction, defer, guild_of, report_error, say
+from bot.commands.permissions import require_stop
+from bot.errors import NotPossible
+from bot.listening.consent import Answer
+from bot.listening.session import ListeningSession
+
+INCLUDE_ID = "undertone:include"
+EXCLUDE_ID = "undertone:exclude"
+MARK_ID = "undertone:mark"
+STOP_ID = "undertone:stop"
+
+ANSWERS = {
+    Answer.INCLUDED: texts.INCLUDED,
+    Answer.ALREADY_INCLUDED: texts.ALREADY_INCLUDED,
+    Answer.EXCLUDED: texts.EXCLUDED,
+    Answer.ALREADY_EXCLUDED: texts.ALREADY_EXCLUDED,
+    Answer.OPTED_OUT: texts.OPTED_OUT,
+    Answer.NOT_PRESENT: texts.NOT_IN_THIS_VOICE,
+}
+
+
+class PanelView(discord.ui.View):
+    def __init__(self, app: App) -> None:
+        super().__init__(timeout=None)
+        self._app = app
+
+    @discord.ui.button(label=texts.BTN_INCLUDE, style=discord.ButtonStyle.success, custom_id=INCLUDE_ID)
+    async def include(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
+        await defer(interaction)
+        answer = await self._session(interaction).include(interaction.user.id)
+        await say(interaction, ANSWERS[answer])
+
+    @discord.ui.button(label=texts.BTN_EXCLUDE, style=discord.ButtonStyle.secondary, custom_id=EXCLUDE_ID)
+    async def exclude(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
+        # Before the acknowledgement: whoever wants out is out with the next packet, whatever Discord's answer takes.
+        session = self._app.sessions.of(interaction.guild_id)
+        answer = await session.exclude(interaction.user.id) if session is not None else Answer.ALREADY_EXCLUDED
+        await defer(interaction)
+        await say(interaction, ANSWERS[answer])
+
+    @discord.ui.button(label=texts.BTN_MARK, style=discord.ButtonStyle.secondary, custom_id=MARK_ID)
+    async def mark(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
+        await defer(interaction)
+        session = self._session(interaction)
+        if interaction.user.id not in session.book.present_ids():
+            raise NotPossible(texts.NOT_IN_THIS_VOICE)
+        at_s = await session.mark(interaction.user.id)
+        await say(interaction, texts.marked(at_s))
+
+    @discord.ui.button(label=texts.BTN_STOP, style=discord.ButtonStyle.danger, custom_id=STOP_ID)
+    async def stop_session(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
+        from bot.commands.starting import asker_of  # that module makes this view
+
+        await defer(interaction)
+        session = self._session(interaction)
+        server = await self._app.storage.server(guild_of(interaction).id)
+        require_stop(asker_of(interaction), server, started_by=session.record.started_by)
+        await self._app.sessions.stop(session.record.guild_id)
+        await say(interaction, texts.STOPPING_SESSION)
+
+    async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
+        await report_error(interaction, error)
+
+    def _session(self, interaction: Interaction) -> ListeningSession:
+        """The session that this very panel belongs to."""
+        session = self._app.sessions.of(interaction.guild_id)
+        if session is None or session.ending:
+            raise NotPossible(texts.STALE_PANEL)
+        if interaction.message is not None and interaction.message.id != session.panel_message_id:
+            raise NotPossible(texts.OLD_PANEL)
+        return session

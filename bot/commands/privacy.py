@@ -1,0 +1,107 @@
+"""`/privacy`: what is stored about the asking person, and their say in it. Everybody may, for themselves only."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from bot import texts
+from bot.app import App
+from bot.commands.common import Interaction, defer, guild_of, report_error, say
+from bot.listening.board import Card
+from bot.listening.discord_surface import embed_of
+from storage.records import Decision
+
+CONFIRM_S = 120.0
+
+
+class PrivacyGroup(app_commands.Group):
+    def __init__(self, app: App) -> None:
+        super().__init__(name="privacy", description=texts.CMD_PRIVACY)
+        self._app = app
+
+    @app_commands.command(name="status", description=texts.CMD_PRIVACY_STATUS)
+    @app_commands.guild_only()
+    async def status(self, interaction: Interaction) -> None:
+        await defer(interaction)
+        guild_id, user_id = guild_of(interaction).id, interaction.user.id
+        standing = await self._app.storage.standing_consent(guild_id, user_id)
+        stored = await self._app.storage.export_person(user_id, guild_id)
+        session = self._app.sessions.of(guild_id)
+        included = session is not None and session.consents(user_id)
+        text = texts.privacy_status(
+            standing=standing.value if standing else None, included_now=included, counts=count_entries(stored)
+        )
+        await say(interaction, embed=embed_of(Card(title=texts.PRIVACY_TITLE, text=text)))
+
+    @app_commands.command(name="opt-in", description=texts.CMD_PRIVACY_IN)
+    @app_commands.guild_only()
+    async def opt_in(self, interaction: Interaction) -> None:
+        await self._decide(interaction, Decision.OPT_IN, texts.SET_OPT_IN)
+
+    @app_commands.command(name="opt-out", description=texts.CMD_PRIVACY_OUT)
+    @app_commands.guild_only()
+    async def opt_out(self, interaction: Interaction) -> None:
+        await self._decide(interaction, Decision.OPT_OUT, texts.SET_OPT_OUT)
+
+    @app_commands.command(name="ask-me", description=texts.CMD_PRIVACY_ASK)
+    @app_commands.guild_only()
+    async def ask_me(self, interaction: Interaction) -> None:
+        await self._decide(interaction, None, texts.SET_ASK)
+
+    @app_commands.command(name="export", description=texts.CMD_PRIVACY_EXPORT)
+    @app_commands.describe(everywhere=texts.ARG_PRIVACY_EVERYWHERE)
+    async def export(self, interaction: Interaction, everywhere: bool = False) -> None:
+        await defer(interaction)
+        stored = await self._app.storage.export_person(interaction.user.id, scope(interaction, everywhere=everywhere))
+        body = json.dumps(stored, indent=2, ensure_ascii=False, default=str).encode()
+        await say(interaction, texts.EXPORTED, file=discord.File(io.BytesIO(body), "undertone-my-data.json"))
+
+    @app_commands.command(name="delete", description=texts.CMD_PRIVACY_DELETE)
+    @app_commands.describe(everywhere=texts.ARG_PRIVACY_EVERYWHERE)
+    async def delete(self, interaction: Interaction, everywhere: bool = False) -> None:
+        await defer(interaction)
+        guild_id = scope(interaction, everywhere=everywhere)
+        await say(interaction, texts.ask_delete(everywhere=guild_id is None), view=DeleteView(self._app, guild_id))
+
+    async def _decide(self, interaction: Interaction, decision: Decision | None, text: str) -> None:
+        guild_id, user_id = guild_of(interaction).id, interaction.user.id
+        if decision is Decision.OPT_OUT:  # out at once, before anything slow
+            await self._app.sessions.decided(guild_id, user_id, decision)
+        await defer(interaction)
+        await self._app.storage.set_standing_consent(guild_id, user_id, decision)
+        await self._app.sessions.decided(guild_id, user_id, decision)
+        await say(interaction, text)
+
+
+class DeleteView(discord.ui.View):
+    """Asks once more. Only the asking person sees it."""
+
+    def __init__(self, app: App, guild_id: int | None) -> None:
+        super().__init__(timeout=CONFIRM_S)
+        self._app = app
+        self._guild_id = guild_id
+
+    @discord.ui.button(label=texts.BTN_DELETE, style=discord.ButtonStyle.danger, custom_id="undertone:delete")
+    async def confirm(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
+        await defer(interaction)
+        await self._app.sessions.deleted(interaction.user.id, self._guild_id)
+        counts = await self._app.storage.delete_person(interaction.user.id, self._guild_id)
+        await say(interaction, texts.deleted(counts))
+
+    async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
+        await report_error(interaction, error)
+
+
+def scope(interaction: Interaction, *, everywhere: bool) -> int | None:
+    """The server that is meant; None is all of them, as it is in direct messages."""
+    return None if everywhere else interaction.guild_id
+
+
+def count_entries(stored: dict[str, Any]) -> dict[str, int]:
+    """How many entries of each kind an export holds."""
+    return {name: len(value) for name, value in stored.items() if isinstance(value, list)}

@@ -1,0 +1,85 @@
+"""Starting to listen, for the command and for the button after the statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import discord
+
+from bot import texts
+from bot.app import App
+from bot.commands.common import Interaction, guild_of, manages_server, member_of, say
+from bot.commands.panel_view import PanelView
+from bot.commands.permissions import Asker, require_start, require_voice
+from bot.errors import NotPossible
+from bot.listening.discord_surface import DiscordSurface
+from bot.listening.manager import StartRequest
+
+VoiceChannel = discord.VoiceChannel | discord.StageChannel
+
+
+def asker_of(interaction: Interaction) -> Asker:
+    """The asking person, as the rules see them."""
+    member = member_of(interaction)
+    return Asker(
+        user_id=member.id,
+        manages_server=manages_server(interaction),
+        role_ids=frozenset(role.id for role in member.roles),
+    )
+
+
+async def start(interaction: Interaction, app: App) -> None:
+    """Start in the asking person's voice channel and say where the panel is. The interaction is deferred already."""
+    guild = guild_of(interaction)
+    require_start(asker_of(interaction), await app.storage.server(guild.id))
+    channel = voice_channel_of(guild, interaction.user.id)
+    require_voice(channel.permissions_for(guild.me), channel.id)
+    if not app.backend.ready:
+        raise NotPossible(texts.STARTING_UP)
+    panel_channel_id = panel_channel(interaction, channel)
+    session = await app.sessions.start(
+        StartRequest(
+            guild_id=guild.id,
+            channel_id=channel.id,
+            channel=channel,
+            started_by=interaction.user.id,
+            present=people_in(channel),
+            surface=DiscordSurface(
+                app.client,
+                guild_id=guild.id,
+                panel_channel_id=panel_channel_id,
+                voice_channel_id=channel.id,
+                buttons=lambda: PanelView(app),
+            ),
+        )
+    )
+    message_id = session.panel_message_id
+    url = f"https://discord.com/channels/{guild.id}/{panel_channel_id}/{message_id}" if message_id else None
+    await say(interaction, texts.listening_in(channel.id, url))
+
+
+def voice_channel_of(guild: discord.Guild, user_id: int) -> VoiceChannel:
+    """Where that person is. Raises NotPossible when they are in no voice channel."""
+    channels: list[VoiceChannel] = [*guild.voice_channels, *guild.stage_channels]
+    for channel in channels:
+        if user_id in channel.voice_states:
+            return channel
+    raise NotPossible(texts.NOT_IN_VOICE)
+
+
+def people_in(channel: VoiceChannel) -> list[tuple[int, bool]]:
+    """User ids in the channel, and whether each is a bot."""
+    people = []
+    for user_id in channel.voice_states:
+        member = channel.guild.get_member(user_id)
+        people.append((user_id, member.bot if member is not None else False))
+    return people
+
+
+def panel_channel(interaction: Interaction, voice: VoiceChannel) -> int:
+    """Where the panel goes: where the command was typed when the bot may write there, else the voice channel's chat."""
+    here: Any = interaction.channel
+    needed = discord.Permissions(view_channel=True, send_messages=True, embed_links=True)
+    if hasattr(here, "permissions_for") and needed <= here.permissions_for(guild_of(interaction).me):
+        return int(here.id)
+    return voice.id

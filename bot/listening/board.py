@@ -1,0 +1,113 @@
+"""What a panel says, as plain data: rendered from a snapshot of the session, compared to see whether it changed.
+
+Pure. People are written as mentions, which Discord shows as names without notifying anybody in an embed, so the bot
+needs no names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from bot import texts
+from bot.listening.aggregate import Tone
+from bot.pictures import palette
+
+COLOUR: Final = 0x5865F2
+COLOUR_TROUBLE: Final = 0xD9822B
+COLOUR_ENDED: Final = 0x6B7280
+MAX_LISTED: Final = 20
+"""People listed one by one; an embed's description holds 4,096 characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A message of the bot in the channel, before it becomes an embed."""
+
+    title: str
+    text: str
+    fields: tuple[tuple[str, str], ...] = ()
+    footer: str = ""
+    colour: int = COLOUR
+    buttons: bool = False
+    """Whether the panel's buttons hang below it."""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state of a session that a panel shows."""
+
+    channel_id: int
+    started_at: datetime
+    included: Sequence[tuple[int, Tone | None]]
+    """User id and tone, in order of arrival."""
+    excluded: Sequence[int]
+    link: str
+    """Value of the voice layer's LinkState."""
+    link_note: str = ""
+    alone: bool = False
+    deafened: bool = False
+    model: str
+    report_url: str | None
+
+
+def panel_card(now: Snapshot) -> Card:
+    """The panel of a running session."""
+    lines = [_line(user_id, tone) for user_id, tone in now.included[:MAX_LISTED]]
+    if len(now.included) > MAX_LISTED:
+        lines.append(f"… and {len(now.included) - MAX_LISTED} more")
+    if not lines:
+        lines = [texts.PANEL_NOBODY]
+    head = f"<#{now.channel_id}> · since <t:{int(now.started_at.timestamp())}:R>"
+    text = "\n".join([head, "", *lines, "", f"-# {texts.PANEL_NOTICE}"])
+    fields: list[tuple[str, str]] = []
+    if now.excluded:
+        shown = ", ".join(f"<@{user_id}>" for user_id in now.excluded[:MAX_LISTED])
+        more = len(now.excluded) - MAX_LISTED
+        fields.append((texts.FIELD_EXCLUDED, f"{shown} and {more} more" if more > 0 else shown))
+    if trouble := _trouble(now):
+        fields.append((texts.FIELD_STATE, trouble))
+    return Card(
+        title=texts.PANEL_TITLE,
+        text=text,
+        fields=tuple(fields),
+        footer=f"{texts.NAME} · model {now.model} · {texts.PANEL_MODEL}",
+        colour=COLOUR_TROUBLE if trouble else COLOUR,
+        buttons=True,
+        url=now.report_url,
+    )
+
+
+def ended_card(*, channel_id: int, reason: str, duration_s: float, report_url: str | None) -> Card:
+    """What remains of the panel after the end."""
+    why = texts.END_REASONS.get(reason, reason)
+    return Card(
+        title=texts.PANEL_ENDED_TITLE,
+        text=f"<#{channel_id}> · {texts.duration(duration_s)} · {why}",
+        colour=COLOUR_ENDED,
+        url=report_url,
+    )
+
+
+def _line(user_id: int, tone: Tone | None) -> str:
+    if tone is None:
+        return f"▫️ <@{user_id}> {texts.QUIET}"
+    look = palette.tone(tone.emotion, unclear=tone.unclear)
+    if tone.unclear:
+        return f"{look.emoji} <@{user_id}> is {look.word}"
+    how_sure = f"{texts.bar(tone.confidence)} {texts.percent(tone.confidence)}"
+    return f"{look.emoji} <@{user_id}> sounds **{look.word}** {how_sure}"
+
+
+def _trouble(now: Snapshot) -> str:
+    troubles = []
+    if now.link != "listening":
+        troubles.append(texts.LINK_STATES.get(now.link, now.link))
+    if now.deafened:
+        troubles.append(texts.SERVER_DEAFENED)
+    if now.alone:
+        troubles.append(texts.PANEL_ALONE)
+    return "; ".join(troubles)

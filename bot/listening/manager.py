@@ -1,0 +1,201 @@
+"""All sessions of the process: at most one a server. Turns what Discord reports into what a session should do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from bot import texts
+from bot.errors import NotPossible
+from bot.listening.parts import EndReason, Tools
+from bot.listening.session import ListeningSession
+from bot.listening.surface import Surface
+from storage.records import Decision, NewSession
+
+STOP_WITHIN_S: Final = 9.0
+
+_log = structlog.get_logger(__name__)
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+"""Gives a task its name and its owner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    guild_id: int
+    channel_id: int
+    channel: Any
+    """What the voice connector joins."""
+    started_by: int
+    present: Iterable[tuple[int, bool]]
+    """User ids of those in the channel, and whether each is a bot."""
+    surface: Surface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceChange:
+    """Somebody's voice state changed."""
+
+    guild_id: int
+    user_id: int
+    bot: bool
+    itself: bool
+    """It is this bot's own."""
+    before_id: int | None
+    after_id: int | None
+    server_deaf: bool
+
+
+class SessionManager:
+    def __init__(self, tools: Tools, spawn: Spawn) -> None:
+        self._tools = tools
+        self._spawn = spawn
+        self._sessions: dict[int, ListeningSession] = {}
+        self._starting: set[int] = set()
+        self._stopping = False
+        self.started = 0
+
+    def of(self, guild_id: int | None) -> ListeningSession | None:
+        """The running session of a server."""
+        return self._sessions.get(guild_id) if guild_id is not None else None
+
+    def running(self) -> list[ListeningSession]:
+        return list(self._sessions.values())
+
+    async def start(self, request: StartRequest) -> ListeningSession:
+        """Open a session. Raises NotPossible (one runs already, stopping), VoiceFailed, StorageError."""
+        if self._stopping:
+            raise NotPossible(texts.STOPPING)
+        if (running := self.of(request.guild_id)) is not None:
+            raise NotPossible(texts.already_listening(running.record.channel_id))
+        if request.guild_id in self._starting:
+            raise NotPossible(texts.already_listening(request.channel_id))
+        self._starting.add(request.guild_id)
+        try:
+            return await self._open(request)
+        finally:
+            self._starting.discard(request.guild_id)
+
+    async def _open(self, request: StartRequest) -> ListeningSession:
+        model = self._tools.backend.model
+        record = await self._tools.storage.start_session(
+            NewSession(
+                guild_id=request.guild_id,
+                channel_id=request.channel_id,
+                started_by=request.started_by,
+                model=model.name,
+                model_version=model.version,
+                labels=model.labels,
+            )
+        )
+        session = ListeningSession(record, self._tools, request.surface)
+        try:
+            for user_id, bot in request.present:
+                await session.arrive(user_id, bot=bot)
+            self._sessions[request.guild_id] = session
+            await session.open(request.channel)
+        except BaseException:
+            self._sessions.pop(request.guild_id, None)
+            await session.abandon()
+            raise
+        self.started += 1
+        self._spawn(self._drive(session), f"session-{record.id}")
+        return session
+
+    async def _drive(self, session: ListeningSession) -> None:
+        try:
+            await session.run()
+        except Exception as error:  # noqa: BLE001  # one session's fault must not end the others
+            _log.error("session_broke", session=session.record.id, exc_info=error)
+        finally:
+            self._sessions.pop(session.record.guild_id, None)
+
+    async def stop(self, guild_id: int, reason: EndReason = EndReason.STOPPED) -> ListeningSession:
+        """End a server's session and wait for it. Raises NotPossible when none runs."""
+        session = self.of(guild_id)
+        if session is None:
+            raise NotPossible(texts.NOTHING_RUNS)
+        session.end(reason)
+        await asyncio.shield(session.ended)
+        return session
+
+    async def end_all(self, reason: EndReason, *, within_s: float = STOP_WITHIN_S) -> None:
+        """End every session; return when all have ended or the time is over."""
+        self._stopping = reason is EndReason.SHUTDOWN
+        sessions = self.running()
+        for session in sessions:
+            session.end(reason)
+        if sessions:
+            done, late = await asyncio.wait({session.ended for session in sessions}, timeout=within_s)
+            _log.info("sessions_ended", ended=len(done), late=len(late), reason=reason.value)
+
+    # --- what Discord reports
+
+    async def voice_changed(self, change: VoiceChange) -> None:
+        session = self.of(change.guild_id)
+        if session is None or session.ending:
+            return
+        ours = session.record.channel_id
+        if change.itself:
+            self._moved_itself(session, change, ours)
+        elif change.after_id == ours and change.before_id != ours:
+            await session.arrive(change.user_id, bot=change.bot)
+        elif change.before_id == ours and change.after_id != ours and not change.bot:
+            session.depart(change.user_id)
+
+    def _moved_itself(self, session: ListeningSession, change: VoiceChange, ours: int) -> None:
+        if change.after_id is None and change.before_id == ours:
+            session.lost_place(EndReason.KICKED)
+        elif change.after_id is not None and change.after_id != ours:
+            session.lost_place(EndReason.MOVED)
+        else:
+            session.server_deafened(deaf=change.server_deaf)
+
+    async def seen_present(self, guild_id: int, present: Iterable[tuple[int, bool]]) -> None:
+        """The gateway told anew who is there: catch up with arrivals and departures that were missed."""
+        session = self.of(guild_id)
+        if session is None or session.ending:
+            return
+        here = list(present)
+        for user_id in session.book.absentees(user_id for user_id, _ in here):
+            session.depart(user_id)
+        known = set(session.book.present_ids())
+        for user_id, bot in here:
+            if user_id not in known:
+                await session.arrive(user_id, bot=bot)
+
+    def channel_deleted(self, guild_id: int, channel_id: int) -> None:
+        session = self.of(guild_id)
+        if session is not None and session.record.channel_id == channel_id:
+            session.end(EndReason.CHANNEL_DELETED)
+
+    def permission_lost(self, guild_id: int) -> None:
+        if (session := self.of(guild_id)) is not None:
+            session.end(EndReason.PERMISSIONS)
+
+    def guild_removed(self, guild_id: int) -> None:
+        if (session := self.of(guild_id)) is not None:
+            session.end(EndReason.KICKED)
+
+    async def decided(self, guild_id: int, user_id: int, standing: Decision | None) -> None:
+        """A standing decision was changed by its person."""
+        if (session := self.of(guild_id)) is not None:
+            await session.decide(user_id, standing)
+
+    async def deleted(self, user_id: int, guild_id: int | None) -> None:
+        """A person's data is about to be deleted: take them out of whatever runs first."""
+        for session in self.running():
+            if guild_id is None or session.record.guild_id == guild_id:
+                await session.forget(user_id)
+
+    def counters(self) -> dict[str, int]:
+        """Totals over the running sessions."""
+        totals: dict[str, int] = {"sessions_running": len(self._sessions), "sessions_started": self.started}
+        for session in self.running():
+            for name, value in session.counters().items():
+                totals[name] = totals.get(name, 0) + value
+        return totals

@@ -1,0 +1,95 @@
+"""Logs: events with fields, for people in a terminal or as JSON for programs.
+
+Ids are fields; names, message text and audio are never logged. The standard library's loggers (discord.py, aiohttp,
+alembic) go the same way. discord.py's gateway logger prints the voice transport key at DEBUG, so DEBUG records that
+carry a key are dropped whatever the level.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+
+_CHATTY: Final = (
+    "aiosqlite",
+    "asyncio",
+    "PIL",
+    "aiohttp.access",
+    "alembic",
+    "sqlalchemy.engine",
+    "h5py",
+    "av",
+    "libav",
+)
+_SECRETS: Final = ("secret_key", "secret key", "Authorization", "token")
+
+
+class KeyFilter(logging.Filter):
+    """Drops records of discord.py that would print the voice key or a token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno > logging.DEBUG or not record.name.startswith("discord"):
+            return True
+        text = record.getMessage().lower()
+        return not any(word.lower() in text for word in _SECRETS)
+
+
+def configure(level: str = "info", *, json: bool = False, stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's root logger; call once, from the command line."""
+    target = stream or sys.stderr
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
+        structlog.processors.StackInfoRenderer(),
+        _last_line_only if level != "debug" else _untouched,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=target.isatty(), pad_event_to=28)
+    )
+    finish: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if json:
+        finish.append(structlog.processors.format_exc_info)
+    handler = logging.StreamHandler(target)
+    handler.addFilter(KeyFilter())
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*finish, renderer]))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if level != "debug":
+        logging.getLogger("discord").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+
+def _untouched(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return event
+
+
+def _last_line_only(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Discord.py logs every reconnect with a traceback; outside DEBUG the error's own line is enough."""
+    logger = str(event.get("logger", ""))
+    info = event.get("exc_info")
+    if logger.startswith("discord.") and logger != "discord.client" and info:
+        error = info[1] if isinstance(info, tuple) else sys.exc_info()[1]
+        event.pop("exc_info")
+        event["error"] = f"{type(error).__name__}: {error}" if error else None
+    return event

@@ -1,0 +1,47 @@
+"""The key that hides user ids in the database: 32 random bytes in a file that only this user can read.
+
+It lives beside the database, not inside, so that a copy of the database alone tells nobody who spoke. Losing it makes
+the stored ids unreadable for good.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from bot.errors import KeyFileError
+
+KEY_BYTES: Final = 32
+KEY_FILE: Final = "secret.key"
+
+
+def load_key(data_dir: Path) -> bytes:
+    """Return the key of `data_dir`, making folder and key on the first start. Raises KeyFileError."""
+    path = data_dir / KEY_FILE
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            return _create(path)
+        key = path.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise KeyFileError(
+                f"{path} holds {len(key)} bytes instead of {KEY_BYTES}. Restore it from a backup; without it the "
+                "stored user ids cannot be read."
+            )
+        path.chmod(0o600)
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be used: {error.strerror}. Check the owner of the folder.") from error
+    return key
+
+
+def _create(path: Path) -> bytes:
+    key = secrets.token_bytes(KEY_BYTES)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # another process was first
+        return path.read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        file.write(key)
+    return key

@@ -1,0 +1,311 @@
+"""The whole service in one object, and the order in which its parts live: storage, recognition, web, Discord.
+
+What starts later depends on what started before, so the end goes the other way round: sessions end with their summary
+while everything still works, then the connection to Discord closes, then the web pages, then recognition, then the
+database. One task group owns every lasting task.
+
+    async with Service(settings) as service:
+        await service.wait()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+import structlog
+from aiohttp import web
+
+from bot.app import App
+from bot.client import Gateway, MakeConnector
+from bot.errors import PortInUse, StartError
+from bot.listening.clock import Clock, SystemClock
+from bot.listening.live import LiveBus
+from bot.listening.manager import SessionManager
+from bot.listening.parts import EndReason, Tools
+from bot.listening.voice import Connect
+from bot.secret import load_key
+from bot.settings import Settings
+from bot.web.access import Access
+from bot.web.app import create_app
+from ser_engine.backends.base import InferenceBackend
+from storage import Storage, WindowWriter
+
+PURGE_EVERY_S: Final = 3600.0
+START_WITHIN_S: Final = 120.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Service:
+    """Start with ``async with``; `wait` returns when it ended by itself, which is an error and is raised there.
+
+    `make_connector` gives the Discord client its way to the network (the loopback Discord's certificate), `backend` and
+    `connect` replace recognition and voice in tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        make_connector: MakeConnector | None = None,
+        backend: InferenceBackend | None = None,
+        connect: Connect | None = None,
+        clock: Clock | None = None,
+        frame_ancestors: tuple[str, ...] = (),
+    ) -> None:
+        self.settings = settings
+        self.bus = LiveBus()
+        self.backend = backend if backend is not None else make_backend(settings)
+        self.gateway = Gateway(settings, lambda: self.app, make_connector=make_connector)
+        self._connect = connect
+        self._clock = clock or SystemClock()
+        self._frame_ancestors = frame_ancestors
+        self._stop = asyncio.Event()
+        self._started = asyncio.Event()
+        self._main: asyncio.Task[None] | None = None
+        self._base_url: str | None = None
+        self.storage: Storage
+        self.writer: WindowWriter
+        self.sessions: SessionManager
+        self.app: App
+        self.port = settings.port
+        """The port that was taken; differs from the setting when that is 0."""
+
+    # --- life
+
+    async def __aenter__(self) -> Self:
+        """Start everything; returns when web and recognition are up and Discord is being connected to.
+
+        Raises StartError, ModelError, StorageError.
+        """
+        self._main = asyncio.create_task(self._run(), name="service")
+        started = asyncio.create_task(self._started.wait(), name="service-started")
+        try:
+            await asyncio.wait({self._main, started}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        finally:
+            started.cancel()
+        if self._main.done():
+            await self._main
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def wait(self) -> None:
+        """Return when the service has stopped; raises what broke it."""
+        if self._main is not None:
+            await asyncio.shield(self._main)
+
+    async def stop(self) -> None:
+        """End sessions with their summary, then everything else. Takes up to 10 s; may be called twice."""
+        self._stop.set()
+        if self._main is not None:
+            await asyncio.gather(self._main, return_exceptions=True)
+
+    async def discord_ready(self, timeout_s: float = 30.0) -> None:
+        """Return when the bot is logged in and knows its servers. Raises TimeoutError, or what broke the service."""
+        waiting = asyncio.create_task(self.gateway.connected(), name="service-discord-ready")
+        mains: set[asyncio.Task[None]] = {self._main} if self._main is not None else set()
+        try:
+            done, _ = await asyncio.wait({waiting, *mains}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if waiting not in done:
+            if self._main in done:
+                await self.wait()
+            raise TimeoutError(f"Discord was not ready within {timeout_s:.0f} s")
+
+    @property
+    def url(self) -> str:
+        """Where the web pages are, on this machine."""
+        host = self.settings.host
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+        return f"http://{host}:{self.port}"
+
+    def ready(self) -> Mapping[str, bool]:
+        """What must hold beside recognition and database, by name."""
+        return {"gateway": self.gateway.ready}
+
+    def counters(self) -> Mapping[str, Mapping[str, float]]:
+        """Totals by part, for ``/metrics``."""
+        return {
+            "sessions": self.sessions.counters(),
+            "writer": {
+                "written": self.writer.written,
+                "dropped": self.writer.dropped,
+                "failures": self.writer.failures,
+            },
+            "discord": {"restarts": self.gateway.restarts},
+        }
+
+    # --- the parts, in order
+
+    async def _run(self) -> None:
+        async with AsyncExitStack() as stack:
+            key = load_key(self.settings.data_dir)
+            self.storage = await Storage.open(
+                self.settings.database_url, key=key, retention_days=self.settings.retention_days
+            )
+            stack.push_async_callback(self.storage.close)
+            for record in await self.storage.interrupt_live_sessions():
+                _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)
+            self.writer = WindowWriter(self.storage)
+            stack.push_async_callback(self.backend.close)
+            await self.backend.start()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    await self._live(tasks, key)
+            except BaseExceptionGroup as group:
+                raise first_of(group) from group
+
+    async def _live(self, tasks: asyncio.TaskGroup, key: bytes) -> None:
+        def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
+            return tasks.create_task(work, name=name)
+
+        self.sessions = SessionManager(self._tools(), spawn)
+        self.app = self._make_app()
+        async with self._web(key):
+            lasting = [
+                tasks.create_task(self.writer.run(), name="window-writer"),
+                tasks.create_task(self._purge(), name="retention"),
+            ]
+            discord_task = tasks.create_task(self.gateway.run(), name="discord")
+            self._started.set()
+            _log.info("service_started", url=self.url, model=self.backend.model.name)
+            try:
+                await self._stop.wait()
+            finally:
+                await self.sessions.end_all(EndReason.SHUTDOWN)
+                await self.gateway.close()
+                self.bus.close_all()
+                for task in (*lasting, discord_task):
+                    task.cancel()
+                await asyncio.gather(*lasting, discord_task, return_exceptions=True)
+        _log.info("service_stopped")
+
+    @asynccontextmanager
+    async def _web(self, key: bytes) -> AsyncIterator[None]:
+        secret = self.settings.oauth_client_secret
+        app = create_app(
+            storage=self.storage,
+            backend=self.backend,
+            bus=self.bus,
+            names=self.gateway,
+            access=Access.configure(
+                host=self.settings.host,
+                key=key,
+                public_url=self.settings.public_url,
+                oauth_client_id=self.settings.oauth_client_id,
+                oauth_client_secret=secret.get_secret_value() if secret else None,
+                discord_api_base=self.settings.discord_api_base,
+            ),
+            ready=self.ready,
+            counters=self.counters,
+            frame_ancestors=self._frame_ancestors,
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        host, port = self.settings.host, self.settings.port
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise port_error(error, host, port) from error
+        self.port = int(runner.addresses[0][1])
+
+    def _tools(self) -> Tools:
+        return Tools(
+            storage=self.storage,
+            writer=self.writer,
+            backend=self.backend,
+            bus=self.bus,
+            clock=self._clock,
+            connect=self._connect if self._connect is not None else default_connect(),
+            report_url=self._report_url,
+            connected=self.gateway.connected,
+            max_session_s=self.settings.max_session_h * 3600.0,
+        )
+
+    def _make_app(self) -> App:
+        return App(
+            settings=self.settings,
+            storage=self.storage,
+            backend=self.backend,
+            bus=self.bus,
+            sessions=self.sessions,
+            client=lambda: self.gateway.client,
+            report_url=self._report_url,
+            share_url=lambda token: f"{base}/s/{token}" if (base := self._links_base()) else None,
+        )
+
+    def _report_url(self, session_id: str) -> str | None:
+        base = self._links_base()
+        return f"{base}/sessions/{session_id}" if base else None
+
+    def _links_base(self) -> str | None:
+        """Where links in Discord lead: the public address, or this machine's own when only this machine can look."""
+        if self.settings.public_url:
+            return self.settings.public_url
+        return self.url if self.settings.host in ("127.0.0.1", "localhost", "::1") else None
+
+    async def _purge(self) -> None:
+        """Retention: what is older than its server's days goes, every hour."""
+        while True:
+            gone = await self.storage.purge_expired(self._clock.now())
+            if gone:
+                _log.info("sessions_purged", sessions=gone)
+            await self._clock.sleep(PURGE_EVERY_S)
+
+
+def make_backend(settings: Settings) -> InferenceBackend:
+    """Recognition as the settings want it. Raises ModelError when there is no such model."""
+    from ser_engine.models import find_model
+
+    model_dir: Path = find_model(settings.model)
+    if settings.workers == 0:
+        from ser_engine.backends.inline import InlineBackend
+
+        return InlineBackend(model_dir)
+    from ser_engine.backends.workers import WorkerBackend
+
+    return WorkerBackend(model_dir, workers=settings.workers)
+
+
+def default_connect() -> Connect:
+    """Discord's voice; imported when needed, because it checks discord.py's private parts at import."""
+    from bot.listening.connector import connect
+
+    return connect
+
+
+def port_error(error: OSError, host: str, port: int) -> StartError:
+    """What to say when the web pages cannot listen."""
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(
+            f"Port {port} on {host} is taken by another program. Stop that one, or choose another: PORT={port + 1}."
+        )
+    if error.errno == errno.EACCES:
+        return PortInUse(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
+    return StartError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Check UNDERTONE_HOST and PORT.")
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended the service, out of the group that its tasks came back with."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,131 @@
+"""Every setting, once: read from the environment and `.env` by the command line and handed down from there.
+
+`DISCORD_TOKEN`, `DISCORD_API_BASE`, `DATABASE_URL` and `PORT` keep the names that hosts and other bots use; all others
+begin with ``UNDERTONE_``. A wrong value ends in `SettingsError`, which says which one and what to write instead.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+DISCORD_API: Final = "https://discord.com/api/v10"
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """What the service needs to know. Frozen: a change needs a restart."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UNDERTONE_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    discord_token: SecretStr | None = Field(None, validation_alias="DISCORD_TOKEN")
+    """The bot's token; without it only the demo runs."""
+    discord_api_base: str = Field(DISCORD_API, validation_alias="DISCORD_API_BASE")
+    """Where Discord's REST interface is; another address is a loopback Discord."""
+    database_address: str | None = Field(None, validation_alias="DATABASE_URL")
+    """SQLAlchemy address; None is SQLite in `data_dir`. Read `database_url`, which fills that in."""
+    port: int = Field(8080, validation_alias="PORT", ge=0, le=65535)
+    """TCP port of the web pages; 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    """Address the web pages listen on; 0.0.0.0 is every network."""
+    data_dir: Path = Path("data")
+    """Folder of the database and the key file."""
+    model: str = "default"
+    """Name or path of the model directory that is served."""
+    workers: int = Field(1, ge=0, le=64)
+    """Inference processes; 0 runs inference in this process."""
+    log_level: LogLevel = "info"
+    log_json: bool = False
+    """One JSON object a line instead of lines for people."""
+    public_url: str | None = None
+    """Address under which people reach the web pages, for links in Discord."""
+    oauth_client_id: str | None = None
+    oauth_client_secret: SecretStr | None = None
+    retention_days: int = Field(7, ge=1, le=365)
+    """Days after which a session's results are deleted, unless a server chose otherwise."""
+    max_session_h: float = Field(6.0, gt=0, le=24)
+
+    @field_validator("discord_api_base", "public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/") if value else value
+
+    @field_validator("database_address")
+    @classmethod
+    def _async_driver(cls, value: str | None) -> str | None:
+        """Hosts hand out ``postgres://``; SQLAlchemy wants the driver named."""
+        for prefix, driver in (
+            ("postgres://", "postgresql+asyncpg://"),
+            ("postgresql://", "postgresql+asyncpg://"),
+            ("sqlite://", "sqlite+aiosqlite://"),
+        ):
+            if value is not None and value.startswith(prefix):
+                return driver + value.removeprefix(prefix)
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @property
+    def database_url(self) -> str:
+        return self.database_address or f"sqlite+aiosqlite:///{(self.data_dir / 'undertone.db').absolute()}"
+
+    @property
+    def is_discord(self) -> bool:
+        """True when the bot talks to Discord itself, not to a loopback Discord."""
+        return self.discord_api_base.startswith(("https://discord.com/", "https://canary.discord.com/"))
+
+    @property
+    def token(self) -> str:
+        """The token in the clear. Raises SettingsError when there is none."""
+        if self.discord_token is None or not self.discord_token.get_secret_value().strip():
+            raise SettingsError(
+                "DISCORD_TOKEN is not set. Put the bot's token into the environment or into .env "
+                "(see .env.example), or run `undertone demo`, which needs none."
+            )
+        return self.discord_token.get_secret_value().strip()
+
+
+def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+    """Read the settings; `overrides` win over the environment.
+
+    Raises SettingsError with one line for each wrong value.
+    """
+    try:
+        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]  # BaseSettings takes it; its stub hides it
+    except ValidationError as error:
+        lines = [f"{_name(str(item['loc'][0]))}: {_words(item['msg'])}" for item in error.errors()]
+        raise SettingsError("These settings are wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def variable(field: str) -> str:
+    """The environment variable that sets `field`."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias) if alias else f"UNDERTONE_{field.upper()}"
+
+
+def _name(location: str) -> str:
+    return variable(location) if location in Settings.model_fields else location
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input ").replace("Input should", "should")
