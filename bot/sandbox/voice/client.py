@@ -14,9 +14,9 @@ from typing import Any, Final
 import aiohttp
 
 from bot.sandbox.voice.connection import VoiceTicket
-from bot.sandbox.voice.member import DaveMember, Reply
+from bot.sandbox.voice.member import DaveMember, Member, Reply
 from bot.sandbox.voice.ops import Op
-from bot.sandbox.voice.transport import BadPacket, Mode, Rtp, Transport
+from bot.sandbox.voice.transport import MODES, BadPacket, Mode, Rtp, Transport
 from bot.sandbox.voice.udp import DISCOVERY, DISCOVERY_BODY_BYTES, DISCOVERY_REQUEST
 
 KEEPALIVE_S: Final = 5.0
@@ -30,9 +30,17 @@ HELD_S: Final = 1.5
 class ClientVoice(asyncio.DatagramProtocol):
     """One voice session of one person, from a ticket to `close`. Not to be used again after that."""
 
-    def __init__(self, ticket: VoiceTicket, context: ssl.SSLContext, mode: Mode, *, listening: bool = False) -> None:
+    def __init__(
+        self,
+        ticket: VoiceTicket,
+        context: ssl.SSLContext,
+        mode: Mode = MODES[0],
+        *,
+        listening: bool = False,
+        member: Member | None = None,
+    ) -> None:
         self.ticket = ticket
-        self.dave = DaveMember(ticket.user_id, ticket.channel_id)
+        self.dave: Member = member or DaveMember(ticket.user_id, ticket.channel_id)
         self.counters: Counter[str] = Counter()
         self.ssrc = 0
         self.heard: dict[int, deque[bytes]] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import dave
 
@@ -24,6 +24,43 @@ class Reply:
     op: Op
     body: bytes = b""
     data: dict[str, Any] | None = None
+
+
+class Member(Protocol):
+    """A client's end-to-end encryption: messages in, answers out; frames in, frames out."""
+
+    @property
+    def ready(self) -> bool:
+        """Frames can be sent: encrypted, or in the clear because the call is downgraded."""
+        ...
+
+    @property
+    def others(self) -> int:
+        """How many other people the server has named."""
+        ...
+
+    @property
+    def epoch_authenticator(self) -> bytes | None:
+        """Equal at all members of the same epoch of the same group."""
+        ...
+
+    def described(self, version: int) -> list[Reply]:
+        """Op 4 told the call's protocol version."""
+        ...
+
+    def received(self, op: int, data: dict[str, Any]) -> list[Reply]:
+        """A JSON message; those that are not about the group are ignored."""
+        ...
+
+    def received_binary(self, op: int, body: bytes) -> list[Reply]: ...
+
+    def encrypt(self, ssrc: int, frame: bytes) -> bytes | None:
+        """The frame for the wire; None while there is no key."""
+        ...
+
+    def decrypt(self, user_id: int, payload: bytes) -> bytes | None:
+        """The frame that was spoken; None when it cannot be told (yet)."""
+        ...
 
 
 class DaveMember:
@@ -46,7 +83,6 @@ class DaveMember:
 
     @property
     def ready(self) -> bool:
-        """Frames can be sent: encrypted, or in the clear because the call is downgraded."""
         return bool(self._encryptor.has_key_ratchet() or self._encryptor.is_passthrough_mode())
 
     @property
@@ -55,17 +91,16 @@ class DaveMember:
 
     @property
     def members(self) -> tuple[int, ...]:
+        """Who is in the group, as this member sees it."""
         return tuple(self._members)
 
     @property
     def epoch_authenticator(self) -> bytes | None:
-        """Equal at all members of the same epoch of the same group."""
         return self._session.get_last_epoch_authenticator() if self._session.has_established_group() else None
 
     # messages
 
     def described(self, version: int) -> list[Reply]:
-        """Op 4 told the call's protocol version."""
         self.version = version
         if version == 0:
             self._encryptor.set_passthrough_mode(True)
@@ -73,7 +108,6 @@ class DaveMember:
         return self._begin(version)
 
     def received(self, op: int, data: dict[str, Any]) -> list[Reply]:
-        """A JSON message; those that are not about the group are ignored."""
         if op == Op.CLIENTS_CONNECT:
             self._recognised.update(data["user_ids"])
         elif op == Op.CLIENT_DISCONNECT:
@@ -106,7 +140,6 @@ class DaveMember:
     # frames
 
     def encrypt(self, ssrc: int, frame: bytes) -> bytes | None:
-        """The frame for the wire; None while there is no key."""
         if not self.ready:
             return None
         self._encryptor.assign_ssrc_to_codec(ssrc, dave.Codec.opus)
