@@ -35,7 +35,7 @@ class Tone:
 
     @property
     def css_class(self) -> str:
-        return f"e-{self.label.lower()}" if self.label in _TONES or self.label == UNCLEAR else "e-other"
+        return f"e-{self.label.lower()}" if self.label in _TONES or self.label == UNCLEAR else OTHER_CLASS
 
     @property
     def discord_colour(self) -> int:
@@ -57,6 +57,8 @@ class Theme:
 
 
 UNCLEAR: Final = "Unclear"
+OTHER_CLASS: Final = "e-other"
+"""CSS class of a label that only somebody's own model knows."""
 
 LIGHT: Final = Theme(surface="#faf8f4", track="#f0ece4", line="#d8d2c6", text="#1d1c1a", muted="#66625a")
 DARK: Final = Theme(surface="#16181c", track="#20232a", line="#383d47", text="#eceae6", muted="#a5a8ae")
@@ -127,7 +129,7 @@ EMOTIONS: Final = tuple(_TONES.values())
 
 
 def tone(label: str | None, *, unclear: bool = False) -> Tone:
-    """How a label is shown. A label that is not known (one's own model) gets its first letter and the neutral colours."""
+    """How a label is shown. One that only somebody's own model knows gets its first letter and the neutral colours."""
     if unclear or label is None or label == UNCLEAR:
         return _UNCLEAR_TONE
     if (known := _TONES.get(label)) is not None:

@@ -1,0 +1,338 @@
+"""Where everything lies in a session's pictures: one geometry, drawn as PNG for Discord and as SVG for the web.
+
+Pure: figures in, rectangles out, in pixels from the top left corner. A strip has a row a speaker and a cell a window;
+where a cell would be thinner than 2.5 px, neighbouring windows of a speaker share one, and the strip says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bot.pictures.palette import UNCLEAR, in_order, strength
+from storage.records import MomentRecord, SessionReport, WindowRecord
+from storage.report import speech_s
+
+MIN_CELL_PX: Final = 2.5
+MIN_SPAN_S: Final = 60.0
+"""A session that has just begun is drawn as if it were a minute long, so that its cells do not shrink as it grows."""
+MAX_MARKS: Final = 60
+_WINDOW_S: Final = 3.0
+_SLOTS_S: Final = (6, 10, 15, 20, 30, 60, 120, 300, 600, 1200)
+_TICKS_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+_MARK_PX: Final = 18
+_LINE_BREAK_S: Final = 9.0
+"""Silence longer than this breaks a probability line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    x: float
+    width: float
+    start_s: float
+    end_s: float
+    label: str
+    """The emotion, or `palette.UNCLEAR`."""
+    confidence: float
+    reason: str | None
+    windows: int
+    """How many windows it stands for."""
+
+    @property
+    def strength(self) -> float:
+        return strength(self.confidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    participant_id: int
+    name: str
+    y: float
+    height: float
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    x: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    x: float
+    y: float
+    """Middle of its number."""
+    number: int
+    moment: MomentRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    width: float
+    height: float
+    plot_x: float
+    plot_width: float
+    rows: tuple[Row, ...]
+    ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    top: float
+    """Top of the first row's track."""
+    bottom: float
+    """Bottom of the last row, where the axis begins."""
+    from_s: float
+    to_s: float
+    slot_s: float | None
+    """Seconds that share a cell; None: a cell is one window."""
+    names_above: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ridge:
+    """One label's probability over time."""
+
+    label: str
+    y: float
+    height: float
+    lines: tuple[tuple[tuple[float, float], ...], ...]
+    """Stretches of points (x, y) without a break."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ridges:
+    width: float
+    height: float
+    plot_x: float
+    plot_width: float
+    ridges: tuple[Ridge, ...]
+    unclear: tuple[tuple[float, float], ...]
+    """Stretches (x, width) in which the answer was unclear."""
+    ticks: tuple[Tick, ...]
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    x: float
+    width: float
+    label: str
+    share: float
+    """Of the speaker's whole talk time."""
+
+
+def span_of(report: SessionReport) -> float:
+    """Seconds that the time axis of the whole session covers."""
+    return max(MIN_SPAN_S, report.duration_s)
+
+
+def strip(
+    report: SessionReport,
+    names: Mapping[int, str],
+    *,
+    width: float,
+    gutter: float = 150.0,
+    row_height: float = 34.0,
+    row_gap: float = 10.0,
+    name_height: float = 18.0,
+    axis_height: float = 26.0,
+    from_s: float = 0.0,
+    to_s: float | None = None,
+) -> Strip:
+    """Lay a session out. `gutter` is the room for names on the left; 0 puts them above the rows."""
+    to_s = span_of(report) if to_s is None else to_s
+    plot_x, plot_width = gutter, width - gutter - 2
+    scale = _Scale(from_s=from_s, to_s=to_s, x=plot_x, width=plot_width)
+    slot_s = _slot_s(scale)
+    marks = _marks(report, scale)
+    above = gutter == 0
+    top = (_MARK_PX * (1 + max((level for _, level, _ in marks), default=-1)) + 4) if marks else 0.0
+    step = row_height + row_gap + (name_height if above else 0)
+    rows = []
+    for index, person in enumerate(report.participants):
+        y = top + index * step + (name_height if above else 0)
+        windows = [window for window in person.windows if window.end_s > from_s and window.start_s < to_s]
+        rows.append(
+            Row(
+                participant_id=person.participant.id,
+                name=names.get(person.participant.id, person.participant.pseudonym),
+                y=y,
+                height=row_height,
+                cells=tuple(_cells(windows, scale, slot_s)),
+            )
+        )
+    bottom = rows[-1].y + row_height if rows else top
+    return Strip(
+        width=width,
+        height=bottom + axis_height,
+        plot_x=plot_x,
+        plot_width=plot_width,
+        rows=tuple(rows),
+        ticks=_ticks(scale),
+        marks=tuple(
+            Mark(x=scale.at(m.at_s), y=top - 4 - _MARK_PX * (level + 0.5), number=number, moment=m)
+            for m, level, number in marks
+        ),
+        top=rows[0].y if rows else top,
+        bottom=bottom,
+        from_s=from_s,
+        to_s=to_s,
+        slot_s=slot_s,
+        names_above=above,
+    )
+
+
+def ridges(
+    windows: Sequence[WindowRecord],
+    labels: Sequence[str],
+    *,
+    width: float,
+    from_s: float,
+    to_s: float,
+    gutter: float = 150.0,
+    ridge_height: float = 40.0,
+    ridge_gap: float = 14.0,
+    axis_height: float = 26.0,
+) -> Ridges:
+    """One speaker's probabilities, a small line a label above a shared time axis; 0 to 1 from bottom to top."""
+    scale = _Scale(from_s=from_s, to_s=to_s, x=gutter, width=width - gutter - 2)
+    shown = [window for window in windows if window.end_s > from_s and window.start_s < to_s]
+    slot_s = _slot_s(scale)
+    groups = _groups(shown, slot_s)
+    found = []
+    for index, label in enumerate(in_order(list(labels))):
+        y = 4 + index * (ridge_height + ridge_gap)
+        lines: list[list[tuple[float, float]]] = []
+        last_s = float("-inf")
+        for group in groups:
+            weight = sum(w.end_s - w.start_s for w in group) or 1.0
+            share = sum(w.probabilities.get(label, 0.0) * (w.end_s - w.start_s) for w in group) / weight
+            centre_s = (group[0].start_s + group[-1].end_s) / 2
+            if centre_s - last_s > max(_LINE_BREAK_S, 2 * (slot_s or 0)):
+                lines.append([])
+            lines[-1].append((scale.at(centre_s), y + ridge_height * (1 - min(1.0, max(0.0, share)))))
+            last_s = centre_s
+        found.append(Ridge(label=label, y=y, height=ridge_height, lines=tuple(tuple(line) for line in lines)))
+    bottom = 4 + len(found) * (ridge_height + ridge_gap) - ridge_gap
+    return Ridges(
+        width=width,
+        height=bottom + axis_height,
+        plot_x=gutter,
+        plot_width=scale.width,
+        ridges=tuple(found),
+        unclear=tuple(
+            (scale.at(g[0].start_s), scale.at(g[-1].end_s) - scale.at(g[0].start_s))
+            for g in groups
+            if all(w.unclear for w in g)
+        ),
+        ticks=_ticks(scale),
+        bottom=bottom,
+    )
+
+
+def talk_segments(
+    shares: Mapping[str, float], unclear_share: float, *, width: float, x: float = 0.0
+) -> tuple[Segment, ...]:
+    """A speaker's talk time as one bar of `width`: the emotions of its clear part, then what was unclear."""
+    segments = []
+    for label in in_order(list(shares)):
+        share = shares[label] * (1 - unclear_share)
+        if share > 0:
+            segments.append(Segment(x=x, width=share * width, label=label, share=share))
+            x += share * width
+    if unclear_share > 0:
+        segments.append(Segment(x=x, width=unclear_share * width, label=UNCLEAR, share=unclear_share))
+    return tuple(segments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    from_s: float
+    to_s: float
+    x: float
+    width: float
+
+    def at(self, seconds: float) -> float:
+        share = (seconds - self.from_s) / (self.to_s - self.from_s)
+        return self.x + min(1.0, max(0.0, share)) * self.width
+
+    @property
+    def px_per_s(self) -> float:
+        return self.width / (self.to_s - self.from_s)
+
+
+def _slot_s(scale: _Scale) -> float | None:
+    if _WINDOW_S * scale.px_per_s >= MIN_CELL_PX:
+        return None
+    return next((float(slot) for slot in _SLOTS_S if slot * scale.px_per_s >= MIN_CELL_PX), float(_SLOTS_S[-1]))
+
+
+def _groups(windows: Sequence[WindowRecord], slot_s: float | None) -> list[list[WindowRecord]]:
+    """Windows that share a cell: each alone, or those whose middle lies in the same slot."""
+    if slot_s is None:
+        return [[window] for window in windows]
+    slots: dict[int, list[WindowRecord]] = defaultdict(list)
+    for window in windows:
+        slots[int((window.start_s + window.end_s) / 2 // slot_s)].append(window)
+    return [slots[index] for index in sorted(slots)]
+
+
+def _cells(windows: Sequence[WindowRecord], scale: _Scale, slot_s: float | None) -> list[Cell]:
+    cells = []
+    for group in _groups(windows, slot_s):
+        label, confidence, reason = _voice_of(group)
+        start_s, end_s = group[0].start_s, group[-1].end_s
+        x = scale.at(start_s)
+        cells.append(
+            Cell(
+                x=x,
+                width=max(1.0, scale.at(end_s) - x),
+                start_s=start_s,
+                end_s=end_s,
+                label=label,
+                confidence=confidence,
+                reason=reason,
+                windows=len(group),
+            )
+        )
+    return cells
+
+
+def _voice_of(group: Sequence[WindowRecord]) -> tuple[str, float, str | None]:
+    """The emotion that most of a group's clear speech sounds like and its mean confidence; unclear when most is."""
+    if len(group) == 1:
+        only = group[0]
+        return (UNCLEAR if only.unclear else only.emotion), only.confidence, only.reason
+    clear: dict[str, float] = defaultdict(float)
+    sure: dict[str, float] = defaultdict(float)
+    for window in group:
+        if not window.unclear:
+            clear[window.emotion] += speech_s(window)
+            sure[window.emotion] += speech_s(window) * window.confidence
+    total = sum(map(speech_s, group))
+    if not clear or sum(clear.values()) < total / 2:
+        return UNCLEAR, max(window.confidence for window in group), next((w.reason for w in group if w.reason), None)
+    label = max(clear, key=clear.__getitem__)
+    return label, sure[label] / clear[label] if clear[label] else 0.0, None
+
+
+def _ticks(scale: _Scale) -> tuple[Tick, ...]:
+    step = next((s for s in _TICKS_S if s * scale.px_per_s >= 64), _TICKS_S[-1])
+    first = int(-(-scale.from_s // step)) * step
+    last = int(scale.to_s)
+    return tuple(Tick(x=scale.at(at), at_s=float(at)) for at in range(first, last + 1, step))
+
+
+def _marks(report: SessionReport, scale: _Scale) -> list[tuple[MomentRecord, int, int]]:
+    """Moments on the axis with a level (so that numbers do not cover each other) and their number in the list."""
+    placed: list[tuple[MomentRecord, int, int]] = []
+    ends = [float("-inf")] * 3
+    for number, moment in enumerate(report.moments, start=1):
+        if not scale.from_s <= moment.at_s <= scale.to_s or len(placed) >= MAX_MARKS:
+            continue
+        x = scale.at(moment.at_s)
+        level = next((level for level, end in enumerate(ends) if x - end >= _MARK_PX), len(ends) - 1)
+        ends[level] = x
+        placed.append((moment, level, number))
+    return placed

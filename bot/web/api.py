@@ -1,0 +1,188 @@
+"""The JSON and CSV interface under ``/api/v1``, and the same files of one report below a share link."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from bot.web import words
+from bot.web.errors import BadParameter, NotFound
+from bot.web.grants import admit, grant_of, names_of, title_of, visitor_of
+from bot.web.keys import ACCESS, BUS, STORAGE
+from bot.web.schema import ReportOut, SessionListOut, report_out, session_out
+from storage.records import SessionRecord
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+_SCAN_PAGES: Final = 40
+"""How many pages of the store are looked through for a visitor's own sessions."""
+
+
+async def sessions(request: web.Request) -> web.Response:
+    """``GET /api/v1/sessions?limit=&before=``: newest first, those the visitor may open."""
+    limit, before = _limit(request), read_before(request)
+    page, more = await visible_sessions(request, limit=limit, before=before)
+    out = []
+    for session in page:
+        people = await request.app[STORAGE].participants(session.id)
+        names = await names_of(request, session.guild_id, people)
+        title = await title_of(request, session)
+        out.append(session_out(session, people, names, title=title, url=f"/sessions/{session.id}"))
+    following = urlencode({"limit": limit, "before": page[-1].started_at.isoformat()}) if more and page else None
+    body = SessionListOut(sessions=out, next=f"/api/v1/sessions?{following}" if following else None)
+    return _json(body.model_dump_json())
+
+
+async def report(request: web.Request) -> web.Response:
+    """``GET /api/v1/sessions/{id}``: everything in the report."""
+    body = await _report(request)
+    return _json(await asyncio.to_thread(body.model_dump_json))
+
+
+async def windows_csv(request: web.Request) -> web.Response:
+    """One line a window, probabilities in a column each."""
+    body = await _report(request)
+    people = {p.id: p for p in body.participants}
+    labels = body.model.labels
+    rows = (
+        {
+            "speaker": people[window.participant_id].name,
+            "start_s": round(window.start_s, 3),
+            "end_s": round(window.end_s, 3),
+            "emotion": window.emotion,
+            "confidence": round(window.confidence, 4),
+            "unclear": int(window.unclear),
+            "reason": window.reason or "",
+            "speech_ratio": round(window.speech_ratio, 4),
+            "gap_ratio": round(window.gap_ratio, 4),
+            **{f"p_{label}": round(window.probabilities.get(label, 0.0), 4) for label in labels},
+        }
+        for window in body.windows
+    )
+    columns = ["speaker", "start_s", "end_s", "emotion", "confidence", "unclear", "reason", "speech_ratio", "gap_ratio"]
+    return await _csv(body, "windows", [*columns, *(f"p_{label}" for label in labels)], rows)
+
+
+async def participants_csv(request: web.Request) -> web.Response:
+    """One line a speaker, shares in a column each."""
+    body = await _report(request)
+    labels = body.model.labels
+    rows = (
+        {
+            "speaker": person.name,
+            "windows": person.windows,
+            "talk_s": round(person.talk_s, 3),
+            "turns": person.turns,
+            "unclear_share": round(person.unclear_share, 4),
+            **{f"share_{label}": round(person.shares.get(label, 0.0), 4) for label in labels},
+        }
+        for person in body.participants
+    )
+    columns = ["speaker", "windows", "talk_s", "turns", "unclear_share", *(f"share_{label}" for label in labels)]
+    return await _csv(body, "speakers", columns, rows)
+
+
+async def moments_csv(request: web.Request) -> web.Response:
+    body = await _report(request)
+    people = {p.id: p.name for p in body.participants}
+    rows = (
+        {
+            "at_s": round(moment.at_s, 3),
+            "kind": moment.kind,
+            "speaker": people.get(moment.participant_id, "") if moment.participant_id is not None else "",
+            "text": moment.text,
+        }
+        for moment in body.moments
+    )
+    return await _csv(body, "moments", ["at_s", "kind", "speaker", "text"], rows)
+
+
+async def visible_sessions(
+    request: web.Request, *, limit: int, before: datetime | None
+) -> tuple[list[SessionRecord], bool]:
+    """At most `limit` sessions the visitor may open, newest first, and whether there are more."""
+    visitor = visitor_of(request)
+    admit(request.app[ACCESS], visitor)
+    store = request.app[STORAGE]
+    if visitor.owner:
+        found = await store.sessions(limit=limit + 1, before=before)
+        return found[:limit], len(found) > limit
+    mine = await store.sessions_of(visitor.user_id) if visitor.user_id is not None else set()
+    found = []
+    for _ in range(_SCAN_PAGES):
+        if not mine or len(found) > limit:
+            break
+        page = await store.sessions(limit=MAX_LIMIT, before=before)
+        found += [session for session in page if session.id in mine]
+        if len(page) < MAX_LIMIT:
+            break
+        before = page[-1].started_at
+    return found[:limit], len(found) > limit
+
+
+async def _report(request: web.Request) -> ReportOut:
+    grant = await grant_of(request)
+    last_event_id = request.app[BUS].last_id(grant.session_id)  # before the read: an event in between comes twice
+    found = await request.app[STORAGE].report(grant.session_id)
+    if found is None:
+        raise NotFound(words.NO_SESSION)
+    people = [p.participant for p in found.participants]
+    names = await names_of(request, found.session.guild_id, people, shared=grant.shared)
+    title = await title_of(request, found.session, shared=grant.shared)
+    return await asyncio.to_thread(report_out, found, names, title=title, last_event_id=last_event_id)
+
+
+def _limit(request: web.Request) -> int:
+    raw = request.query.get("limit", str(DEFAULT_LIMIT))
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:6]) <= MAX_LIMIT:
+        raise BadParameter(f"'limit' must be a whole number from 1 to {MAX_LIMIT}.")
+    return int(raw[:6])
+
+
+def read_before(request: web.Request) -> datetime | None:
+    """The query parameter ``before``. Raises BadParameter."""
+    raw = request.query.get("before")
+    if raw is None:
+        return None
+    try:
+        before = datetime.fromisoformat(raw.replace(" ", "+"))  # a plus sign that was not escaped arrives as a space
+    except ValueError:
+        before = None
+    if before is None or before.tzinfo is None:
+        raise BadParameter("'before' must be a time with its zone, such as 2026-03-02T20:00:00+00:00.")
+    return before
+
+
+def _json(text: str) -> web.Response:
+    return web.Response(text=text, content_type="application/json")
+
+
+async def _csv(body: ReportOut, name: str, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> web.Response:
+    def write() -> str:
+        sheet = io.StringIO()
+        writer = csv.DictWriter(sheet, columns, lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
+        return sheet.getvalue()
+
+    disposition = f'attachment; filename="undertone-{body.started_at:%Y-%m-%d-%H%M}-{name}.csv"'
+    return web.Response(
+        text=await asyncio.to_thread(write),
+        content_type="text/csv",
+        charset="utf-8",
+        headers={"Content-Disposition": disposition},
+    )
+
+
+def _inert(value: object) -> object:
+    """A name that a spreadsheet would run as a formula gets an apostrophe before it."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value

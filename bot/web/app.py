@@ -1,0 +1,130 @@
+"""Puts the web side together: routes, guards, and what the handlers share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from bot.listening.live import LiveBus
+from bot.web import api, events, health, oauth, pages, predict
+from bot.web.access import Access
+from bot.web.guards import Guards
+from bot.web.keys import (
+    ACCESS,
+    BACKEND,
+    BUS,
+    HTTP,
+    METRICS,
+    NAMES,
+    READY,
+    STORAGE,
+    STREAMS,
+    TEMPLATES,
+    UPLOAD_RATE,
+    UPLOADS,
+    Counters,
+    Ready,
+    ReportStore,
+    Streams,
+)
+from bot.web.limits import RateLimiter, UploadGate
+from bot.web.metrics import Metrics
+from bot.web.names import NameDirectory, NoNames
+from bot.web.templating import STATIC, environment
+from bot.web.upload import MAX_BODY_BYTES
+from ser_engine.backends.base import InferenceBackend
+
+_DISCORD_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+
+
+def _always_ready() -> Mapping[str, bool]:
+    return {}
+
+
+def _no_counters() -> Mapping[str, Mapping[str, float]]:
+    return {}
+
+
+def create_app(
+    *,
+    storage: ReportStore,
+    backend: InferenceBackend,
+    bus: LiveBus,
+    access: Access,
+    names: NameDirectory | None = None,
+    ready: Ready = _always_ready,
+    counters: Counters = _no_counters,
+    rate: RateLimiter | None = None,
+    uploads: UploadGate | None = None,
+    frame_ancestors: tuple[str, ...] = (),
+) -> web.Application:
+    """The application; storage, backend and bus stay the caller's to open and close.
+
+    `ready` says by name what else must hold (``{"gateway": True}``). `counters` gives totals by part and kind
+    (``{"voice": {"dropped_not_included": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here.
+    `frame_ancestors` are origins whose pages may show ours in a frame (the demo's channel view).
+    """
+    guards = Guards(access, frame_ancestors=frame_ancestors)
+    app = web.Application(middlewares=[guards.middleware], client_max_size=MAX_BODY_BYTES)
+    app.on_response_prepare.append(guards.add_headers)
+    app[STORAGE], app[BACKEND], app[BUS], app[ACCESS] = storage, backend, bus, access
+    app[NAMES] = names or NoNames()
+    app[READY] = ready
+    app[UPLOAD_RATE] = rate or RateLimiter()
+    app[UPLOADS] = uploads or UploadGate()
+    app[METRICS] = _metrics(app, counters)
+    app[STREAMS] = Streams()
+    app[TEMPLATES] = environment()
+    app.cleanup_ctx.append(_http_client)
+    app.on_shutdown.append(events.end_streams)
+    _add_routes(app)
+    return app
+
+
+def _add_routes(app: web.Application) -> None:
+    get, router = app.router.add_get, app.router
+    router.add_post("/predict", predict.predict, expect_handler=predict.expect)
+    get("/health", health.health)
+    get("/health/ready", health.ready)
+    get("/metrics", health.metrics)
+    get("/api/v1/sessions", api.sessions)
+    get("/api/v1/sessions/{session_id}", api.report)
+    for base in ("/api/v1/sessions/{session_id}", "/s/{token}"):
+        get(f"{base}/windows.csv", api.windows_csv)
+        get(f"{base}/speakers.csv", api.participants_csv)
+        get(f"{base}/moments.csv", api.moments_csv)
+        get(f"{base}/events", events.events)
+    get("/s/{token}/report.json", api.report)
+    for page in ("/sessions/{session_id}", "/s/{token}"):
+        get(page, pages.report)
+        get(f"{page}/body", pages.report_body)
+    get("/", pages.session_list)
+    get("/microphone", pages.microphone)
+    get("/about", pages.about)
+    get("/palette.css", pages.palette_css)
+    get("/sign-in", oauth.sign_in)
+    get("/oauth/callback", oauth.callback)
+    router.add_post("/sign-out", oauth.sign_out)
+    router.add_static("/static", STATIC, append_version=True)
+
+
+def _metrics(app: web.Application, counters: Counters) -> Metrics:
+    metrics = Metrics(counters)
+    backend, bus, gate, rate = app[BACKEND], app[BUS], app[UPLOADS], app[UPLOAD_RATE]
+    metrics.add_totals("engine", backend.counters)
+    metrics.add_totals("live", bus.counters)
+    metrics.add_totals("uploads", lambda: {"refused_full": gate.refused, "refused_rate": rate.refused})
+    metrics.add_gauge("uploads_active", "Uploads in memory now.", lambda: gate.active)
+    metrics.add_gauge("uploads_waiting", "Uploads that wait for a slot.", lambda: gate.waiting)
+    metrics.add_gauge("upload_clients", "Addresses in the rate limiter's table.", lambda: len(rate))
+    metrics.add_gauge("model_ready", "1 when the recognition answers.", lambda: float(backend.ready))
+    return metrics
+
+
+async def _http_client(app: web.Application) -> AsyncIterator[None]:
+    async with aiohttp.ClientSession(timeout=_DISCORD_TIMEOUT) as session:
+        app[HTTP] = session
+        yield

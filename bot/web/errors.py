@@ -1,0 +1,98 @@
+"""What the web side refuses, and the one place that turns any error into an HTTP answer.
+
+    Problem                a status, a stable code and a sentence for the person
+    ├── NotFound           404
+    ├── BadParameter       400
+    ├── Forbidden          403
+    ├── SignInNeeded       401 (a page redirects to the sign-in instead)
+    ├── TooMany            429, says when to come back
+    └── Unavailable        503, says when to come back
+
+The interface under ``/api`` answers problem documents (RFC 9457), ``/predict`` the old app's ``{"error": …}``, and
+pages a page. The engine's errors are turned into the same by `of_engine`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from ser_engine import errors as engine
+
+
+class Problem(Exception):
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "unexpected"
+    title: ClassVar[str] = "Something broke on our side"
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class NotFound(Problem):
+    status = 404
+    code = "not_found"
+    title = "There is nothing here"
+
+
+class BadParameter(Problem):
+    status = 400
+    code = "bad_parameter"
+    title = "That request cannot be read"
+
+
+class Forbidden(Problem):
+    status = 403
+    code = "forbidden"
+    title = "This is not open to you"
+
+
+class SignInNeeded(Problem):
+    status = 401
+    code = "sign_in_needed"
+    title = "Please sign in"
+
+
+class TooMany(Problem):
+    status = 429
+    code = "too_many_requests"
+    title = "Not so fast"
+
+
+class Unavailable(Problem):
+    status = 503
+    code = "unavailable"
+    title = "Not available at the moment"
+
+
+class UploadProblem(Exception):
+    """A refused upload, with the status of the old contract."""
+
+    def __init__(self, status: int, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+FORMATS: Final = ("wav", "mp3", "webm", "ogg", "flac", "m4a")
+
+_STATUS_OF_AUDIO: Final[dict[type[engine.AudioError], tuple[int, str]]] = {
+    engine.EmptyAudio: (400, "The file is empty."),
+    engine.UnsupportedFormat: (400, f"Unsupported audio format. Use {', '.join(FORMATS)}."),
+    engine.AudioTooLarge: (413, "The file is larger than 25 MB."),
+    engine.AudioTooLong: (413, "The recording is longer than 10 minutes."),
+    engine.UndecodableAudio: (422, "The file cannot be read as audio."),
+    engine.DecodeTimeout: (422, "Reading the file took too long."),
+    engine.InvalidSamples: (422, "The file holds no usable samples."),
+}
+
+
+def of_engine(error: engine.EngineError) -> UploadProblem:
+    """The engine's refusal as an answer to the uploader."""
+    if isinstance(error, engine.AudioError):
+        status, message = _STATUS_OF_AUDIO.get(type(error), (422, "The file cannot be analysed."))
+        return UploadProblem(status, message)
+    if isinstance(error, engine.BackendOverloaded):
+        return UploadProblem(503, "Too much is being analysed at the moment. Please try again.", retry_after_s=5)
+    return UploadProblem(503, "The analysis is not available at the moment. Please try again.", retry_after_s=10)

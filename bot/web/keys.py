@@ -1,0 +1,73 @@
+"""What the handlers share, by typed key, and the contracts of those who bring it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import aiohttp
+import jinja2
+from aiohttp import web
+
+from bot.listening.live import LiveBus
+from bot.web.access import Access
+from bot.web.limits import RateLimiter, UploadGate
+from bot.web.metrics import Metrics
+from bot.web.names import NameDirectory
+from ser_engine.backends.base import InferenceBackend
+from storage.records import ParticipantRecord, SessionRecord, SessionReport
+
+
+class ReportStore(Protocol):
+    """The part of `storage.Storage` that the web reads. It writes nothing."""
+
+    async def ping(self) -> None: ...
+
+    async def session(self, session_id: str) -> SessionRecord | None: ...
+
+    async def sessions(
+        self, *, guild_id: int | None = None, limit: int = 50, before: datetime | None = None
+    ) -> list[SessionRecord]: ...
+
+    async def participants(self, session_id: str) -> Sequence[ParticipantRecord]: ...
+
+    async def report(self, session_id: str) -> SessionReport | None: ...
+
+    async def sessions_of(self, user_id: int) -> set[str]: ...
+
+    async def session_of_share(self, token: str) -> str | None: ...
+
+
+class Ready(Protocol):
+    """What else must be true for the service to be ready, by name: ``{"gateway": True}``."""
+
+    def __call__(self) -> Mapping[str, bool] | Awaitable[Mapping[str, bool]]: ...
+
+
+Counters = Callable[[], Mapping[str, Mapping[str, float]]]
+"""Totals by part of the service and kind: ``{"voice": {"dropped_not_included": 12}}``."""
+
+STORAGE: Final = web.AppKey("STORAGE", ReportStore)
+BACKEND: Final = web.AppKey("BACKEND", InferenceBackend)
+BUS: Final = web.AppKey("BUS", LiveBus)
+NAMES: Final = web.AppKey("NAMES", NameDirectory)
+ACCESS: Final = web.AppKey("ACCESS", Access)
+READY: Final = web.AppKey("READY", Ready)
+METRICS: Final = web.AppKey("METRICS", Metrics)
+UPLOADS: Final = web.AppKey("UPLOADS", UploadGate)
+UPLOAD_RATE: Final = web.AppKey("UPLOAD_RATE", RateLimiter)
+TEMPLATES: Final = web.AppKey("TEMPLATES", jinja2.Environment)
+HTTP: Final = web.AppKey("HTTP", aiohttp.ClientSession)
+"""For the sign-in with Discord alone."""
+
+
+class Streams:
+    """The requests that follow live events now; they are ended at shutdown, which would wait for them otherwise."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+
+STREAMS: Final = web.AppKey("STREAMS", Streams)

@@ -1,0 +1,105 @@
+"""What one visitor, and all together, may ask of the recognition. All tables are bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+PER_MINUTE: Final = 120
+BURST: Final = 60
+MAX_CLIENTS: Final = 10_000
+
+MAX_ACTIVE: Final = 6
+"""Uploads in memory at once: 6 × 25 MB."""
+MAX_WAITING: Final = 24
+"""Uploads whose body is not read yet; more get 503."""
+MAX_ACTIVE_PER_CLIENT: Final = 4
+"""So that one client's slow uploads do not keep everybody else waiting."""
+
+
+class RateLimiter:
+    """A token bucket for each client address; the longest unseen address is forgotten first."""
+
+    def __init__(
+        self,
+        *,
+        per_minute: float = PER_MINUTE,
+        burst: int = BURST,
+        max_clients: int = MAX_CLIENTS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_s = per_minute / 60
+        self._burst = burst
+        self._max_clients = max_clients
+        self._monotonic = monotonic
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, client: str) -> float:
+        """Take one token. Returns 0.0, or the seconds until the next one when there is none."""
+        now = self._monotonic()
+        tokens, at = self._buckets.pop(client, (float(self._burst), now))
+        tokens = min(float(self._burst), tokens + (now - at) * self._per_s)
+        wait_s = 0.0 if tokens >= 1 else (1 - tokens) / self._per_s
+        self._buckets[client] = (tokens if wait_s else tokens - 1, now)
+        if len(self._buckets) > self._max_clients:
+            self._buckets.popitem(last=False)
+        if wait_s:
+            self.refused += 1
+        return wait_s
+
+
+class GateFull(Exception):
+    """No slot, and no room to wait for one."""
+
+
+class UploadGate:
+    """Bounds the uploads held in memory; the body of one that waits is not read."""
+
+    def __init__(
+        self,
+        *,
+        max_active: int = MAX_ACTIVE,
+        max_waiting: int = MAX_WAITING,
+        max_active_per_client: int = MAX_ACTIVE_PER_CLIENT,
+    ) -> None:
+        self._slots = asyncio.Semaphore(max_active)
+        self._max_waiting = max_waiting
+        self._max_per_client = max_active_per_client
+        self._clients: dict[str, int] = {}
+        self.active = 0
+        self.waiting = 0
+        self.refused = 0
+
+    @asynccontextmanager
+    async def slot(self, client: str) -> AsyncIterator[None]:
+        """Hold one of the slots, waiting for it if need be. Raises GateFull at once when there is no room to wait."""
+        mine = self._clients.get(client, 0)
+        if self.waiting >= self._max_waiting or mine >= self._max_per_client + self._max_waiting // 2:
+            self.refused += 1
+            raise GateFull
+        self._clients[client] = mine + 1
+        self.waiting += 1
+        waiting = True
+        try:
+            async with self._slots:
+                self.waiting -= 1
+                waiting = False
+                self.active += 1
+                try:
+                    yield
+                finally:
+                    self.active -= 1
+        finally:
+            if waiting:
+                self.waiting -= 1
+            self._clients[client] -= 1
+            if not self._clients[client]:
+                del self._clients[client]

@@ -1,0 +1,122 @@
+"""The pages. Each is whole without JavaScript; the report's body is also served alone, for the live refresh."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from typing import Any, Final
+
+from aiohttp import web
+
+from bot.pictures import palette
+from bot.web import words
+from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
+from bot.web.errors import BadParameter, NotFound, SignInNeeded
+from bot.web.grants import grant_of, names_of, server_of, title_of
+from bot.web.keys import BACKEND, BUS, STORAGE
+from bot.web.predict import OLD_LABELS
+from bot.web.templating import palette_css as palette_sheet
+from bot.web.templating import render
+from bot.web.views import View, build_view
+from storage.records import SessionReport, SessionState
+
+_MAX_SECONDS: Final = 7 * 24 * 3600
+
+
+async def session_list(request: web.Request) -> web.Response:
+    """``GET /``: the sessions the visitor may open, newest first."""
+    before = read_before(request)
+    try:
+        sessions, more = await visible_sessions(request, limit=DEFAULT_LIMIT, before=before)
+    except SignInNeeded:
+        return render(request, "welcome.html")
+    rows = []
+    for session in sessions:
+        people = await request.app[STORAGE].participants(session.id)
+        names = await names_of(request, session.guild_id, people)
+        rows.append(
+            {
+                "session": session,
+                "title": await title_of(request, session),
+                "server": await server_of(request, session),
+                "names": [names[p.id] for p in people],
+                "duration_s": (session.ended_at - session.started_at).total_seconds() if session.ended_at else None,
+            }
+        )
+    return render(
+        request, "sessions.html", rows=rows, older=sessions[-1].started_at if more and sessions else None, before=before
+    )
+
+
+async def report(request: web.Request) -> web.Response:
+    """``GET /sessions/{id}`` and ``GET /s/{token}``; ``?speaker=&from=&to=`` choose what is shown."""
+    return render(request, "report.html", **await _report_context(request))
+
+
+async def report_body(request: web.Request) -> web.Response:
+    """The part of the report page that changes while the session runs."""
+    return render(request, "report_body.html", **await _report_context(request))
+
+
+async def microphone(request: web.Request) -> web.Response:
+    """``GET /microphone``: talk into the browser's microphone."""
+    tones = {
+        look.label: {"word": look.word, "emoji": look.emoji, "letter": look.letter, "css": look.css_class}
+        for look in (*palette.EMOTIONS, palette.tone(None))
+    }
+    labels = palette.in_order(list(request.app[BACKEND].model.labels if request.app[BACKEND].ready else OLD_LABELS))
+    return render(request, "microphone.html", tones=json.dumps(tones), labels=json.dumps(labels))
+
+
+async def about(request: web.Request) -> web.Response:
+    return render(request, "about.html")
+
+
+async def palette_css(request: web.Request) -> web.Response:
+    return web.Response(text=palette_sheet(), content_type="text/css")
+
+
+async def _report_context(request: web.Request) -> dict[str, Any]:
+    grant = await grant_of(request)
+    view = _view(request)
+    last_event_id = request.app[BUS].last_id(grant.session_id)  # before the read: an event in between comes twice
+    found: SessionReport | None = await request.app[STORAGE].report(grant.session_id)
+    if found is None:
+        raise NotFound(words.NO_SESSION)
+    people = [p.participant for p in found.participants]
+    names = await names_of(request, found.session.guild_id, people, shared=grant.shared)
+    return {
+        "grant": grant,
+        "report": found,
+        "session": found.session,
+        "live": found.session.state is SessionState.LIVE,
+        "title": await title_of(request, found.session, shared=grant.shared),
+        "server": await server_of(request, found.session, shared=grant.shared),
+        "view": await asyncio.to_thread(build_view, found, names, view, page=grant.page),
+        "last_event_id": last_event_id,
+    }
+
+
+def _view(request: web.Request) -> View:
+    query = request.query
+    speaker = query.get("speaker")
+    if speaker is not None and not (speaker.isascii() and speaker.isdigit() and len(speaker) <= 18):
+        raise BadParameter("'speaker' must be the number of a speaker in this session.")
+    return View(
+        speaker=int(speaker) if speaker is not None else None,
+        from_s=_seconds(query.get("from"), "from"),
+        to_s=_seconds(query.get("to"), "to"),
+    )
+
+
+def _seconds(raw: str | None, name: str) -> float | None:
+    if raw is None:
+        return None
+    try:
+        value = float(raw)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= _MAX_SECONDS:
+        raise BadParameter(f"'{name}' must be a number of seconds.")
+    return value

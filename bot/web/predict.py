@@ -1,0 +1,124 @@
+"""``POST /predict``, exactly as the old app had it: a file in, four probabilities out.
+
+The served model may have a fifth label; the four are then the probabilities given that it is one of the four. What the
+model itself says, unclear or neutral included, stands beside it in the header ``Undertone-Prediction``, which the old
+contract does not forbid and the microphone page reads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from bot.web import upload
+from bot.web.access import was_forwarded
+from bot.web.errors import UploadProblem, of_engine
+from bot.web.keys import ACCESS, BACKEND, METRICS, UPLOAD_RATE, UPLOADS
+from bot.web.limits import GateFull
+from ser_engine.errors import EngineError
+from ser_engine.summary import summarise
+from ser_engine.types import Prediction
+
+log = structlog.get_logger(__name__)
+
+OLD_LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
+PREDICTION_HEADER: Final = "Undertone-Prediction"
+
+
+def of_four(prediction: Prediction) -> tuple[str, float, dict[str, float]]:
+    """Emotion, confidence and probabilities given that it is one of the old four; the probabilities sum to 1."""
+    raw = {label: prediction.probabilities.get(label, 0.0) for label in OLD_LABELS}
+    total = sum(raw.values())
+    four = {label: value / total for label, value in raw.items()} if total > 0 else dict.fromkeys(OLD_LABELS, 0.25)
+    emotion = max(four, key=four.__getitem__)
+    return emotion, four[emotion], four
+
+
+async def predict(request: web.Request) -> web.Response:
+    """Answer an upload. Every refusal is ``{"error": …}`` with a 4xx, or 503 when there is too much to do."""
+    started = time.monotonic()
+    try:
+        prediction = await _recognise(request)
+    except UploadProblem as problem:
+        return refusal(problem)
+    except EngineError as error:
+        log.info("upload_refused", code=error.code)
+        return refusal(of_engine(error))
+    request.app[METRICS].predict_seconds.observe(time.monotonic() - started)
+    emotion, confidence, probabilities = of_four(prediction)
+    body = {
+        "emotion": emotion,
+        "confidence": confidence,
+        "probabilities": probabilities,
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+    return web.json_response(body, headers={PREDICTION_HEADER: _own_words(prediction)})
+
+
+async def expect(request: web.Request) -> web.StreamResponse | None:
+    """A client that asks before it sends (``Expect: 100-continue``) is told at once when it would be too much."""
+    try:
+        upload.check_length(request)
+    except UploadProblem as problem:
+        response = refusal(problem)
+        response.force_close()
+        return response
+    if request.version >= (1, 1) and request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the interim answer is not part of the answer
+    return None
+
+
+def refusal(problem: UploadProblem) -> web.Response:
+    headers = {"Retry-After": str(problem.retry_after_s)} if problem.retry_after_s else None
+    return web.json_response({"error": str(problem)}, status=problem.status, headers=headers)
+
+
+def client_of(request: web.Request) -> str:
+    """The address that is held to the limits: the peer, or whom a proxy on this machine names."""
+    peer = request.remote or "unknown"
+    if was_forwarded(request.headers) and peer in ("127.0.0.1", "::1"):
+        return request.headers.get("X-Forwarded-For", peer).rpartition(",")[2].strip()[:64]
+    return peer
+
+
+async def _recognise(request: web.Request) -> Prediction:
+    client = client_of(request)
+    if not request.app[ACCESS].origin_allowed(
+        request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.headers.get("Host")
+    ):
+        raise UploadProblem(403, "Uploads from another site's pages are not taken.")
+    wait_s = request.app[UPLOAD_RATE].take(client)
+    if wait_s:
+        raise UploadProblem(429, "Too many uploads. Please wait a little.", retry_after_s=math.ceil(wait_s))
+    upload.check_length(request)
+    backend = request.app[BACKEND]
+    if not backend.ready:
+        raise UploadProblem(503, "The recognition is still starting. Please try again.", retry_after_s=5)
+    try:
+        async with request.app[UPLOADS].slot(client):
+            file = await upload.read_upload(request)
+            windows = await backend.segment(file.data, filename=file.filename)
+            if not windows:
+                raise UploadProblem(422, "No speech was heard in the file, or less than 0.8 seconds of it.")
+            return summarise(list(zip(windows, await backend.predict(windows), strict=True)))
+    except GateFull:
+        raise UploadProblem(503, "Too many uploads at the moment. Please try again.", retry_after_s=5) from None
+
+
+def _own_words(prediction: Prediction) -> str:
+    """What the model itself says, as JSON in ASCII for a header."""
+    own: dict[str, Any] = {
+        "emotion": prediction.emotion,
+        "confidence": round(prediction.confidence, 4),
+        "unclear": prediction.unclear,
+        "reason": prediction.reason,
+        "probabilities": {label: round(value, 4) for label, value in prediction.probabilities.items()},
+    }
+    return json.dumps(own, separators=(",", ":"))

@@ -1,0 +1,170 @@
+"""The bodies of the JSON interface. No Discord id of a person is in any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from bot.web import words
+from storage.records import ParticipantRecord, SessionRecord, SessionReport
+from storage.report import speech_s
+
+
+class ParticipantOut(BaseModel):
+    id: int
+    pseudonym: str
+    name: str
+    """How the person is called now, or the pseudonym."""
+
+
+class SessionOut(BaseModel):
+    id: str
+    state: str
+    title: str
+    started_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+    model: str
+    participants: list[ParticipantOut]
+    url: str
+
+
+class SessionListOut(BaseModel):
+    sessions: list[SessionOut]
+    next: str | None
+    """Address of the next page; None on the last one."""
+
+
+class WindowOut(BaseModel):
+    participant_id: int
+    start_s: float
+    end_s: float
+    speech_ratio: float
+    gap_ratio: float
+    emotion: str
+    confidence: float
+    unclear: bool
+    reason: str | None
+    probabilities: Mapping[str, float]
+
+
+class MomentOut(BaseModel):
+    at_s: float
+    kind: str
+    participant_id: int | None
+    text: str
+
+
+class ParticipantReportOut(ParticipantOut):
+    windows: int
+    talk_s: float
+    turns: int
+    shares: Mapping[str, float]
+    unclear_share: float
+
+
+class TotalsOut(BaseModel):
+    windows: int
+    unclear_windows: int
+    talk_s: float
+    overlap_s: float
+    shares: Mapping[str, float]
+
+
+class ModelOut(BaseModel):
+    name: str
+    version: str
+    labels: list[str]
+
+
+class MethodOut(BaseModel):
+    how: list[str]
+    limits: list[str]
+
+
+class ReportOut(BaseModel):
+    id: str
+    state: str
+    title: str
+    started_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+    duration_s: float
+    model: ModelOut
+    participants: list[ParticipantReportOut]
+    windows: list[WindowOut]
+    moments: list[MomentOut]
+    totals: TotalsOut
+    counters: Mapping[str, int]
+    method: MethodOut
+    last_event_id: int
+    """Where to join the live events so that nothing is missed."""
+
+
+def session_out(
+    session: SessionRecord,
+    participants: Sequence[ParticipantRecord],
+    names: Mapping[int, str],
+    *,
+    title: str,
+    url: str,
+) -> SessionOut:
+    return SessionOut(
+        id=session.id,
+        state=session.state.value,
+        title=title,
+        started_at=session.started_at,
+        ended_at=session.ended_at,
+        end_reason=session.end_reason,
+        model=session.model,
+        participants=[
+            ParticipantOut(id=p.id, pseudonym=p.pseudonym, name=names.get(p.id, p.pseudonym)) for p in participants
+        ],
+        url=url,
+    )
+
+
+def report_out(report: SessionReport, names: Mapping[int, str], *, title: str, last_event_id: int) -> ReportOut:
+    """Everything in the report; CPU-bound for long sessions, so call it in a thread."""
+    session = report.session
+    windows = sorted(
+        (window for participant in report.participants for window in participant.windows),
+        key=lambda window: (window.start_s, window.participant_id),
+    )
+    return ReportOut(
+        id=session.id,
+        state=session.state.value,
+        title=title,
+        started_at=session.started_at,
+        ended_at=session.ended_at,
+        end_reason=session.end_reason,
+        duration_s=report.duration_s,
+        model=ModelOut(name=session.model, version=session.model_version, labels=list(session.labels)),
+        participants=[
+            ParticipantReportOut(
+                id=p.participant.id,
+                pseudonym=p.participant.pseudonym,
+                name=names.get(p.participant.id, p.participant.pseudonym),
+                windows=len(p.windows),
+                talk_s=p.talk_s,
+                turns=p.turns,
+                shares=p.shares,
+                unclear_share=p.unclear_share,
+            )
+            for p in report.participants
+        ],
+        windows=[WindowOut.model_validate(window, from_attributes=True) for window in windows],
+        moments=[MomentOut.model_validate(moment, from_attributes=True) for moment in report.moments],
+        totals=TotalsOut(
+            windows=len(windows),
+            unclear_windows=sum(window.unclear for window in windows),
+            talk_s=sum(map(speech_s, windows)),
+            overlap_s=report.overlap_s,
+            shares=report.shares,
+        ),
+        counters=session.counters,
+        method=MethodOut(how=list(words.METHOD), limits=list(words.LIMITS)),
+        last_event_id=last_event_id,
+    )

@@ -1,0 +1,120 @@
+"""Templates, their filters, and versioned addresses of the static files."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from aiohttp import web
+from markupsafe import Markup
+
+from bot.pictures import palette
+from bot.web import words
+from bot.web.access import Mode
+from bot.web.keys import ACCESS, TEMPLATES
+
+_HERE: Final = Path(__file__).parent
+STATIC: Final = _HERE / "static"
+
+
+def environment() -> jinja2.Environment:
+    """A Jinja2 environment that escapes everything and fails on a name it does not know."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    versions = {path.name: _version(path.read_bytes()) for path in STATIC.iterdir() if path.is_file()}
+    palette_version = _version(palette_css().encode())
+
+    def static(name: str) -> str:
+        return f"/static/{name}?v={versions[name]}"
+
+    env.globals.update(
+        static=static,
+        palette_url=f"/palette.css?v={palette_version}",
+        words=words,
+        tone=palette.tone,
+        EMOTIONS=palette.EMOTIONS,
+    )
+    env.filters.update(clock=clock, spell=spell, percent=percent, when=when)
+    return env
+
+
+def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
+    """Render a page with what every page needs."""
+    from bot.web.grants import visitor_of
+
+    access = request.app[ACCESS]
+    text = (
+        request.app[TEMPLATES]
+        .get_template(template)
+        .render(
+            path=request.path,
+            visitor=visitor_of(request),
+            can_sign_in=access.mode is Mode.SIGN_IN,
+            **context,
+        )
+    )
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def redirect(location: str) -> web.Response:
+    """303: go there, with GET."""
+    return web.Response(status=303, headers={"Location": location})
+
+
+def clock(seconds: float) -> str:
+    """A place on the time axis: ``1:07`` or ``1:02:05``."""
+    whole = int(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def spell(seconds: float) -> str:
+    """A length of time: ``42 s``, ``3 min 5 s``, ``1 h 2 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def percent(share: float) -> str:
+    return f"{round(share * 100)} %"
+
+
+def when(moment: datetime) -> Markup:
+    """A time in UTC that a small script turns into the reader's own zone."""
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(  # a constant; format() escapes
+        utc.isoformat(timespec="seconds"), f"{utc:%A} {utc.day} {utc:%B %Y, %H:%M} UTC"
+    )
+
+
+def palette_css() -> str:
+    """The palette as custom properties, so that pictures and pages share one table. Print is always light."""
+    dark = _rules("dark", palette.DARK)
+    return f"{_rules('light', palette.LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+
+
+def _rules(theme: str, surface: palette.Theme) -> str:
+    tones = {tone.css_class: getattr(tone, theme) for tone in (*palette.EMOTIONS, palette.tone(None))}
+    tones[palette.OTHER_CLASS] = tones["e-neutral"]
+    return "\n".join(
+        [
+            f":root {{ --surface: {surface.surface}; --track: {surface.track}; --line: {surface.line}; "
+            f"--text: {surface.text}; --muted: {surface.muted}; }}",
+            *(f".{name} {{ --fill: {colours.fill}; --ink: {colours.ink}; }}" for name, colours in tones.items()),
+        ]
+    )
+
+
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:10]

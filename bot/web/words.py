@@ -1,0 +1,53 @@
+"""Words of the web that both pages and the JSON interface use: what the figures mean and what they cannot know."""
+
+from __future__ import annotations
+
+from typing import Final
+
+METHOD: Final = (
+    "Each speaker's audio was cut into windows of at most three seconds, while they spoke. A window is kept when it "
+    "holds at least 0.8 seconds of speech.",
+    "A neural network compared the sound of each window with recordings of actors and gave a probability for each "
+    "label. Confidence is the probability of the likeliest one, calibrated on actors it had not heard before.",
+    "A window is called unclear when there was too little speech in it, it was clipped, or the network was unsure. "
+    "Unclear windows count as talk time and never towards an emotion.",
+    "Shares are of the clear talk time. A turn ends when a speaker is silent for 1.5 seconds. Overlap is the time in "
+    "which two or more people had a window.",
+    "Audio was kept in memory for the length of a window and never stored. Only times and probabilities are.",
+)
+
+LIMITS: Final = (
+    "It says how a voice sounds, never how a person feels. Somebody can sound angry and be delighted.",
+    "It does not know the words, the language, the face, the relationship or the joke.",
+    "It learned from American actors reading twelve sentences. Other voices, languages, ages, microphones and rooms "
+    "are heard less well, and real speech is harder than acted speech.",
+    "A single window is often wrong. Read the picture as a whole, and the confidence with it.",
+    "Do not use it to judge people: not at work, in school or in exams, not for moderation, not to find lies.",
+)
+
+REASONS: Final = {
+    "unsure": "unsure",
+    "no_speech": "no speech",
+    "too_short": "too short",
+    "clipped": "clipped",
+}
+"""Why a window is unclear, by the engine's code."""
+
+STATES: Final = {"live": "live", "ended": "ended", "interrupted": "interrupted"}
+
+CLOSED: Final = (
+    "Undertone listens to a network, but nobody can sign in, so reports stay shut. To open them, set "
+    "UNDERTONE_PUBLIC_URL, UNDERTONE_OAUTH_CLIENT_ID and UNDERTONE_OAUTH_CLIENT_SECRET; or set "
+    "UNDERTONE_HOST=127.0.0.1 and open the page on the machine itself. Share links work either way."
+)
+NOT_LOCAL: Final = (
+    "This is the local view of whoever runs Undertone, and the request came through a proxy. To let people in from "
+    "outside, set UNDERTONE_PUBLIC_URL, UNDERTONE_OAUTH_CLIENT_ID and UNDERTONE_OAUTH_CLIENT_SECRET."
+)
+WRONG_HOST: Final = (
+    "This page answers only under its own names: 127.0.0.1, localhost, or the host of UNDERTONE_PUBLIC_URL."
+)
+NOT_YOURS: Final = "This report is open to those who took part and to the person who started it."
+NO_SESSION: Final = "There is no such session. Reports are deleted after some days, or when somebody asks for it."
+NO_SHARE: Final = "This link has expired, was revoked, or never existed."
+SIGN_IN: Final = "Sign in with Discord to see the reports of conversations that you took part in."
