@@ -1,1 +1,37 @@
-"""Speech emotion recognition, a library of its own: no Discord, no HTTP, no database."""
+"""Speech emotion recognition, a library of its own: no Discord, no HTTP, no database.
+
+from ser_engine import Recognizer, decode, segment_pcm, summarise
+
+The names are imported when they are asked for, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ser_engine.audio import decode
+    from ser_engine.recognizer import Recognizer
+    from ser_engine.segmenter import Segmenter, segment_pcm
+    from ser_engine.summary import summarise
+    from ser_engine.types import PcmFrame, Prediction, Window
+
+__all__ = ["PcmFrame", "Prediction", "Recognizer", "Segmenter", "Window", "decode", "segment_pcm", "summarise"]
+
+_HOMES = {
+    "PcmFrame": "types",
+    "Prediction": "types",
+    "Recognizer": "recognizer",
+    "Segmenter": "segmenter",
+    "Window": "types",
+    "decode": "audio",
+    "segment_pcm": "segmenter",
+    "summarise": "summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,93 @@
+"""The child's side of a worker: it loads, says it is ready, and answers one request at a time until its parent is gone.
+
+Imported first in a spawned process, so nothing numeric may be imported above `main`: the libraries read the number of
+threads once, when they are loaded, and more than one makes the front end many times slower under load.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ser_engine.audio import DecodeLimits
+
+Answer = Callable[..., list[Any]]
+"""A request's arguments to the parts of its answer."""
+
+THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+WINDOWS_A_MESSAGE: Final = 16
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Processes started inside this inherit numeric libraries kept to one thread."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def main(connection: Connection, kind: str, model_dir: str, runtime: str | None) -> None:
+    """Serve `connection`. `kind` is ``recognise`` or ``decode``.
+
+    A request is a tuple of arguments. An answer is one or more messages ``("part", …)`` and then ``("done",)``, or
+    ``("error", class name, sentence)``. The first message, unasked, is ``("done", information)`` after the warm-up.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; ending is the parent's business
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        information, answer = _recogniser(model_dir, runtime) if kind == "recognise" else _decoder()
+        connection.send(("done", information))
+        while True:
+            _answer(connection, answer, connection.recv())
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as error:  # noqa: BLE001  the parent must hear why there will be no worker
+        _send_error(connection, error)
+
+
+def _answer(connection: Connection, answer: Answer, request: tuple[Any, ...]) -> None:
+    try:
+        parts = answer(*request)
+    except Exception as error:  # noqa: BLE001  one bad request must not cost the worker
+        _send_error(connection, error)
+        return
+    for part in parts:
+        connection.send(("part", part))
+    connection.send(("done",))
+
+
+def _send_error(connection: Connection, error: Exception) -> None:
+    connection.send(("error", type(error).__name__, str(error)))
+
+
+def _recogniser(model_dir: str, runtime: str | None) -> tuple[Any, Answer]:
+    from ser_engine.recognizer import Recognizer
+
+    recognizer = Recognizer.load(model_dir, runtime=runtime)  # type: ignore[arg-type]  # the parent's is typed
+    return recognizer.info, lambda windows: [recognizer.predict(windows)]
+
+
+def _decoder() -> tuple[Any, Answer]:
+    import av
+    import soxr
+
+    from ser_engine.audio import decode
+    from ser_engine.segmenter import segment_pcm
+
+    def answer(data: bytes, filename: str | None, limits: DecodeLimits) -> list[Any]:
+        windows = segment_pcm(decode(data, filename=filename, limits=limits))
+        return [windows[i : i + WINDOWS_A_MESSAGE] for i in range(0, len(windows), WINDOWS_A_MESSAGE)]
+
+    return (av.__version__, soxr.__version__), answer

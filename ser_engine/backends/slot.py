@@ -1,0 +1,141 @@
+"""The parent's side of one worker process: start, ask, replace, end. All that blocks runs in its thread."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Final, Literal
+
+from ser_engine import errors
+from ser_engine.backends import process
+from ser_engine.errors import BackendError, EngineError
+
+Kind = Literal["recognise", "decode"]
+
+START_LIMIT_S: Final = 180.0  # TensorFlow on a cold, busy machine
+_END_LIMIT_S: Final = 2.0
+_SPAWN: Final = multiprocessing.get_context("spawn")
+
+
+class WorkerGone(Exception):
+    """The process died or was killed for taking too long; inside the backends only."""
+
+
+class Slot:
+    """A place for one worker process. `ask` must not be called again before it returned."""
+
+    def __init__(self, name: str, kind: Kind, model_dir: str, runtime: str | None = None) -> None:
+        self.name = name
+        self.starts = 0
+        self.info: Any = None
+        self._kind: Final = kind
+        self._model_dir = model_dir
+        self._runtime = runtime
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self._ready = False
+        self._ended = False
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    @property
+    def ready(self) -> bool:
+        """True while a warmed-up process is there."""
+        return self._ready and self._process is not None and self._process.is_alive()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Start the process and wait for its warm-up. Raises ModelError, or WorkerGone when it dies or hangs."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._start)
+
+    async def ask(self, *request: Any, limit_s: float) -> list[Any]:
+        """The parts of the answer. Raises what the worker raised, or WorkerGone (the process is gone by then)."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, request, limit_s)
+
+    async def end(self) -> None:
+        """End the process and the thread; an `ask` still waiting fails. The slot cannot be used again."""
+        self._ended = True
+        self._stop()
+        await asyncio.to_thread(self._join)
+
+    def _start(self) -> None:
+        self._kill()
+        self._still_wanted()
+        ours, theirs = _SPAWN.Pipe()
+        made = _SPAWN.Process(
+            target=process.main, args=(theirs, self._kind, self._model_dir, self._runtime), name=self.name, daemon=True
+        )
+        with process.one_thread():
+            made.start()
+        theirs.close()
+        self._process, self._connection, self.starts = made, ours, self.starts + 1
+        self._still_wanted()  # `end` may have come while the process was being made
+        (self.info,), _ = self._receive(time.monotonic() + START_LIMIT_S)
+        self._ready = True
+
+    def _ask(self, request: tuple[Any, ...], limit_s: float) -> list[Any]:
+        if self._connection is None or not self.ready:
+            raise WorkerGone
+        try:
+            self._connection.send(request)
+        except (OSError, ValueError) as error:
+            self._kill()
+            raise WorkerGone from error
+        return self._receive(time.monotonic() + limit_s)[1]
+
+    def _receive(self, deadline: float) -> tuple[tuple[Any, ...], list[Any]]:
+        """Rest of the last message, and the parts before it."""
+        connection, parts = self._connection, list[Any]()
+        while connection is not None:
+            try:
+                if not connection.poll(max(0.0, deadline - time.monotonic())):
+                    break
+                kind, *rest = connection.recv()
+            except (EOFError, OSError):
+                break
+            if kind == "error":
+                raise _as_raised(*rest)
+            if kind == "done":
+                return tuple(rest), parts
+            parts.append(rest[0])
+        self._kill()
+        raise WorkerGone
+
+    def _kill(self) -> None:
+        self._ready = False
+        if self._process is not None:
+            self._process.kill()
+            self._process.join(_END_LIMIT_S)
+            self._process = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _still_wanted(self) -> None:
+        if self._ended:
+            self._kill()
+            raise WorkerGone
+
+    def _stop(self) -> None:
+        """Let go of a thread that waits for an answer: its pipe breaks when the process is gone."""
+        self._ready = False
+        if self._process is not None and self._process.is_alive():
+            self._process.terminate()
+
+    def _join(self) -> None:
+        self._threads.submit(self._kill)
+        self._threads.shutdown(wait=True)
+
+
+def _as_raised(name: str, sentence: str) -> EngineError:
+    """The worker's error, by name; what the engine does not know is a fault of ours."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, EngineError):
+        return kind(sentence)
+    return BackendError(f"A worker failed: {name}: {sentence}")

@@ -1,0 +1,271 @@
+"""Recognition in worker processes, the backend that serves.
+
+    predict ─→ bounded queue ─→ micro-batch (≤ 16 windows or ≤ 40 ms) ─→ whichever worker is free
+    segment ─→ one decoder process of its own, killed when a file takes too long
+
+The queue drops its oldest window when it is full: for live speech the newest matters. Workers are started by spawn, for
+TensorFlow deadlocks after a fork. A worker that dies is replaced and its batch tried once more; what kills two workers
+is given up and counted. Strangers' files are decoded apart from the model, so that none can hold up live speech.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import structlog
+
+from ser_engine.audio import DEFAULT_LIMITS, DecodeLimits
+from ser_engine.backends.base import ModelInfo
+from ser_engine.backends.slot import Slot, WorkerGone
+from ser_engine.errors import (
+    BackendError,
+    BackendOverloaded,
+    DeadlineExceeded,
+    DecodeTimeout,
+    EngineError,
+    InvalidSamples,
+    UndecodableAudio,
+    WorkerLost,
+)
+from ser_engine.models import open_directory
+from ser_engine.networks import Runtime
+from ser_engine.types import Prediction, Window
+
+log = structlog.get_logger(__name__)
+
+MAX_BATCH: Final = 16
+_BATCH_LIMIT_S: Final = 30.0
+_MAX_WAITING_FILES: Final = 16
+_RESTART_PAUSES_S: Final = (0.0, 0.5, 2.0, 8.0, 30.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    window: Window
+    answer: asyncio.Future[Prediction]
+    since: float
+    deadline: float
+
+
+class WorkerBackend:
+    """Satisfies `InferenceBackend`. Belongs to the event loop it was started on."""
+
+    def __init__(
+        self,
+        model_dir: Path,
+        workers: int = 1,
+        *,
+        runtime: Runtime | None = None,
+        queue_windows: int = 512,
+        batch_wait_s: float = 0.04,
+        limits: DecodeLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self._model_dir = model_dir
+        self._limits = limits
+        self._queue: deque[_Waiting] = deque()
+        self._queue_windows = queue_windows
+        self._batch_wait_s = batch_wait_s
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._slots = [Slot(f"recogniser-{i}", "recognise", str(model_dir), runtime) for i in range(max(1, workers))]
+        self._decoder = Slot("decoder", "decode", str(model_dir))
+        self._decoding = asyncio.Lock()
+        self._waiting_files = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._model: ModelInfo | None = None
+        self._closed = False
+        self._counts = dict.fromkeys(("windows", "batches", "dropped", "expired", "lost", "restarts", "files"), 0)
+
+    @property
+    def model(self) -> ModelInfo:
+        if self._model is None:
+            raise BackendError("The backend is not started.")
+        return self._model
+
+    @property
+    def ready(self) -> bool:
+        return not self._closed and any(slot.ready for slot in self._slots)
+
+    async def start(self) -> None:
+        """Start and warm up all workers. Raises ModelError; nothing is left running then."""
+        try:
+            await asyncio.to_thread(open_directory, self._model_dir)
+            starts = (slot.start() for slot in (*self._slots, self._decoder))
+            for outcome in await asyncio.gather(*starts, return_exceptions=True):
+                if isinstance(outcome, WorkerGone):
+                    raise BackendError("A worker could not be started: it ended before it was ready.")
+                if isinstance(outcome, BaseException):
+                    raise outcome
+        except BaseException:
+            await self.close()
+            raise
+        self._model = self._slots[0].info
+        self._tasks = [asyncio.create_task(self._serve(slot), name=slot.name) for slot in self._slots]
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(slot.end() for slot in (*self._slots, self._decoder)))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._queue:
+            _fail(self._queue.popleft(), BackendError("The backend has stopped."))
+
+    async def predict(self, windows: Sequence[Window], *, deadline_s: float = 10.0) -> list[Prediction]:
+        deadline = time.monotonic() + deadline_s
+        out: list[Prediction] = []
+        # A long file waits for its own windows, sixteen at a time, instead of pushing everybody's live speech out.
+        for begin in range(0, len(windows), MAX_BATCH):
+            out += await self._predict_some(windows[begin : begin + MAX_BATCH], deadline)
+        return out
+
+    async def _predict_some(self, windows: Sequence[Window], deadline: float) -> list[Prediction]:
+        if self._closed or self._model is None:
+            raise BackendError("The backend is not running.")
+        if any(w.pcm.ndim != 1 or len(w.pcm) == 0 or not np.isfinite(w.pcm).all() for w in windows):
+            raise InvalidSamples("A window must hold finite mono samples, and at least one.")
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        answers: list[asyncio.Future[Prediction]] = []
+        for window in windows:
+            answers.append(loop.create_future())
+            self._put(_Waiting(window=window, answer=answers[-1], since=now, deadline=deadline))
+        try:
+            done, pending = await asyncio.wait(
+                answers, timeout=max(0.0, deadline - now), return_when=asyncio.FIRST_EXCEPTION
+            )
+        finally:
+            for answer in answers:
+                answer.cancel()
+        errors = [answer.exception() for answer in done]  # all of them are looked at, so that none is reported as lost
+        for error in errors:
+            if error is not None:
+                raise error
+        if pending:
+            raise DeadlineExceeded("There was no answer in time; the service is busy.")
+        return [answer.result() for answer in answers]
+
+    async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
+        if self._closed or self._model is None:
+            raise BackendError("The backend is not running.")
+        if self._waiting_files >= _MAX_WAITING_FILES:
+            self._counts["dropped"] += 1
+            raise BackendOverloaded("Too many files are waiting to be decoded; try again in a moment.")
+        self._waiting_files += 1
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._decoding.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded("The file had to wait too long; try again in a moment.") from None
+        else:
+            try:
+                return await self._decode(data, filename, min(deadline_s, self._limits.max_decode_s))
+            finally:
+                self._decoding.release()
+        finally:
+            self._waiting_files -= 1
+
+    async def _decode(self, data: bytes, filename: str | None, limit_s: float) -> list[Window]:
+        self._counts["files"] += 1
+        limits = replace(self._limits, max_decode_s=limit_s)
+        begun = time.monotonic()
+        for attempt in range(2):
+            try:
+                if not self._decoder.ready:
+                    await self._replace(self._decoder, attempt)
+                parts = await self._decoder.ask(data, filename, limits, limit_s=limit_s + 1)
+            except WorkerGone:
+                if self._closed:
+                    raise BackendError("The backend has stopped.") from None
+                if time.monotonic() - begun >= limit_s:
+                    raise DecodeTimeout(f"Decoding took longer than {limit_s:g} s.") from None
+                continue
+            return [window for part in parts for window in part]
+        raise UndecodableAudio("The file cannot be decoded: the decoder broke down over it.")
+
+    def counters(self) -> dict[str, int]:
+        return {**self._counts, "waiting": len(self._queue)}
+
+    def _put(self, waiting: _Waiting) -> None:
+        if len(self._queue) >= self._queue_windows:
+            self._counts["dropped"] += 1
+            _fail(self._queue.popleft(), BackendOverloaded("More speech arrives than can be recognised."))
+        self._queue.append(waiting)
+        self._arrived.set()
+        if len(self._queue) >= MAX_BATCH:
+            self._full.set()
+
+    async def _serve(self, slot: Slot) -> None:
+        while True:
+            batch = await self._next_batch()
+            if batch:
+                await self._recognise(slot, batch)
+
+    async def _next_batch(self) -> list[_Waiting]:
+        while not self._queue:
+            self._arrived.clear()
+            await self._arrived.wait()
+        left = self._queue[0].since + self._batch_wait_s - time.monotonic()
+        if len(self._queue) < MAX_BATCH and left > 0:
+            self._full.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._full.wait()
+        now = time.monotonic()
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < MAX_BATCH:
+            waiting = self._queue.popleft()
+            if waiting.answer.done() or waiting.deadline <= now:
+                self._counts["expired"] += 1
+                _fail(waiting, DeadlineExceeded("There was no answer in time; the service is busy."))
+            else:
+                batch.append(waiting)
+        return batch
+
+    async def _recognise(self, slot: Slot, batch: list[_Waiting]) -> None:
+        for attempt in range(2):
+            try:
+                if not slot.ready:
+                    await self._replace(slot, attempt)
+                (predictions,) = await slot.ask([waiting.window for waiting in batch], limit_s=_BATCH_LIMIT_S)
+            except WorkerGone:
+                continue
+            except EngineError as error:
+                for waiting in batch:
+                    _fail(waiting, error)
+                return
+            except asyncio.CancelledError:
+                for waiting in batch:
+                    _fail(waiting, BackendError("The backend has stopped."))
+                raise
+            self._counts["batches"] += 1
+            self._counts["windows"] += len(batch)
+            for waiting, prediction in zip(batch, predictions, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(prediction)
+            return
+        self._counts["lost"] += len(batch)
+        log.error("batch_lost", worker=slot.name, windows=len(batch))
+        for waiting in batch:
+            _fail(waiting, WorkerLost("Recognition broke down twice over this speech; it was given up."))
+
+    async def _replace(self, slot: Slot, attempt: int) -> None:
+        """Put a new process in the place of a dead one; the more often in one batch, the longer the pause before."""
+        self._counts["restarts"] += 1
+        log.warning("worker_replaced", worker=slot.name, starts=slot.starts)
+        await asyncio.sleep(_RESTART_PAUSES_S[min(attempt, len(_RESTART_PAUSES_S) - 1)])
+        await slot.start()
+
+
+def _fail(waiting: _Waiting, error: EngineError) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error)

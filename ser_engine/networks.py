@@ -1,0 +1,162 @@
+"""The network of a model directory on whatever can run it: ONNX Runtime, or TensorFlow as the reference.
+
+Both take the standardised batch and its true lengths and give logits; nothing above this module knows which one it is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import warnings
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_engine.errors import ModelError
+from ser_engine.features import Features
+from ser_engine.models import (
+    ENCODER_ONNX,
+    NETWORK_KERAS,
+    NETWORK_ONNX,
+    OLD_NETWORK_KERAS,
+    OLD_SCALER_PICKLE,
+    SCALER_JSON,
+    ModelDirectory,
+)
+from ser_engine.scaler import Batch, Lengths, Scaler
+
+Logits = NDArray[np.float32]
+"""Shape ``(batch, labels)``, before temperature and softmax."""
+Runtime = Literal["onnxruntime", "tensorflow"]
+
+_PROBABILITY_FLOOR = 1e-12
+
+
+class Network(Protocol):
+    """What turns a batch into logits."""
+
+    def logits(self, batch: Batch, lengths: Lengths) -> Logits: ...
+
+
+class OnnxNetwork:
+    """``network.onnx`` on ONNX Runtime, one thread: two are slower as soon as the other core is busy."""
+
+    def __init__(self, directory: ModelDirectory) -> None:
+        self._session = _session(directory, NETWORK_ONNX)
+        names = {i.name for i in self._session.get_inputs()}
+        if names != {"features", "lengths"}:
+            raise ModelError(f"{directory.path / NETWORK_ONNX} takes {sorted(names)}, not features and lengths.")
+
+    def logits(self, batch: Batch, lengths: Lengths) -> Logits:
+        return np.asarray(self._session.run(None, {"features": batch, "lengths": lengths})[0], dtype=np.float32)
+
+
+class Encoder:
+    """``encoder.onnx``: a window's features to the network's input, at its true length."""
+
+    def __init__(self, directory: ModelDirectory) -> None:
+        self._session = _session(directory, ENCODER_ONNX)
+        self._input = self._session.get_inputs()[0].name
+
+    def encode(self, clips: list[Features]) -> list[Features]:
+        """One array of shape ``(frames', D)`` for each of shape ``(frames, dims)``; equal lengths go in one run."""
+        out: list[Features] = [np.zeros((0, 0), dtype=np.float32)] * len(clips)
+        for frames in {len(clip) for clip in clips}:
+            rows = [i for i, clip in enumerate(clips) if len(clip) == frames]
+            encoded = self._session.run(None, {self._input: np.stack([clips[i] for i in rows])})[0]
+            for i, row in zip(rows, encoded, strict=True):
+                out[i] = np.asarray(row, dtype=np.float32)
+        return out
+
+
+class KerasNetwork:
+    """The artifact of record on TensorFlow. Loading takes over ten seconds: this is the reference, not the server."""
+
+    def __init__(self, directory: ModelDirectory) -> None:
+        name = NETWORK_KERAS if directory.has(NETWORK_KERAS) else OLD_NETWORK_KERAS
+        directory.read(name)  # compares the hash
+        if directory.manifest.keras_layers is not None:
+            importlib.import_module(directory.manifest.keras_layers)
+        import keras
+        import tensorflow
+
+        try:
+            model = keras.saving.load_model(str(directory.path / name), compile=False)
+        except (ValueError, TypeError, OSError, KeyError) as error:
+            raise ModelError(f"{directory.path / name} is not a Keras model that can be loaded: {error}") from error
+        self._names = [tensor.name for tensor in model.inputs]
+        self._frames: int | None = model.inputs[0].shape[1]
+        self._probabilities = directory.manifest.keras_output == "probabilities"
+
+        @tensorflow.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # no types; 100 times as fast
+        def call(inputs: Any) -> Any:
+            return model(inputs, training=False)
+
+        self._call = call
+
+    def logits(self, batch: Batch, lengths: Lengths) -> Logits:
+        if self._frames is not None and batch.shape[1] < self._frames:
+            batch = np.pad(batch, ((0, 0), (0, self._frames - batch.shape[1]), (0, 0)))
+        inputs: Any = batch
+        if len(self._names) == 2:
+            inputs = [lengths if name.split(":")[0] == "lengths" else batch for name in self._names]
+        out = np.asarray(self._call(inputs), dtype=np.float32)
+        return np.log(np.maximum(out, np.float32(_PROBABILITY_FLOOR))) if self._probabilities else out
+
+
+def load_network(directory: ModelDirectory, runtime: Runtime | None) -> tuple[Network, Runtime]:
+    """ONNX Runtime where it is installed and the graph is there, else TensorFlow; or the one asked for."""
+    if runtime == "tensorflow":
+        return KerasNetwork(directory), "tensorflow"
+    onnx_there = directory.has(NETWORK_ONNX)
+    if onnx_there and importlib.util.find_spec("onnxruntime") is not None:
+        return OnnxNetwork(directory), "onnxruntime"
+    if runtime == "onnxruntime":
+        why = "onnxruntime is not installed" if onnx_there else f"it has no {NETWORK_ONNX}"
+        raise ModelError(f"{directory.path} cannot be served by ONNX Runtime: {why}.")
+    return KerasNetwork(directory), "tensorflow"
+
+
+def load_scaler(directory: ModelDirectory) -> Scaler | None:
+    """The directory's scaler, or None when it has none."""
+    if directory.has(SCALER_JSON):
+        return Scaler.from_json(directory.read(SCALER_JSON))
+    if directory.has(OLD_SCALER_PICKLE):
+        return _unpickled(directory)
+    if (directory.path / OLD_SCALER_PICKLE).is_file() and not (directory.path / SCALER_JSON).is_file():
+        directory.read(OLD_SCALER_PICKLE)  # refuses, in words
+    return None
+
+
+def _unpickled(directory: ModelDirectory) -> Scaler:
+    """The old app's StandardScaler; its hash was stated, so its owner vouches for the code in it."""
+    data = directory.read(OLD_SCALER_PICKLE)
+    import joblib  # type: ignore[import-untyped]  # it ships no types
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another scikit-learn version: only two arrays are taken from it
+            loaded = joblib.load(io.BytesIO(data))
+        return Scaler.checked(loaded.mean_, loaded.scale_)
+    except ModelError:
+        raise
+    except Exception as error:  # a pickle may raise anything
+        raise ModelError(f"{directory.path / OLD_SCALER_PICKLE} is not a fitted StandardScaler: {error}") from error
+
+
+def _session(directory: ModelDirectory, name: str) -> Any:
+    data = directory.read(name)
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError(f"{directory.path / name} needs onnxruntime, which is not installed.") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no public base
+        raise ModelError(f"{directory.path / name} is not a network that ONNX Runtime can load.") from error

@@ -1,0 +1,147 @@
+"""A model directory to predictions: features, scaler, network, calibration and gates, in one place.
+
+    from ser_engine import Recognizer, decode, segment_pcm
+    recognizer = Recognizer.load("default")
+    windows = segment_pcm(decode(Path("clip.wav").read_bytes()))
+    for window, prediction in zip(windows, recognizer.predict(windows)):
+        print(window.start_s, prediction.emotion, prediction.confidence)
+
+Discord, web and command line never compute a label themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ser_engine.backends.base import ModelInfo
+from ser_engine.errors import InvalidSamples, ModelError
+from ser_engine.features import extract
+from ser_engine.gates import gate
+from ser_engine.models import ENCODER_ONNX, Manifest, ModelDirectory, find_model, open_directory
+from ser_engine.networks import Encoder, Logits, Network, Runtime, load_network, load_scaler
+from ser_engine.scaler import Scaler, collate
+from ser_engine.types import SAMPLE_RATE_HZ, Pcm, Prediction, Window
+
+MAX_BATCH: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    directory: ModelDirectory
+    network: Network
+    encoder: Encoder | None
+    scaler: Scaler | None
+    runtime: Runtime
+
+
+class Recognizer:
+    """Predictions for windows. Not thread-safe: one per thread or process."""
+
+    def __init__(self, parts: _Parts) -> None:
+        self._parts = parts
+        manifest = parts.directory.manifest
+        self.info: Final = ModelInfo(
+            name=parts.directory.name, version=manifest.version, labels=manifest.labels, runtime=parts.runtime
+        )
+
+    @classmethod
+    def load(cls, model: str | Path = "default", *, runtime: Runtime | None = None) -> Recognizer:
+        """Open a model directory by name or path, compare its hashes and try it once.
+
+        `runtime` asks for ``onnxruntime`` or ``tensorflow``; without it ONNX Runtime is taken where it is installed.
+        Raises ModelError in words.
+        """
+        directory = open_directory(find_model(model))
+        scaler = load_scaler(directory)
+        network, taken = load_network(directory, runtime)
+        encoder = Encoder(directory) if directory.has(ENCODER_ONNX) else None
+        made = cls(_Parts(directory=directory, network=network, encoder=encoder, scaler=scaler, runtime=taken))
+        made._try_once()
+        return made
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._parts.directory.manifest
+
+    def predict(self, windows: Sequence[Window]) -> list[Prediction]:
+        """One prediction a window, in order.
+
+        A window that is no speech is never given to the network: its probabilities are even, for it says nothing.
+        Raises InvalidSamples for NaN, infinity or an empty window.
+        """
+        for window in windows:
+            if window.pcm.ndim != 1 or len(window.pcm) == 0 or not np.isfinite(window.pcm).all():
+                raise InvalidSamples("A window must hold finite mono samples, and at least one.")
+        reasons = [gate(window) for window in windows]
+        heard = [i for i, reason in enumerate(reasons) if reason != "no_speech"]
+        even = np.full(len(self.info.labels), 1 / len(self.info.labels))
+        probabilities = [even] * len(windows)
+        for i, row in zip(heard, self.probabilities([windows[i].pcm for i in heard]), strict=True):
+            probabilities[i] = row
+        return [self._prediction(row, reason) for row, reason in zip(probabilities, reasons, strict=True)]
+
+    def probabilities(self, clips: Sequence[Pcm]) -> np.ndarray:
+        """Calibrated probabilities, shape ``(n, labels)``, float64, rows sum to 1; no gates."""
+        scaled = self.logits(clips).astype(np.float64) / self.manifest.temperature
+        exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True)) if len(scaled) else scaled
+        return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+    def logits(self, clips: Sequence[Pcm]) -> Logits:
+        """The network's raw answers, shape ``(n, labels)``: what evaluation and calibration start from.
+
+        `clips` are mono float32 at 16 kHz. They run in batches of at most 16, sorted by length.
+        """
+        out = np.zeros((len(clips), len(self.info.labels)), dtype=np.float32)
+        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
+        for begin in range(0, len(order), MAX_BATCH):
+            rows = order[begin : begin + MAX_BATCH]
+            out[rows] = self._batch([clips[i] for i in rows])
+        return out
+
+    def _batch(self, clips: Sequence[Pcm]) -> Logits:
+        features = [extract(clip, self.manifest.features) for clip in clips]
+        if self._parts.encoder is not None:
+            features = self._parts.encoder.encode(features)
+        scaler = self._parts.scaler or Scaler.identity(features[0].shape[1])
+        batch, lengths = collate(features, scaler, self.manifest.features)
+        return self._parts.network.logits(batch, lengths)
+
+    def _prediction(self, probabilities: np.ndarray, reason: str | None) -> Prediction:
+        best = int(probabilities.argmax())
+        confidence = float(probabilities[best])
+        if reason is None and confidence < self.manifest.unclear_below:
+            reason = "unsure"
+        return Prediction(
+            probabilities={label: float(p) for label, p in zip(self.info.labels, probabilities, strict=True)},
+            emotion=self.info.labels[best],
+            confidence=confidence,
+            unclear=reason is not None,
+            reason=reason,
+        )
+
+    def _try_once(self) -> None:
+        """One window through the whole way: finds a wrong label count or width now, and warms the session up."""
+        noise = np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.05)
+        path = self._parts.directory.path
+        if self._parts.scaler is not None and self._parts.encoder is None:
+            dims = self.manifest.features.dims
+            if self._parts.scaler.dims != dims:
+                raise ModelError(f"The scaler of {path} is for {self._parts.scaler.dims} features, not {dims}.")
+        try:
+            answer = self._batch([noise])
+        except ModelError:
+            raise
+        except Exception as error:  # runtimes raise what they like for a network of the wrong shape
+            raise ModelError(f"The network of {path} does not take the features that its model.json states.") from error
+        if answer.shape != (1, len(self.info.labels)):
+            raise ModelError(
+                f"The network of {path} gives {answer.shape[-1]} answers, but its model.json states "
+                f"{len(self.info.labels)} labels."
+            )
+        if not np.isfinite(answer).all():
+            raise ModelError(f"The network of {path} answers with numbers that are not finite.")

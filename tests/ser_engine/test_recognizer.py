@@ -1,0 +1,154 @@
+"""A directory answers for windows: calibrated, in order, the same in every batch, and never for what is no window."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_engine import Recognizer, segment_pcm
+from ser_engine.errors import InvalidSamples, ModelError
+from ser_engine.features import FeatureSettings, extract
+from ser_engine.models import open_directory
+from ser_engine.networks import load_scaler
+from ser_engine.types import SAMPLE_RATE_HZ, Pcm, Window
+from tests.fakes.clips import clip, clip_paths
+from tests.fakes.model import LABELS, make_model
+
+pytestmark = pytest.mark.unit
+
+
+def windows() -> list[Window]:
+    return [w for path in clip_paths()[:6] for w in segment_pcm(clip(path))]
+
+
+def test_answers_are_distributions_in_order(tmp_path: Path) -> None:
+    recognizer = Recognizer.load(make_model(tmp_path / "tiny"))
+    assert recognizer.info.labels == LABELS
+    assert recognizer.info.name == "tiny"
+    assert recognizer.info.runtime == "onnxruntime"
+    assert recognizer.info.version == hashlib.sha256((tmp_path / "tiny" / "network.onnx").read_bytes()).hexdigest()[:12]
+    heard = windows()
+    for window, prediction in zip(heard, recognizer.predict(heard), strict=True):
+        assert tuple(prediction.probabilities) == LABELS
+        assert sum(prediction.probabilities.values()) == pytest.approx(1)
+        assert prediction.confidence == max(prediction.probabilities.values())
+        assert prediction.probabilities[prediction.emotion] == prediction.confidence
+        (alone,) = recognizer.predict([window])
+        assert alone.probabilities == pytest.approx(prediction.probabilities, abs=1e-5)
+    assert recognizer.predict([]) == []
+
+
+@pytest.mark.parametrize("encoder", [False, True])
+def test_batches_of_any_size_and_length_agree(tmp_path: Path, encoder: bool) -> None:
+    recognizer = Recognizer.load(make_model(tmp_path, encoder=encoder))
+    pcm = clip(clip_paths()[0])
+    clips: list[Pcm] = [pcm[: 9000 + 311 * i] for i in range(37)]
+    together = recognizer.logits(clips[::-1])[::-1]
+    alone = np.concatenate([recognizer.logits([c]) for c in clips])
+    assert together.shape == (37, 5)
+    assert np.abs(together - alone).max() < 1e-4
+    assert np.abs(together[0] - together[-1]).max() > 1e-3  # the answers do depend on the window
+
+
+def test_logits_equal_the_contract_written_out(tmp_path: Path) -> None:
+    """features → scaler → mean over true frames → matrix, softmax(logits / temperature)."""
+    recognizer = Recognizer.load(make_model(tmp_path, temperature=2.0))
+    pcm = clip(clip_paths()[1])
+    scaler = load_scaler(open_directory(tmp_path))
+    assert scaler is not None
+    weights = np.random.default_rng(5).standard_normal((120, 5)) * 3 / np.sqrt(120)
+    expected = scaler.apply(extract(pcm, FeatureSettings())).mean(axis=0) @ weights
+    assert np.allclose(recognizer.logits([pcm])[0], expected, atol=1e-3)
+    softened = np.exp(expected / 2) / np.exp(expected / 2).sum()
+    assert np.allclose(recognizer.probabilities([pcm])[0], softened, atol=1e-3)
+
+
+def test_unsure_is_unclear(tmp_path: Path) -> None:
+    heard = windows()[:1]
+    (sure,) = Recognizer.load(make_model(tmp_path / "a")).predict(heard)
+    (unsure,) = Recognizer.load(make_model(tmp_path / "b", unclear_below=1.0)).predict(heard)
+    assert (sure.unclear, sure.reason) == (False, None)
+    assert (unsure.unclear, unsure.reason) == (True, "unsure")
+    assert unsure.probabilities == sure.probabilities
+
+
+@pytest.mark.parametrize("bad", [np.full(48_000, np.nan), np.full(48_000, np.inf), np.zeros(0), np.zeros((2, 16_000))])
+def test_what_is_no_window_is_refused(tmp_path: Path, bad: np.ndarray) -> None:
+    recognizer = Recognizer.load(make_model(tmp_path))
+    window = Window(speaker="a", start_s=0, pcm=bad.astype(np.float32), speech_ratio=1, gap_ratio=0)
+    with pytest.raises(InvalidSamples):
+        recognizer.predict([window])
+
+
+def test_wrong_label_count_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"gives 4 answers, but .* states 5 labels"):
+        Recognizer.load(make_model(tmp_path, answers=4))
+
+
+def test_wrong_features_are_refused(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    other = FeatureSettings(deltas=False)
+    manifest |= {"features": other.model_dump(), "features_hash": other.hash}
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="scaler"):
+        Recognizer.load(tmp_path)
+
+
+def test_broken_network_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    (tmp_path / "network.onnx").write_bytes(b"not a graph")
+    with pytest.raises(ModelError, match="not the file that"):
+        Recognizer.load(tmp_path)
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    manifest["files"]["network.onnx"] = hashlib.sha256(b"not a graph").hexdigest()
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="not a network that ONNX Runtime can load"):
+        Recognizer.load(tmp_path)
+
+
+def test_pickle_is_read_only_when_stated(tmp_path: Path) -> None:
+    from sklearn.preprocessing import StandardScaler
+
+    make_model(tmp_path)
+    (tmp_path / "scaler.json").unlink()
+    fitted = StandardScaler().fit(np.random.default_rng(0).standard_normal((50, 120)))
+    (tmp_path / "scaler.pkl").write_bytes(pickle.dumps(fitted))
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    del manifest["files"]["scaler.json"]
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="A pickle runs code"):
+        Recognizer.load(tmp_path)
+    manifest["files"]["scaler.pkl"] = hashlib.sha256((tmp_path / "scaler.pkl").read_bytes()).hexdigest()
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    scaler = load_scaler(open_directory(tmp_path))
+    assert scaler is not None
+    assert np.allclose(scaler.mean, fitted.mean_, atol=1e-6)
+    assert Recognizer.load(tmp_path).logits([np.ones(SAMPLE_RATE_HZ, np.float32)]).shape == (1, 5)
+
+
+def test_stated_pickle_that_is_no_scaler_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    (tmp_path / "scaler.json").unlink()
+    (tmp_path / "scaler.pkl").write_bytes(pickle.dumps({"a": 1}))
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    del manifest["files"]["scaler.json"]
+    manifest["files"]["scaler.pkl"] = hashlib.sha256((tmp_path / "scaler.pkl").read_bytes()).hexdigest()
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="not a fitted StandardScaler"):
+        Recognizer.load(tmp_path)
+
+
+def test_runtime_that_cannot_serve_it_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    (tmp_path / "network.onnx").rename(tmp_path / "network.keras")
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    manifest["files"] = {"network.keras": manifest["files"]["network.onnx"]}
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=r"has no network\.onnx"):
+        Recognizer.load(tmp_path, runtime="onnxruntime")
