@@ -30,6 +30,7 @@ class Faults:
     def __init__(self) -> None:
         self._rest: list[RestFault] = []
         self._cuts_before_hello = 0
+        self._refusals = 0
 
     def rest(
         self,
@@ -64,9 +65,13 @@ class Faults:
         """Hang up on the next `times` gateway connections before they get a HELLO."""
         self._cuts_before_hello = times
 
+    def refuse_gateway(self, times: int = 1) -> None:
+        """Answer the next `times` gateway connections with 503 instead of a websocket."""
+        self._refusals = times
+
     def clear(self) -> None:
         self._rest.clear()
-        self._cuts_before_hello = 0
+        self._cuts_before_hello = self._refusals = 0
 
     def take_rest(self, method: str, path: str) -> RestFault | None:
         """The armed fault that this request meets, spent by one."""
@@ -79,7 +84,11 @@ class Faults:
         return None
 
     def take_cut_before_hello(self) -> bool:
-        if self._cuts_before_hello == 0:
-            return False
-        self._cuts_before_hello -= 1
-        return True
+        taken = self._cuts_before_hello > 0
+        self._cuts_before_hello -= taken
+        return taken
+
+    def take_refusal(self) -> bool:
+        taken = self._refusals > 0
+        self._refusals -= taken
+        return taken

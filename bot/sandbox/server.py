@@ -9,7 +9,9 @@ async with Sandbox() as discord:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -26,7 +28,10 @@ from bot.sandbox.permissions import BOT
 from bot.sandbox.posting import Posting
 from bot.sandbox.ratelimits import RateLimits
 from bot.sandbox.rest.app import create_api
+from bot.sandbox.seating import Seating
 from bot.sandbox.state import State
+from bot.sandbox.voice.call import SpeakingChange
+from bot.sandbox.voice.server import VoiceServer, VoiceSettings
 from bot.sandbox.world import WORLD, SignedUrls, World
 
 T = TypeVar("T")
@@ -50,6 +55,7 @@ class Sandbox:
         allowed_privileged_intents: int = 0,
         rate_limits: bool = True,
         bot_permissions: int = BOT,
+        voice_settings: VoiceSettings | None = None,
     ) -> None:
         self.host = host
         self._port = port
@@ -88,6 +94,8 @@ class Sandbox:
             limits=RateLimits(enabled=rate_limits),
         )
         self.people = People(self.world)
+        self.voice = VoiceServer(host=host, settings=voice_settings, on_speaking=self._on_speaking)
+        self.seating = Seating(self.state, self.gateway, self.voice)
         self._runner: web.AppRunner | None = None
 
     # running
@@ -100,6 +108,7 @@ class Sandbox:
         await self.close()
 
     async def start(self) -> None:
+        await self.voice.__aenter__()
         app = web.Application()
         app[WORLD] = self.world
         app.add_subapp("/api/v10", create_api())
@@ -118,6 +127,7 @@ class Sandbox:
             await self.gateway.close()
             await self._runner.cleanup()
             self._runner = None
+            await self.voice.__aexit__(None, None, None)
 
     @property
     def _authority(self) -> str:
@@ -139,8 +149,23 @@ class Sandbox:
         return f"{self.url}/api/v10"
 
     @property
+    def gateway_url(self) -> str:
+        """For `discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY`.
+
+        discord.py asks REST for the gateway's address once; after an invalid session it goes to that default.
+        """
+        return self.gateway.resume_url
+
+    @property
     def application_id(self) -> int:
         return self.world.application_id
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """For the client's connector: it trusts the voice server's certificate, which nobody signed."""
+        return self.voice.ssl_context()
+
+    def _on_speaking(self, change: SpeakingChange) -> None:
+        self.state.set_speaking(change.guild_id, change.user_id, change.speaking)
 
     # the server and its people
 
@@ -202,7 +227,9 @@ class Sandbox:
         return found if seen_by is None else [m for m in found if m.visible_to in (None, seen_by.id)]
 
     async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 5.0) -> T:
-        """Wait until `predicate` returns something true, asking again at each change; returns what it returned.
+        """Wait until `predicate` returns something true, and return it.
+
+        It is asked at each change here, and every 50 ms besides, for what changes elsewhere.
 
         Raises:
             TimeoutError: it did not in time.
@@ -212,7 +239,8 @@ class Sandbox:
         try:
             async with asyncio.timeout(timeout_s):
                 while not (result := predicate()):
-                    await changed.wait()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), 0.05)
                     changed.clear()
                 return result
         finally:

@@ -61,6 +61,8 @@ class Gateway:
         state.listen(self._on_change)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.faults.take_refusal():
+            return web.Response(status=503)
         connection = Connection(self, request)
         self._connections.add(connection)
         try:

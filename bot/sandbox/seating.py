@@ -1,0 +1,61 @@
+"""The seam between who sits where (the state) and the voice server, which knows only tickets and seats."""
+
+from __future__ import annotations
+
+from bot.sandbox.gateway import Gateway
+from bot.sandbox.models import Channel, User, VoiceState
+from bot.sandbox.state import Change, State
+from bot.sandbox.voice.server import VoiceServer
+
+
+class Seating:
+    """Keeps the voice server told, and hands the bot its tickets."""
+
+    def __init__(self, state: State, gateway: Gateway, voice: VoiceServer) -> None:
+        self._state = state
+        self._gateway = gateway
+        self._voice = voice
+        self._stop = state.listen(self._on_change)
+        gateway.voice = self
+
+    def close(self) -> None:
+        self._stop()
+        self._gateway.voice = None
+
+    def on_voice_state(
+        self, guild_id: int, channel_id: int | None, user_id: int, session_id: str
+    ) -> tuple[str, str] | None:
+        """The bot's own client asked to join, move or leave."""
+        if channel_id is None:
+            return None
+        ticket = self._voice.ticket(guild_id=guild_id, channel_id=channel_id, user_id=user_id, session_id=session_id)
+        return ticket.token, ticket.endpoint
+
+    async def move_voice_server(self, bot: User) -> None:
+        """Send the bot to another voice server, as Discord does when one is taken down.
+
+        Raises:
+            LookupError: the bot is in no call.
+        """
+        ticket = await self._voice.move(bot.id)
+        self._gateway.send_voice_server(ticket.guild_id, ticket.token, ticket.endpoint)
+
+    def move(self, user: User, channel: Channel) -> None:
+        """Drag somebody to another channel, as a moderator does; the bot gets a new ticket for it."""
+        state = self._state.join_voice(user.id, channel)
+        if user.bot:
+            answer = self.on_voice_state(state.guild_id, channel.id, user.id, state.session_id)
+            if answer is not None:
+                self._gateway.send_voice_server(state.guild_id, *answer)
+
+    def _on_change(self, change: Change) -> None:
+        if change.kind != "VOICE_STATE_UPDATE":
+            return
+        state: VoiceState = change.subject
+        self._voice.voice_state(
+            guild_id=state.guild_id,
+            user_id=state.user_id,
+            channel_id=state.channel_id,
+            mute=state.mute or state.self_mute,
+            deaf=state.deaf or state.self_deaf,
+        )
