@@ -209,7 +209,7 @@ class Gateway:
         try:
             await client.start(self._settings.token)
         except discord.LoginFailure as error:
-            raise DiscordRefused(texts.TOKEN_REFUSED) from error
+            raise DiscordRefused(texts.LOGIN_REFUSED) from error
         except discord.PrivilegedIntentsRequired as error:
             raise DiscordRefused(texts.INTENTS_REFUSED) from error
         except Exception as error:  # noqa: BLE001  # whatever ended it, the next one is started

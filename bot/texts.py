@@ -52,7 +52,7 @@ CMD_ABOUT: Final = "What Undertone is, can and cannot"
 # --- starting up
 
 ACTIVITY: Final = "Not listening until somebody asks: /listen start"
-TOKEN_REFUSED: Final = (  # a sentence
+LOGIN_REFUSED: Final = (
     "Discord does not accept DISCORD_TOKEN. Copy it anew from the application's Bot page."
 )
 INTENTS_REFUSED: Final = (

@@ -1,0 +1,230 @@
+"""`undertone doctor`: checks what the service needs, one line each, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import click
+
+from bot.cli.running import port_is_free
+from bot.errors import SettingsError
+from bot.settings import Settings, load_settings, variable
+
+PINNED: Final = {"discord.py": "2.7.1", "davey": "0.1.7"}
+MAX_CLOCK_ERROR_S: Final = 5.0
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    """Works, but not as well as it could, or not needed for the demo."""
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    subject: str
+    verdict: Verdict
+    text: str
+    """What is so, and what to do when it is not well."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--offline", is_flag=True, help="Ask nothing of Discord.")
+def doctor(as_json: bool, offline: bool) -> None:
+    """Check the settings and what they lead to, and say what to do. Exit status 1 when something is wrong."""
+    findings = examine(offline=offline)
+    for finding in findings:
+        if as_json:
+            click.echo(json.dumps(asdict(finding)))
+        else:
+            sign = {Verdict.OK: "✔", Verdict.NOTE: "•", Verdict.BAD: "✘"}[finding.verdict]
+            colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}[finding.verdict]
+            click.echo(f"{click.style(sign, fg=colour)} {finding.subject}: {finding.text}")
+    sys.exit(1 if any(finding.verdict is Verdict.BAD for finding in findings) else 0)
+
+
+def examine(*, offline: bool = False) -> list[Finding]:
+    """All findings. A check that breaks is a finding itself."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return [_bad("settings", str(error))]
+    checks: list[tuple[str, Callable[[Settings], list[Finding]]]] = [
+        ("settings", check_settings),
+        ("data folder", check_data_dir),
+        ("database", check_database),
+        ("model", check_model),
+        ("voice", check_voice),
+        ("port", check_port),
+    ]
+    if not offline:
+        checks.append(("Discord", check_discord))
+    findings: list[Finding] = []
+    for subject, check in checks:
+        try:
+            findings += check(settings)
+        except Exception as error:  # noqa: BLE001  # a doctor must not die of the illness
+            findings.append(_bad(subject, f"the check itself failed: {type(error).__name__}: {error}"))
+    return findings
+
+
+def check_settings(settings: Settings) -> list[Finding]:
+    findings = []
+    if settings.discord_token is None:
+        findings.append(_note("DISCORD_TOKEN", "not set: only `undertone demo` runs. See .env.example."))
+    else:
+        findings.append(_ok("DISCORD_TOKEN", "set"))
+    if not settings.is_discord:
+        findings.append(_note("DISCORD_API_BASE", f"{settings.discord_api_base}: not Discord itself"))
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.public_url:
+        findings.append(
+            _bad("UNDERTONE_PUBLIC_URL", "not set, but the pages listen to the network: links cannot work. Set it.")
+        )
+    if (settings.oauth_client_id is None) != (settings.oauth_client_secret is None):
+        names = f"{variable('oauth_client_id')} and {variable('oauth_client_secret')}"
+        findings.append(_bad("sign-in", f"only one of {names} is set. Set both, or neither."))
+    elif settings.oauth_client_id and not settings.public_url:
+        findings.append(_bad("sign-in", "needs UNDERTONE_PUBLIC_URL, the address that Discord sends people back to."))
+    cores = os.cpu_count() or 1
+    if settings.workers > cores:
+        findings.append(_note("UNDERTONE_WORKERS", f"{settings.workers} on {cores} cores: more than helps"))
+    return findings
+
+
+def check_data_dir(settings: Settings) -> list[Finding]:
+    from bot.errors import KeyFileError
+    from bot.secret import KEY_FILE, load_key
+
+    try:
+        load_key(settings.data_dir)
+    except KeyFileError as error:
+        return [_bad("data folder", str(error))]
+    mode = (settings.data_dir / KEY_FILE).stat().st_mode & 0o777
+    return [_ok("data folder", f"{settings.data_dir} (key file {mode:o}; back it up with the database)")]
+
+
+def check_database(settings: Settings) -> list[Finding]:
+    from bot.secret import load_key
+    from storage import Storage
+    from storage.errors import StorageError
+
+    async def look() -> None:
+        storage = await Storage.open(settings.database_url, key=load_key(settings.data_dir))
+        try:
+            await storage.ping()
+        finally:
+            await storage.close()
+
+    kind = settings.database_url.split(":", 1)[0].split("+", 1)[0]
+    try:
+        asyncio.run(look())
+    except StorageError as error:
+        return [_bad("database", f"{error} Check DATABASE_URL.")]
+    except ImportError:
+        return [_bad("database", f"the driver for {kind} is missing: pip install 'undertone[postgres]'")]
+    return [_ok("database", f"{kind}, reachable, schema up to date")]
+
+
+def check_model(settings: Settings) -> list[Finding]:
+    from ser_engine.errors import ModelError
+    from ser_engine.models import find_model, verify
+
+    try:
+        directory = find_model(settings.model)
+        manifest = verify(directory)
+    except ModelError as error:
+        return [_bad("model", f"{error} Check UNDERTONE_MODEL.")]
+    return [_ok("model", f"{directory.name} {manifest.version}: file hashes agree")]
+
+
+def check_voice(_: Settings) -> list[Finding]:
+    findings = []
+    for package, wanted in PINNED.items():
+        try:
+            found = version(package)
+        except PackageNotFoundError:
+            found = "missing"
+        if found == wanted:
+            findings.append(_ok(package, found))
+        else:
+            findings.append(_bad(package, f"{found}, but {wanted} is needed: pip install '{package}=={wanted}'"))
+    from bot.voice import compat, opus
+
+    problems = compat.check()
+    if problems:
+        findings.append(_bad("discord.py's private names", "; ".join(problems)))
+    else:
+        findings.append(_ok("discord.py's private names", "all there"))
+    try:
+        opus.Decoder()
+        findings.append(_ok("Opus", "found"))
+    except Exception as error:  # noqa: BLE001  # whatever keeps the library from loading
+        findings.append(_bad("Opus", f"cannot be loaded: {error}. Reinstall the package `av`."))
+    return findings
+
+
+def check_port(settings: Settings) -> list[Finding]:
+    if settings.port == 0 or port_is_free(settings.host, settings.port):
+        return [_ok("PORT", f"{settings.port} on {settings.host} is free")]
+    return [_note("PORT", f"{settings.port} on {settings.host} is taken (is Undertone running?). Else set PORT.")]
+
+
+def check_discord(settings: Settings) -> list[Finding]:
+    """Whether Discord answers, knows the token, and agrees about the time."""
+    return asyncio.run(_ask_discord(settings))
+
+
+async def _ask_discord(settings: Settings) -> list[Finding]:
+    import aiohttp
+
+    token = settings.discord_token.get_secret_value().strip() if settings.discord_token else None
+    path = "/users/@me" if token else "/gateway"
+    headers = {"Authorization": f"Bot {token}"} if token else {}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
+            http.get(settings.discord_api_base + path, headers=headers) as answer,
+        ):
+            status, date = answer.status, answer.headers.get("Date")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        grave = _bad if token else _note
+        return [grave("Discord", f"{settings.discord_api_base} does not answer ({type(error).__name__})")]
+    findings = [_clock(date)] if date else []
+    if status == 401:
+        findings.append(_bad("Discord", "refuses DISCORD_TOKEN. Copy it anew from the application's Bot page."))
+    elif status >= 400:
+        findings.append(_bad("Discord", f"answers with status {status}. Try again later."))
+    else:
+        findings.append(_ok("Discord", "answers" + (" and knows the token" if token else "")))
+    return findings
+
+
+def _clock(date: str) -> Finding:
+    error_s = time.time() - parsedate_to_datetime(date).timestamp()
+    if abs(error_s) > MAX_CLOCK_ERROR_S:
+        return _bad("clock", f"{error_s:+.0f} s off: set it (sign-in and share links depend on it).")
+    return _ok("clock", "agrees with Discord's")
+
+
+def _ok(subject: str, text: str) -> Finding:
+    return Finding(subject=subject, verdict=Verdict.OK, text=text)
+
+
+def _note(subject: str, text: str) -> Finding:
+    return Finding(subject=subject, verdict=Verdict.NOTE, text=text)
+
+
+def _bad(subject: str, text: str) -> Finding:
+    return Finding(subject=subject, verdict=Verdict.BAD, text=text)

@@ -1,0 +1,105 @@
+"""Running until told to stop: signals, and errors in words, for every command that serves."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn
+
+import click
+
+from bot.errors import StartError
+from ser_engine.errors import EngineError
+from storage.errors import StorageError
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run `main` with an event that SIGINT and SIGTERM set. A second signal ends it at once.
+
+    Errors that have words end with them and exit status 1.
+    """
+    try:
+        asyncio.run(_run(main))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (StartError, EngineError, StorageError) as error:
+        fail(str(error))
+
+
+def fail(text: str) -> NoReturn:
+    click.secho(text, err=True, fg="red")
+    raise SystemExit(1)
+
+
+async def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    stop = asyncio.Event()
+    with signals(stop):
+        await main(stop)
+
+
+@contextmanager
+def signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` at the first signal, cancel this task at the second. On Windows, Ctrl-C raises instead."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def asked() -> None:
+        if stop.is_set() and task is not None:
+            task.cancel()
+        stop.set()
+
+    installed = []
+    for number in SIGNALS:
+        try:
+            loop.add_signal_handler(number, asked)
+        except (NotImplementedError, RuntimeError):
+            continue
+        installed.append(number)
+    try:
+        yield
+    finally:
+        for number in installed:
+            loop.remove_signal_handler(number)
+
+
+async def first_of(stop: asyncio.Event, *works: Coroutine[Any, Any, Any]) -> None:
+    """Return when `stop` is set or one of `works` ended; raises what it raised. The others are cancelled."""
+    tasks = [asyncio.create_task(work, name=f"until-{index}") for index, work in enumerate(works)]
+    tasks.append(asyncio.create_task(_wait(stop), name="until-stopped"))
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def next_free_port(host: str, wanted: int, *, tries: int = 50, without: frozenset[int] = frozenset()) -> int:
+    """The first free port from `wanted` on. Raises StartError when there is none near."""
+    for port in range(wanted, min(wanted + tries, 65_536)):
+        if port not in without and port_is_free(host, port):
+            return port
+    raise StartError(f"No free port between {wanted} and {wanted + tries} on {host}. Choose one: PORT=9000.")
