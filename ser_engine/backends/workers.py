@@ -43,8 +43,9 @@ log = structlog.get_logger(__name__)
 
 MAX_BATCH: Final = 16
 _BATCH_LIMIT_S: Final = 30.0
+_IDLE_CHECK_S: Final = 1.0
 _MAX_WAITING_FILES: Final = 16
-_RESTART_PAUSES_S: Final = (0.0, 0.5, 2.0, 8.0, 30.0)
+_RESTART_PAUSE_S: Final = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -206,14 +207,19 @@ class WorkerBackend:
 
     async def _serve(self, slot: Slot) -> None:
         while True:
-            batch = await self._next_batch()
+            batch = await self._next_batch(slot)
             if batch:
                 await self._recognise(slot, batch)
 
-    async def _next_batch(self) -> list[_Waiting]:
+    async def _next_batch(self, slot: Slot) -> list[_Waiting]:
         while not self._queue:
             self._arrived.clear()
-            await self._arrived.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_IDLE_CHECK_S):
+                    await self._arrived.wait()
+            if not self._queue and not slot.ready:  # it died while nobody asked it anything
+                with contextlib.suppress(WorkerGone, EngineError):
+                    await self._replace(slot, attempt=1)
         left = self._queue[0].since + self._batch_wait_s - time.monotonic()
         if len(self._queue) < MAX_BATCH and left > 0:
             self._full.clear()
@@ -259,10 +265,10 @@ class WorkerBackend:
             _fail(waiting, WorkerLost("Recognition broke down twice over this speech; it was given up."))
 
     async def _replace(self, slot: Slot, attempt: int) -> None:
-        """Put a new process in the place of a dead one; the more often in one batch, the longer the pause before."""
+        """Put a new process in the place of a dead one: at once, or after a pause where it just died too."""
         self._counts["restarts"] += 1
         log.warning("worker_replaced", worker=slot.name, starts=slot.starts)
-        await asyncio.sleep(_RESTART_PAUSES_S[min(attempt, len(_RESTART_PAUSES_S) - 1)])
+        await asyncio.sleep(_RESTART_PAUSE_S if attempt else 0)
         await slot.start()
 
 

@@ -1,0 +1,268 @@
+"""Both backends answer as the recogniser does; the worker processes are replaced, bounded, and gone at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_engine import Recognizer
+from ser_engine.audio import DecodeLimits
+from ser_engine.backends.base import InferenceBackend
+from ser_engine.backends.inline import InlineBackend
+from ser_engine.backends.workers import WorkerBackend
+from ser_engine.errors import (
+    BackendError,
+    BackendOverloaded,
+    DeadlineExceeded,
+    InvalidSamples,
+    ModelError,
+    UndecodableAudio,
+    UnsupportedFormat,
+    WorkerLost,
+)
+from ser_engine.segmenter import segment_pcm
+from ser_engine.types import Window
+from tests.fakes.clips import clip, clip_paths
+from tests.fakes.model import make_model
+
+pytestmark = pytest.mark.integration
+
+
+def windows(n: int = 4) -> list[Window]:
+    return [w for path in clip_paths()[:n] for w in segment_pcm(clip(path))][:n]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+async def workers(model: Path) -> AsyncIterator[WorkerBackend]:
+    backend = WorkerBackend(model, workers=1)
+    await backend.start()
+    yield backend
+    await backend.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def pids(backend: WorkerBackend) -> list[int]:
+    return [slot.pid for slot in (*backend._slots, backend._decoder) if slot.pid is not None]
+
+
+async def until(true: Callable[[], bool], limit_s: float = 10.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("make", [InlineBackend, WorkerBackend])
+async def test_answers_as_the_recogniser_does(make: Callable[[Path], InferenceBackend], model: Path) -> None:
+    backend = make(model)
+    assert not backend.ready
+    await backend.start()
+    try:
+        assert backend.ready
+        assert backend.model == Recognizer.load(model).info
+        heard = windows()
+        expected = Recognizer.load(model).predict(heard)
+        for got, wanted in zip(await backend.predict(heard), expected, strict=True):
+            assert got.emotion == wanted.emotion
+            assert got.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
+        assert await backend.predict([]) == []
+        data = clip_paths()[0].read_bytes()
+        (window,) = await backend.segment(data, filename="a.flac")
+        assert np.array_equal(window.pcm, segment_pcm(clip(clip_paths()[0]))[0].pcm)
+        with pytest.raises(UnsupportedFormat):
+            await backend.segment(b"just words", filename="a.txt")
+        with pytest.raises(InvalidSamples):
+            await backend.predict(
+                [Window(speaker="a", start_s=0, pcm=np.full(9, np.nan, np.float32), speech_ratio=1, gap_ratio=0)]
+            )
+        counters = backend.counters()
+        assert counters["windows"] == len(heard)
+        assert counters["files"] == 2
+    finally:
+        await backend.close()
+        await backend.close()
+    assert not backend.ready
+    with pytest.raises(BackendError):
+        await backend.predict(windows(1))
+
+
+@pytest.mark.parametrize("make", [InlineBackend, WorkerBackend])
+async def test_broken_model_is_refused_at_the_start(make: Callable[[Path], InferenceBackend], tmp_path: Path) -> None:
+    backend = make(make_model(tmp_path, answers=3))
+    with pytest.raises(ModelError, match="gives 3 answers"):
+        await backend.start()
+    assert not backend.ready
+
+
+async def test_many_callers_share_batches_and_get_their_own_answers(workers: WorkerBackend, model: Path) -> None:
+    heard = windows(8)
+    expected = Recognizer.load(model).predict(heard)
+    answers = await asyncio.gather(*(workers.predict([heard[i % 8]]) for i in range(48)))
+    for i, (got,) in enumerate(answers):
+        assert got.probabilities == pytest.approx(expected[i % 8].probabilities, abs=1e-5)
+    assert workers.counters()["windows"] == 48
+    assert workers.counters()["batches"] <= 6
+
+
+async def test_dead_worker_is_replaced_and_its_batch_answered(workers: WorkerBackend) -> None:
+    before = pids(workers)[0]
+    asked = asyncio.create_task(workers.predict(windows(2), deadline_s=60))
+    await asyncio.sleep(0)
+    os.kill(before, signal.SIGKILL)
+    assert len(await asked) == 2
+    await until(lambda: workers.ready)
+    assert pids(workers)[0] != before
+    assert not alive(before)
+    assert workers.counters()["restarts"] == 1
+    assert workers.counters()["lost"] == 0
+
+
+async def test_worker_that_dies_idle_is_replaced_unasked(workers: WorkerBackend) -> None:
+    before = pids(workers)[0]
+    os.kill(before, signal.SIGKILL)
+    await until(lambda: not workers.ready)
+    await until(lambda: workers.ready)
+    assert pids(workers)[0] != before
+
+
+async def test_batch_that_kills_two_workers_is_given_up(workers: WorkerBackend) -> None:
+    slot = workers._slots[0]
+    asked = asyncio.create_task(workers.predict(windows(3), deadline_s=60))
+    await asyncio.sleep(0)
+    first, starts = slot.pid, slot.starts
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)  # holds the batch, so that the death is over it
+    await asyncio.sleep(0.1)
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: slot.starts > starts and slot.pid not in (None, first))
+    assert slot.pid is not None
+    os.kill(slot.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost):
+        await asked
+    assert workers.counters()["lost"] == 3
+    assert len(await workers.predict(windows(1), deadline_s=60)) == 1  # the service goes on
+
+
+async def test_full_queue_drops_the_oldest(model: Path) -> None:
+    backend = WorkerBackend(model, queue_windows=4)
+    await backend.start()
+    try:
+        stopped = pids(backend)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        (window,) = windows(1)
+        first = asyncio.create_task(backend.predict([window], deadline_s=60))
+        await asyncio.sleep(0.1)  # this one is with the worker
+        waiting = [asyncio.create_task(backend.predict([window], deadline_s=60)) for _ in range(6)]
+        await asyncio.sleep(0.1)
+        os.kill(stopped, signal.SIGCONT)
+        outcomes = await asyncio.gather(first, *waiting, return_exceptions=True)
+        assert [isinstance(outcome, BackendOverloaded) for outcome in outcomes] == [False, True, True] + [False] * 4
+        assert backend.counters()["dropped"] == 2
+    finally:
+        await backend.close()
+
+
+async def test_no_answer_in_time_is_said(workers: WorkerBackend) -> None:
+    stopped = pids(workers)[0]
+    os.kill(stopped, signal.SIGSTOP)
+    with pytest.raises(DeadlineExceeded):
+        await workers.predict(windows(1), deadline_s=0.2)
+    os.kill(stopped, signal.SIGCONT)
+    assert len(await workers.predict(windows(1), deadline_s=30)) == 1
+
+
+async def test_decoder_that_dies_over_a_file_is_replaced(workers: WorkerBackend) -> None:
+    data = clip_paths()[0].read_bytes()
+    for pid in pids(workers)[1:]:
+        os.kill(pid, signal.SIGKILL)
+    assert len(await workers.segment(data)) == 1
+
+
+async def test_file_that_kills_the_decoder_twice_is_refused(workers: WorkerBackend) -> None:
+    decoder = workers._decoder
+    killed: set[int] = set()
+
+    async def kill_each() -> None:
+        while True:
+            if decoder.pid is not None and decoder.pid not in killed:
+                killed.add(decoder.pid)
+                os.kill(decoder.pid, signal.SIGKILL)
+            await asyncio.sleep(0.005)
+
+    killer = asyncio.create_task(kill_each())
+    with pytest.raises(UndecodableAudio):
+        await workers.segment(clip_paths()[0].read_bytes())
+    killer.cancel()
+    await asyncio.gather(killer, return_exceptions=True)
+    assert len(await workers.segment(clip_paths()[0].read_bytes())) == 1
+
+
+async def test_decoding_without_end_is_killed(model: Path) -> None:
+    backend = WorkerBackend(model, limits=DecodeLimits(max_decode_s=0.3))
+    await backend.start()
+    try:
+        stuck = pids(backend)[1]
+        os.kill(stuck, signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(Exception, match="Decoding took longer than"):
+            await backend.segment(clip_paths()[0].read_bytes())
+        assert time.monotonic() - begun < 5
+        assert not alive(stuck)
+    finally:
+        await backend.close()
+
+
+async def test_event_loop_is_never_held_up(workers: WorkerBackend) -> None:
+    """Sixteen full windows are 3 MB: they are pickled and written in a thread."""
+    (window,) = windows(1)
+    full = Window(speaker="a", start_s=0, pcm=np.tile(window.pcm, 2)[:48_000], speech_ratio=1, gap_ratio=0)
+    pauses: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0.001)
+            pauses.append(time.perf_counter() - begun)
+
+    watcher = asyncio.create_task(watch())
+    for _ in range(5):
+        await workers.predict([full] * 32, deadline_s=60)
+    watcher.cancel()
+    await asyncio.gather(watcher, return_exceptions=True)
+    assert float(np.percentile(pauses, 95)) < 0.02
+
+
+async def test_ctrl_c_is_the_parents_business_and_close_leaves_no_process(model: Path) -> None:
+    backend = WorkerBackend(model, workers=2)
+    await backend.start()
+    started = pids(backend)
+    assert len(set(started)) == 3
+    for pid in started:
+        os.kill(pid, signal.SIGINT)
+    assert len(await backend.predict(windows(4))) == 4
+    assert all(alive(pid) for pid in started)
+    asked = asyncio.create_task(backend.predict(windows(4), deadline_s=60))
+    await asyncio.sleep(0.06)
+    await backend.close()
+    outcome = (await asyncio.gather(asked, return_exceptions=True))[0]
+    assert isinstance(outcome, (BackendError, list))
+    assert not any(alive(pid) for pid in started)
+    assert backend.counters()["restarts"] == 0
