@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
+
 from bot.sandbox.gateway import Gateway
 from bot.sandbox.models import Channel, User, VoiceState
+from bot.sandbox.permissions import Permission, in_channel
 from bot.sandbox.state import Change, State
-from bot.sandbox.voice.server import VoiceServer
+from bot.sandbox.voice import VoiceServer, VoiceTicket
 
 
 class Seating:
-    """Keeps the voice server told, and hands the bot its tickets."""
+    """Keeps the voice server told, hands the bot its tickets, and is the `Seats` of the people who talk."""
 
     def __init__(self, state: State, gateway: Gateway, voice: VoiceServer) -> None:
         self._state = state
@@ -30,6 +33,25 @@ class Seating:
             return None
         ticket = self._voice.ticket(guild_id=guild_id, channel_id=channel_id, user_id=user_id, session_id=session_id)
         return ticket.token, ticket.endpoint
+
+    async def sit(self, user_id: int, channel_id: int) -> VoiceTicket:
+        """Seat a person and let their client in; one who sits there already only gets a new ticket.
+
+        Raises:
+            PermissionError: they may not connect there.
+        """
+        channel = self._state.channels[channel_id]
+        guild = self._state.guilds[channel.guild_id or 0]
+        if not in_channel(guild, channel, user_id) & Permission.CONNECT:
+            raise PermissionError(f"user {user_id} may not connect to channel {channel_id}")
+        seat = guild.voice_states.get(user_id)
+        if seat is None or seat.channel_id != channel_id:
+            seat = self._state.join_voice(user_id, channel, session_id=secrets.token_hex(16))
+        return self._voice.ticket(guild_id=guild.id, channel_id=channel_id, user_id=user_id, session_id=seat.session_id)
+
+    async def rise(self, user_id: int) -> None:
+        for guild in self._state.guilds.values():
+            self._state.leave_voice(guild.id, user_id)
 
     async def move_voice_server(self, bot: User) -> None:
         """Send the bot to another voice server, as Discord does when one is taken down.

@@ -30,8 +30,7 @@ from bot.sandbox.ratelimits import RateLimits
 from bot.sandbox.rest.app import create_api
 from bot.sandbox.seating import Seating
 from bot.sandbox.state import State
-from bot.sandbox.voice.call import SpeakingChange
-from bot.sandbox.voice.server import VoiceServer, VoiceSettings
+from bot.sandbox.voice import Speaker, SpeakingChange, VoiceServer, VoiceSettings
 from bot.sandbox.world import WORLD, SignedUrls, World
 
 T = TypeVar("T")
@@ -182,6 +181,15 @@ class Sandbox:
 
     def add_voice_channel(self, name: str) -> Channel:
         return self.state.add_channel(self.guild, name, ChannelType.VOICE)
+
+    def speaker(self, user: User, *, pace: float = 1.0, **options: Any) -> Speaker:
+        """The voice of a person; see `Speaker` for what it can do.
+
+        async with discord.speaker(mara) as voice:
+            await voice.join(discord.voice_channel.id)
+            await voice.say(path)
+        """
+        return Speaker(user.id, self.seating, self.ssl_context(), pace=pace, **options)
 
     # acting as a person; see `People` for all of it
 

@@ -1,0 +1,75 @@
+"""Voice through the whole sandbox: discord.py's own voice client meets people who talk."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import discord
+import numpy as np
+import pytest
+
+from bot.sandbox import Sandbox
+from bot.sandbox.models import Overwrite
+from bot.sandbox.permissions import Permission
+from tests.fakes.plain_bot import PlainBot, logged_in
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_call_is_joined_heard_and_left(sandbox: Sandbox) -> None:
+    mara = sandbox.add_person("Mara")
+    connector = aiohttp.TCPConnector(ssl=sandbox.ssl_context())
+    told: list[bool] = []
+    sandbox.state.listen(lambda c: told.append(c.subject.speaking) if c.kind == "SPEAKING" else None)
+    async with logged_in(PlainBot(connector=connector), sandbox) as bot, sandbox.speaker(mara, pace=0.1) as voice:
+        await voice.join(sandbox.voice_channel.id)
+        await sandbox.wait_for(lambda: bot.of("voice"))
+        member, before, after = bot.of("voice")[0]
+        assert (member.id, before.channel, after.channel.id) == (mara.id, None, sandbox.voice_channel.id)
+
+        channel = bot.get_channel(sandbox.voice_channel.id)
+        assert isinstance(channel, discord.VoiceChannel)
+        client = await channel.connect(timeout=10, self_deaf=True)
+        await sandbox.voice.settled(channel.id)
+        seat = sandbox.state.voice_state(sandbox.guild.id, sandbox.bot.id)
+        assert seat is not None
+        assert (seat.channel_id, seat.self_deaf) == (channel.id, True)
+
+        await voice.say(np.sin(np.arange(8_000, dtype=np.float32) / 10))
+        await sandbox.wait_for(lambda: told == [True, False])
+
+        await client.disconnect()
+        await sandbox.wait_for(lambda: sandbox.bot.id not in sandbox.guild.voice_states)
+    assert sandbox.guild.voice_states == {}
+
+
+async def test_the_bot_is_dragged_to_another_channel(sandbox: Sandbox) -> None:
+    other = sandbox.add_voice_channel("Attic")
+    connector = aiohttp.TCPConnector(ssl=sandbox.ssl_context())
+    async with logged_in(PlainBot(connector=connector), sandbox) as bot:
+        channel = bot.get_channel(sandbox.voice_channel.id)
+        assert isinstance(channel, discord.VoiceChannel)
+        client = await channel.connect(timeout=10)
+        sandbox.seating.move(sandbox.bot, other)
+        await sandbox.wait_for(lambda: client.channel.id == other.id and client.is_connected(), 10)
+        await sandbox.voice.settled(other.id)
+        await client.disconnect()
+
+
+async def test_a_channel_that_is_closed_to_the_bot_does_not_answer(bot: PlainBot, sandbox: Sandbox) -> None:
+    sandbox.voice_channel.overwrites.append(Overwrite(id=sandbox.bot.id, kind=1, deny=int(Permission.CONNECT)))
+    channel = bot.get_channel(sandbox.voice_channel.id)
+    assert isinstance(channel, discord.VoiceChannel)
+    with pytest.raises(asyncio.TimeoutError):
+        await channel.connect(timeout=0.3, reconnect=False)
+    assert sandbox.guild.voice_states == {}
+
+
+async def test_a_deleted_channel_empties(bot: PlainBot, sandbox: Sandbox) -> None:
+    mara = sandbox.add_person("Mara")
+    sandbox.state.join_voice(mara.id, sandbox.voice_channel)
+    sandbox.state.delete_channel(sandbox.voice_channel)
+    await sandbox.wait_for(lambda: bot.get_channel(sandbox.voice_channel.id) is None)
+    assert sandbox.guild.voice_states == {}
+    assert bot.of("voice")[-1][2].channel is None
