@@ -286,8 +286,8 @@ def make_backend(settings: Settings) -> InferenceBackend:
 
 
 def default_connect() -> Connect:
-    """Discord's voice; imported when needed, because it checks discord.py's private parts at import."""
-    from bot.listening.connector import connect
+    """Discord's voice; imported when needed, because it knows discord.py's private parts."""
+    from bot.voice import connect
 
     return connect
 

@@ -8,6 +8,7 @@ that nothing is heard that nobody can see any more.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -77,10 +78,9 @@ class ListeningSession:
         except (VoiceError, *DISCORD_TROUBLE) as error:
             _log.warning("voice_not_joined", session=self.record.id, error=type(error).__name__)
             raise VoiceFailed(texts.VOICE_FAILED) from error
-        self._on_link_state("listening", "")
         await self._show_ears()
         notices += await self._notice("status", self._surface.show_status(texts.VOICE_STATUS))
-        notices += await self._notice("chime", self._link.play(await asyncio.to_thread(chime_pcm)))
+        notices += await self._notice("chime", self._chime(self._link))
         if not notices:
             raise NotPossible(texts.NO_NOTICE)
         self._publish_state()
@@ -91,10 +91,17 @@ class ListeningSession:
         self.end(reason)
         await self._finish(reason)
 
-    async def _notice(self, kind: str, showing: Any) -> int:
+    async def _chime(self, link: Link) -> None:
+        if not await link.play(await asyncio.to_thread(chime_pcm)):
+            raise VoiceFailed(texts.VOICE_FAILED)
+
+    async def _notice(self, kind: str, showing: Awaitable[object]) -> int:
+        """Show one of the three notices; 1 when it was shown."""
         try:
             async with asyncio.timeout(5):
                 await showing
+        except VoiceFailed:
+            return 0
         except (SurfaceGone, *DISCORD_TROUBLE) as error:
             _log.info("notice_not_shown", session=self.record.id, kind=kind, error=type(error).__name__)
             return 0

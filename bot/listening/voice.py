@@ -1,6 +1,4 @@
-"""What a session needs of a voice connection: the seam to `bot.voice`, which carries it out, and to the tests' fake.
-
-A `VoiceChannel` is whatever the client hands over; only the connector looks inside.
+"""What a session needs of a voice connection: the seam between it and `bot.voice`, or the tests' fake.
 """
 
 from __future__ import annotations
@@ -29,8 +27,8 @@ class Link(Protocol):
         """Position of the session's timeline, in samples at 16 kHz."""
         ...
 
-    async def play(self, pcm48k_stereo: bytes) -> None:
-        """Play a short sound in the channel; returns when it was sent."""
+    async def play(self, sound: bytes) -> bool:
+        """Play 48 kHz stereo, 16 bit, into the channel; False when there was no connection to play it on."""
         ...
 
     def discard(self, user_id: int) -> None:

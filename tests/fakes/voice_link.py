@@ -40,8 +40,9 @@ class FakeLink:
     def now_samples(self) -> int:
         return self.at_samples
 
-    async def play(self, pcm48k_stereo: bytes) -> None:
-        self.played.append(pcm48k_stereo)
+    async def play(self, sound: bytes) -> bool:
+        self.played.append(sound)
+        return True
 
     def discard(self, user_id: int) -> None:
         self.discarded.append(user_id)
@@ -80,6 +81,7 @@ class FakeVoice:
             raise self.fail_with
         link = FakeLink(channel, sink, consent, on_state)
         self.links.append(link)
+        on_state("listening", "Listening.")
         return link
 
     @property

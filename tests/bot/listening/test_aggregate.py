@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,7 @@ def test_alternating_windows_do_not_flicker() -> None:
     for at in range(12):
         emotion = "Happy" if at % 2 else "Neutral"
         shown.append(speaker.add(window(at * 3.0, 1.0), prediction(emotion, 0.55)).emotion)
-    changes = sum(before != after for before, after in zip(shown, shown[1:], strict=False))
+    changes = sum(before != after for before, after in pairwise(shown))
     assert changes <= 1
 
 

@@ -1,0 +1,375 @@
+"""A whole session against a real database, with a fake channel, a fake voice link and a fake model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot import texts
+from bot.errors import NotPossible, VoiceFailed
+from bot.listening.consent import Answer
+from bot.listening.live import LiveBus
+from bot.listening.manager import SessionManager, StartRequest, VoiceChange
+from bot.listening.parts import EndReason, Tools
+from bot.listening.session import ListeningSession
+from ser_engine.errors import WorkerLost
+from storage import Storage, WindowWriter
+from storage.records import Decision, SessionState
+from tests.fakes.backend import FakeBackend
+from tests.fakes.clock import FakeClock, settle
+from tests.fakes.surface import FakeSurface
+from tests.fakes.voice_link import FakeVoice, tone_burst
+
+pytestmark = pytest.mark.integration
+
+GUILD, CHANNEL, HOST, GUEST, SHY = 10, 20, 1, 2, 3
+
+
+class Stage:
+    """One server, one channel, three people."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.clock = FakeClock()
+        self.voice = FakeVoice()
+        self.backend = FakeBackend()
+        self.bus = LiveBus()
+        self.surface = FakeSurface(names={HOST: "Mara", GUEST: "Theo"})
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.manager = SessionManager(
+            Tools(
+                storage=storage,
+                writer=WindowWriter(storage),
+                backend=self.backend,
+                bus=self.bus,
+                clock=self.clock,
+                connect=self.voice,
+                report_url=lambda session_id: f"http://here/sessions/{session_id}",
+                connected=self._connected,
+                max_session_s=6 * 3600.0,
+            ),
+            self._spawn,
+        )
+
+    async def _connected(self) -> None:
+        return
+
+    def _spawn(self, work: object, name: str) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work, name=name)  # type: ignore[arg-type]
+        self.tasks.add(task)
+
+    async def start(self) -> ListeningSession:
+        await self.backend.start()
+        return await self.manager.start(
+            StartRequest(
+                guild_id=GUILD,
+                channel_id=CHANNEL,
+                channel="a channel",
+                started_by=HOST,
+                present=[(HOST, False), (GUEST, False), (SHY, False), (99, True)],
+                surface=self.surface,
+            )
+        )
+
+    async def end(self, reason: EndReason = EndReason.STOPPED) -> None:
+        await self.manager.stop(GUILD, reason)
+        await self.over()
+
+    async def over(self) -> None:
+        """Until nothing runs, with the fake clock moving on as it does."""
+        while any(not task.done() for task in self.tasks):
+            await self.clock.advance(0.5)
+            await asyncio.sleep(0.01)
+
+    async def said(self, session: ListeningSession, windows: int) -> None:
+        """Until so many windows were recognised."""
+        async with asyncio.timeout(10):
+            while session.counters()["predictions"] < windows:
+                await asyncio.sleep(0.01)
+
+    async def moves(self, user: int, before: int | None, after: int | None, *, itself: bool = False) -> None:
+        await self.manager.voice_changed(
+            VoiceChange(
+                guild_id=GUILD,
+                user_id=user,
+                bot=itself,
+                itself=itself,
+                before_id=before,
+                after_id=after,
+                server_deaf=False,
+            )
+        )
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    storage = await Storage.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", key=b"k" * 32)
+    stage = Stage(storage)
+    yield stage
+    for session in stage.manager.running():
+        session.end(EndReason.STOPPED)
+    await stage.over()
+    await storage.close()
+
+
+async def test_notice_in_three_places_before_anybody_is_included(stage: Stage) -> None:
+    session = await stage.start()
+    assert stage.surface.panel.title == texts.PANEL_TITLE
+    assert stage.surface.status == texts.VOICE_STATUS
+    assert len(stage.voice.link.played) == 1
+    assert stage.surface.deaf is True
+    assert [session.consents(user) for user in (HOST, GUEST, SHY)] == [False, False, False]
+    assert f"<@{SHY}>" in dict(stage.surface.panel.fields)[texts.FIELD_EXCLUDED]
+
+
+async def test_only_included_people_reach_the_database(stage: Stage) -> None:
+    session = await stage.start()
+    assert await session.include(GUEST) is Answer.INCLUDED
+    assert stage.surface.deaf is False
+    for user in (GUEST, SHY, 12345):
+        stage.voice.link.hear(user, tone_burst())
+    await stage.said(session, 1)
+    await stage.end()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert [person.participant.user_id for person in report.participants] == [GUEST]
+    assert len(report.participants[0].windows) == 1
+    assert session.counters()["dropped_excluded"] > 0
+    assert report.session.counters["dropped_excluded"] > 0
+
+
+async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
+    session = await stage.start()
+    await session.include(GUEST)
+    stage.voice.link.hear(GUEST, tone_burst(1.2), then_quiet=False)
+    assert await session.exclude(GUEST) is Answer.EXCLUDED
+    assert stage.voice.link.discarded == [GUEST]
+    stage.voice.link.hear(GUEST, tone_burst(1.2))
+    await stage.end()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert sum(len(person.windows) for person in report.participants) == 0
+    assert report.participants[0].participant.withdrawn_at is not None
+
+
+async def test_a_window_being_recognised_while_its_speaker_withdraws_is_dropped(stage: Stage) -> None:
+    stage.backend.delay_s = 0.2
+    session = await stage.start()
+    await session.include(GUEST)
+    stage.voice.link.hear(GUEST, tone_burst())
+    await asyncio.sleep(0.05)
+    await session.exclude(GUEST)
+    await stage.end()
+    assert session.counters()["windows_withdrawn"] == 1
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert sum(len(person.windows) for person in report.participants) == 0
+
+
+async def test_a_late_joiner_starts_excluded_and_a_standing_opt_in_is_included(stage: Stage) -> None:
+    await stage.storage.set_standing_consent(GUILD, 8, Decision.OPT_IN)
+    session = await stage.start()
+    await stage.moves(7, None, CHANNEL)
+    await stage.moves(8, None, CHANNEL)
+    assert (session.consents(7), session.consents(8)) == (False, True)
+
+
+async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage) -> None:
+    session = await stage.start()
+    await session.include(HOST)
+    await session.include(GUEST)
+    for _ in range(2):
+        stage.voice.link.hear(HOST, tone_burst(3.5))
+        stage.voice.link.hear(GUEST, tone_burst(1.5, 300))
+    await session.mark(HOST, "a good one")
+    await stage.said(session, 4)
+    await stage.end()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    summary = stage.surface.messages[-1]
+    assert summary.card.title == texts.SUMMARY_TITLE
+    for person in report.participants:
+        assert f"<@{person.participant.user_id}> spoke {texts.duration(person.talk_s)}" in summary.card.text
+    assert "a good one" in dict(summary.card.fields)[texts.MOMENTS_TITLE]
+    assert dict(summary.card.fields)[texts.SUMMARY_REPORT].endswith(session.record.id)
+    assert summary.picture is not None
+    assert summary.picture.startswith(b"\x89PNG")
+    assert stage.surface.panel.buttons is False
+    assert stage.surface.status is None
+    assert stage.voice.link.closed
+
+
+async def test_live_events_follow_the_session_to_its_end(stage: Stage) -> None:
+    session = await stage.start()
+    await session.include(GUEST)
+    stage.voice.link.hear(GUEST, tone_burst())
+    await stage.said(session, 1)
+    await stage.end()
+    events = [(e.kind, e.data) async for e in stage.bus.subscribe(session.record.id, last_id=0)]
+    kinds = [kind for kind, _ in events]
+    assert {"participant", "window", "state"} <= set(kinds)
+    assert kinds[-1] == "state"
+    assert events[-1][1] == {"state": "ended", "link": None, "reason": "stopped"}
+
+
+async def test_no_notice_no_session(stage: Stage) -> None:
+    stage.surface.broken |= {"post", "show_status"}
+    play = stage.voice
+
+    async def silent(*args: object, **kwargs: object) -> object:
+        link = await FakeVoice.__call__(play, *args, **kwargs)  # type: ignore[arg-type]
+
+        async def no_sound(_: bytes) -> bool:
+            return False
+
+        link.play = no_sound  # type: ignore[method-assign]
+        return link
+
+    object.__setattr__(stage.manager._tools, "connect", silent)
+    with pytest.raises(NotPossible, match="no notice"):
+        await stage.start()
+    assert stage.voice.link.closed
+    assert stage.manager.of(GUILD) is None
+    (record,) = await stage.storage.sessions()
+    assert (record.state, record.end_reason) == (SessionState.INTERRUPTED, "could_not_start")
+
+
+async def test_one_notice_is_enough(stage: Stage) -> None:
+    stage.surface.broken |= {"post", "show_status"}
+    session = await stage.start()
+    assert stage.manager.of(GUILD) is session
+
+
+async def test_voice_that_cannot_be_joined_is_said_and_leaves_no_session(stage: Stage) -> None:
+    stage.voice.fail_with = TimeoutError()
+    with pytest.raises(VoiceFailed):
+        await stage.start()
+    assert stage.manager.of(GUILD) is None
+    assert stage.surface.panel.title == texts.PANEL_ENDED_TITLE
+    stage.voice.fail_with = None
+    await stage.start()
+
+
+async def test_one_session_a_server(stage: Stage) -> None:
+    await stage.start()
+    with pytest.raises(NotPossible, match="already"):
+        await stage.start()
+
+
+@pytest.mark.parametrize(
+    ("happening", "reason", "state"),
+    [
+        ("kicked", EndReason.KICKED, SessionState.ENDED),
+        ("moved", EndReason.MOVED, SessionState.ENDED),
+        ("channel_deleted", EndReason.CHANNEL_DELETED, SessionState.ENDED),
+        ("permissions", EndReason.PERMISSIONS, SessionState.ENDED),
+        ("removed", EndReason.KICKED, SessionState.ENDED),
+        ("link_failed", EndReason.VOICE_FAILED, SessionState.INTERRUPTED),
+        ("shutdown", EndReason.SHUTDOWN, SessionState.ENDED),
+        ("gateway_lost", EndReason.CONNECTION_LOST, SessionState.INTERRUPTED),
+    ],
+)
+async def test_every_end_is_stored_and_said(
+    stage: Stage, happening: str, reason: EndReason, state: SessionState
+) -> None:
+    session = await stage.start()
+    if happening == "kicked":
+        await stage.moves(99, CHANNEL, None, itself=True)
+    elif happening == "moved":
+        await stage.moves(99, CHANNEL, 21, itself=True)
+    elif happening == "channel_deleted":
+        stage.manager.channel_deleted(GUILD, CHANNEL)
+    elif happening == "permissions":
+        stage.manager.permission_lost(GUILD)
+    elif happening == "removed":
+        stage.manager.guild_removed(GUILD)
+    elif happening == "link_failed":
+        stage.voice.link.on_state("failed", "gave_up")
+    else:
+        await stage.manager.end_all(reason)
+    await stage.over()
+    record = await stage.storage.session(session.record.id)
+    assert record is not None
+    assert (record.state, record.end_reason) == (state, reason.value)
+    assert texts.END_REASONS[reason.value] in stage.surface.panel.text
+    assert stage.surface.messages[-1].card.title == texts.SUMMARY_TITLE
+    assert stage.manager.of(GUILD) is None
+
+
+async def test_everybody_left_ends_it_after_a_minute_unless_somebody_comes_back(stage: Stage) -> None:
+    session = await stage.start()
+    for user in (HOST, GUEST, SHY):
+        await stage.moves(user, CHANNEL, None)
+    await stage.clock.advance(50)
+    assert texts.PANEL_ALONE in str(stage.surface.panel.fields)
+    await stage.moves(HOST, None, CHANNEL)
+    await stage.clock.advance(70)
+    assert not session.ending
+    await stage.moves(HOST, CHANNEL, 21)
+    await stage.clock.advance(61)
+    await stage.over()
+    record = await stage.storage.session(session.record.id)
+    assert record is not None
+    assert record.end_reason == "everyone_left"
+
+
+async def test_six_hours_end_it(stage: Stage) -> None:
+    session = await stage.start()
+    await stage.clock.advance(10)
+    stage.clock._at_s += 6 * 3600
+    await stage.clock.advance(2)
+    await stage.over()
+    record = await stage.storage.session(session.record.id)
+    assert record is not None
+    assert record.end_reason == "time_limit"
+
+
+async def test_while_the_link_rejoins_its_own_leaving_is_no_kick(stage: Stage) -> None:
+    session = await stage.start()
+    stage.voice.link.on_state("reconnecting", "connection_lost")
+    await stage.moves(99, CHANNEL, None, itself=True)
+    assert not session.ending
+    await stage.clock.advance(6)
+    assert texts.LINK_STATES["reconnecting"] in str(stage.surface.panel.fields)
+    stage.voice.link.on_state("listening", "rejoined")
+    await stage.clock.advance(6)
+    assert texts.LINK_STATES["reconnecting"] not in str(stage.surface.panel.fields)
+
+
+async def test_windows_that_recognition_loses_are_counted_and_the_session_goes_on(stage: Stage) -> None:
+    session = await stage.start()
+    await session.include(GUEST)
+    stage.backend.fail_with = WorkerLost("gone")
+    stage.voice.link.hear(GUEST, tone_burst())
+    async with asyncio.timeout(5):
+        while not session.counters()["predictions_lost"]:
+            await asyncio.sleep(0.01)
+    stage.backend.fail_with = None
+    stage.voice.link.hear(GUEST, tone_burst())
+    await stage.said(session, 1)
+
+
+async def test_deleting_a_persons_data_takes_them_out_first(stage: Stage) -> None:
+    session = await stage.start()
+    await session.include(GUEST)
+    stage.voice.link.hear(GUEST, tone_burst())
+    await stage.said(session, 1)
+    await stage.manager.deleted(GUEST, GUILD)
+    await stage.storage.delete_person(GUEST, GUILD)
+    stage.voice.link.hear(GUEST, tone_burst())
+    await stage.end()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert report.participants == ()
+
+
+async def test_missed_departures_are_caught_up_with(stage: Stage) -> None:
+    session = await stage.start()
+    await session.include(GUEST)
+    await stage.manager.seen_present(GUILD, [(HOST, False), (5, False)])
+    assert session.book.present_ids() == [HOST, 5]
+    assert not session.consents(GUEST)
+    await settle()
