@@ -133,7 +133,7 @@ def strip(
     *,
     width: float,
     gutter: float = 150.0,
-    row_height: float = 34.0,
+    row_height: float = 38.0,
     row_gap: float = 10.0,
     name_height: float = 18.0,
     axis_height: float = 26.0,
@@ -193,16 +193,19 @@ def ridges(
     gutter: float = 150.0,
     ridge_height: float = 40.0,
     ridge_gap: float = 14.0,
+    name_height: float = 18.0,
     axis_height: float = 26.0,
 ) -> Ridges:
     """One speaker's probabilities, a small line a label above a shared time axis; 0 to 1 from bottom to top."""
+    above = name_height if gutter == 0 else 0.0
+    step = above + ridge_height + ridge_gap
     scale = _Scale(from_s=from_s, to_s=to_s, x=gutter, width=width - gutter - 2)
     shown = [window for window in windows if window.end_s > from_s and window.start_s < to_s]
     slot_s = _slot_s(scale)
     groups = _groups(shown, slot_s)
     found = []
     for index, label in enumerate(in_order(list(labels))):
-        y = 4 + index * (ridge_height + ridge_gap)
+        y = 4 + above + index * step
         lines: list[list[tuple[float, float]]] = []
         last_s = float("-inf")
         for group in groups:
@@ -214,7 +217,7 @@ def ridges(
             lines[-1].append((scale.at(centre_s), y + ridge_height * (1 - min(1.0, max(0.0, share)))))
             last_s = centre_s
         found.append(Ridge(label=label, y=y, height=ridge_height, lines=tuple(tuple(line) for line in lines)))
-    bottom = 4 + len(found) * (ridge_height + ridge_gap) - ridge_gap
+    bottom = 4 + len(found) * step - ridge_gap
     return Ridges(
         width=width,
         height=bottom + axis_height,

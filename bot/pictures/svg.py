@@ -12,8 +12,9 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from bot.pictures.geometry import Cell, Ridges, Segment, Strip, Tick
+from bot.pictures.geometry import Cell, Mark, Ridges, Segment, Strip, Tick
 from bot.pictures.palette import UNCLEAR, tone
+from bot.pictures.times import clock
 
 NOTE_PX: Final = 4.0
 _NAME_CHARS: Final = 19
@@ -22,7 +23,6 @@ _NAME_CHARS: Final = 19
 def strip_svg(strip: Strip, *, ident: str, title: str, css_class: str = "") -> Markup:
     """The heat strip. `ident` must be unique on the page: pattern and title are found by it."""
     parts = [_hatch(ident)]
-    parts += [_mark(mark.x, mark.y, mark.number, strip.bottom, mark.moment.text) for mark in strip.marks]
     for row in strip.rows:
         y = row.y - 6 if strip.names_above else row.y + row.height / 2 + 5
         parts.append(f'<text class="name" x="0" y="{y:.1f}">{escape(shorten(row.name, _NAME_CHARS))}</text>')
@@ -30,7 +30,9 @@ def strip_svg(strip: Strip, *, ident: str, title: str, css_class: str = "") -> M
             f'<rect class="track" x="{strip.plot_x:.1f}" y="{row.y:.1f}" width="{strip.plot_width:.1f}" '
             f'height="{row.height:.1f}" rx="3"/>'
         )
-        parts += [_cell(cell, row.y, row.height, ident) for cell in row.cells]
+    parts += [_mark_line(mark, strip.bottom) for mark in strip.marks]
+    parts += [_cell(cell, row.y, row.height, ident) for row in strip.rows for cell in row.cells]
+    parts += [_mark_number(mark) for mark in strip.marks]
     parts.append(_axis(strip.ticks, strip.bottom, strip.width))
     return _svg(strip.width, strip.height, "".join(parts), ident=ident, title=title, css_class=f"strip {css_class}")
 
@@ -46,7 +48,7 @@ def ridges_svg(ridges: Ridges, *, ident: str, title: str, css_class: str = "") -
     for ridge in ridges.ridges:
         look = tone(ridge.label)
         base = ridge.y + ridge.height
-        name_y = ridge.y + ridge.height / 2 + 5 if ridges.plot_x else ridge.y + 10
+        name_y = ridge.y + ridge.height / 2 + 5 if ridges.plot_x else ridge.y - 5
         parts.append(f'<text class="name {look.css_class}" x="0" y="{name_y:.1f}">{escape(look.word)}</text>')
         right = ridges.plot_x + ridges.plot_width
         parts.append(f'<line class="base" x1="{ridges.plot_x:.1f}" y1="{base:.1f}" x2="{right:.1f}" y2="{base:.1f}"/>')
@@ -57,7 +59,9 @@ def ridges_svg(ridges: Ridges, *, ident: str, title: str, css_class: str = "") -
     return _svg(ridges.width, ridges.height, "".join(parts), ident=ident, title=title, css_class=f"ridges {css_class}")
 
 
-def bar_svg(segments: Sequence[Segment], *, width: float, ident: str, title: str, height: float = 18.0) -> Markup:
+def bar_svg(
+    segments: Sequence[Segment], *, width: float, ident: str, title: str, height: float = 18.0, css_class: str = ""
+) -> Markup:
     """A talk-time bar with the letter of each emotion in it where there is room."""
     parts = [_hatch(ident)]
     for segment in segments:
@@ -74,7 +78,7 @@ def bar_svg(segments: Sequence[Segment], *, width: float, ident: str, title: str
             parts.append(
                 f'<text class="letter {look.css_class}" x="{middle:.1f}" y="{height / 2 + 4:.1f}">{look.letter}</text>'
             )
-    return _svg(width, height, "".join(parts), ident=ident, title=title, css_class="bar")
+    return _svg(width, height, "".join(parts), ident=ident, title=title, css_class=f"bar {css_class}")
 
 
 def sample_svg(label: str, *, ident: str) -> Markup:
@@ -87,12 +91,6 @@ def sample_svg(label: str, *, ident: str) -> Markup:
 
 def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def clock(seconds: float) -> str:
-    whole = int(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def cell_title(cell: Cell) -> str:
@@ -133,11 +131,15 @@ def _line(points: Sequence[tuple[float, float]], base: float, css_class: str) ->
     )
 
 
-def _mark(x: float, y: float, number: int, bottom: float, text: str) -> str:
+def _mark_line(mark: Mark, bottom: float) -> str:
+    return f'<line class="mark-line" x1="{mark.x:.1f}" y1="{mark.y + 8:.1f}" x2="{mark.x:.1f}" y2="{bottom:.1f}"/>'
+
+
+def _mark_number(mark: Mark) -> str:
     return (
-        f'<g class="mark"><line x1="{x:.1f}" y1="{y + 8:.1f}" x2="{x:.1f}" y2="{bottom:.1f}"/>'
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8"/><text x="{x:.1f}" y="{y + 3.6:.1f}">{number}</text>'
-        f"<title>{escape(text)}</title></g>"
+        f'<g class="mark"><circle cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="8"/>'
+        f'<text x="{mark.x:.1f}" y="{mark.y + 3.6:.1f}">{mark.number}</text>'
+        f"<title>{clock(mark.moment.at_s)} {escape(mark.moment.text)}</title></g>"
     )
 
 

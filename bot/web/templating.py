@@ -12,6 +12,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from bot.pictures import palette
+from bot.pictures.times import clock, spell
 from bot.web import words
 from bot.web.access import Mode
 from bot.web.keys import ACCESS, TEMPLATES
@@ -67,23 +68,6 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
 def redirect(location: str) -> web.Response:
     """303: go there, with GET."""
     return web.Response(status=303, headers={"Location": location})
-
-
-def clock(seconds: float) -> str:
-    """A place on the time axis: ``1:07`` or ``1:02:05``."""
-    whole = int(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
-def spell(seconds: float) -> str:
-    """A length of time: ``42 s``, ``3 min 5 s``, ``1 h 2 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def percent(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +12,13 @@ from markupsafe import Markup
 
 from bot.pictures import geometry, svg
 from bot.pictures.palette import UNCLEAR, in_order, tone
-from bot.web import words
+from bot.pictures.times import clock
 from storage.records import MomentRecord, ParticipantReport, SessionReport, WindowRecord
 
 WIDE_PX: Final = 960.0
 NARROW_PX: Final = 360.0
 MAX_TABLE_ROWS: Final = 400
+_BAR_PX: Final = 420.0
 _RANGES_FROM_S: Final = 900.0
 """Longer sessions are offered in parts."""
 _PARTS_S: Final = (600.0, 1800.0, 3600.0)
@@ -82,7 +84,7 @@ class ReportView:
     slot_s: float | None
     ranges: tuple[Choice, ...]
     speakers: tuple[SpeakerRow, ...]
-    together: Markup
+    together: Picture
     talk_s: float
     windows: int
     clear_windows: int
@@ -119,13 +121,7 @@ def build_view(report: SessionReport, names: Mapping[int, str], view: View, *, p
         slot_s=strip[1],
         ranges=_ranges(view, span_s, page),
         speakers=tuple(_speaker(p, names, labels) for p in people),
-        together=svg.bar_svg(
-            geometry.talk_segments(report.shares, unclear_s / talk_s if talk_s else 0.0, width=WIDE_PX),
-            width=WIDE_PX,
-            ident="together",
-            title="Everybody's talk time by emotion",
-            height=26,
-        ),
+        together=_together(report, unclear_s / talk_s if talk_s else 0.0),
         talk_s=talk_s,
         windows=len(all_windows),
         clear_windows=sum(not w.unclear for w in all_windows),
@@ -154,13 +150,6 @@ def build_view(report: SessionReport, names: Mapping[int, str], view: View, *, p
     )
 
 
-def describe(window: WindowRecord) -> str:
-    """``sounds happy`` or ``unclear (unsure)``."""
-    if window.unclear:
-        return f"unclear ({words.REASONS.get(window.reason or '', 'unsure')})"
-    return f"sounds {tone(window.emotion).word}"
-
-
 def _strips(
     report: SessionReport, names: Mapping[int, str], from_s: float, to_s: float
 ) -> tuple[Picture, float | None]:
@@ -172,6 +161,17 @@ def _strips(
         narrow=svg.strip_svg(narrow, ident="strip-n", title=title, css_class="narrow"),
     )
     return picture, wide.slot_s
+
+
+def _together(report: SessionReport, unclear_share: float) -> Picture:
+    def bar(width: float, variant: str) -> Markup:
+        segments = geometry.talk_segments(report.shares, unclear_share, width=width)
+        title = "Everybody's talk time by emotion"
+        return svg.bar_svg(
+            segments, width=width, ident=f"together-{variant[0]}", title=title, height=26, css_class=variant
+        )
+
+    return Picture(wide=bar(WIDE_PX, "wide"), narrow=bar(NARROW_PX, "narrow"))
 
 
 def _ridges(
@@ -197,8 +197,8 @@ def _speaker(person: ParticipantReport, names: Mapping[int, str], labels: tuple[
         unclear_share=person.unclear_share,
         shares=tuple((label, person.shares.get(label, 0.0)) for label in labels),
         bar=svg.bar_svg(
-            geometry.talk_segments(person.shares, person.unclear_share, width=420),
-            width=420,
+            geometry.talk_segments(person.shares, person.unclear_share, width=_BAR_PX),
+            width=_BAR_PX,
             ident=f"bar-{person.participant.id}",
             title=f"Talk time of {name} by emotion",
         ),
@@ -222,9 +222,10 @@ def _ranges(view: View, span_s: float, page: str) -> tuple[Choice, ...]:
     part_s = next((part for part in _PARTS_S if span_s / part <= _MAX_PARTS), _PARTS_S[-1])
     choices = [Choice(text="All of it", url=_url(page, View(speaker=view.speaker)), chosen=view.from_s is None)]
     at_s = 0.0
-    while at_s < span_s:
-        part = View(speaker=view.speaker, from_s=at_s, to_s=at_s + part_s)
-        text = f"{svg.clock(at_s)}–{svg.clock(min(at_s + part_s, span_s))}"
+    while at_s < span_s - part_s / 10:
+        to_s = span_s if at_s + part_s > span_s - part_s / 10 else at_s + part_s
+        part = View(speaker=view.speaker, from_s=at_s, to_s=math.ceil(to_s))
+        text = f"{clock(at_s)}–{clock(to_s)}"
         choices.append(Choice(text=text, url=_url(page, part), chosen=view.from_s == at_s))
         at_s += part_s
     return tuple(choices)
