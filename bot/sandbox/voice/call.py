@@ -55,6 +55,7 @@ class Call:
         user_id = connection.user_id
         others = [other for other in self.members.values() if other.user_id != user_id]
         self.members[user_id] = connection
+        self.group.begin(user_id)
         if others:
             connection.send_json(Op.CLIENTS_CONNECT, {"user_ids": [str(other.user_id) for other in others]})
         for other in others:

@@ -99,6 +99,10 @@ class Group:
 
     # what the call tells
 
+    def begin(self, user_id: int) -> None:
+        """A new connection of this user is there: what its connections before were told counts no more."""
+        self._told_sender.discard(user_id)
+
     def join(self, user_id: int) -> None:
         """A client is connected and keyed; when it was a member before, that membership is void."""
         if user_id in self._leaves:
