@@ -15,6 +15,7 @@ from typing import Any, Final
 import aiohttp
 import discord
 import structlog
+import yarl
 from discord import app_commands
 
 from bot import texts
@@ -77,6 +78,9 @@ class UndertoneClient(discord.AutoShardedClient):
         return self.app.sessions
 
     async def setup_hook(self) -> None:
+        # After an invalid session discord.py goes to this address, not to the one that REST gave it at the start.
+        _, gateway, _ = await self.http.get_bot_gateway()
+        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
         commands = await self._tree.sync()
         _log.info("commands_synced", commands=len(commands))
 
