@@ -8,7 +8,8 @@
     │   ├── UnsupportedFormat a kind of file that is not taken
     │   ├── UndecodableAudio  the kind is right, the content is not
     │   ├── DecodeTimeout     decoding took longer than the limit
-    │   └── InvalidSamples    NaN, infinity or a wrong shape
+    │   ├── InvalidSamples    NaN, infinity or a wrong shape
+    │   └── NoSpeech          sound enough, but no stretch of speech in it
     ├── ModelError            a model directory that cannot be trusted or used
     ├── CorpusError           recordings that cannot be trained on or measured with
     └── BackendError          inference is not possible now
@@ -61,6 +62,10 @@ class DecodeTimeout(AudioError):
 
 class InvalidSamples(AudioError):
     code = "invalid_samples"
+
+
+class NoSpeech(AudioError):
+    code = "no_speech"
 
 
 class ModelError(EngineError):

@@ -1,0 +1,138 @@
+"""`undertone analyze`: how audio files sound, a line a window and a summary. Standard output is a program's."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ser_engine.backends.process import THREAD_VARIABLES
+from ser_engine.errors import AudioError, AudioTooLarge, EngineError, NoSpeech, UndecodableAudio
+
+if TYPE_CHECKING:
+    from ser_engine.recognizer import Recognizer
+    from ser_engine.types import Prediction, Window
+
+_REASONS = {
+    "unsure": "unsure",
+    "no_speech": "no speech",
+    "too_short": "too little speech",
+    "clipped": "clipped",
+}
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.option("--model", default="default", show_default=True, help="Name or directory of the model.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, each on a line.")
+def analyze(files: Sequence[Path], model: str, as_json: bool) -> None:
+    """Tell how audio files sound: wav, mp3, webm, ogg, flac or m4a, up to 25 MB and 10 minutes each.
+
+    A file that cannot be analysed is said so, the others go on, and the exit status is 1.
+    """
+    for name in THREAD_VARIABLES:  # read when numpy is loaded, which is now
+        os.environ.setdefault(name, "1")
+    from ser_engine.recognizer import Recognizer
+
+    try:
+        recognizer = Recognizer.load(model)
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    failed = False
+    with _counted(files) as names:
+        for path in names:
+            try:
+                pairs = analyse(path, recognizer)
+            except AudioError as error:
+                failed = True
+                click.echo(_json_error(path, error) if as_json else f"{path}: {error}")
+                continue
+            click.echo(_json(path, pairs) if as_json else "\n".join(_lines(path, pairs)))
+    if failed:
+        raise SystemExit(1)
+
+
+def analyse(path: Path, recognizer: Recognizer) -> list[tuple[Window, Prediction]]:
+    """Each window of a file with its prediction, at least one. Raises AudioError."""
+    from ser_engine.audio import DEFAULT_LIMITS, decode
+    from ser_engine.segmenter import segment_pcm
+
+    try:
+        if path.stat().st_size > DEFAULT_LIMITS.max_bytes:
+            raise AudioTooLarge(f"The file is larger than {DEFAULT_LIMITS.max_bytes / 2**20:.0f} MB.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UndecodableAudio(f"The file cannot be read: {error.strerror}.") from error
+    windows = segment_pcm(decode(data, filename=path.name))
+    if not windows:
+        raise NoSpeech("There is no stretch in it with at least 0.8 s of speech.")
+    return list(zip(windows, recognizer.predict(windows), strict=True))
+
+
+@contextmanager
+def _counted(files: Sequence[Path]) -> Iterator[Iterator[Path]]:
+    """The files, with a bar on standard error when there are several and a person looks on."""
+    from rich.console import Console
+
+    from bot.cli.progress import Bar
+
+    console = Console(stderr=True)
+    if len(files) < 2 or not console.is_terminal:
+        yield iter(files)
+        return
+    with Bar(console) as bar:
+        bar.stage("files", len(files))
+
+        def each() -> Iterator[Path]:
+            for path in files:
+                yield path
+                bar.advance()
+
+        yield each()
+
+
+def _lines(path: Path, pairs: Sequence[tuple[Window, Prediction]]) -> list[str]:
+    from ser_engine.summary import summarise
+
+    windows = [
+        f"  {window.start_s:6.1f} to {window.end_s:6.1f} s  {_words(prediction)}" for window, prediction in pairs
+    ]
+    summary = summarise(pairs)
+    spread = ", ".join(f"{label} {p:.0%}" for label, p in sorted(summary.probabilities.items(), key=lambda x: -x[1]))
+    return [f"{path}:", *windows, f"  {'summary':<18}  {_words(summary)} ({spread})"]
+
+
+def _words(prediction: Prediction) -> str:
+    said = f"sounds {prediction.emotion.lower()}, {prediction.confidence:.0%}"
+    if prediction.reason == "no_speech":
+        return "unclear: no speech"
+    return f"unclear: {_REASONS.get(prediction.reason or '', 'unsure')} ({said})" if prediction.unclear else said
+
+
+def _json(path: Path, pairs: Sequence[tuple[Window, Prediction]]) -> str:
+    from ser_engine.summary import summarise
+
+    windows = [
+        {"start_s": round(window.start_s, 3), "end_s": round(window.end_s, 3), **_fields(prediction)}
+        for window, prediction in pairs
+    ]
+    return json.dumps({"file": str(path), "windows": windows, "summary": _fields(summarise(pairs))}, ensure_ascii=False)
+
+
+def _fields(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "emotion": prediction.emotion,
+        "confidence": round(prediction.confidence, 6),
+        "unclear": prediction.unclear,
+        "reason": prediction.reason,
+        "probabilities": {label: round(p, 6) for label, p in prediction.probabilities.items()},
+    }
+
+
+def _json_error(path: Path, error: AudioError) -> str:
+    return json.dumps({"file": str(path), "error": str(error), "code": error.code}, ensure_ascii=False)
