@@ -84,6 +84,12 @@ class SocketReader:
         finally:
             self._discovery = None
 
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram; lost when the socket cannot take it now, as datagrams are."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.send(datagram)
+
     def work(self) -> None:
         """See to it that queued packets are worked on and the timer runs; to be called after anything was queued."""
         if self._draining is None:

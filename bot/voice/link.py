@@ -1,0 +1,245 @@
+"""A link: one voice channel that is listened to, from joining it to leaving it, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import discord
+import numpy as np
+import structlog
+
+from . import compat, logs, opus
+from .client import HearingClient, final_reason
+from .counters import ReceiveCounters
+from .dave import DaveSession
+from .errors import CannotJoin
+from .reader import SocketReader
+from .receiver import Receiver
+from .states import ConsentGate, FrameSink, LinkState, OpusTap, Reason, StateListener
+from .supervisor import TRIES_S, TRY_TIMEOUT_S, Supervisor
+
+CLOSE_TIMEOUT_S: Final = 5.0
+_PACKET_S: Final = 0.020
+_SILENCE_AFTER: Final = 5
+_log = structlog.get_logger(__name__)
+
+
+async def connect(
+    channel: discord.VoiceChannel | discord.StageChannel,
+    *,
+    sink: FrameSink,
+    consent: ConsentGate,
+    on_state: StateListener,
+    tap: OpusTap | None = None,
+) -> VoiceLink:
+    """Join `channel` and listen to those whom `consent` lets through.
+
+    `on_state` is called on the event loop at each change of state or reason, beginning with CONNECTING.
+
+    Raises:
+        CannotJoin: three tries failed, or Discord refused.
+        IncompatibleLibrary: discord.py or davey is not the version this layer knows.
+    """
+    compat.require()
+    link = VoiceLink(channel, sink=sink, consent=consent, on_state=on_state, tap=tap)
+    try:
+        await link.open()
+    except BaseException:
+        await link.close()
+        raise
+    return link
+
+
+class VoiceLink:
+    """Made by `connect()`. Ends by `close()`, or by itself in the state FAILED."""
+
+    def __init__(
+        self,
+        channel: Any,
+        *,
+        sink: FrameSink,
+        consent: ConsentGate,
+        on_state: StateListener,
+        tap: OpusTap | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        logs.protect()
+        self.state = LinkState.CONNECTING
+        self.reason = Reason.JOINING
+        self._on_state = on_state
+        self._receiver = Receiver(self, sink=sink, consent=consent, tap=tap)
+        self._reader = SocketReader(self._receiver, loop)
+        client: discord.Client = channel._state._get_client()
+        self._client = HearingClient(client, channel, receiver=self._receiver, reader=self._reader, lost=self._lost)
+        self._supervisor = Supervisor(self, self._receiver, self._tell)
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        on_state(self.state, self.reason)
+
+    # -- the contract -----------------------------------------------------------------------------------------------
+
+    @property
+    def counters(self) -> ReceiveCounters:
+        return self._receiver.counters
+
+    def tallies(self) -> Mapping[str, int]:
+        """The counters by name: what came, and why what was dropped was dropped."""
+        return self._receiver.counters.as_dict()
+
+    @property
+    def channel_id(self) -> int:
+        """The channel that is listened to now; another one after the bot was moved."""
+        return int(self._client.channel.id)
+
+    def now_samples(self) -> int:
+        """The session's timeline: samples at 16 kHz since the link was made."""
+        return self._receiver.now_samples()
+
+    def discard(self, user_id: int) -> None:
+        """Forget everything of a user that waits to be heard; call it when consent is withdrawn."""
+        self._receiver.discard(user_id)
+
+    async def play(self, sound: bytes | np.ndarray | Iterable[bytes]) -> bool:
+        """Play a short sound into the channel, in real time; False when there was no connection to play it on.
+
+        `sound` is 48 kHz stereo: int16 bytes, a float array of shape ``(n, 2)``, or Opus packets of 20 ms.
+        """
+        packets = list(_opus_packets(sound))
+        if self.state is not LinkState.LISTENING:
+            return False
+        try:
+            await self._speak(packets)
+        except (OSError, discord.ClientException):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Leave the channel. Safe to call at any time, and more than once."""
+        if self._closing:
+            return
+        self._closing = True
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._leave()
+        if self.state is not LinkState.FAILED:
+            self._tell(LinkState.CLOSED, Reason.CLOSED)
+
+    # -- opening and ending -----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Join, with up to three tries.
+
+        Raises:
+            CannotJoin: it did not work.
+        """
+        reason = Reason.GAVE_UP
+        for wait_s in TRIES_S:
+            await asyncio.sleep(wait_s)
+            try:
+                async with asyncio.timeout(TRY_TIMEOUT_S + 1.0):
+                    await self._client.connection.join(TRY_TIMEOUT_S)
+            except (TimeoutError, OSError, discord.DiscordException) as error:
+                code = compat.close_code(error)
+                _log.warning("voice_join_failed", error=type(error).__name__, close_code=code)
+                if (final := final_reason(code)) is not None:
+                    reason = final
+                    break
+            else:
+                self._tell(LinkState.LISTENING, Reason.JOINED)
+                self._task = asyncio.create_task(self._supervise(), name=f"voice-supervisor-{self.channel_id}")
+                return
+        self._tell(LinkState.FAILED, reason)
+        raise CannotJoin(reason)
+
+    async def _supervise(self) -> None:
+        reason = await self._supervisor.run()
+        _log.warning("voice_link_failed", reason=reason.code, channel_id=self.channel_id)
+        await self._leave()
+        self._tell(LinkState.FAILED, reason)
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._client.connection.leave()
+        except (TimeoutError, OSError, discord.DiscordException) as error:
+            _log.warning("voice_leave_failed", error=type(error).__name__)
+        finally:
+            self._reader.close()
+            self._receiver.connection_began()
+
+    def _lost(self, reason: Reason, code: int | None) -> None:
+        self._supervisor.lost(reason, code)
+
+    def _tell(self, state: LinkState, reason: Reason) -> None:
+        """Tell a change. Being back is told once, and then being there is no news."""
+        if (state, reason) == (self.state, self.reason):
+            return
+        if state is self.state is LinkState.LISTENING and reason is Reason.JOINED and self.reason is Reason.REJOINED:
+            return
+        self.state, self.reason = state, reason
+        self._on_state(state, reason)
+
+    # -- what the receiver and the supervisor ask -------------------------------------------------------------------
+
+    def transport(self) -> tuple[str, bytes] | None:
+        transport: tuple[str, bytes] | None = self._client.connection.transport()
+        return transport
+
+    def dave(self) -> tuple[DaveSession | None, int]:
+        connection = self._client.connection
+        return connection.dave_session, connection.dave_protocol_version
+
+    @property
+    def watching(self) -> bool:
+        return bool(self._client.connection.watching)
+
+    @property
+    def registered(self) -> bool:
+        return bool(self._client.connection.registered)
+
+    def is_connected(self) -> bool:
+        return bool(self._client.connection.is_connected())
+
+    def unanswered_s(self) -> float:
+        return float(self._client.connection.ws.unanswered_s)
+
+    def voice_state(self) -> tuple[bool, bool]:
+        voice = self._client.connection.self_voice_state
+        return voice is not None and voice.channel is not None, bool(voice and voice.deaf)
+
+    def register(self) -> None:
+        self._client.connection.register()
+
+    def send_keepalive(self, counter: int) -> None:
+        self._reader.send(counter.to_bytes(8, "little"))
+
+    async def join(self, timeout_s: float) -> None:
+        await self._client.connection.join(timeout_s)
+
+    # -- speaking ---------------------------------------------------------------------------------------------------
+
+    async def _speak(self, packets: list[bytes]) -> None:
+        """Send packets 20 ms apart, with the words around them that clients expect."""
+        ws = self._client.ws
+        await ws.speak()
+        due_s = time.monotonic()
+        for packet in [*packets, *[opus.SILENCE] * _SILENCE_AFTER]:
+            if self.state is not LinkState.LISTENING:
+                return
+            self._client.send_audio_packet(packet, encode=False)
+            due_s += _PACKET_S
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        await ws.speak(discord.SpeakingState.none)
+
+
+def _opus_packets(sound: bytes | np.ndarray | Iterable[bytes]) -> Iterable[bytes]:
+    if isinstance(sound, bytes):
+        sound = np.frombuffer(sound, dtype="<i2").reshape(-1, 2).astype(np.float32) / 32_768
+    if isinstance(sound, np.ndarray):
+        return opus.Encoder(channels=2).packets(sound)
+    return sound

@@ -1,0 +1,238 @@
+"""Above every defect of a connection: what should be, compared with what is, and brought back, three times, in words.
+
+A voice connection can look healthy and be deaf: its poller dead, its heartbeats unanswered, its keys of another epoch.
+Four times a second the supervisor looks at what is, and reacts at once when the connection reports its own end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import structlog
+from discord.errors import ConnectionClosed
+
+from .client import final_reason
+from .compat import close_code
+from .faults import survive
+from .receiver import Receiver
+from .states import LinkState, Reason
+
+LOOK_S: Final = 0.25
+TRIES_S: Final = (0.0, 1.0, 3.0)
+"""How long to wait before each try to come back."""
+TRY_TIMEOUT_S: Final = 10.0
+SETTLING_S: Final = 10.0
+"""A connection may be between two voice servers for so long before it counts as lost."""
+UNANSWERED_S: Final = 20.0
+"""Heartbeats go out every 5 s or oftener; three without an answer are no accident."""
+MISSING_S: Final = 5.0
+KEEPALIVE_S: Final = 5.0
+FLAPPING: Final = (12, 60.0)
+"""So many returns in so many seconds are no returns."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Watched(Protocol):
+    """What is looked at: a `HearingConnection`, or a test's fake."""
+
+    @property
+    def watching(self) -> bool: ...
+    @property
+    def registered(self) -> bool: ...
+    def is_connected(self) -> bool: ...
+    def unanswered_s(self) -> float: ...
+    def voice_state(self) -> tuple[bool, bool]:
+        """Whether Discord says that we are in a channel, and whether the server deafened us."""
+
+    def register(self) -> None: ...
+    def send_keepalive(self, counter: int) -> None: ...
+    async def join(self, timeout_s: float) -> None: ...
+
+
+class Supervisor:
+    """Owns the way back. `run()` ends when the link is beyond hope; its result says why."""
+
+    def __init__(
+        self,
+        connection: Watched,
+        receiver: Receiver,
+        tell: Callable[[LinkState, Reason], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._connection = connection
+        self._receiver = receiver
+        self._tell = tell
+        self._clock = clock
+        self._sleep = sleep
+        self._ended = asyncio.Event()
+        self._end: tuple[Reason, int | None] | None = None
+        self._returns: deque[float] = deque(maxlen=FLAPPING[0])
+        self._deaf_tries = 0
+        self._deaf_next_s = float("-inf")
+        self._unsettled_s: float | None = None
+        self._missing_s: float | None = None
+        self._keepalive_s = float("-inf")
+        self._keepalives = 0
+
+    def lost(self, reason: Reason, code: int | None) -> None:
+        """The connection reports its end. The first report that is final stays."""
+        if self._end is None or final_reason(self._end[1]) is None:
+            self._end = (reason, code)
+        self._ended.set()
+
+    async def run(self) -> Reason:
+        """Watch until nothing can be done any more; why that is."""
+        while True:
+            reason = await self._next_trouble()
+            if reason is None:
+                continue
+            if reason in _FINAL:
+                return reason
+            failed = await self._come_back(reason)
+            if failed is not None:
+                return failed
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    async def _next_trouble(self) -> Reason | None:
+        """Wait a moment, or until the connection reports its end; what is wrong, if anything."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._ended.wait()
+        return self._end[0] if self._end is not None else self._look()
+
+    def _look(self) -> Reason | None:
+        connection, now_s = self._connection, self._clock()
+        if not connection.registered:
+            connection.register()
+        if not connection.watching:
+            return Reason.POLLER_DIED
+        if not connection.is_connected():
+            if self._unsettled_s is None:
+                self._unsettled_s = now_s
+                self._tell(LinkState.RECONNECTING, Reason.SERVER_MOVED)
+            return Reason.CONNECTION_LOST if now_s - self._unsettled_s > SETTLING_S else None
+        if self._unsettled_s is not None:
+            self._unsettled_s = None
+            self._tell(LinkState.LISTENING, Reason.REJOINED)
+        if connection.unanswered_s() > UNANSWERED_S:
+            return Reason.POLLER_DIED
+        self._keep_alive(now_s)
+        return self._look_at_place(now_s) or self._look_at_ears(now_s)
+
+    def _look_at_place(self, now_s: float) -> Reason | None:
+        present, deafened = self._connection.voice_state()
+        if present:
+            self._missing_s = None
+            self._tell(LinkState.LISTENING, Reason.DEAFENED if deafened else Reason.JOINED)
+            return None
+        self._missing_s = self._missing_s if self._missing_s is not None else now_s
+        return Reason.CONNECTION_LOST if now_s - self._missing_s > MISSING_S else None
+
+    def _look_at_ears(self, now_s: float) -> Reason | None:
+        """Packets of included people come and cannot be decrypted: say so, and try another connection now and then."""
+        if not self._receiver.deaf_to():
+            if self._deaf_tries and self._receiver.hears_since(self._deaf_next_s - TRIES_S[-1]):
+                self._deaf_tries = 0
+            return None
+        self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
+        if now_s < self._deaf_next_s:
+            return None
+        if self._deaf_tries >= len(TRIES_S):
+            # Others are heard: staying is better than leaving them.
+            return None if self._receiver.hears_since(now_s - SETTLING_S) else Reason.UNDECRYPTABLE
+        self._deaf_tries += 1
+        self._deaf_next_s = now_s + TRIES_S[-1]
+        return Reason.CONNECTION_LOST
+
+    def _keep_alive(self, now_s: float) -> None:
+        """Discord stops sending to a client that sends nothing for minutes."""
+        if now_s - self._keepalive_s >= KEEPALIVE_S:
+            self._keepalive_s = now_s
+            self._connection.send_keepalive(self._keepalives)
+            self._keepalives += 1
+            self._receiver.counters.keepalives += 1
+
+    # -- coming back ------------------------------------------------------------------------------------------------
+
+    async def _come_back(self, reason: Reason) -> Reason | None:
+        """Three tries; None when back, otherwise why not."""
+        counters = self._receiver.counters
+        code = self._end[1] if self._end is not None else None
+        _log.warning("voice_connection_lost", reason=reason.code, close_code=code)
+        self._tell(LinkState.RECONNECTING, reason)
+        if self._is_flapping():
+            return Reason.GAVE_UP
+        for number, wait_s in enumerate(TRIES_S, start=1):
+            await self._sleep(wait_s)
+            self._forget_end()
+            failure = await self._try(number)
+            if failure is None:
+                counters.reconnects += 1
+                self._returns.append(self._clock())
+                self._unsettled_s = self._missing_s = None
+                self._keepalive_s = float("-inf")
+                self._tell(LinkState.LISTENING, Reason.REJOINED)
+                return None
+            counters.reconnects_failed += 1
+            if failure in _FINAL:
+                return failure
+        return Reason.GAVE_UP
+
+    async def _try(self, number: int) -> Reason | None:
+        """One try; None when it worked."""
+        began_s = self._clock()
+        while True:
+            left_s = TRY_TIMEOUT_S - (self._clock() - began_s)
+            try:
+                async with asyncio.timeout(max(left_s, 0.0) + 1.0):
+                    await self._connection.join(max(left_s, 1.0))
+            except ConnectionClosed as error:
+                _log.warning("voice_rejoin_refused", number=number, close_code=close_code(error))
+                return final_reason(close_code(error)) or Reason.CONNECTION_LOST
+            except TimeoutError:
+                _log.warning("voice_rejoin_timed_out", number=number)
+                return Reason.CONNECTION_LOST
+            except OSError as error:
+                # The network or Discord's gateway is away: that lasts, and a try should last longer than a moment.
+                _log.warning("voice_rejoin_failed", number=number, error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
+                survive(self._receiver.counters, "voice_rejoin_failed", error, number=number)
+            else:
+                return None
+            if self._end is not None and self._end[0] in _FINAL:
+                return self._end[0]
+            if self._clock() - began_s + LOOK_S >= TRY_TIMEOUT_S:
+                return Reason.CONNECTION_LOST
+            await self._sleep(LOOK_S)
+
+    def _forget_end(self) -> None:
+        if self._end is None or self._end[0] not in _FINAL:
+            self._end = None
+            self._ended.clear()
+
+    def _is_flapping(self) -> bool:
+        count, within_s = FLAPPING
+        return len(self._returns) == count and self._clock() - self._returns[0] < within_s
+
+
+_FINAL: Final = frozenset(
+    {
+        Reason.CALL_ENDED,
+        Reason.CHANNEL_GONE,
+        Reason.DAVE_REFUSED,
+        Reason.RATE_LIMITED,
+        Reason.REMOVED,
+        Reason.UNDECRYPTABLE,
+        Reason.GAVE_UP,
+    }
+)
+"""Reasons after which the link ends; the bot does not press itself on a call it was taken out of."""

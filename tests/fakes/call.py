@@ -1,0 +1,138 @@
+"""A voice call in the loopback Discord with our link in it, and people who talk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import discord
+
+from bot.sandbox import Sandbox
+from bot.sandbox.models import Channel, User
+from bot.sandbox.voice import Speaker, SpokenFrame, VoiceTicket
+from bot.voice import LinkState, Reason, VoiceLink, connect
+
+from .plain_bot import PlainBot, logged_in
+from .voice import Heard
+
+
+class StateSeats:
+    """Seats people through the sandbox's state, so that the main gateway tells of them, too."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def sit(self, user_id: int, channel_id: int) -> VoiceTicket:
+        sandbox = self._sandbox
+        state = sandbox.state.join_voice(user_id, sandbox.state.channels[channel_id])
+        return sandbox.voice.ticket(
+            guild_id=state.guild_id, channel_id=channel_id, user_id=user_id, session_id=state.session_id
+        )
+
+    async def rise(self, user_id: int) -> None:
+        self._sandbox.state.leave_voice(self._sandbox.guild.id, user_id)
+
+
+class Call:
+    """The bot's side of a call, and its people's."""
+
+    def __init__(self, sandbox: Sandbox, bot: PlainBot) -> None:
+        self.sandbox = sandbox
+        self.bot = bot
+        self.heard = Heard()
+        self.opus: dict[int, list[bytes]] = defaultdict(list)
+        self.states: list[tuple[LinkState, Reason]] = []
+        self.included: set[int] = set()
+        self.link: VoiceLink | None = None
+        self.speakers: list[Speaker] = []
+
+    @property
+    def voice(self):
+        return self.sandbox.voice
+
+    @property
+    def bot_id(self) -> int:
+        return self.sandbox.bot.id
+
+    @property
+    def faults(self):
+        """What goes wrong between the voice server and the bot."""
+        return self.voice.faults(self.bot_id)
+
+    @property
+    def counters(self):
+        assert self.link is not None
+        return self.link.counters
+
+    def channel(self, channel: Channel | None = None) -> discord.VoiceChannel:
+        found = self.bot.get_channel((channel or self.sandbox.voice_channel).id)
+        assert isinstance(found, discord.VoiceChannel)
+        return found
+
+    async def listen(self, channel: Channel | None = None) -> VoiceLink:
+        """Join with the bot."""
+        self.link = await connect(
+            self.channel(channel),
+            sink=self.heard,
+            consent=self.included.__contains__,
+            on_state=lambda state, reason: self.states.append((state, reason)),
+            tap=lambda user_id, packet: self.opus[user_id].append(packet),
+        )
+        return self.link
+
+    async def person(
+        self, name: str, channel: Channel | None = None, *, included: bool = True, pace: float = 1.0
+    ) -> Speaker:
+        """Somebody who sits down in the channel."""
+        user: User = self.sandbox.add_person(name)
+        if included:
+            self.included.add(user.id)
+        speaker = Speaker(user.id, StateSeats(self.sandbox), self.sandbox.ssl_context(), pace=pace)
+        self.speakers.append(speaker)
+        await speaker.join((channel or self.sandbox.voice_channel).id)
+        return speaker
+
+    async def settled(self) -> None:
+        """Wait until the group has everyone, and until everyone has heard so and speaks with the new epoch's keys."""
+        await self.voice.settled(self.sandbox.voice_channel.id)
+        await asyncio.sleep(0.1)
+
+    async def until(self, true: Callable[[], object], timeout_s: float = 5.0) -> float:
+        """Wait until something is true; how long it took."""
+        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout(timeout_s):
+            while not true():
+                await asyncio.sleep(0.01)
+        return asyncio.get_running_loop().time() - began
+
+    async def hears(self, speaker: Speaker, packets: list[bytes], timeout_s: float = 5.0) -> list[SpokenFrame]:
+        """Let somebody talk, and wait until the bot heard the last of it or `timeout_s` is over."""
+        spoken = await speaker.say_packets(packets)
+        with contextlib.suppress(TimeoutError):
+            await self.until(lambda: self.opus[speaker.user_id][-len(spoken) :] == [f.opus for f in spoken], timeout_s)
+        return spoken
+
+    def exact(self, speaker: Speaker) -> bool:
+        """Whether the bot heard every frame that was spoken, byte for byte and in order, and nothing else."""
+        return self.opus[speaker.user_id] == [frame.opus for frame in speaker.spoken]
+
+    async def close(self) -> None:
+        for speaker in self.speakers:
+            await speaker.leave()
+        if self.link is not None:
+            await self.link.close()
+
+
+@contextlib.asynccontextmanager
+async def live_call(sandbox: Sandbox) -> AsyncIterator[Call]:
+    """A bot that is logged in, and a call that ends with the block. `discord.http.Route.BASE` must point to it."""
+    bot = PlainBot(connector=aiohttp.TCPConnector(ssl=sandbox.ssl_context()))
+    async with logged_in(bot, sandbox):
+        call = Call(sandbox, bot)
+        try:
+            yield call
+        finally:
+            await call.close()
