@@ -39,7 +39,7 @@ _VOTE_COLUMNS: Final = {
     "votes_fear": "Fear",
 }
 _TABLES: Final = ("manifest.csv", "labels.csv")
-_SPLITS: Final = ("train", "validation", "test")
+SPLITS: Final = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,8 +176,8 @@ def _clip(table: Path, number: int, values: Mapping[str, str], row: Mapping[str,
     if label is None:
         raise CorpusError(f"{where}: {values['label']!r} is not a label; known are {', '.join(LABELS)}.")
     split = values.get("split", "").lower() or None
-    if split is not None and split not in _SPLITS:
-        raise CorpusError(f"{where}: {split!r} is not a split; known are {', '.join(_SPLITS)}.")
+    if split is not None and split not in SPLITS:
+        raise CorpusError(f"{where}: {split!r} is not a split; known are {', '.join(SPLITS)}.")
     return Clip(
         path=_audio(table, values["file"], where),
         speaker=values["speaker"],

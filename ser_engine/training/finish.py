@@ -12,8 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from ser_engine.features import FeatureSettings
 from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, write_manifest
 from ser_engine.training import metrics
@@ -68,7 +66,7 @@ def write(
         temperature=temperature,
         unclear_below=threshold_for(confidence, held_out.coverage),
         keras_layers=keras_layers,
-        training={**training, "held_out": rounded(figures)},
+        training={**training, "held_out": metrics.rounded(figures)},
         versions=versions(),
     )
     return write_manifest(out, manifest)
@@ -137,14 +135,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def rounded(value: Any, digits: int = 4) -> Any:
-    """`value` with every number in it rounded, and NaN as None, fit for JSON."""
-    if isinstance(value, Mapping):
-        return {key: rounded(inner, digits) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(inner, digits) for inner in value]
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), digits) if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value

@@ -23,7 +23,7 @@ from ser_engine.training.metrics import Floats, Ints, confusion, uar
 from ser_engine.training.recipes import Progress
 
 _STATE: Final = "state.json"
-BEST: Final = "best.weights.h5"
+_BEST: Final = "best.weights.h5"
 _PAD_TO: Final = 32
 """Batches are padded to a multiple of this, so that TensorFlow meets few shapes."""
 _LIKE_LENGTHS: Final = 10
@@ -42,6 +42,8 @@ class LoopSettings:
     peak_rate: float = 2e-3
     clip_norm: float = 1.0
     weight_decay: float = 0.0
+    helper_weight: float = 0.7
+    """Weight of the loss of outputs beyond the first."""
     masked_frames: int = 25
     """At most this many frames in a row are replaced by their clip's mean (SpecAugment's time mask); 0: none."""
 
@@ -78,11 +80,12 @@ def train(
     key: str,
     work: Path,
     progress: Progress,
-) -> State:
-    """Train `network` (softmax output) and leave it with the weights of its best epoch on the judges.
+) -> tuple[Any, State]:
+    """Train `network` and return it with the weights of its best epoch on the judges.
 
-    `targets` has shape (clips, labels); `key` names corpus and recipe: a checkpoint with another key is not used.
-    The best epoch is the one under which the held-out labels are most likely, temperature fitted.
+    Its outputs are probabilities; further outputs than the first only help the training (`LoopSettings.helper_weight`).
+    `targets` has shape (clips, labels); `key` names corpus and recipe: a checkpoint with another key is not used. The
+    best epoch is the one under which the held-out labels are most likely, temperature fitted.
     """
     state, network = _resume(network, key, work, settings, progress)
     while state.epoch < settings.epochs:
@@ -96,20 +99,21 @@ def train(
         state.history.append(figures)
         if figures["held_out_loss"] < state.best_loss:
             state.best_loss, state.best_epoch = figures["held_out_loss"], state.epoch
-            network.save_weights(work / BEST)
+            network.save_weights(work / _BEST)
         _checkpoint(network, state, work)
         progress.note(f"epoch {state.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-    network.load_weights(work / BEST)
-    return state
+    network.load_weights(work / _BEST)
+    return network, state
 
 
 def logits_of(network: Any, clips: Sequence[Features], batch: int = 128) -> Floats:
     """Logarithms of the network's probabilities: logits up to a constant a row, which no softmax sees. (n, labels)."""
     order = sorted(range(len(clips)), key=lambda k: len(clips[k]))
-    out = np.zeros((len(clips), network.output_shape[-1]), np.float64)
+    out = np.zeros((len(clips), network.outputs[0].shape[-1]), np.float64)
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
-        out[chosen] = network.predict_on_batch(pad([clips[k] for k in chosen]))
+        answers = network.predict_on_batch(pad([clips[k] for k in chosen]))
+        out[chosen] = answers[0] if isinstance(answers, list) else answers
     return np.asarray(np.log(np.maximum(out, 1e-9)))
 
 
@@ -137,7 +141,8 @@ def _epoch(
     for number, chosen in enumerate(batches):
         network.optimizer.learning_rate = _rate((epoch + number / len(batches)) / settings.epochs, settings)
         inputs = pad([_mask_time(clips[k], settings.masked_frames, rng) for k in chosen])
-        total += float(network.train_on_batch(inputs, targets[chosen]))
+        losses = network.train_on_batch(inputs, [targets[chosen]] * len(network.outputs))
+        total += float(np.ravel(losses)[0])
         progress.advance()
     return total / len(batches)
 
@@ -190,7 +195,12 @@ def _resume(network: Any, key: str, work: Path, settings: LoopSettings, progress
     optimiser = keras.optimizers.AdamW(
         settings.peak_rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip_norm
     )
-    network.compile(optimizer=optimiser, loss="categorical_crossentropy")
+    helpers = len(network.outputs) - 1
+    network.compile(
+        optimizer=optimiser,
+        loss=["categorical_crossentropy"] * (1 + helpers),
+        loss_weights=[1.0] + [settings.helper_weight] * helpers,
+    )
     path = work / _STATE
     if path.is_file():
         kept = State(**json.loads(path.read_text(encoding="utf-8")))

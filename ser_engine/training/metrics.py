@@ -6,8 +6,9 @@ no recall, and means leave it out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,3 +134,14 @@ def among(probabilities: Floats, columns: Sequence[int]) -> Floats:
     """Probabilities of the labels in `columns` given that it is one of them: (n, len(columns)), rows sum to 1."""
     part = probabilities[:, list(columns)]
     return np.asarray(part / np.maximum(part.sum(axis=1, keepdims=True), 1e-12))
+
+
+def rounded(value: Any, digits: int = 4) -> Any:
+    """`value` with every number in it rounded, and NaN as None, fit for JSON."""
+    if isinstance(value, Mapping):
+        return {key: rounded(inner, digits) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(inner, digits) for inner in value]
+    if isinstance(value, (float, np.floating)):
+        return round(float(value), digits) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

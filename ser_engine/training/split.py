@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from ser_engine.errors import CorpusError
-from ser_engine.training.corpus import Corpus
+from ser_engine.training.corpus import SPLITS, Corpus
 
 VALIDATION_SHARE: Final = 1 / 8
 """Share of the speakers held out where the table states no split; CREMA-D's own is 9 of 72."""
@@ -53,6 +53,25 @@ def split_corpus(corpus: Corpus, labels: Sequence[str], *, seed: int) -> Split:
     split = Split(train=usable.of_speakers(train), validation=usable.of_speakers(held))
     _check(split, labels)
     return split
+
+
+def choose(corpus: Corpus, actors: str) -> Corpus:
+    """The recordings of ``train``, ``validation``, ``test``, ``all``, or of speakers by name, with commas between.
+
+    A corpus whose table states no split is taken whole. Raises CorpusError for a name that is not in it.
+    """
+    if actors == "all" or (actors in SPLITS and not any(clip.split for clip in corpus.clips)):
+        return corpus
+    if actors in SPLITS:
+        chosen = corpus.of_speakers(clip.speaker for clip in corpus.clips if clip.split == actors)
+        if not chosen.clips:
+            raise CorpusError(f"No recording of {corpus.name} is in the split {actors}.")
+        return chosen
+    names = [name.strip() for name in actors.split(",") if name.strip()]
+    unknown = [name for name in names if name not in corpus.speakers]
+    if unknown or not names:
+        raise CorpusError(f"{corpus.name} has no speaker {', '.join(unknown) or actors!r}.")
+    return corpus.of_speakers(names)
 
 
 def folds(speakers: Sequence[str], count: int, *, seed: int) -> list[tuple[str, ...]]:

@@ -1,0 +1,96 @@
+"""`undertone evaluate`: how well models recognise, on recordings of people they were not trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markdown import Markdown
+
+from bot.cli.progress import Bar
+from ser_engine.errors import CorpusError, EngineError
+
+_CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
+
+
+@click.command()
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
+@click.option(
+    "--actors",
+    default="validation",
+    show_default=True,
+    help="validation, train, test, all, or speakers by name: 1001,1002. Without a split in the table: all.",
+)
+@click.option(
+    "--condition",
+    "conditions",
+    type=click.Choice((*_CONDITIONS, "all")),
+    multiple=True,
+    default=("clean",),
+    show_default=True,
+    help="What the recordings are put through; may be given several times.",
+)
+@click.option("--model", "models", multiple=True, default=("default",), show_default=True, help="Name or directory.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the report and its pictures.")
+def evaluate(
+    corpus: Path, actors: str, conditions: tuple[str, ...], models: tuple[str, ...], as_json: bool, out: Path | None
+) -> None:
+    """Measure models on recordings: UAR, accuracy, macro F1, calibration, risk against coverage, slices, and the
+    crowd's own rates on the same recordings, with 95 % intervals by bootstrap over the speakers.
+
+    Figures on speakers that a model was trained on say nothing; the default is the corpus's validation speakers.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from ser_engine.recognizer import Recognizer
+    from ser_engine.training.corpus import read_corpus
+    from ser_engine.training.pictures import write_pictures
+    from ser_engine.training.report import build, to_markdown, warnings
+    from ser_engine.training.split import choose
+
+    console = Console(stderr=True)
+    asked = _CONDITIONS if "all" in conditions else tuple(dict.fromkeys(conditions))
+    try:
+        chosen = choose(read_corpus(corpus), actors)
+        loaded = [Recognizer.load(name) for name in dict.fromkeys(models)]
+        names = [one.info.name for one in loaded]
+        if len(set(names)) < len(names):
+            raise CorpusError("Two of the models are in directories of the same name; rename one.")
+        about = {
+            "command": _command(corpus, actors, conditions, models),
+            "corpus": chosen.name,
+            "actors": list(chosen.speakers),
+            "clips": len(chosen.clips),
+            "speakers": len(chosen.speakers),
+        }
+        with Bar(console) as bar:
+            report = build(loaded, chosen.clips, asked, about=about, progress=bar)
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    markdown, text = to_markdown(report), json.dumps(report, indent=2, ensure_ascii=False)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.md").write_text(markdown, encoding="utf-8")
+        (out / "report.json").write_text(text + "\n", encoding="utf-8")
+        write_pictures(report, out)
+    if as_json:
+        click.echo(text)
+    elif sys.stdout.isatty():
+        Console().print(Markdown(markdown))
+    else:
+        click.echo(markdown)
+    for where, warning in warnings(report):
+        console.print(f"Warning ({where}): {warning}.", style="bold")
+
+
+def _command(corpus: Path, actors: str, conditions: tuple[str, ...], models: tuple[str, ...]) -> str:
+    """The command that makes this report, with the corpus by its folder's name."""
+    words = ["undertone evaluate", f"--corpus {corpus.resolve().name}", f"--actors {actors}"]
+    words += [f"--condition {name}" for name in conditions]
+    words += [f"--model {Path(name).name}" for name in models]
+    return " ".join(words)

@@ -1,0 +1,170 @@
+"""The report of `undertone evaluate` as text: one Markdown document, for the terminal, a folder, or the model card.
+
+A report is plain data (see `build`), so that it can be kept as JSON and written out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from ser_engine.recognizer import Recognizer
+from ser_engine.training.corpus import Clip
+from ser_engine.training.measure import FOUR, ask, figures, score
+from ser_engine.training.metrics import rounded
+from ser_engine.training.recipes import Progress
+
+_SET_NAMES: Final = {4: "four", 5: "five"}
+_SLICE_TITLES: Final = {"sex": "Sex", "age": "Age", "level": "Level of expression", "sentence": "Sentence"}
+
+
+def build(
+    models: Sequence[Recognizer],
+    clips: Sequence[Clip],
+    conditions: Sequence[str],
+    *,
+    about: Mapping[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Measure every model under every condition; numbers are rounded to four digits.
+
+    Each model is measured over the four labels of the old app, and over all of its own where those are more. `about`
+    goes into the report as it is: corpus, command. Raises CorpusError when a recording cannot be read.
+    """
+    found: dict[str, Any] = {}
+    for model in models:
+        labels = tuple(model.info.labels)
+        sets: dict[str, tuple[str, ...]] = {"four": FOUR} if set(FOUR) <= set(labels) else {}
+        if set(labels) != set(FOUR):
+            sets[_SET_NAMES.get(len(labels), "all")] = labels
+        wanted = set().union(*sets.values())
+        heard = [clip for clip in clips if clip.label in wanted]
+        by_condition = {}
+        for condition in conditions:
+            answers = ask(model, heard, condition, progress)
+            by_condition[condition] = {
+                name: {"labels": list(members), **figures(score(answers, members))} for name, members in sets.items()
+            }
+        found[model.info.name] = {
+            "version": model.info.version,
+            "runtime": model.info.runtime,
+            "labels": list(labels),
+            "conditions": by_condition,
+        }
+    report: dict[str, Any] = rounded({**about, "conditions": list(conditions), "models": found})
+    return report
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """The whole report: the engines side by side, then each engine's labels and slices under the first condition."""
+    parts = [f"Made by `{report['command']}` on {report['clips']} recordings of {report['speakers']} speakers.\n"]
+    for set_name in ("four", "five", "all"):
+        rows = list(_entries(report, set_name))
+        if rows:
+            labels = rows[0][2]["labels"]
+            parts.append(f"## Over {len(labels)} labels ({', '.join(labels)})\n")
+            parts.append(_side_by_side(rows))
+    first = report["conditions"][0]
+    for set_name in ("four", "five", "all"):
+        for model, condition, entry in _entries(report, set_name):
+            if condition == first:
+                parts.append(f"## {model}, {len(entry['labels'])} labels, {condition}\n")
+                parts.append(_labels(entry))
+                parts.append(_slices(entry))
+                parts.append(_risk(entry))
+    parts += [f"**Warning** ({where}): {text}.\n" for where, text in warnings(report)]
+    return "\n".join(parts)
+
+
+def warnings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where something is wrong with a figure, and what."""
+    return [
+        (f"{model}, {condition}", text)
+        for set_name in ("four", "five", "all")
+        for model, condition, entry in _entries(report, set_name)
+        for text in entry["warnings"]
+    ]
+
+
+def _entries(report: Mapping[str, Any], set_name: str) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+    for model, found in report["models"].items():
+        for condition, sets in found["conditions"].items():
+            if set_name in sets:
+                yield model, condition, sets[set_name]
+
+
+def _side_by_side(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
+    head = ("engine", "condition", "UAR", "95 %", "accuracy", "macro F1", "ECE", "weakest", "clear", "right of them")
+    lines = []
+    for model, condition, entry in rows:
+        recall = {label: share for label, share in entry["recall"].items() if share is not None}
+        weakest = min(recall, key=recall.__getitem__)
+        clear = entry["clear"]
+        lines.append(
+            (
+                model,
+                condition,
+                f"**{_number(entry['uar'])}**",
+                _interval(entry["uar_interval"]),
+                _number(entry["accuracy"]),
+                _number(entry["macro_f1"]),
+                _number(entry["ece"], 3),
+                f"{weakest} {_number(recall[weakest])}",
+                _percent(clear["coverage"]),
+                _percent(clear["accuracy"]),
+            )
+        )
+    return _table(head, lines) + _crowd_line(rows[0][2])
+
+
+def _crowd_line(entry: Mapping[str, Any]) -> str:
+    crowd = entry["crowd"]
+    if crowd is None:
+        return ""
+    recall = ", ".join(f"{label} {_number(share)}" for label, share in crowd["recall"].items())
+    return (
+        f"\nListeners, hearing the same {crowd['clips']} recordings: {_percent(crowd['of_all_votes'])} of their votes "
+        f"name the intended emotion; of the votes that fall on one of these labels {_percent(crowd['among'])} "
+        f"({recall}); the label with most votes has a UAR of {_number(crowd['plurality_uar'])}.\n"
+    )
+
+
+def _labels(entry: Mapping[str, Any]) -> str:
+    labels = entry["labels"]
+    lines = [
+        (label, _number(entry["recall"][label]), *map(str, row), str(sum(row)))
+        for label, row in zip(labels, entry["confusion"], strict=True)
+    ]
+    return _table(("meant", "recall", *(f"called {label}" for label in labels), "recordings"), lines)
+
+
+def _slices(entry: Mapping[str, Any]) -> str:
+    lines = [
+        (_SLICE_TITLES[name], value, str(one["clips"]), _number(one["uar"]))
+        for name, values in entry["slices"].items()
+        for value, one in values.items()
+    ]
+    return _table(("slice", "", "recordings", "UAR"), lines) if lines else ""
+
+
+def _risk(entry: Mapping[str, Any]) -> str:
+    points = entry["risk_coverage"]
+    lines = [(_percent(p["coverage"]), _percent(p["accuracy"]), _number(p["threshold"])) for p in points]
+    return _table(("most confident", "right of them", "confidence from"), lines)
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def _interval(values: Sequence[float | None]) -> str:
+    return f"{_number(values[0])} to {_number(values[1])}"
