@@ -1,4 +1,4 @@
-"""Several windows become one answer by the speech in the clear ones; four labels are kept given that it is one of them."""
+"""Several windows become one answer by the speech in the clear ones; `restrict` keeps a few labels in proportion."""
 
 from __future__ import annotations
 
