@@ -150,7 +150,10 @@ def _decode_container(container: av.container.InputContainer, size: int, limits:
     if not container.streams.audio:
         raise UndecodableAudio("There is no audio track in the file.")
     stream = container.streams.audio[0]
-    rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    codec: Any = stream.codec_context  # None for a codec that FFmpeg does not know, whatever the types say
+    if codec is None:
+        raise UndecodableAudio("The file's header is damaged.")
+    rate, channels = codec.sample_rate, codec.channels
     if not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ or not 1 <= channels <= _MAX_CHANNELS:
         raise UnsupportedFormat(f"A sample rate of {rate} Hz with {channels} channels cannot be analysed.")
     stated = _stated_duration_s(container, stream, size)
