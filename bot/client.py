@@ -64,6 +64,7 @@ class UndertoneClient(discord.AutoShardedClient):
             intents=intents(),
             max_messages=None,
             chunk_guilds_at_startup=False,
+            guild_ready_timeout=2.0 if app.settings.is_discord else 0.2,
             allowed_mentions=discord.AllowedMentions.none(),
             activity=discord.CustomActivity(name=texts.ACTIVITY),
             **options,
@@ -81,6 +82,9 @@ class UndertoneClient(discord.AutoShardedClient):
         # After an invalid session discord.py goes to this address, not to the one that REST gave it at the start.
         _, gateway, _ = await self.http.get_bot_gateway()
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
+        if not self.app.settings.is_discord:  # discord.py goes to its built-in address after an invalid session
+            _, address, _ = await self.http.get_bot_gateway()
+            discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address)
         commands = await self._tree.sync()
         _log.info("commands_synced", commands=len(commands))
 
@@ -259,15 +263,18 @@ class Gateway:
 
 
 _LIBRARY_TASKS: Final = ("discord.py:", "CommandTree-", "discord-ui-")
+_VIEW_TIMER: Final = "BaseView.__timeout_task_impl"
+"""discord.py's timer of a view in a private message: up to 15 minutes, without a name or an owner."""
 
 
 async def _settle(within_s: float = 3.0) -> None:
     """Give discord.py's own tasks (one an event or command, without an owner) time to end; then end them."""
-    mine = asyncio.current_task()
-    tasks = {t for t in asyncio.all_tasks() if t is not mine and t.get_name().startswith(_LIBRARY_TASKS)}
-    if not tasks:
-        return
-    _, late = await asyncio.wait(tasks, timeout=within_s)
-    for task in late:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    timers = {task for task in others if getattr(task.get_coro(), "__qualname__", "") == _VIEW_TIMER}
+    busy = {task for task in others if task.get_name().startswith(_LIBRARY_TASKS)}
+    if busy:
+        _, late = await asyncio.wait(busy, timeout=within_s)
+        timers |= late
+    for task in timers:
         task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    await asyncio.gather(*timers, return_exceptions=True)

@@ -212,7 +212,7 @@ END_REASONS: Final = {
     "channel_deleted": "the voice channel was deleted",
     "permissions": "I lost the permission to be in the voice channel",
     "time_limit": "the longest time for a session was reached",
-    "shutdown": "the bot is being restarted",
+    "shutdown": "the bot is being stopped or restarted",
     "voice_failed": "the voice connection was lost and three tries did not bring it back",
     "connection_lost": "the connection to Discord was lost",
     "could_not_start": "it could not start",

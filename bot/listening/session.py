@@ -62,6 +62,8 @@ class ListeningSession:
         self._link: Link | None = None
         self._link_state, self._link_note = "connecting", ""
         self._deafened = False
+        self._closing = False
+        self._status_shown = False
         self._began_s = tools.clock.monotonic_s()
         self._alone_since_s: float | None = None
         self._counts = {"predictions": 0, "predictions_lost": 0, "windows_withdrawn": 0, "moments": 0}
@@ -79,7 +81,8 @@ class ListeningSession:
             _log.warning("voice_not_joined", session=self.record.id, error=type(error).__name__)
             raise VoiceFailed(texts.VOICE_FAILED) from error
         await self._show_ears()
-        notices += await self._notice("status", self._surface.show_status(texts.VOICE_STATUS))
+        self._status_shown = bool(await self._notice("status", self._surface.show_status(texts.VOICE_STATUS)))
+        notices += self._status_shown
         notices += await self._notice("chime", self._chime(self._link))
         if not notices:
             raise NotPossible(texts.NO_NOTICE)
@@ -150,7 +153,7 @@ class ListeningSession:
 
     def consents(self, user_id: int) -> bool:
         """Whether packets of this person may be taken now; asked for each packet before it is decrypted."""
-        return user_id in self._participants and self.book.included(user_id)
+        return not self._closing and user_id in self._participants and self.book.included(user_id)
 
     def snapshot(self) -> Snapshot:
         """What the panel shows now."""
@@ -347,11 +350,17 @@ class ListeningSession:
     # --- the end
 
     async def _finish(self, reason: EndReason, recognising: asyncio.Task[None] | None = None) -> None:
-        """Close the link first, so that nothing more is heard; then recognise what is left, store and tell."""
+        """Hear no more from here on; leave the channel, recognise what is left, store and tell.
+
+        The status line goes before the link: Discord lets only those set it who are in the channel.
+        """
+        self._closing = True
+        self._intake.close()
+        if self._status_shown:
+            await quietly("status", self._surface.show_status(None), 2.0)
         counters = self.counters()
         if self._link is not None:
             await quietly("link", self._link.close(), 3.0)
-        self._intake.close()
         if recognising is not None:
             await asyncio.wait({recognising}, timeout=DRAIN_S)
             recognising.cancel()
@@ -375,7 +384,6 @@ class ListeningSession:
             channel_id=self.record.channel_id, reason=reason.value, duration_s=self.elapsed_s, report_url=url
         )
         await quietly("panel", self._panel.close(card), 3.0)
-        await quietly("status", self._surface.show_status(None), 2.0)
         if reason is not EndReason.COULD_NOT_START:
             posting = summary.post(self._surface, self._tools.storage, self.record.id, report_url=url)
             await quietly("summary", posting, 6.0)

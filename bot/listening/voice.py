@@ -1,5 +1,4 @@
-"""What a session needs of a voice connection: the seam between it and `bot.voice`, or the tests' fake.
-"""
+"""What a session needs of a voice connection: the seam between it and `bot.voice`, or the tests' fake."""
 
 from __future__ import annotations
 
