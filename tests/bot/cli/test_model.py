@@ -1,0 +1,118 @@
+"""A directory of the old app is adopted by stating its hashes, and its padding order is a setting."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bot.cli.model import model
+from ser_engine import Recognizer
+from ser_engine.errors import ModelError
+from ser_engine.features import FeatureSettings, extract
+from tests.fakes.clips import clip, clip_paths
+from tests.fakes.model import make_model
+
+pytestmark = [
+    pytest.mark.integration,
+    # Keras reading TensorFlow's variables with numpy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the old app's notebook leaves behind, with small random weights."""
+    import keras
+    from sklearn.preprocessing import StandardScaler
+
+    directory = tmp_path_factory.mktemp("old")
+    keras.utils.set_random_seed(3)
+    network = keras.Sequential(
+        [
+            keras.layers.Input((400, 120)),
+            keras.layers.Masking(0.0),
+            keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True)),
+            keras.layers.Bidirectional(keras.layers.LSTM(3)),
+            keras.layers.Dense(4, activation="softmax"),
+        ]
+    )
+    network.save(directory / "final_ser_model.keras")
+    frames = extract(clip(clip_paths()[0]), FeatureSettings())
+    (directory / "scaler.pkl").write_bytes(pickle.dumps(StandardScaler().fit(frames)))
+    return directory
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(model, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_adopted_directory_is_served_as_it_was_trained(old: Path) -> None:
+    with pytest.raises(ModelError, match="undertone model adopt"):
+        Recognizer.load(old)
+    status, said, wrong = run("adopt", str(old))
+    assert status == 0, wrong
+    assert "pad then standardise" in said
+    status, _, wrong = run("adopt", str(old))
+    assert status == 1
+    assert "--force" in wrong
+
+    recognizer = Recognizer.load(old)
+    assert recognizer.info.runtime == "tensorflow"
+    pcm = clip(clip_paths()[1])
+    answers = recognizer.probabilities([pcm, pcm[:20_000]])
+    assert np.allclose(answers[0], _by_the_notebook(old, pcm), atol=1e-4)
+
+    status, said, _ = run("adopt", str(old), "--force", "--no-check", "--padding", "standardise_then_pad")
+    assert status == 0
+    assert "standardise then pad" in said
+    other = Recognizer.load(old).probabilities([pcm])
+    assert np.abs(other[0] - answers[0]).max() > 1e-4  # the order matters, so it is stated
+
+
+def _by_the_notebook(directory: Path, pcm: np.ndarray) -> np.ndarray:
+    import keras
+
+    fitted = pickle.loads((directory / "scaler.pkl").read_bytes())  # noqa: S301  made above
+    padded = np.zeros((400, 120), np.float32)
+    features = extract(pcm, FeatureSettings())
+    padded[: len(features)] = features
+    network = keras.saving.load_model(str(directory / "final_ser_model.keras"), compile=False)
+    return np.asarray(network.predict(fitted.transform(padded)[None], verbose=0))[0]
+
+
+def test_wrong_labels_are_refused_and_nothing_is_left(old: Path, tmp_path: Path) -> None:
+    for name in ("final_ser_model.keras", "scaler.pkl"):
+        (tmp_path / name).write_bytes((old / name).read_bytes())
+    status, _, wrong = run("adopt", str(tmp_path), "--labels", "Angry,Happy")
+    assert status == 1
+    assert "gives 4 answers, but its model.json states 2 labels" in wrong
+    assert not (tmp_path / "model.json").exists()
+    status, _, wrong = run("adopt", str(tmp_path), "--labels", "Angry,Angry", "--no-check")
+    assert status == 1
+    assert "labels must differ" in wrong
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    status, _, wrong = run("adopt", str(tmp_path), "--no-check")
+    assert status == 1
+    assert "not a directory of the old app" in wrong
+
+
+def test_show_verifies(tmp_path: Path) -> None:
+    make_model(tmp_path / "tiny")
+    status, said, _ = run("show", str(tmp_path / "tiny"))
+    assert status == 0
+    assert "Angry, Happy, Sad, Disgust, Neutral" in said
+    assert "network.onnx" in said
+    status, said, _ = run("show", str(tmp_path / "tiny"), "--json")
+    assert json.loads(said)["labels"][0] == "Angry"
+    (tmp_path / "tiny" / "scaler.json").write_text("{}")
+    status, _, wrong = run("show", str(tmp_path / "tiny"))
+    assert status == 1
+    assert "is not the file that model.json states" in wrong
