@@ -145,7 +145,8 @@ def _find_table(folder: Path) -> Path:
 
 def _dialect(table: Path) -> type[csv.Dialect]:
     """Comma, semicolon or tab: spreadsheets differ by country."""
-    first = table.open(encoding="utf-8-sig").readline()
+    with table.open(encoding="utf-8-sig") as stream:
+        first = stream.readline()
     dialect: type[csv.Dialect] = csv.excel
     for separator in (";", "\t"):
         if separator in first and "," not in first:

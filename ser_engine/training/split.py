@@ -70,7 +70,7 @@ def choose(corpus: Corpus, actors: str) -> Corpus:
     names = [name.strip() for name in actors.split(",") if name.strip()]
     unknown = [name for name in names if name not in corpus.speakers]
     if unknown or not names:
-        raise CorpusError(f"{corpus.name} has no speaker {', '.join(unknown) or actors!r}.")
+        raise CorpusError(f"{corpus.name} has no speaker {', '.join(unknown) or repr(actors)}.")
     return corpus.of_speakers(names)
 
 
