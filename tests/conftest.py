@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
+
+GRACE_S = 1.0
+"""What a transport that is being closed may take to end its own tasks."""
 
 
 @pytest.fixture(autouse=True)
@@ -13,10 +17,14 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail when a task outlives the test that caused it: each must have an owner that ends it."""
     before = asyncio.all_tasks()
     yield
-    for _ in range(5):  # transports and async generators close in the next turns of the loop
-        await asyncio.sleep(0)
-    leaked = {task for task in asyncio.all_tasks() - before if not task.done() and task is not asyncio.current_task()}
+    deadline_s = time.monotonic() + GRACE_S
+    while (leaked := _others() - before) and time.monotonic() < deadline_s:
+        await asyncio.sleep(0.01)
     names = sorted(task.get_name() for task in leaked)
     for task in leaked:
         task.cancel()
     assert not leaked, f"tasks outlived the test: {names}"
+
+
+def _others() -> set[asyncio.Task[object]]:
+    return {task for task in asyncio.all_tasks() if not task.done() and task is not asyncio.current_task()}

@@ -1,0 +1,105 @@
+"""The whole service against the loopback Discord, with real recognition, voice, database and web pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+
+from bot.commands.attest import ATTEST_ID
+from bot.commands.panel_view import INCLUDE_ID
+from bot.sandbox import Message, Sandbox, User
+from bot.sandbox.permissions import EVERYONE, Permission
+from bot.sandbox.voice import Speaker
+from bot.service import Service
+from bot.settings import load_settings
+
+
+@dataclass
+class Stage:
+    """A Discord server with a host, and Undertone in it."""
+
+    discord: Sandbox
+    data_dir: Path
+    service: Service = field(init=False)
+    host: User = field(init=False)
+    http: aiohttp.ClientSession = field(init=False)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self) -> Self:
+        role = self.discord.state.add_role(
+            self.discord.guild, "Host", permissions=int(EVERYONE | Permission.MANAGE_GUILD)
+        )
+        self.host = self.discord.add_person("Hanna", role_ids=(role.id,))
+        settings = load_settings(
+            None,
+            discord_token=self.discord.token,
+            discord_api_base=self.discord.api_base,
+            data_dir=self.data_dir,
+            port=0,
+        )
+        self.service = await self._stack.enter_async_context(
+            Service(
+                settings,
+                make_connector=lambda: aiohttp.TCPConnector(limit=0, ssl=self.discord.ssl_context()),
+            )
+        )
+        self.http = await self._stack.enter_async_context(aiohttp.ClientSession(self.service.url))
+        await self.service.discord_ready()
+        return self
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def seat(self, user: User) -> Speaker:
+        """Sit down in the voice channel, able to talk."""
+        voice = await self._stack.enter_async_context(self.discord.speaker(user))
+        await voice.join(self.discord.voice_channel.id)
+        return voice
+
+    async def listen(self) -> Message:
+        """The host types /listen start and states what is asked; the panel of the session that began."""
+        interaction = await self.discord.command(self.host, self.discord.text, "listen start")
+        question = await self.discord.answer(interaction)
+        if ATTEST_ID in question.custom_ids():
+            await self.discord.press(self.host, question, ATTEST_ID)
+        await self.discord.wait_for(lambda: self.service.sessions.of(self.discord.guild.id), timeout_s=15.0)
+        return await self.discord.wait_for(self.panel, timeout_s=15.0)
+
+    def panel(self) -> Message | None:
+        messages = self.discord.messages(self.discord.text)
+        return next((m for m in reversed(messages) if INCLUDE_ID in m.custom_ids()), None)
+
+    @property
+    def session_id(self) -> str:
+        session = self.service.sessions.of(self.discord.guild.id)
+        assert session is not None, "nothing runs"
+        return session.record.id
+
+    async def json(self, path: str) -> Any:
+        async with self.http.get(path) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    async def report(self, session_id: str) -> Any:
+        return await self.json(f"/api/v1/sessions/{session_id}")
+
+    async def until_windows(self, session_id: str, count: int, timeout_s: float = 20.0) -> None:
+        async with asyncio.timeout(timeout_s):
+            while len((await self.report(session_id))["windows"]) < count:
+                await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def stage(data_dir: Path) -> AsyncIterator[Stage]:
+    async with Sandbox() as discord:
+        play = Stage(discord=discord, data_dir=data_dir)
+        try:
+            yield await play.start()
+        finally:
+            await play.close()

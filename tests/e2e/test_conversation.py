@@ -1,0 +1,132 @@
+"""Three people talk known clips in the loopback Discord, a fourth is not included: what arrives is what was said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from bot import texts
+from bot.commands.panel_view import INCLUDE_ID, STOP_ID
+from bot.pictures import palette
+from bot.sandbox.voice import Speaker
+from ser_engine.models import find_model
+from ser_engine.recognizer import Recognizer
+from ser_engine.segmenter import segment_pcm
+from ser_engine.types import Prediction
+from tests.e2e.stage import Stage
+from tests.fakes.clips import clip, clip_paths
+
+pytestmark = pytest.mark.e2e
+
+PAUSE_S = 1.0
+MOST_APART = 0.02
+"""Over Opus at 64 kbit/s, a probability differs from the offline one by no more than this …"""
+AT_LEAST = 0.95
+"""… in this share of the windows."""
+SPEAKERS = {"Ada": ("1015", "1090"), "Ben": ("1021", "1030"), "Cleo": ("1079", "1089")}
+"""Whose voices each speaks with: two actors of CREMA-D."""
+
+
+def clips_of(actors: Sequence[str]) -> list[Path]:
+    return [path for path in clip_paths() if path.name.startswith(tuple(actors))]
+
+
+def offline(paths: Sequence[Path], recognizer: Recognizer) -> list[Prediction]:
+    windows = [window for path in paths for window in segment_pcm(clip(path))]
+    return recognizer.predict(windows)
+
+
+async def talk(voice: Speaker, paths: Sequence[Path]) -> None:
+    for path in paths:
+        await voice.say(path)
+        await asyncio.sleep(PAUSE_S)
+
+
+@pytest.mark.timeout(180)
+async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: Path) -> None:
+    discord = play.discord
+    await play.seat(play.host)
+    people = {name: discord.add_person(name) for name in SPEAKERS}
+    dan = discord.add_person("Dan")
+    voices = {name: await play.seat(user) for name, user in people.items()}
+    dans_voice = await play.seat(dan)
+    recognizer = await asyncio.to_thread(Recognizer.load, find_model(play.service.settings.model))
+    expected = {name: offline(clips_of(actors), recognizer) for name, actors in SPEAKERS.items()}
+    assert sum(map(len, expected.values())) >= 24
+
+    panel = await play.listen()
+    session_id = play.session_id
+    for user in people.values():
+        await discord.press(user, panel, INCLUDE_ID)
+    await discord.voice.settled(discord.voice_channel.id)
+    async with asyncio.TaskGroup() as tasks:
+        for name, actors in SPEAKERS.items():
+            tasks.create_task(talk(voices[name], clips_of(actors)))
+        tasks.create_task(talk(dans_voice, clips_of(["1070"])))
+    await play.until_windows(session_id, sum(map(len, expected.values())))
+    await discord.press(play.host, play.panel() or panel, STOP_ID)
+    await discord.wait_for(lambda: play.service.sessions.of(discord.guild.id) is None, timeout_s=15.0)
+
+    report = await play.report(session_id)
+    numbers = {person["id"]: person["name"] for person in report["participants"]}
+    heard = defaultdict(list)
+    for window in sorted(report["windows"], key=lambda w: w["start_s"]):
+        heard[numbers[window["participant_id"]]].append(window)
+    assert {name: len(windows) for name, windows in heard.items()} == {
+        name: len(predictions) for name, predictions in expected.items()
+    }
+    near, flipped, total = 0, [], 0
+    for name, predictions in expected.items():
+        for window, prediction in zip(heard[name], predictions, strict=True):
+            apart = max(abs(window["probabilities"][x] - p) for x, p in prediction.probabilities.items())
+            near += apart <= MOST_APART
+            total += 1
+            if window["emotion"] != prediction.emotion:
+                flipped.append((name, window["start_s"], window["emotion"], prediction.emotion, apart))
+    assert not flipped, flipped
+    assert near >= AT_LEAST * total, f"{near} of {total} windows are within {MOST_APART}"
+    _nobody_else_has_a_row(tmp_path / "data" / "undertone.db", included=len(SPEAKERS))
+    await _the_summary_says_what_the_database_holds(play, session_id)
+    await _the_page_shows_the_figures(play, session_id)
+
+
+def _nobody_else_has_a_row(database: Path, *, included: int) -> None:
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM participants")) == included
+        strays = "SELECT count(*) FROM windows WHERE participant_id NOT IN (SELECT id FROM participants)"
+        assert connection.scalar(text(strays)) == 0
+    engine.dispose()
+
+
+async def _the_summary_says_what_the_database_holds(play: Stage, session_id: str) -> None:
+    report = await play.service.storage.report(session_id)
+    assert report is not None
+    messages = play.discord.messages(play.discord.text)
+    summary = next(m for m in reversed(messages) if m.embeds and m.embeds[0].get("title") == texts.SUMMARY_TITLE)
+    said = str(summary.embeds[0])
+    for person in report.participants:
+        assert texts.duration(person.talk_s) in said
+        assert f"<@{person.participant.user_id}>" in said
+        for emotion, share in person.shares.items():
+            assert f"{palette.tone(emotion).word} {texts.percent(share)}" in said
+    (picture,) = summary.attachments
+    assert picture.content.startswith(b"\x89PNG")
+
+
+async def _the_page_shows_the_figures(play: Stage, session_id: str) -> None:
+    report = await play.report(session_id)
+    async with play.http.get(f"/sessions/{session_id}") as response:
+        page = await response.text()
+    assert response.status == 200
+    assert (
+        f"{report['totals']['windows'] - report['totals']['unclear_windows']} of {report['totals']['windows']}" in page
+    )
+    for person in report["participants"]:
+        assert person["name"] in page
+    assert "Dan" not in page
