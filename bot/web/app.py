@@ -71,10 +71,10 @@ def create_app(
     app = web.Application(middlewares=[guards.middleware], client_max_size=MAX_BODY_BYTES)
     app.on_response_prepare.append(guards.add_headers)
     app[STORAGE], app[BACKEND], app[BUS], app[ACCESS] = storage, backend, bus, access
-    app[NAMES] = names or NoNames()
+    app[NAMES] = names if names is not None else NoNames()
     app[READY] = ready
-    app[UPLOAD_RATE] = rate or RateLimiter()
-    app[UPLOADS] = uploads or UploadGate()
+    app[UPLOAD_RATE] = rate if rate is not None else RateLimiter()
+    app[UPLOADS] = uploads if uploads is not None else UploadGate()
     app[METRICS] = _metrics(app, counters)
     app[STREAMS] = Streams()
     app[TEMPLATES] = environment()

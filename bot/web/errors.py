@@ -79,7 +79,7 @@ FORMATS: Final = ("wav", "mp3", "webm", "ogg", "flac", "m4a")
 
 _STATUS_OF_AUDIO: Final[dict[type[engine.AudioError], tuple[int, str]]] = {
     engine.EmptyAudio: (400, "The file is empty."),
-    engine.UnsupportedFormat: (400, f"Unsupported audio format. Use {', '.join(FORMATS)}."),
+    engine.UnsupportedFormat: (400, f"Unsupported audio format: the content is none of {', '.join(FORMATS)}."),
     engine.AudioTooLarge: (413, "The file is larger than 25 MB."),
     engine.AudioTooLong: (413, "The recording is longer than 10 minutes."),
     engine.UndecodableAudio: (422, "The file cannot be read as audio."),

@@ -21,6 +21,8 @@ MAX_BODY_BYTES: Final = MAX_FILE_BYTES + _FRAMING_BYTES
 READ_TIMEOUT_S: Final = 60.0
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_PARTS: Final = 16
+_MAX_LINES: Final = 1_000
+"""Boundaries and part headers; a form that is all line ends would otherwise cost seconds of computing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +103,15 @@ class _Bounded:
     def __init__(self, stream: StreamReader, limit: int) -> None:
         self._stream = stream
         self._left = limit
+        self._lines_left = _MAX_LINES
 
     async def read(self, n: int = -1) -> bytes:
         return self._count(await self._stream.read(n))
 
     async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        self._lines_left -= 1
+        if self._lines_left < 0:
+            raise ValueError("more lines than a form has")
         return self._count(await self._stream.readline(max_line_length=max_line_length))
 
     def at_eof(self) -> bool:
