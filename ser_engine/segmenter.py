@@ -37,7 +37,7 @@ class SegmenterSettings(BaseModel):
     """Silence that ends a window."""
     min_speech_s: float = Field(default=0.8, ge=0)
     """A window with less speech in it is dropped, and counted."""
-    gate_dbfs: float = Field(default=-66.0, lt=0)
+    gate_dbfs: float = Field(default=-62.0, lt=0)
     """A sample above this is sound. Rooms and microphones lie above it, a codec's rest after the last word below."""
     vad_mode: int = Field(default=2, ge=0, le=3)
     """WebRTC's aggressiveness; it hears the window brought to one peak, so that gain does not change its mind."""
