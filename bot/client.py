@@ -28,6 +28,7 @@ from bot.errors import DiscordRefused
 from bot.listening.manager import SessionManager, VoiceChange
 from bot.listening.parts import EndReason
 from bot.settings import Settings
+from bot.shards import SteadyClient
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
@@ -55,7 +56,7 @@ class Tree(app_commands.CommandTree["UndertoneClient"]):
         await report_error(interaction, error)
 
 
-class UndertoneClient(discord.AutoShardedClient):
+class UndertoneClient(SteadyClient):
     """One connection's life. Everything that lasts is in the `App`."""
 
     def __init__(self, app: App, *, connector: aiohttp.BaseConnector | None = None) -> None:

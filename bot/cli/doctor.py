@@ -160,9 +160,10 @@ def check_voice(_: Settings) -> list[Finding]:
             findings.append(_ok(package, found))
         else:
             findings.append(_bad(package, f"{found}, but {wanted} is needed: pip install '{package}=={wanted}'"))
+    from bot.shards import missing_names
     from bot.voice import compat, opus
 
-    problems = compat.check()
+    problems = [*compat.check(), *missing_names()]
     if problems:
         findings.append(_bad("discord.py's private names", "; ".join(problems)))
     else:

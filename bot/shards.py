@@ -1,0 +1,92 @@
+"""Shards that survive what Discord's gateway does on a bad day.
+
+In discord.py 2.7.1 a gateway connection that is cut before its HELLO, or closed with an ordinary code at the wrong
+moment, makes the whole client close, voice connections and all. Here such an end is turned into one more attempt after
+a pause. Only codes after which trying again cannot help still close the client. The private names this needs are all in
+this file: the queue between shards and client (`_AutoShardedClient__queue`), `EventItem` and `EventType`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import discord
+import structlog
+from discord.shard import EventItem, EventType
+
+FATAL_CODES: Final = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
+"""Authentication failed, invalid shard, sharding required, invalid version, invalid or disallowed intents."""
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+STEADY_S: Final = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class ForgivingQueue(asyncio.PriorityQueue[EventItem]):
+    """Takes the shards' events; a *close* that another attempt may mend becomes a *reconnect* after a pause."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgiven = 0
+        self._pause_s = FIRST_PAUSE_S
+        self._last_s = 0.0
+        self._timers: set[asyncio.TimerHandle] = set()
+
+    def put_nowait(self, item: EventItem) -> None:
+        if not mendable(item):
+            super().put_nowait(item)
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._last_s > STEADY_S:
+            self._pause_s = FIRST_PAUSE_S
+        self._last_s = loop.time()
+        self.forgiven += 1
+        code = item.error.code if isinstance(item.error, discord.ConnectionClosed) else None
+        _log.warning("gateway_cut", shard=item.shard.id if item.shard else None, code=code, retry_in_s=self._pause_s)
+        again = EventItem(EventType.reconnect, item.shard, item.error)
+        self._timers.add(loop.call_later(self._pause_s, super().put_nowait, again))
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+    def stop(self) -> None:
+        """Forget the attempts that were still to come."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+
+def mendable(item: EventItem) -> bool:
+    """Whether the shard asks the client to close for something that another attempt may mend."""
+    return (
+        item.type == EventType.close
+        and isinstance(item.error, discord.ConnectionClosed)
+        and item.error.code not in FATAL_CODES
+        and item.error.code != 1000
+    )
+
+
+class SteadyClient(discord.AutoShardedClient):
+    """An `AutoShardedClient` with a forgiving queue."""
+
+    _events: ForgivingQueue | None = None
+
+    async def _async_setup_hook(self) -> None:
+        await super()._async_setup_hook()
+        self._events = ForgivingQueue()
+        self.__dict__["_AutoShardedClient__queue"] = self._events
+
+    async def close(self) -> None:
+        if self._events is not None:
+            self._events.stop()
+        await super().close()
+
+
+def missing_names() -> list[str]:
+    """What of discord.py's private names is not there, in words; for the doctor."""
+    names: list[tuple[Any, str]] = [
+        (discord.AutoShardedClient, "_async_setup_hook"),
+        (EventType, "reconnect"),
+        (EventType, "close"),
+    ]
+    return [f"{owner.__name__}.{name}" for owner, name in names if not hasattr(owner, name)]

@@ -1,0 +1,128 @@
+"""`/listen` and the panel's buttons, as people use them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import texts
+from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
+from tests.fakes.voice_link import tone_burst
+from tests.fakes.world import World, text_of
+
+pytestmark = pytest.mark.integration
+
+
+async def test_nobody_can_start_from_outside_a_voice_channel(world: World) -> None:
+    await world.attested()
+    assert text_of(await world.ask(world.owner, "listen start")) == texts.NOT_IN_VOICE
+
+
+async def test_the_first_start_needs_manage_server_and_the_statement(world: World) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    assert text_of(await world.ask(world.mara, "listen start")) == texts.NEEDS_MANAGE_SERVER
+    panel = await world.attest_and_start()
+    assert panel.embeds[0]["title"] == texts.PANEL_TITLE
+    server = await world.service.storage.server(world.sandbox.guild.id)
+    assert server.attested_at is not None
+
+
+async def test_later_starts_need_the_chosen_role(world: World) -> None:
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Listener", permissions=0)
+    theo = world.sandbox.add_person("Theodora", role_ids=(role.id,))
+    await world.attested(listen_role_id=role.id)
+    world.sit(theo, world.mara)
+    await world.seen(theo, world.mara)
+    assert f"<@&{role.id}>" in text_of(await world.ask(world.mara, "listen start"))
+    await world.ask(theo, "listen start")
+    assert world.service.sessions.of(world.sandbox.guild.id) is not None
+
+
+async def test_include_speak_leave_stop_and_the_summary(world: World) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    panel = await world.attest_and_start()
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.INCLUDED
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.ALREADY_INCLUDED
+    world.voice.link.hear(world.mara.id, tone_burst())
+    world.voice.link.hear(world.owner.id, tone_burst())
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    await world.sandbox.wait_for(lambda: session.counters()["predictions"] == 1)
+    assert "Marked at" in text_of(await world.press(world.mara, panel, MARK_ID))
+    assert text_of(await world.press(world.mara, panel, EXCLUDE_ID)) == texts.EXCLUDED
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.INCLUDED
+    assert text_of(await world.press(world.mara, panel, STOP_ID)) == texts.MAY_NOT_STOP
+    assert text_of(await world.press(world.owner, panel, STOP_ID)) == texts.STOPPING_SESSION
+    summary = await world.embed(texts.SUMMARY_TITLE)
+    assert f"<@{world.mara.id}> spoke" in text_of(summary)
+    assert f"<@{world.owner.id}>" not in text_of(summary)
+    assert [file.filename for file in summary.attachments] == ["summary.png"]
+    assert panel.custom_ids() == []
+
+
+async def test_status_tells_what_was_heard_and_what_was_not(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    assert text_of(await world.ask(world.owner, "listen status")) == texts.NOTHING_RUNS
+    await world.attest_and_start()
+    world.voice.link.hear(world.owner.id, tone_burst())
+    answer = text_of(await world.ask(world.owner, "listen status"))
+    assert "dropped excluded: 75" in answer
+    assert "0 included, 1 not included" in answer
+
+
+async def test_stop_is_for_the_starter_and_those_who_may_start(world: World) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.attest_and_start()
+    assert text_of(await world.ask(world.mara, "listen stop")) == texts.MAY_NOT_STOP
+    assert text_of(await world.ask(world.owner, "listen stop")) == texts.STOPPING_SESSION
+    await world.over()
+
+
+async def test_somebody_outside_the_channel_cannot_include_themselves(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    panel = await world.attest_and_start()
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.NOT_IN_THIS_VOICE
+
+
+async def test_an_old_panels_buttons_say_that_it_is_over(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    panel = await world.attest_and_start()
+    old = [dict(row) for row in panel.components]
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+    panel.components = old  # a client that has not seen the edit yet
+    assert text_of(await world.press(world.owner, panel, INCLUDE_ID)) == texts.STALE_PANEL
+    await world.ask(world.owner, "listen start")
+    assert text_of(await world.press(world.owner, panel, INCLUDE_ID)) == texts.OLD_PANEL
+
+
+async def test_the_panel_says_what_the_connection_does(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    panel = await world.attest_and_start()
+    world.voice.link.on_state("cannot_decrypt", "undecryptable")
+    await world.sandbox.wait_for(lambda: "try another region" in text_of(panel), timeout_s=8.0)
+
+
+async def test_the_last_one_leaving_and_a_deleted_channel_end_it(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    panel = await world.attest_and_start()
+    world.sandbox.state.delete_channel(world.sandbox.voice_channel)
+    await world.over()
+    await world.sandbox.wait_for(lambda: texts.END_REASONS["channel_deleted"] in text_of(panel))
+
+
+async def test_a_killed_process_leaves_a_session_that_the_next_start_closes(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    await world.attest_and_start()
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    closed = await world.service.storage.interrupt_live_sessions()  # what a start does first
+    assert [(record.id, record.state.value) for record in closed] == [(session.record.id, "interrupted")]

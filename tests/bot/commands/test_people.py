@@ -1,0 +1,126 @@
+"""`/privacy`, `/report`, `/settings` and `/about`: what people may, and what they may not."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from bot import texts
+from bot.commands.panel_view import INCLUDE_ID
+from bot.sandbox import Message, User
+from storage.records import Decision
+from tests.fakes.voice_link import tone_burst
+from tests.fakes.world import World, text_of
+
+pytestmark = pytest.mark.integration
+
+
+async def session_with(world: World, *included: User) -> str:
+    """A finished session in which each of `included` has a window; returns its id."""
+    world.sit(world.owner, *included)
+    await world.seen(world.owner, *included)
+    panel = await world.attest_and_start()
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    for user in included:
+        await world.press(user, panel, INCLUDE_ID)
+        world.voice.link.hear(user.id, tone_burst())
+    await world.sandbox.wait_for(lambda: session.counters()["predictions"] == len(included))
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+    return session.record.id
+
+
+def attached(message: Message) -> dict[str, object]:
+    """The JSON file of an answer."""
+    (file,) = message.attachments
+    parsed: dict[str, object] = json.loads(file.content)
+    return parsed
+
+
+async def test_opting_out_takes_effect_in_the_running_session(world: World) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    panel = await world.attest_and_start()
+    await world.press(world.mara, panel, INCLUDE_ID)
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    assert session.consents(world.mara.id)
+    assert text_of(await world.ask(world.mara, "privacy opt-out")) == texts.SET_OPT_OUT
+    assert not session.consents(world.mara.id)
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.OPTED_OUT
+    assert text_of(await world.ask(world.mara, "privacy ask-me")) == texts.SET_ASK
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.INCLUDED
+
+
+async def test_a_standing_opt_in_is_stored_and_shown(world: World) -> None:
+    assert text_of(await world.ask(world.mara, "privacy opt-in")) == texts.SET_OPT_IN
+    stored = await world.service.storage.standing_consent(world.sandbox.guild.id, world.mara.id)
+    assert stored is Decision.OPT_IN
+    assert "You opted in" in text_of(await world.ask(world.mara, "privacy status"))
+
+
+async def test_export_and_deletion_of_everything_about_oneself(world: World) -> None:
+    session_id = await session_with(world, world.mara, world.theo)
+    exported = attached(await world.ask(world.mara, "privacy export"))
+    assert len(exported["sessions_taken_part_in"]) == 1  # type: ignore[arg-type]
+    question = await world.ask(world.mara, "privacy delete")
+    answer = await world.press(world.mara, question, "undertone:delete")
+    assert "1 windows" in text_of(answer)
+    report = await world.service.storage.report(session_id)
+    assert report is not None
+    assert [person.participant.user_id for person in report.participants] == [world.theo.id]
+
+
+async def test_reports_are_for_those_who_took_part(world: World) -> None:
+    session_id = await session_with(world, world.mara)
+    assert texts.SUMMARY_TITLE in text_of(await world.ask(world.mara, "report last"))
+    assert session_id in text_of(await world.ask(world.owner, "report list"))
+    assert text_of(await world.ask(world.theo, "report last")) == texts.NO_REPORT
+    assert text_of(await world.ask(world.theo, "report export", {"session": session_id})) == texts.NO_REPORT
+
+
+async def test_an_exported_report_names_nobody(world: World) -> None:
+    await session_with(world, world.mara)
+    answer = await world.ask(world.mara, "report export")
+    text = answer.attachments[0].content.decode()
+    assert "Speaker 1" in text
+    assert str(world.mara.id) not in text
+    assert str(world.owner.id) not in text
+
+
+async def test_a_share_link_works_until_it_is_revoked(world: World) -> None:
+    session_id = await session_with(world, world.mara)
+    answer = text_of(await world.ask(world.mara, "report share", {"days": 3}))
+    match = re.search(r"/s/(\S+)", answer)
+    assert match is not None
+    assert await world.service.storage.session_of_share(match[1]) == session_id
+    assert "1 link works no more" in text_of(await world.ask(world.owner, "report revoke"))
+    assert await world.service.storage.session_of_share(match[1]) is None
+
+
+async def test_deleting_a_session_is_for_the_starter(world: World) -> None:
+    session_id = await session_with(world, world.mara)
+    options: dict[str, object] = {"session": session_id}
+    assert text_of(await world.ask(world.mara, "report delete", options)) == texts.MAY_NOT_DELETE
+    assert text_of(await world.ask(world.owner, "report delete", options)) == texts.REPORT_DELETED
+    assert await world.service.storage.session(session_id) is None
+
+
+async def test_settings_are_shown_to_all_and_changed_by_managers(world: World) -> None:
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Listener", permissions=0)
+    assert text_of(await world.ask(world.mara, "settings role", {"role": role})) == texts.NEEDS_SETTINGS_RIGHT
+    assert f"<@&{role.id}>" in text_of(await world.ask(world.owner, "settings role", {"role": role}))
+    assert "30 days" in text_of(await world.ask(world.owner, "settings retention", {"days": 30}))
+    await world.ask(world.owner, "settings auto", {"channel": world.sandbox.text, "on": True})
+    shown = text_of(await world.ask(world.mara, "settings show"))
+    assert all(part in shown for part in (f"<@&{role.id}>", "30 days", f"<#{world.sandbox.text.id}>"))
+    assert text_of(await world.ask(world.owner, "settings role")) == texts.ROLE_CLEARED
+
+
+async def test_about_says_what_it_cannot_do(world: World) -> None:
+    answer = text_of(await world.ask(world.mara, "about"))
+    assert texts.NOT_FOR in answer
+    assert "often wrong" in answer

@@ -1,0 +1,103 @@
+"""The service in a loopback Discord, with a fake model and a fake voice, and people who use it."""
+
+from __future__ import annotations
+
+import io
+import wave
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import discord
+import numpy as np
+
+from bot.commands.attest import ATTEST_ID
+from bot.commands.panel_view import INCLUDE_ID
+from bot.sandbox import Channel, Message, Sandbox, User
+from bot.service import Service
+from tests.fakes.voice_link import FakeVoice, tone_burst
+
+
+class World:
+    """A server with an owner, and short ways to act and look."""
+
+    def __init__(self, sandbox: Sandbox, service: Service, voice: FakeVoice) -> None:
+        self.sandbox = sandbox
+        self.service = service
+        self.voice = voice
+        self.owner = sandbox.you
+        self.mara = sandbox.add_person("Mara")
+        self.theo = sandbox.add_person("Theo")
+
+    def sit(self, *users: User) -> None:
+        for user in users:
+            self.sandbox.state.join_voice(user.id, self.sandbox.voice_channel)
+
+    async def seen(self, *users: User) -> None:
+        """Until the bot knows that they sit in the voice channel."""
+        guild = self.service.gateway.client.get_guild(self.sandbox.guild.id)
+        assert guild is not None
+        channel = guild.get_channel(self.sandbox.voice_channel.id)
+        assert isinstance(channel, discord.VoiceChannel)
+        await self.sandbox.wait_for(lambda: all(user.id in channel.voice_states for user in users))
+
+    async def ask(
+        self, user: User, text: str, options: dict[str, object] | None = None, channel: Channel | None = None
+    ) -> Message:
+        """Use a command and return the bot's answer."""
+        where = channel or self.sandbox.text
+        return await self.sandbox.answer(await self.sandbox.command(user, where, text, options))
+
+    async def press(self, user: User, message: Message, custom_id: str) -> Message:
+        return await self.sandbox.answer(await self.sandbox.press(user, message, custom_id))
+
+    async def attest_and_start(self) -> Message:
+        """The owner starts the first session; returns the panel."""
+        question = await self.ask(self.owner, "listen start")
+        await self.press(self.owner, question, ATTEST_ID)
+        return await self.panel()
+
+    async def panel(self) -> Message:
+        return await self.sandbox.wait_for(
+            lambda: next((m for m in reversed(self.messages()) if INCLUDE_ID in m.custom_ids()), None)
+        )
+
+    def messages(self) -> list[Message]:
+        """What everybody sees in the text channel."""
+        return [m for m in self.sandbox.messages(self.sandbox.text) if m.visible_to is None]
+
+    async def embed(self, title: str) -> Message:
+        """The newest public message with that title, once it is there."""
+        return await self.sandbox.wait_for(
+            lambda: next((m for m in reversed(self.messages()) if m.embeds and m.embeds[0].get("title") == title), None)
+        )
+
+    async def attested(self, **changes: Any) -> None:
+        """The statement was made before, and the settings are as `changes` say."""
+        server = await self.service.storage.server(self.sandbox.guild.id)
+        await self.service.storage.save_server(replace(server, attested_at=datetime.now(UTC), **changes))
+
+    async def over(self) -> None:
+        """Until no session runs."""
+        await self.sandbox.wait_for(lambda: not self.service.sessions.running())
+
+
+def text_of(message: Message) -> str:
+    """Everything a person reads in a message."""
+    parts = [message.content]
+    for embed in message.embeds:
+        parts += [embed.get("title", ""), embed.get("description", "")]
+        parts += [f"{field['name']} {field['value']}" for field in embed.get("fields", [])]
+    return "\n".join(parts)
+
+
+def wav(seconds: float = 1.5) -> bytes:
+    """A wav file of a buzzing voice."""
+    samples = (np.clip(tone_burst(seconds), -1, 1) * 32_767).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16_000)
+        out.writeframes(samples.tobytes())
+    return file.getvalue()
