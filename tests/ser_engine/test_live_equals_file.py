@@ -42,13 +42,14 @@ def filed(clips: Sequence[Pcm]) -> list[Window]:
 
 @pytest.mark.parametrize(("bitrate_bps", "lead_samples"), [(64_000, 0), (64_000, 101), (24_000, 0), (16_000, 213)])
 def test_borders_do_not_move(bitrate_bps: int, lead_samples: int) -> None:
+    """By more than the codec's fade: the first packet after silence frames loses up to 18 ms to its change of mode."""
     clips = [clip(path) for path in clip_paths()]
     live, file = heard(clips, bitrate_bps=bitrate_bps, lead_samples=lead_samples), filed(clips)
     assert len(live) == len(file) >= len(clips)
     for a, b in zip(live, file, strict=True):
         assert abs(len(a.pcm) - len(b.pcm)) <= 0.03 * SAMPLE_RATE_HZ
         assert abs(a.speech_ratio - b.speech_ratio) < 0.1
-        assert abs(_delay(a.pcm, b.pcm)) <= 0.01 * SAMPLE_RATE_HZ
+        assert abs(_delay(a.pcm, b.pcm)) <= 0.02 * SAMPLE_RATE_HZ
 
 
 def _delay(a: Pcm, b: Pcm) -> int:
