@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from base64 import b64encode
 from typing import Final
 from urllib.parse import urlencode
 
@@ -84,9 +85,10 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 async def _who(http: aiohttp.ClientSession, access: Access, oauth: OAuthSettings, code: str) -> str:
     """The user id behind an authorization code."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": _redirect_uri(access)}
-    basic = aiohttp.BasicAuth(oauth.client_id, oauth.client_secret)
+    basic = b64encode(f"{oauth.client_id}:{oauth.client_secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}"}
     try:
-        async with http.post(f"{oauth.api_base}/oauth2/token", data=form, auth=basic) as answer:
+        async with http.post(f"{oauth.api_base}/oauth2/token", data=form, headers=headers) as answer:
             if answer.status != 200:
                 log.info("sign_in_refused", status=answer.status)
                 raise BadParameter("Discord did not accept the sign-in. Please try again.")
