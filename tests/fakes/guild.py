@@ -81,7 +81,7 @@ class FakeGuild:
 
 
 class BotInVoice:
-    """An unmodified discord.py voice client in a channel: ``async with BotInVoice(voice, user_id, channel_id) as bot``."""
+    """An unmodified discord.py voice client in a channel, for as long as the ``async with`` lasts."""
 
     def __init__(self, voice: VoiceServer, user_id: int, channel_id: int) -> None:
         self.user_id = user_id

@@ -16,7 +16,7 @@ import aiohttp
 from bot.sandbox.voice.connection import VoiceTicket
 from bot.sandbox.voice.member import DaveMember, Member, Reply
 from bot.sandbox.voice.ops import Op
-from bot.sandbox.voice.transport import MODES, BadPacket, Mode, Rtp, Transport
+from bot.sandbox.voice.transport import MODES, OPUS_PAYLOAD_TYPE, BadPacket, Mode, Rtp, Transport
 from bot.sandbox.voice.udp import DISCOVERY, DISCOVERY_BODY_BYTES, DISCOVERY_REQUEST
 
 KEEPALIVE_S: Final = 5.0
@@ -215,6 +215,8 @@ class ClientVoice(asyncio.DatagramProtocol):
         except BadPacket:
             self.counters["bad_packets"] += 1
             return
+        if packet.payload_type != OPUS_PAYLOAD_TYPE or not packet.payload:
+            return  # video, or padding alone
         if self._held:
             self._retry_held()
         if self._held or not self._heard(packet):
@@ -222,7 +224,7 @@ class ClientVoice(asyncio.DatagramProtocol):
 
     def _heard(self, packet: Rtp) -> bool:
         user_id = self._users.get(packet.ssrc)
-        frame = self.dave.decrypt(user_id, packet.payload) if user_id is not None and packet.payload else None
+        frame = self.dave.decrypt(user_id, packet.payload) if user_id is not None else None
         if user_id is None or frame is None:
             return False
         self.heard.setdefault(user_id, deque(maxlen=HEARD_KEPT)).append(frame)

@@ -88,7 +88,7 @@ class VoiceGateway:
                     if op == Op.HEARTBEAT:
                         await ws.send_json({"op": int(Op.HEARTBEAT_ACK), "d": {"t": data["t"]}})
                     elif op == Op.IDENTIFY:
-                        return await self._identify(data)
+                        return self._identify(data)
                     elif op == Op.RESUME:
                         return self._resume(data)
                     else:
@@ -98,7 +98,7 @@ class VoiceGateway:
         except (KeyError, TypeError, ValueError):
             raise Refused(Close.BAD_PAYLOAD) from None
 
-    async def _identify(self, data: dict[str, Any]) -> Connection:
+    def _identify(self, data: dict[str, Any]) -> Connection:
         ticket = self._server.find_ticket(str(data["token"]))
         user_id = int(data["user_id"])
         if ticket is None or user_id != ticket.user_id or int(data["server_id"]) != ticket.guild_id:
@@ -111,7 +111,7 @@ class VoiceGateway:
             raise Refused(Close(faults.refuse_code))
         if self._server.settings.require_dave and int(data.get("max_dave_protocol_version", 0)) < 1:
             raise Refused(Close.DAVE_REQUIRED)
-        return await self._server.admit(ticket)
+        return self._server.admit(ticket)
 
     def _resume(self, data: dict[str, Any]) -> Connection:
         ticket = self._server.find_ticket(str(data["token"]))

@@ -243,7 +243,7 @@ class VoiceServer:
                 return seat.ticket
         return None
 
-    async def admit(self, ticket: VoiceTicket) -> Connection:
+    def admit(self, ticket: VoiceTicket) -> Connection:
         """Begin a session; the user's session before it, if any, is closed."""
         old = self.connection(ticket.user_id, ticket.guild_id)
         connection = Connection(ticket, self._new_ssrc(), self.faults(ticket.user_id))
@@ -260,7 +260,7 @@ class VoiceServer:
         if old is not None:
             self._udp.remove(old)
             self._ssrcs.discard(old.ssrc)
-            await old.close(Close.DISCONNECTED)
+            self.spawn(old.close(Close.DISCONNECTED), f"voice-close-{old.user_id}")
         return connection
 
     async def drop(self, connection: Connection, code: Close | None = None) -> None:

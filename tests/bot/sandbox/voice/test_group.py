@@ -38,7 +38,7 @@ class Room:
         self.log: list[tuple[int, Op]] = []
         self.mute: set[int] = set()
         """Members whose answers get lost."""
-        self.random = Random(seed)
+        self.random = Random(seed)  # noqa: S311
         self.group = Group(CHANNEL, self, self.schedule, GroupSettings(**settings))
 
     # what a group needs
@@ -151,7 +151,9 @@ async def test_two_found_a_group_at_once_with_transition_zero() -> None:
     room.check()
     assert room.group.epoch == 1
     assert Op.EXECUTE_TRANSITION not in {op for _, op in room.log}
-    assert [user for user, op in room.log if op is Op.WELCOME] != [user for user, op in room.log if op is Op.ANNOUNCE_COMMIT]
+    assert [user for user, op in room.log if op is Op.WELCOME] != [
+        user for user, op in room.log if op is Op.ANNOUNCE_COMMIT
+    ]
 
 
 async def test_a_third_is_added_by_the_others_and_everyone_executes_together() -> None:
@@ -344,7 +346,7 @@ async def test_a_late_commit_is_no_error() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_any_coming_and_going_ends_in_one_epoch(seed: int) -> None:
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311
     room = Room(seed)
     room.join(1, 2)
     for step in range(25):

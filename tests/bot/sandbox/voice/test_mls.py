@@ -41,7 +41,9 @@ def test_a_vector_is_read_back_as_it_was_written(data: bytes) -> None:
     assert reader.left == 4
 
 
-@pytest.mark.parametrize(("size", "head"), [(0, "00"), (63, "3f"), (64, "4040"), (16_383, "7fff"), (16_384, "80004000")])
+@pytest.mark.parametrize(
+    ("size", "head"), [(0, "00"), (63, "3f"), (64, "4040"), (16_383, "7fff"), (16_384, "80004000")]
+)
 def test_a_vectors_length_takes_one_two_or_four_bytes(size: int, head: str) -> None:
     assert mls.vec(bytes(size))[: len(head) // 2].hex() == head
 
