@@ -152,6 +152,7 @@ class HearingConnection(ConnectionSeam):
         self._lost = client.lost
         self._interrupted = asyncio.Event()
         self._joined = False
+        self._session: str | None = None
         super().__init__(client)
 
     def make_socket(self) -> VoiceSocket:
@@ -188,6 +189,7 @@ class HearingConnection(ConnectionSeam):
             for task in (handshake, interrupted):
                 task.cancel()
             await asyncio.gather(handshake, interrupted, return_exceptions=True)
+        self._session = self.gateway_session
         self.settle()
 
     async def leave(self) -> None:
@@ -203,16 +205,23 @@ class HearingConnection(ConnectionSeam):
                 code = compat.close_code(error)
                 if code == 1000 and self.leaving:
                     return
-                if code in (4014, 4022) and await self._follow():
+                if code == 4014 and await self._follow():
                     continue
-                self._lost(final_reason(code) or Reason.CONNECTION_LOST, code)
+                self._lost(self._why(code), code)
                 return
             except ValueError as error:  # a message that is no JSON
                 self.receiver.counters.gateway_errors += 1
                 survive(self.receiver.counters, "voice_gateway_message_failed", error, op=-1)
 
+    def _why(self, code: int | None) -> Reason:
+        """What a close code means. 4014 is final only by a word of the gateway session that brought us here: when that
+        session is lost, Discord takes us out of the call without anybody having wished so."""
+        if code == 4014 and self.gateway_session != self._session:
+            return Reason.CONNECTION_LOST
+        return final_reason(code) or Reason.CONNECTION_LOST
+
     async def _follow(self) -> bool:
-        """After 4014 or 4022: connect to the voice server that Discord names next, if it names one."""
+        """After 4014: connect to the voice server that Discord names next, if it names one."""
         with contextlib.suppress(TimeoutError, ConnectionClosed, OSError):
             async with asyncio.timeout(FOLLOW_TIMEOUT_S):
                 followed = await self.follow(FOLLOW_WAIT_S)

@@ -312,6 +312,16 @@ class ConnectionSeam(VoiceConnectionState):
             self.voice_client.channel = channel
 
     @property
+    def gateway_session(self) -> str | None:
+        """The main gateway's session by which we are in the channel; None while there is none, or no connection."""
+        client = self.voice_client
+        try:
+            ws = client._state._get_websocket(client.guild.id)
+        except (AttributeError, KeyError):  # before the first connection, and after the last
+            return None
+        return ws.session_id if ws is not None and ws.open else None
+
+    @property
     def channel_exists(self) -> bool:
         guild = self.voice_client._state._get_guild(self.voice_client.guild.id)
         return guild is not None and guild.get_channel(self.voice_client.channel.id) is not None
@@ -348,6 +358,11 @@ class EncryptingClient(discord.VoiceClient):
         nonce = self._incr_nonce
         self.checked_add("_incr_nonce", 1, 0xFFFFFFFF)
         return nonce
+
+
+def client_of(channel: discord.VoiceChannel | discord.StageChannel) -> discord.Client:
+    """The client whose cache a channel is from."""
+    return channel._state._get_client()
 
 
 def close_code(error: BaseException) -> int | None:

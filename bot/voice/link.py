@@ -65,15 +65,13 @@ class VoiceLink:
         on_state: StateListener,
         tap: OpusTap | None = None,
     ) -> None:
-        loop = asyncio.get_running_loop()
         logs.protect()
         self.state = LinkState.CONNECTING
         self.reason = Reason.JOINING
         self._on_state = on_state
         self._receiver = Receiver(self, sink=sink, consent=consent, tap=tap)
-        self._reader = SocketReader(self._receiver, loop)
-        client: discord.Client = channel._state._get_client()
-        self._client = HearingClient(client, channel, receiver=self._receiver, reader=self._reader, lost=self._lost)
+        self._reader = SocketReader(self._receiver, asyncio.get_running_loop())
+        self._client = self._client_for(channel)
         self._supervisor = Supervisor(self, self._receiver, self._tell)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -102,6 +100,11 @@ class VoiceLink:
         """Forget everything of a user that waits to be heard; call it when consent is withdrawn."""
         self._receiver.discard(user_id)
 
+    def adopt(self, channel: discord.VoiceChannel | discord.StageChannel) -> None:
+        """Go on with another `discord.Client`, whose `channel` this is: the last one has ended for good."""
+        self._client = self._client_for(channel)
+        self._lost(Reason.CONNECTION_LOST, None)
+
     async def play(self, sound: bytes | np.ndarray | Iterable[bytes]) -> bool:
         """Play a short sound into the channel, in real time; False when there was no connection to play it on.
 
@@ -128,6 +131,11 @@ class VoiceLink:
         await self._leave()
         if self.state is not LinkState.FAILED:
             self._tell(LinkState.CLOSED, Reason.CLOSED)
+
+    def _client_for(self, channel: Any) -> HearingClient:
+        return HearingClient(
+            compat.client_of(channel), channel, receiver=self._receiver, reader=self._reader, lost=self._lost
+        )
 
     # -- opening and ending -----------------------------------------------------------------------------------------
 
@@ -209,8 +217,12 @@ class VoiceLink:
         return float(self._client.connection.ws.unanswered_s)
 
     def voice_state(self) -> tuple[bool, bool]:
+        self._client.connection.refresh_channel()
         voice = self._client.connection.self_voice_state
         return voice is not None and voice.channel is not None, bool(voice and voice.deaf)
+
+    def gateway_up(self) -> bool:
+        return self._client.connection.gateway_session is not None
 
     def register(self) -> None:
         self._client.connection.register()

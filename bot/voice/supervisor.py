@@ -50,6 +50,9 @@ class Watched(Protocol):
     def voice_state(self) -> tuple[bool, bool]:
         """Whether Discord says that we are in a channel, and whether the server deafened us."""
 
+    def gateway_up(self) -> bool:
+        """Whether Discord's main gateway is connected, without which nobody joins a channel."""
+
     def register(self) -> None: ...
     def send_keepalive(self, counter: int) -> None: ...
     async def join(self, timeout_s: float) -> None: ...
@@ -190,6 +193,8 @@ class Supervisor:
     async def _try(self, number: int) -> Reason | None:
         """One try; None when it worked."""
         began_s = self._clock()
+        while not self._connection.gateway_up() and self._clock() - began_s < TRY_TIMEOUT_S:
+            await self._sleep(LOOK_S)
         while True:
             left_s = TRY_TIMEOUT_S - (self._clock() - began_s)
             try:

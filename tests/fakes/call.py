@@ -84,13 +84,19 @@ class Call:
         return self.link
 
     async def person(
-        self, name: str, channel: Channel | None = None, *, included: bool = True, pace: float = 1.0
+        self,
+        name: str,
+        channel: Channel | None = None,
+        *,
+        included: bool = True,
+        pace: float = 0.5,
+        listening: bool = False,
     ) -> Speaker:
-        """Somebody who sits down in the channel."""
+        """Somebody who sits down in the channel; they talk twice as fast as time, to save it."""
         user: User = self.sandbox.add_person(name)
         if included:
             self.included.add(user.id)
-        speaker = Speaker(user.id, StateSeats(self.sandbox), self.sandbox.ssl_context(), pace=pace)
+        speaker = Speaker(user.id, StateSeats(self.sandbox), self.sandbox.ssl_context(), pace=pace, listening=listening)
         self.speakers.append(speaker)
         await speaker.join((channel or self.sandbox.voice_channel).id)
         return speaker
@@ -107,6 +113,30 @@ class Call:
             while not true():
                 await asyncio.sleep(0.01)
         return asyncio.get_running_loop().time() - began
+
+    async def together(self, *names: str) -> list[Speaker]:
+        """People who sit down one after the other; then the bot joins, and all are in one group."""
+        speakers = [await self.person(name) for name in names]
+        await self.listen()
+        await self.settled()
+        return speakers
+
+    async def back(self, timeout_s: float = 5.0) -> float:
+        """Wait until the bot noticed that the connection ended, and is back; how long that took."""
+        assert self.link is not None
+        before = self.link.counters.reconnects
+        return await self.until(
+            lambda: self.link.counters.reconnects > before and self.link.state is LinkState.LISTENING, timeout_s
+        )
+
+    async def failed(self, timeout_s: float = 10.0) -> Reason:
+        """Wait until the link gave up; why."""
+        await self.until(lambda: self.states[-1][0] is LinkState.FAILED, timeout_s)
+        return self.states[-1][1]
+
+    def told(self, state: LinkState) -> list[Reason]:
+        """The reasons told for a state, in order."""
+        return [reason for told, reason in self.states if told is state]
 
     async def hears(self, speaker: Speaker, packets: list[bytes], timeout_s: float = 5.0) -> list[SpokenFrame]:
         """Let somebody talk, and wait until the bot heard the last of it or `timeout_s` is over."""

@@ -1,11 +1,17 @@
-"""Real speech as Opus packets, encoded once."""
+"""Speech as Opus packets, encoded once, and a live call in the loopback Discord."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
+from bot.sandbox import Sandbox
+from bot.sandbox.voice import VoiceSettings
 from bot.voice import opus
+from tests.fakes.call import Call, live_call
+from tests.fakes.plain_bot import point_at
 
 
 def tone(seconds: float, frequency_hz: float = 220.0) -> np.ndarray:
@@ -22,3 +28,18 @@ def speech() -> list[bytes]:
     packets = list(opus.Encoder().packets(tone(3.0)))
     assert len(set(packets)) == len(packets) == 150
     return packets
+
+
+@pytest.fixture
+def voice_settings() -> VoiceSettings:
+    """Of the loopback Discord; a module or class may have its own."""
+    return VoiceSettings(resume_window_s=0.5)
+
+
+@pytest.fixture
+async def call(monkeypatch: pytest.MonkeyPatch, voice_settings: VoiceSettings) -> AsyncIterator[Call]:
+    """A bot that is logged in, beside an empty voice channel."""
+    async with Sandbox(rate_limits=False, voice_settings=voice_settings) as sandbox:
+        point_at(sandbox, monkeypatch)
+        async with live_call(sandbox) as call:
+            yield call
