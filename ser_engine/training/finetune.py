@@ -1,0 +1,215 @@
+"""The loop that trains an encoder and the head behind it together, each at its own rate.
+
+An epoch is a pure function of the seed, its number and what the epoch before it left, so a training that was
+interrupted and goes on ends where an uninterrupted one does. There is no choosing among epochs: the rate falls to
+nothing, and what is kept is a running average of the weights, which is steadier than any of its epochs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from ser_engine.features import Features
+from ser_engine.training.metrics import Floats
+from ser_engine.training.recipes import Progress
+
+_CHECKPOINT: Final = "checkpoint.npz"
+_LENGTHS: Final = (120, 160, 200, 240, 300)
+"""Batches are padded to one of these, so that TensorFlow meets few shapes."""
+_LIKE_LENGTHS: Final = 16
+"""Clips are sorted by length within this many batches: little padding, still a random order."""
+
+Draw = Callable[[int, np.random.Generator], list[Features]]
+"""Epoch number and its generator → one feature array a training clip, in the clips' order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuneSettings:
+    """How long, how fast, and how much of it is noise."""
+
+    epochs: int
+    batch: int = 32
+    strangers: int = 2
+    """How many windows of a batch are no speech at all; their target is every label alike."""
+    encoder_rate: float = 5e-5
+    head_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warm_steps: int = 150
+    average: float = 0.995
+    """Share of the running average that a step leaves as it was."""
+    masked_bands: int = 14
+    masked_frames: int = 25
+    """In half of the windows at most so many bands (frames) in a row are flattened (SpecAugment)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class FineTuner:
+    """An encoder (mel, lengths → states), a head (states → probabilities), and the averages of their weights."""
+
+    encoder: Any
+    head: Any
+    settings: FineTuneSettings
+    steps: int
+    averages: list[Any] = field(init=False)
+    optimisers: tuple[Any, Any] = field(init=False)
+    _step: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.averages = [tf.Variable(variable, trainable=False) for variable in self.weights]
+        self.optimisers = (self._optimiser(settings.encoder_rate), self._optimiser(settings.head_rate))
+        self.optimisers[0].build(self.encoder.trainable_variables)
+        self.optimisers[1].build(self.head.trainable_variables)
+        self._step = tf.function(self._train_step, reduce_retracing=False)
+
+    @property
+    def weights(self) -> list[Any]:
+        return [*self.encoder.trainable_variables, *self.head.trainable_variables]
+
+    def step(self, mel: NDArray[np.float32], lengths: NDArray[np.int32], targets: Floats) -> float:
+        """One step on a batch; returns its loss."""
+        loss = self._step(tf.constant(mel), tf.constant(lengths), tf.constant(targets, tf.float32))
+        return float(loss)
+
+    def use_averages(self) -> None:
+        """Put the averages in place of the weights. Training does not go on after this."""
+        for variable, average in zip(self.weights, self.averages, strict=True):
+            variable.assign(average)
+
+    def save(self, path: Path, epochs: int, losses: Sequence[float], key: str) -> None:
+        about = json.dumps({"key": key, "epochs": epochs, "losses": list(losses)})
+        arrays: dict[str, Any] = {f"a{k}": np.asarray(value) for k, value in enumerate(self._state())}
+        arrays["about"] = np.frombuffer(about.encode(), np.uint8)
+        draft = path.with_name("draft.npz")
+        np.savez(draft, **arrays)
+        draft.replace(path)
+
+    def restore(self, path: Path, key: str) -> tuple[int, list[float]]:
+        """Epochs done and their losses; (0, []) when there is no checkpoint of this very training."""
+        if not path.is_file():
+            return 0, []
+        with np.load(path) as kept:
+            about = json.loads(bytes(kept["about"]))
+            if about["key"] != key:
+                return 0, []
+            for k, variable in enumerate(self._state()):
+                variable.assign(kept[f"a{k}"])
+        return int(about["epochs"]), [float(loss) for loss in about["losses"]]
+
+    def _state(self) -> list[Any]:
+        return [*self.weights, *self.averages, *self.optimisers[0].variables, *self.optimisers[1].variables]
+
+    def _optimiser(self, rate: float) -> Any:
+        warm = self.settings.warm_steps if self.steps > 2 * self.settings.warm_steps else self.steps // 4
+        schedule = keras.optimizers.schedules.CosineDecay(
+            rate * 0.05, max(1, self.steps - warm), warmup_target=rate, warmup_steps=warm, alpha=0.01
+        )
+        return keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay, clipnorm=1.0)
+
+    def _train_step(self, mel: Any, lengths: Any, targets: Any) -> Any:
+        with tf.GradientTape() as tape:
+            said = self.head(self.encoder(mel, lengths, training=True), training=True)
+            loss = tf.reduce_mean(keras.losses.categorical_crossentropy(targets, said))
+        encoder, head = self.encoder.trainable_variables, self.head.trainable_variables
+        gradients = tape.gradient(loss, [*encoder, *head])
+        self.optimisers[0].apply(gradients[: len(encoder)], encoder)
+        self.optimisers[1].apply(gradients[len(encoder) :], head)
+        done = tf.cast(self.optimisers[1].iterations, tf.float32)
+        keep = tf.minimum(self.settings.average, done / (done + 20.0))
+        for average, variable in zip(self.averages, self.weights, strict=True):
+            average.assign(keep * average + (1 - keep) * variable)
+        return loss
+
+
+def fine_tune(
+    tuner: FineTuner,
+    draw: Draw,
+    targets: Floats,
+    strangers: Sequence[Features],
+    *,
+    seed: int,
+    key: str,
+    work: Path,
+    progress: Progress,
+) -> list[float]:
+    """Train to the end and leave `tuner` with the averaged weights; returns each epoch's loss.
+
+    `targets` has shape (clips, labels); `strangers` are features of what is no speech; `key` names corpus and recipe.
+    """
+    settings = tuner.settings
+    done, losses = tuner.restore(work / _CHECKPOINT, key)
+    if done:
+        progress.note(f"going on after epoch {done}")
+    for epoch in range(done, settings.epochs):
+        rng = np.random.default_rng([seed, 1, epoch])
+        _seed_dropout(tuner.head, seed, epoch)
+        clips = draw(epoch, rng)
+        batches = _batches([len(clip) for clip in clips], settings.batch - settings.strangers, rng)
+        progress.stage(f"epoch {epoch + 1} of {settings.epochs}", len(batches))
+        total = 0.0
+        for chosen in batches:
+            others = [strangers[int(k)] for k in rng.integers(0, len(strangers), settings.strangers)]
+            mel, lengths = pad([_masked(clip, settings, rng) for clip in [*(clips[k] for k in chosen), *others]])
+            wanted = np.full((len(mel), targets.shape[1]), 1 / targets.shape[1], np.float32)
+            wanted[: len(chosen)] = targets[chosen]
+            total += tuner.step(mel, lengths, wanted)
+            progress.advance()
+        losses.append(round(total / len(batches), 4))
+        tuner.save(work / _CHECKPOINT, epoch + 1, losses, key)
+        progress.note(f"epoch {epoch + 1}: loss {losses[-1]:.3f}")
+    tuner.use_averages()
+    return losses
+
+
+def steps_for(clips: int, settings: FineTuneSettings) -> int:
+    """Steps of the whole training; a last, smaller batch of an epoch is left out."""
+    return max(1, clips // (settings.batch - settings.strangers)) * settings.epochs
+
+
+def pad(clips: Sequence[Features]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """One batch with zeros after each clip's end, and the true lengths. Nothing may be longer than 300 frames."""
+    longest = max(map(len, clips))
+    frames = next(length for length in _LENGTHS if length >= longest)
+    out = np.zeros((len(clips), frames, clips[0].shape[1]), np.float32)
+    for row, clip in zip(out, clips, strict=True):
+        row[: len(clip)] = clip
+    return out, np.array([len(clip) for clip in clips], np.int32)
+
+
+def _batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> list[list[int]]:
+    order = [int(k) for k in rng.permutation(len(lengths))][: max(1, len(lengths) // size) * size]
+    batches = []
+    for start in range(0, len(order), size * _LIKE_LENGTHS):
+        chunk = sorted(order[start : start + size * _LIKE_LENGTHS], key=lambda k: lengths[k])
+        batches += [chunk[k : k + size] for k in range(0, len(chunk), size)]
+    return [batches[int(k)] for k in rng.permutation(len(batches))]
+
+
+def _masked(clip: Features, settings: FineTuneSettings, rng: np.random.Generator) -> Features:
+    out = clip.copy()
+    if rng.random() < 0.5:
+        width = int(rng.integers(1, settings.masked_bands))
+        start = int(rng.integers(0, clip.shape[1] - width))
+        out[:, start : start + width] = clip.mean()
+    if rng.random() < 0.5:
+        width = int(rng.integers(1, settings.masked_frames))
+        start = int(rng.integers(0, max(1, len(clip) - width)))
+        out[start : start + width] = clip.min()
+    return out
+
+
+def _seed_dropout(network: Any, seed: int, epoch: int) -> None:
+    """Dropout draws from state that no checkpoint keeps; set it anew for each epoch."""
+    for number, layer in enumerate(network.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign(np.array([seed * 1000 + epoch, number], np.uint32))
