@@ -69,12 +69,14 @@ class Supervisor:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        look_s: float = LOOK_S,
     ) -> None:
         self._connection = connection
         self._receiver = receiver
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
+        self._look_s = look_s
         self._ended = asyncio.Event()
         self._end: tuple[Reason, int | None] | None = None
         self._returns: deque[float] = deque(maxlen=FLAPPING[0])
@@ -108,7 +110,7 @@ class Supervisor:
     async def _next_trouble(self) -> Reason | None:
         """Wait a moment, or until the connection reports its end; what is wrong, if anything."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(self._look_s):
                 await self._ended.wait()
         return self._end[0] if self._end is not None else self._look()
 
@@ -129,24 +131,21 @@ class Supervisor:
         if connection.unanswered_s() > UNANSWERED_S:
             return Reason.POLLER_DIED
         self._keep_alive(now_s)
-        return self._look_at_place(now_s) or self._look_at_ears(now_s)
+        present, deafened = connection.voice_state()
+        if not present:
+            self._missing_s = self._missing_s if self._missing_s is not None else now_s
+            return Reason.CONNECTION_LOST if now_s - self._missing_s > MISSING_S else None
+        self._missing_s = None
+        if self._receiver.deaf_to():
+            self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
+            return self._about_keys(now_s)
+        self._tell(LinkState.LISTENING, Reason.DEAFENED if deafened else Reason.JOINED)
+        if self._deaf_tries and self._receiver.hears_since(self._deaf_next_s - TRIES_S[-1]):
+            self._deaf_tries = 0
+        return None
 
-    def _look_at_place(self, now_s: float) -> Reason | None:
-        present, deafened = self._connection.voice_state()
-        if present:
-            self._missing_s = None
-            self._tell(LinkState.LISTENING, Reason.DEAFENED if deafened else Reason.JOINED)
-            return None
-        self._missing_s = self._missing_s if self._missing_s is not None else now_s
-        return Reason.CONNECTION_LOST if now_s - self._missing_s > MISSING_S else None
-
-    def _look_at_ears(self, now_s: float) -> Reason | None:
-        """Packets of included people come and cannot be decrypted: say so, and try another connection now and then."""
-        if not self._receiver.deaf_to():
-            if self._deaf_tries and self._receiver.hears_since(self._deaf_next_s - TRIES_S[-1]):
-                self._deaf_tries = 0
-            return None
-        self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
+    def _about_keys(self, now_s: float) -> Reason | None:
+        """Packets of included people come and cannot be decrypted: try another connection now and then."""
         if now_s < self._deaf_next_s:
             return None
         if self._deaf_tries >= len(TRIES_S):
