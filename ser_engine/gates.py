@@ -12,6 +12,7 @@ the training corpus, clean and with noise down to 10 dB, and on made signals, wi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -29,8 +30,8 @@ _SILENT_PEAK_DBFS: Final = -54.0
 _CLIP_LEVEL: Final = 0.99
 _CLIPPED_SHARE: Final = 0.02
 _FRAME: Final = 1024
-_HOP: Final = 256
-_LAG_FRAMES: Final = 4
+_HOP: Final = 512
+_LAG_FRAMES: Final = 2
 _LOW_BIN: Final = 6  # 94 Hz: under it lie hum and rumble, which a voice may well stand in
 _HIGH_BIN: Final = 450  # 7 kHz
 _ACTIVE_DB: Final = 25.0
@@ -88,7 +89,7 @@ def spectral_figures(pcm: Pcm) -> SpectralFigures:
     short = _FRAME + _LAG_FRAMES * _HOP - len(pcm)
     samples = np.pad(pcm, (0, short)) if short > 0 else pcm
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
-    spectrum = scipy.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32), axis=1)[:, _LOW_BIN:_HIGH_BIN]
+    spectrum = scipy.fft.rfft(frames * _hanning(), axis=1)[:, _LOW_BIN:_HIGH_BIN]
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     level_db = 10 * np.log10(power.sum(axis=1) + 1e-9)
     active = level_db > level_db.max() - _ACTIVE_DB
@@ -103,6 +104,11 @@ def spectral_figures(pcm: Pcm) -> SpectralFigures:
         flatness=float(np.median(flatness)),
         line_share=float(np.median(strongest)),
     )
+
+
+@lru_cache(maxsize=1)
+def _hanning() -> NDArray[np.float32]:
+    return np.hanning(_FRAME).astype(np.float32)
 
 
 def _median_correlation(magnitudes: NDArray[np.float32], pairs: NDArray[np.bool_]) -> float:
