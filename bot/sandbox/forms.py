@@ -19,7 +19,9 @@ EMBED_TOTAL_LIMIT: Final = 6_000
 """Characters of all embeds of a message together."""
 ATTACHMENTS_LIMIT: Final = 10
 UPLOAD_LIMIT_BYTES: Final = 10 * 1024 * 1024
-"""Of one file, in a server without boosts."""
+"""Of one file of a bot, in a server without boosts."""
+PERSON_UPLOAD_LIMIT_BYTES: Final = 50 * 1024 * 1024
+"""Of one file of a person with a paid account."""
 SETTABLE_FLAGS: Final = 1 << 2 | 1 << 12 | 1 << 13 | 1 << 15
 
 M = TypeVar("M", bound=BaseModel)

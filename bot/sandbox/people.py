@@ -114,7 +114,8 @@ class People:
 
     def file(self, channel: Channel, name: str, content: bytes) -> Attachment:
         """A file for an option of a command."""
-        return self._world.posting.attach(channel.id, Upload(filename=name, content=content), AttachmentSlot(id=0))
+        upload = Upload(filename=name, content=content)
+        return self._world.posting.attach(channel.id, upload, AttachmentSlot(id=0), by_bot=False)
 
     # buttons and forms
 

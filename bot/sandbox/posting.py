@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.sandbox import components, errors
-from bot.sandbox.forms import SETTABLE_FLAGS, UPLOAD_LIMIT_BYTES, AllowedMentions, AttachmentSlot, MessageForm
+from bot.sandbox.forms import (
+    PERSON_UPLOAD_LIMIT_BYTES,
+    SETTABLE_FLAGS,
+    UPLOAD_LIMIT_BYTES,
+    AllowedMentions,
+    AttachmentSlot,
+    MessageForm,
+)
 from bot.sandbox.models import Attachment, Channel, Json, Message, MessageFlag, User, utc_now
 from bot.sandbox.state import State
 
@@ -130,7 +137,7 @@ class Posting:
         before = {a.id: a for a in message.attachments}
         for slot in slots if slots is not None else [AttachmentSlot(id=n) for n in uploads]:
             if slot.id in uploads:
-                kept.append(self.attach(message.channel_id, uploads[slot.id], slot))
+                kept.append(self.attach(message.channel_id, uploads[slot.id], slot, by_bot=message.author.bot))
             elif slot.id in before:
                 kept.append(before[slot.id])
             else:
@@ -139,8 +146,8 @@ class Posting:
             kept = [*before.values(), *kept]
         return kept
 
-    def attach(self, channel_id: int, upload: Upload, slot: AttachmentSlot) -> Attachment:
-        if len(upload.content) > UPLOAD_LIMIT_BYTES:
+    def attach(self, channel_id: int, upload: Upload, slot: AttachmentSlot, *, by_bot: bool) -> Attachment:
+        if len(upload.content) > (UPLOAD_LIMIT_BYTES if by_bot else PERSON_UPLOAD_LIMIT_BYTES):
             raise errors.too_large()
         filename = re.sub(r"[^\w.\-]", "_", slot.filename or upload.filename)[-128:] or "file"
         content_type = mimetypes.guess_type(filename)[0] or upload.content_type or "application/octet-stream"

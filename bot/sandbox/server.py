@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from bot.sandbox import cdn
+from bot.sandbox import cdn, chat
 from bot.sandbox.commands import CommandBook
 from bot.sandbox.faults import Faults
 from bot.sandbox.gateway import Gateway
@@ -64,6 +64,7 @@ class Sandbox:
         self.you = self.state.add_user(you, colour="#4f7a5b")
         self.bot = self.state.add_user(bot_name, colour="#6d5bd0", bot=True)
         self.guild: Guild = self.state.add_guild(guild_name, self.you)
+        self.state.dm_channel(self.you.id)
         role = self.state.add_role(self.guild, bot_name, permissions=int(bot_permissions), managed=True)
         self.bot_role = role
         self.state.add_member(self.guild, self.bot, role_ids=(role.id,))
@@ -95,6 +96,9 @@ class Sandbox:
         self.people = People(self.world)
         self.voice = VoiceServer(host=host, settings=voice_settings, on_speaking=self._on_speaking)
         self.seating = Seating(self.state, self.gateway, self.voice)
+        self.report_url: str | None = None
+        """The live report that the chat page links to; set it when there is one."""
+        self.chat = chat.Chat(self.world, self.people, self.you, lambda: self.report_url)
         self._runner: web.AppRunner | None = None
 
     # running
@@ -113,6 +117,7 @@ class Sandbox:
         app.add_subapp("/api/v10", create_api())
         app.router.add_get("/gateway", self.gateway.handle)
         app.add_routes(cdn.ROUTES)
+        chat.mount(app, self.chat)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self._port)
@@ -123,6 +128,7 @@ class Sandbox:
 
     async def close(self) -> None:
         if self._runner is not None:
+            self.chat.stream.close()
             await self.gateway.close()
             await self._runner.cleanup()
             self._runner = None
@@ -171,6 +177,7 @@ class Sandbox:
     def add_person(self, name: str, colour: str = "#5b7fd1", *, role_ids: tuple[int, ...] = ()) -> User:
         user = self.state.add_user(name, colour=colour)
         self.state.add_member(self.guild, user, role_ids=role_ids)
+        self.state.dm_channel(user.id)
         return user
 
     def member(self, user: User) -> Member:
