@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bot.web import words
 from bot.web.errors import BadParameter, NotFound
-from bot.web.grants import admit, grant_of, names_of, title_of, visitor_of
+from bot.web.grants import admit, grant_of, heading_of, headings_of, visitor_of
 from bot.web.keys import ACCESS, BUS, STORAGE
 from bot.web.schema import ReportOut, SessionListOut, report_out, session_out
 from storage.records import SessionRecord
@@ -29,12 +29,10 @@ async def sessions(request: web.Request) -> web.Response:
     """``GET /api/v1/sessions?limit=&before=``: newest first, those the visitor may open."""
     limit, before = _limit(request), read_before(request)
     page, more = await visible_sessions(request, limit=limit, before=before)
-    out = []
-    for session in page:
-        people = await request.app[STORAGE].participants(session.id)
-        names = await names_of(request, session.guild_id, people)
-        title = await title_of(request, session)
-        out.append(session_out(session, people, names, title=title, url=f"/sessions/{session.id}"))
+    out = [
+        session_out(session, heading.people, heading.names, title=heading.title, url=f"/sessions/{session.id}")
+        for session, heading in zip(page, await headings_of(request, page), strict=True)
+    ]
     following = urlencode({"limit": limit, "before": page[-1].started_at.isoformat()}) if more and page else None
     body = SessionListOut(sessions=out, next=f"/api/v1/sessions?{following}" if following else None)
     return _json(body.model_dump_json())
@@ -134,9 +132,8 @@ async def _report(request: web.Request) -> ReportOut:
     if found is None:
         raise NotFound(words.NO_SESSION)
     people = [p.participant for p in found.participants]
-    names = await names_of(request, found.session.guild_id, people, shared=grant.shared)
-    title = await title_of(request, found.session, shared=grant.shared)
-    return await asyncio.to_thread(report_out, found, names, title=title, last_event_id=last_event_id)
+    heading = await heading_of(request, found.session, people, shared=grant.shared)
+    return await asyncio.to_thread(report_out, found, heading.names, title=heading.title, last_event_id=last_event_id)
 
 
 def _limit(request: web.Request) -> int:

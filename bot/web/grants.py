@@ -7,7 +7,7 @@ report lies below its address, so that a share link opens exactly one report and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,27 +74,42 @@ async def grant_of(request: web.Request) -> Grant:
     return Grant(session_id=session_id, shared=False, page=f"/sessions/{session_id}", data=data, report_json=data)
 
 
-async def title_of(request: web.Request, session: SessionRecord, *, shared: bool = False) -> str:
-    """What a session is called: its channel, or just a conversation."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What a session and its people are called now."""
+
+    title: str
+    server: str | None
+    people: Sequence[ParticipantRecord]
+    names: Mapping[int, str]
+    """By participant id: the name, or the pseudonym of who is not known or not to be named."""
+
+
+async def heading_of(
+    request: web.Request,
+    session: SessionRecord,
+    people: Sequence[ParticipantRecord] | None = None,
+    *,
+    shared: bool = False,
+) -> Heading:
+    """Look the names up, all at once and for a bounded time. Holders of a share link are told none."""
+    if people is None:
+        people = await request.app[STORAGE].participants(session.id)
     if shared:
-        return "A conversation"
-    channel = await _bounded(request.app[NAMES].channel(session.guild_id, session.channel_id))
-    return channel or "Voice channel"
-
-
-async def server_of(request: web.Request, session: SessionRecord, *, shared: bool = False) -> str | None:
-    return None if shared else await _bounded(request.app[NAMES].guild(session.guild_id))
-
-
-async def names_of(
-    request: web.Request, guild_id: int, participants: Sequence[ParticipantRecord], *, shared: bool = False
-) -> dict[int, str]:
-    """How each participant (by id) is called now; pseudonyms for who is not known and for holders of a share link."""
-    if shared:
-        return {p.id: p.pseudonym for p in participants}
+        pseudonyms = {person.id: person.pseudonym for person in people}
+        return Heading(title="A conversation", server=None, people=people, names=pseudonyms)
     directory = request.app[NAMES]
-    found = await asyncio.gather(*(_bounded(directory.name(guild_id, p.user_id)) for p in participants))
-    return {p.id: name or p.pseudonym for p, name in zip(participants, found, strict=True)}
+    channel, server, *found = await asyncio.gather(
+        _bounded(directory.channel(session.guild_id, session.channel_id)),
+        _bounded(directory.guild(session.guild_id)),
+        *(_bounded(directory.name(session.guild_id, person.user_id)) for person in people),
+    )
+    names = {person.id: name or person.pseudonym for person, name in zip(people, found, strict=True)}
+    return Heading(title=channel or "Voice channel", server=server, people=people, names=names)
+
+
+async def headings_of(request: web.Request, sessions: Sequence[SessionRecord]) -> list[Heading]:
+    return await asyncio.gather(*(heading_of(request, session) for session in sessions))
 
 
 async def _bounded(look_up: Awaitable[str | None]) -> str | None:

@@ -13,7 +13,7 @@ from bot.pictures import palette
 from bot.web import words
 from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
 from bot.web.errors import BadParameter, NotFound, SignInNeeded
-from bot.web.grants import grant_of, names_of, server_of, title_of
+from bot.web.grants import grant_of, heading_of, headings_of
 from bot.web.keys import BACKEND, BUS, STORAGE
 from bot.web.predict import OLD_LABELS
 from bot.web.templating import palette_css as palette_sheet
@@ -31,19 +31,16 @@ async def session_list(request: web.Request) -> web.Response:
         sessions, more = await visible_sessions(request, limit=DEFAULT_LIMIT, before=before)
     except SignInNeeded:
         return render(request, "welcome.html")
-    rows = []
-    for session in sessions:
-        people = await request.app[STORAGE].participants(session.id)
-        names = await names_of(request, session.guild_id, people)
-        rows.append(
-            {
-                "session": session,
-                "title": await title_of(request, session),
-                "server": await server_of(request, session),
-                "names": [names[p.id] for p in people],
-                "duration_s": (session.ended_at - session.started_at).total_seconds() if session.ended_at else None,
-            }
-        )
+    rows = [
+        {
+            "session": session,
+            "title": heading.title,
+            "server": heading.server,
+            "names": [heading.names[person.id] for person in heading.people],
+            "duration_s": (session.ended_at - session.started_at).total_seconds() if session.ended_at else None,
+        }
+        for session, heading in zip(sessions, await headings_of(request, sessions), strict=True)
+    ]
     return render(
         request, "sessions.html", rows=rows, older=sessions[-1].started_at if more and sessions else None, before=before
     )
@@ -85,15 +82,15 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
     if found is None:
         raise NotFound(words.NO_SESSION)
     people = [p.participant for p in found.participants]
-    names = await names_of(request, found.session.guild_id, people, shared=grant.shared)
+    heading = await heading_of(request, found.session, people, shared=grant.shared)
     return {
         "grant": grant,
         "report": found,
         "session": found.session,
         "live": found.session.state is SessionState.LIVE,
-        "title": await title_of(request, found.session, shared=grant.shared),
-        "server": await server_of(request, found.session, shared=grant.shared),
-        "view": await asyncio.to_thread(build_view, found, names, view, page=grant.page),
+        "title": heading.title,
+        "server": heading.server,
+        "view": await asyncio.to_thread(build_view, found, heading.names, view, page=grant.page),
         "last_event_id": last_event_id,
     }
 

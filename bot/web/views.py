@@ -211,7 +211,7 @@ def _first_to_talk(people: tuple[ParticipantReport, ...]) -> ParticipantReport |
 
 
 def _range(view: View, span_s: float) -> tuple[float, float]:
-    from_s = min(view.from_s or 0.0, max(0.0, span_s - 1))
+    from_s = view.from_s or 0.0
     to_s = min(view.to_s, span_s) if view.to_s is not None else span_s
     return (from_s, to_s) if to_s - from_s >= 1 else (0.0, span_s)
 

@@ -1,0 +1,156 @@
+"""Live events: a browser that loses its connection and comes back misses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient
+
+from bot.listening.live import LiveBus
+from storage import SessionRecord, SessionState, Storage
+from tests.bot.web.conftest import MakeClient
+
+pytestmark = pytest.mark.integration
+
+Client = TestClient[Any, Any]
+
+
+async def _next_event(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """The next event of a stream: its fields; comments are skipped."""
+    fields: dict[str, str] = {}
+    async with asyncio.timeout(5):
+        while True:
+            line = (await response.content.readline()).decode().rstrip("\n")
+            if line.startswith((":", "retry")):
+                continue
+            if not line and "id" in fields:
+                return fields
+            if not line and response.content.at_eof():
+                raise EOFError
+            name, _, value = line.partition(": ")
+            fields[name] = value
+
+
+def _path(session: SessionRecord) -> str:
+    return f"/api/v1/sessions/{session.id}/events"
+
+
+async def test_events_arrive_as_they_happen(client: Client, bus: LiveBus, live_session: SessionRecord) -> None:
+    async with client.get(_path(live_session)) as response:
+        assert response.content_type == "text/event-stream"
+        await response.content.readline()
+        await asyncio.sleep(0.01)
+        bus.publish(live_session.id, "window", {"participant_id": 1, "emotion": "Happy"})
+        event = await _next_event(response)
+    assert event["id"] == "1"
+    assert event["event"] == "window"
+    assert json.loads(event["data"]) == {"participant_id": 1, "emotion": "Happy"}
+
+
+async def test_a_reconnect_misses_nothing(client: Client, bus: LiveBus, live_session: SessionRecord) -> None:
+    seen: list[str] = []
+    for number in range(3):
+        bus.publish(live_session.id, "window", {"n": number})
+    async with client.get(_path(live_session) + "?last_event_id=0") as response:
+        seen += [(await _next_event(response))["id"] for _ in range(2)]
+    for number in range(3):
+        bus.publish(live_session.id, "window", {"n": number})
+    async with client.get(_path(live_session), headers={"Last-Event-ID": seen[-1]}) as response:
+        seen += [(await _next_event(response))["id"] for _ in range(4)]
+        bus.publish(live_session.id, "moment", {})
+        seen.append((await _next_event(response))["id"])
+    assert seen == ["1", "2", "3", "4", "5", "6", "7"]
+
+
+async def test_the_page_joins_where_its_report_ends(client: Client, bus: LiveBus, live_session: SessionRecord) -> None:
+    bus.publish(live_session.id, "window", {"n": 1})
+    async with client.get(f"/sessions/{live_session.id}") as response:
+        page = await response.text()
+    assert 'data-last-event="1"' in page
+    async with client.get(f"/api/v1/sessions/{live_session.id}") as response:
+        assert (await response.json())["last_event_id"] == 1
+    bus.publish(live_session.id, "window", {"n": 2})
+    async with client.get(_path(live_session) + "?last_event_id=1") as response:
+        assert (await _next_event(response))["id"] == "2"
+
+
+async def test_the_end_of_the_session_ends_the_stream(
+    client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord
+) -> None:
+    async with client.get(_path(live_session)) as response:
+        await response.content.readline()
+        await asyncio.sleep(0.01)
+        await storage.end_session(live_session.id, state=SessionState.ENDED, reason="stopped", counters={})
+        bus.publish(live_session.id, "state", {"state": "ended", "link": None, "reason": "stopped"})
+        assert (await _next_event(response))["event"] == "state"
+        with pytest.raises(EOFError):
+            await _next_event(response)
+    async with client.get(_path(live_session), headers={"Last-Event-ID": "0"}) as response:
+        assert (await _next_event(response))["event"] == "state"
+
+
+async def test_a_session_that_is_long_over_tells_the_browser_not_to_come_back(
+    client: Client, session: SessionRecord
+) -> None:
+    async with client.get(_path(session)) as response:
+        assert response.status == 204
+
+
+async def test_a_revoked_link_ends_the_stream(
+    client: Client, storage: Storage, live_session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.web.events.HEARTBEAT_S", 0.05)
+    _, token = await storage.create_share(live_session.id, lifetime=timedelta(hours=1))
+    async with client.get(f"/s/{token}/events") as response:
+        assert response.status == 200
+        assert b"retry" in await response.content.readline()
+        await response.content.readuntil(b": still here\n")
+        await storage.revoke_shares(live_session.id)
+        async with asyncio.timeout(5):
+            await response.content.read()
+    async with client.get(f"/s/{token}/events") as response:
+        assert response.status == 404
+
+
+async def test_too_many_followers(make_client: MakeClient, live_session: SessionRecord) -> None:
+    client = await make_client(bus=LiveBus(max_subscribers=1))
+    async with client.get(_path(live_session)) as first:
+        await first.content.readline()
+        await asyncio.sleep(0.01)
+        async with client.get(_path(live_session)) as second:
+            assert second.status == 503
+            assert int(second.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("last_id", ["-1", "x", "9" * 20, "1.5"])
+async def test_an_id_that_is_none(client: Client, live_session: SessionRecord, last_id: str) -> None:
+    async with client.get(_path(live_session), headers={"Last-Event-ID": last_id}) as response:
+        assert response.status == 400
+
+
+async def test_stopping_the_server_does_not_wait_for_followers(
+    make_client: MakeClient, live_session: SessionRecord
+) -> None:
+    client = await make_client()
+    response = await client.get(_path(live_session))
+    await response.content.readline()
+    async with asyncio.timeout(3):
+        await client.close()
+
+
+async def test_a_browser_that_leaves_is_forgotten(client: Client, bus: LiveBus, live_session: SessionRecord) -> None:
+    async with client.get(_path(live_session)) as response:
+        await response.content.readline()
+        await asyncio.sleep(0.01)
+        assert bus.counters()["subscribers"] == 1
+    for _ in range(200):
+        bus.publish(live_session.id, "window", {})
+        await asyncio.sleep(0.01)
+        if bus.counters()["subscribers"] == 0:
+            break
+    assert bus.counters()["subscribers"] == 0

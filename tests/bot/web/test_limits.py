@@ -1,0 +1,97 @@
+"""Token buckets and upload slots: fair, bounded, and never lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.web.limits import GateFull, RateLimiter, UploadGate
+
+pytestmark = pytest.mark.unit
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_burst_then_a_steady_rate() -> None:
+    clock = _Clock()
+    limiter = RateLimiter(per_minute=60, burst=3, monotonic=clock)
+    assert [limiter.take("a") for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert limiter.take("a") == pytest.approx(1.0)
+    assert limiter.take("b") == 0.0
+    clock.now = 1.01
+    assert limiter.take("a") == 0.0
+    assert limiter.take("a") > 0
+    assert limiter.refused == 2
+
+
+def test_waiting_does_not_save_up_more_than_a_burst() -> None:
+    clock = _Clock()
+    limiter = RateLimiter(per_minute=60, burst=2, monotonic=clock)
+    limiter.take("a")
+    clock.now = 10_000.0
+    assert [limiter.take("a") > 0 for _ in range(3)] == [False, False, True]
+
+
+def test_the_table_is_bounded() -> None:
+    limiter = RateLimiter(max_clients=10)
+    for number in range(1000):
+        limiter.take(f"client {number}")
+    assert len(limiter) == 10
+
+
+async def test_slots_are_held_one_at_a_time() -> None:
+    gate = UploadGate(max_active=1, max_waiting=4)
+    order: list[str] = []
+
+    async def upload(name: str) -> None:
+        async with gate.slot(name):
+            order.append(f"{name} in")
+            await asyncio.sleep(0)
+            order.append(f"{name} out")
+
+    await asyncio.gather(upload("a"), upload("b"))
+    assert order == ["a in", "a out", "b in", "b out"]
+    assert (gate.active, gate.waiting) == (0, 0)
+
+
+async def test_a_full_gate_refuses_at_once() -> None:
+    gate = UploadGate(max_active=1, max_waiting=1)
+    async with gate.slot("a"):
+        waiting = asyncio.create_task(_hold(gate, "b"), name="waits")
+        await asyncio.sleep(0)
+        with pytest.raises(GateFull):
+            await _hold(gate, "c")
+    await waiting
+    assert gate.refused == 1
+
+
+async def test_one_client_leaves_room_for_others() -> None:
+    gate = UploadGate(max_active=2, max_waiting=10, max_active_per_client=1)
+    mine = [asyncio.create_task(_hold(gate, "greedy", 0.01), name=f"greedy {n}") for n in range(9)]
+    await asyncio.sleep(0)
+    await _hold(gate, "other")
+    answers = await asyncio.gather(*mine, return_exceptions=True)
+    assert sum(isinstance(answer, GateFull) for answer in answers) == 3
+
+
+async def test_who_gives_up_waiting_leaves_no_trace() -> None:
+    gate = UploadGate(max_active=1, max_waiting=1)
+    async with gate.slot("a"):
+        waiting = asyncio.create_task(_hold(gate, "b"), name="gives up")
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+    assert (gate.active, gate.waiting) == (0, 0)
+    await _hold(gate, "c")
+
+
+async def _hold(gate: UploadGate, client: str, seconds: float = 0.0) -> None:
+    async with gate.slot(client):
+        await asyncio.sleep(seconds)

@@ -1,0 +1,269 @@
+"""The pages: readable without JavaScript, true to the report, safe whatever people call themselves."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage
+from tests.bot.web.conftest import ALICE, BOB, MakeClient
+from tests.fakes.names import FakeNames
+from tests.fakes.records import window
+
+pytestmark = pytest.mark.integration
+
+Client = TestClient[Any, Any]
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+class _Page(HTMLParser):
+    """What a browser without JavaScript shows, and what a page loads and runs."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._hidden = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._hidden += tag in ("script", "style", "title")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in ("script", "style", "title")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+async def _page(client: Client, path: str, status: int = 200) -> _Page:
+    async with client.get(path) as response:
+        text = await response.text()
+        assert response.status == status, text
+        assert response.content_type == "text/html"
+    return _Page(text)
+
+
+async def test_the_list_names_each_session(client: Client, session: SessionRecord) -> None:
+    page = await _page(client, "/")
+    assert "Story night" in page.text
+    assert "in The Speaking Room" in page.text
+    assert "Alice, Bob" in page.text
+    assert ("a", {"class": "session", "href": f"/sessions/{session.id}"}) in page.tags
+
+
+async def test_an_empty_list_says_what_to_do(client: Client) -> None:
+    assert "/listen start" in (await _page(client, "/")).text
+
+
+async def test_the_report_shows_the_reports_figures(client: Client, storage: Storage, session: SessionRecord) -> None:
+    report = await storage.report(session.id)
+    assert report is not None
+    page = await _page(client, f"/sessions/{session.id}")
+    assert "3 of 4" in page.text
+    assert f"{round(report.overlap_s)} s" in page.text
+    for person in report.participants:
+        assert f"{round(person.talk_s)} s" in page.text
+        assert f"{round(person.unclear_share * 100)} %" in page.text
+        for share in person.shares.values():
+            assert f"{round(share * 100)} %" in page.text
+    for shown in ("0:00–0:03", "0:10–0:13", "sounds angry", "unclear: unsure", "80 %"):
+        assert shown in page.text
+
+
+async def test_the_words_are_about_sound(client: Client, session: SessionRecord) -> None:
+    text = (await _page(client, f"/sessions/{session.id}")).text.lower()
+    assert "never how a person feels" in text
+    assert not re.search(r"\b(is|was|are) (angry|happy|sad|disgusted)\b", text)
+
+
+async def test_every_picture_has_a_table(client: Client, session: SessionRecord) -> None:
+    page = await _page(client, f"/sessions/{session.id}")
+    pictures = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
+    assert len(pictures) >= 6
+    assert all(attrs.get("aria-labelledby") for attrs in pictures)
+    assert sum(tag == "table" for tag, _ in page.tags) == 4
+
+
+async def test_ids_are_unique(client: Client, session: SessionRecord) -> None:
+    page = await _page(client, f"/sessions/{session.id}")
+    ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+async def test_one_cell_a_window(client: Client, session: SessionRecord) -> None:
+    async with client.get(f"/sessions/{session.id}") as response:
+        text = await response.text()
+    strip = text[text.index('<svg class="strip wide"') :]
+    strip = strip[: strip.index("</svg>")]
+    assert strip.count('class="area"') == strip.count('class="note"') == 3
+    assert strip.count('class="hatched"') == 1
+
+
+async def test_another_speaker_can_be_chosen(client: Client, session: SessionRecord, storage: Storage) -> None:
+    bob = (await storage.participants(session.id))[1]
+    assert "One voice closer: Alice" in (await _page(client, f"/sessions/{session.id}")).text
+    page = await _page(client, f"/sessions/{session.id}?speaker={bob.id}")
+    assert "One voice closer: Bob" in page.text
+
+
+async def test_names_cannot_become_markup(
+    client: Client, session: SessionRecord, storage: Storage, names: FakeNames
+) -> None:
+    names.people[ALICE] = names.people[BOB] = EVIL
+    names.channels[20] = names.guilds[10] = EVIL
+    await storage.add_moment(session.id, MomentRecord(at_s=1.0, kind="mark", participant_id=None, text=EVIL))
+    _, token = await storage.create_share(session.id, lifetime=timedelta(hours=1))
+    for path in ("/", f"/sessions/{session.id}", f"/sessions/{session.id}/body", f"/s/{token}"):
+        page = await _page(client, path)
+        assert not any(tag == "img" for tag, _ in page.tags)
+        assert all(attrs.get("src", "").startswith("/static/") for tag, attrs in page.tags if tag == "script")
+        assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
+
+
+@pytest.mark.parametrize("path", ["/", "/about", "/microphone", "/sessions/{id}", "/nothing"])
+async def test_pages_run_and_load_only_what_is_ours(client: Client, live_session: SessionRecord, path: str) -> None:
+    async with client.get(path.format(id=live_session.id)) as response:
+        page = _Page(await response.text())
+    for tag, attrs in page.tags:
+        assert "style" not in attrs
+        assert not any(name.startswith("on") for name in attrs)
+        if tag == "script":
+            assert (attrs["src"] or "").startswith("/static/")
+        if tag == "link":
+            assert (attrs["href"] or "").startswith("/")
+        assert tag not in ("style", "iframe", "img")
+    for tag, attrs in page.tags:
+        address = attrs.get("src") if tag == "script" else attrs.get("href") if tag == "link" else None
+        if address:
+            async with client.get(address) as response:
+                assert response.status == 200, address
+
+
+async def test_every_answer_carries_the_policy(client: Client, session: SessionRecord) -> None:
+    paths = (
+        "/",
+        "/about",
+        "/nothing",
+        f"/sessions/{session.id}",
+        "/api/v1/sessions",
+        "/api/v1/sessions/nothing",
+        f"/api/v1/sessions/{session.id}/events",
+        "/health",
+        "/predict",
+        "/static/style.css",
+        "/static/nothing.css",
+        "/static/../app.py",
+        "/palette.css",
+        "/metrics",
+        "/sign-in",
+    )
+    for path in paths:
+        async with client.get(path) as response:
+            policy = response.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["Referrer-Policy"] == "no-referrer"
+            assert response.headers["X-Frame-Options"] == "DENY"
+            assert "Cache-Control" in response.headers
+
+
+async def test_the_demo_may_frame_it(make_client: MakeClient) -> None:
+    client = await make_client(frame_ancestors=("http://127.0.0.1:9000",))
+    async with client.get("/about") as response:
+        assert "frame-ancestors http://127.0.0.1:9000" in response.headers["Content-Security-Policy"]
+        assert "X-Frame-Options" not in response.headers
+
+
+async def test_static_files_are_cached_by_version(client: Client) -> None:
+    page = await _page(client, "/about")
+    sheet = next(
+        attrs["href"] for tag, attrs in page.tags if tag == "link" and "style.css" in (attrs.get("href") or "")
+    )
+    async with client.get(sheet or "") as response:
+        assert "immutable" in response.headers["Cache-Control"]
+    async with client.get("/static/style.css") as response:
+        assert response.headers["Cache-Control"] == "no-cache"
+
+
+async def test_a_running_session_says_so_and_a_cut_one_too(
+    client: Client, live_session: SessionRecord, storage: Storage
+) -> None:
+    page = await _page(client, f"/sessions/{live_session.id}")
+    assert any(tag == "script" and "live.js" in (attrs["src"] or "") for tag, attrs in page.tags)
+    assert "Latest" in page.text
+    await storage.end_session(live_session.id, state=SessionState.INTERRUPTED, reason="interrupted", counters={})
+    page = await _page(client, f"/sessions/{live_session.id}")
+    assert not any(tag == "script" and "live.js" in (attrs["src"] or "") for tag, attrs in page.tags)
+    assert "interrupted" in page.text
+
+
+async def test_a_session_in_which_nobody_spoke(client: Client, storage: Storage) -> None:
+    empty = await storage.start_session(
+        NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry", "Fear"))
+    )
+    page = await _page(client, f"/sessions/{empty.id}")
+    assert "Nothing to show yet" in page.text
+    assert "Voice channel" in page.text
+
+
+async def test_a_long_session_is_offered_in_parts_and_stays_small(client: Client, storage: Storage) -> None:
+    record = await storage.start_session(
+        NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry", "Fear"))
+    )
+    person = await storage.include_participant(record.id, 7)
+    probabilities = {"Angry": 0.3, "Fear": 0.7}
+    await storage.add_windows(
+        record.id,
+        [window(person.id, 3.0 * n, emotion="Fear", confidence=0.7, probabilities=probabilities) for n in range(7000)],
+    )
+    async with client.get(f"/sessions/{record.id}") as response:
+        text = await response.text()
+    assert len(text) < 1_500_000
+    page = _Page(text)
+    assert "All of it" in page.text
+    assert "sounds fear" in text
+    assert "6600 more windows" in page.text
+    part = await _page(client, f"/sessions/{record.id}?from=1800&to=3600")
+    assert "30:00–30:03" in part.text
+
+
+@pytest.mark.parametrize("query", ["from=x", "from=-1", "from=nan", "to=1e99", "speaker=x", "speaker=" + "9" * 30])
+async def test_a_choice_that_makes_no_sense(client: Client, session: SessionRecord, query: str) -> None:
+    page = await _page(client, f"/sessions/{session.id}?{query}", 400)
+    assert "must be" in page.text
+
+
+@pytest.mark.parametrize("query", ["from=100000", "from=5&to=2", "to=0", "speaker=424242"])
+async def test_a_choice_outside_the_session_shows_it_all(client: Client, session: SessionRecord, query: str) -> None:
+    assert "sounds angry" in (await _page(client, f"/sessions/{session.id}?{query}")).text
+
+
+async def test_an_address_that_is_none(client: Client) -> None:
+    assert "no page at this address" in (await _page(client, "/nothing", 404)).text
+    assert "no such session" in (await _page(client, "/sessions/nothing", 404)).text
+    assert "expired" in (await _page(client, "/s/nothing", 404)).text
+
+
+async def test_the_microphone_page_has_the_five_components(client: Client) -> None:
+    page = await _page(client, "/microphone")
+    classes = {attrs.get("class") for _, attrs in page.tags}
+    assert {"mic-recorder", "emotion-card", "probability-bars", "timeline", "session-stats"} <= classes
+    assert "Nothing is stored" in page.text
+    assert any(tag == "noscript" for tag, _ in page.tags)
