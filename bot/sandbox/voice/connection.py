@@ -75,6 +75,11 @@ class Connection:
         seq = self._next_seq()
         self._put(seq.to_bytes(2, "big") + bytes([op]) + body, seq, delay_s)
 
+    @property
+    def unsent(self) -> int:
+        """Messages that wait for the websocket."""
+        return self._queue.qsize() if self.attached else 0
+
     def acknowledge(self, seq: int) -> None:
         """The client has seen everything up to `seq`."""
         while self._replay and self._replay[0][0] <= seq:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 
@@ -27,6 +27,8 @@ from bot.sandbox.voice.group import GroupSettings
 from bot.sandbox.voice.ops import Close, Op
 from bot.sandbox.voice.transport import MODES, Rtp
 from bot.sandbox.voice.udp import RECEIVE_BUFFER_BYTES, UdpServer
+
+_LAST_WORD_S: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +216,9 @@ class VoiceServer:
         return self.ticket(guild_id=old.guild_id, channel_id=old.channel_id, user_id=user_id, session_id=old.session_id)
 
     async def settled(self, channel_id: int, timeout_s: float = 10.0) -> None:
-        """Wait until everyone connected to a channel is in its group and nothing is under way.
+        """Wait until everyone connected to a channel is in its group and nothing is under way, and they know it.
+
+        Clients do not confirm the last word (op 22), so once it is sent they are given a moment to act on it.
 
         Raises:
             TimeoutError: it did not settle in time.
@@ -222,7 +226,11 @@ class VoiceServer:
         async with asyncio.timeout(timeout_s):
             while channel_id not in self.calls:  # noqa: ASYNC110  (the first to come makes the call)
                 await asyncio.sleep(0.01)
-            await self.calls[channel_id].group.wait_settled()
+            call = self.calls[channel_id]
+            await call.group.wait_settled()
+            while any(m.unsent and not m.faults.commit_delay_s for m in call.members.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(_LAST_WORD_S)
 
     @property
     def datagrams(self) -> Counter[str]:
