@@ -52,9 +52,9 @@ def build(units: int = UNITS) -> Any:
     layers = keras.layers
     features = keras.Input((None, FEATURES.dims), name="features")
     x = layers.Masking(name="masking")(features)
-    x = layers.Bidirectional(layers.LSTM(units, return_sequences=True), name="bilstm_1")(x)
+    x = layers.Bidirectional(layers.LSTM(units, return_sequences=True, name="lstm_1"), name="bilstm_1")(x)
     steps = layers.Dropout(DROPOUT, name="dropout_1")(x)
-    x = layers.Bidirectional(layers.LSTM(units // 2), name="bilstm_2")(steps)
+    x = layers.Bidirectional(layers.LSTM(units // 2, name="lstm_2"), name="bilstm_2")(steps)
     x = layers.Dropout(DROPOUT, name="dropout_2")(x)
     x = layers.Dense(64, activation="relu", name="dense")(x)
     emotion = layers.Dense(len(LABELS), activation="softmax", name="emotion")(x)
@@ -101,7 +101,11 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         work=work,
         progress=progress,
     )
-    network = keras.Model(trained.inputs, trained.outputs[0], name="seed")
+    weights = trained.get_weights()
+    keras.utils.clear_session()  # Keras numbers what has no name; begun anew, the file is the same after a resumption
+    made = build(units)
+    made.set_weights(weights)
+    network = keras.Model(made.inputs, made.outputs[0], name="seed")
     (out / SCALER_JSON).write_text(scaler.to_json(), encoding="utf-8")
     logits = loop.logits_of(network, [scaler.apply(one) for one in judged[AS_RECORDED]])
     finish.write(
