@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -73,7 +74,10 @@ def write(
 
 
 def save_network(network: Any, path: Path) -> None:
-    """Save a Keras network so that the same weights give the same bytes: Keras alone writes the time of day into it."""
+    """Save a Keras network so that the same weights give the same bytes.
+
+    Keras alone writes the time of day and the memory addresses of shared settings into its files.
+    """
     draft = path.with_name(f"draft-{path.name}")
     network.save(draft)
     with zipfile.ZipFile(draft) as source, zipfile.ZipFile(path, "w") as target:
@@ -81,8 +85,20 @@ def save_network(network: Any, path: Path) -> None:
             data = source.read(name)
             if name == "metadata.json":
                 data = json.dumps({"keras_version": json.loads(data)["keras_version"], "date_saved": ""}).encode()
+            elif name == "config.json":
+                data = _without_addresses(data)
             target.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), data)
     draft.unlink()
+
+
+def _without_addresses(config: bytes) -> bytes:
+    """`config` with its shared objects numbered in the order in which they occur."""
+    numbers: dict[bytes, int] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return b"%s%d" % (match[1], numbers.setdefault(match[2], len(numbers) + 1))
+
+    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
 
 
 def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
