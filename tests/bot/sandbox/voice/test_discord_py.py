@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import davey
 import numpy as np
 import pytest
 
@@ -69,3 +70,97 @@ async def test_speakers_decrypt_what_the_bot_sends(voice: VoiceServer) -> None:
                 await asyncio.sleep(0.01)
         assert anna.heard[BOT_ID] == sent
         assert ben.heard[BOT_ID] == sent
+
+
+class Room:
+    """The bot between two listening people, and a check that all three are in one epoch and understand each other."""
+
+    def __init__(self, voice: VoiceServer) -> None:
+        self.voice = voice
+        seats = DirectSeats(voice, GUILD_ID)
+        self.anna = Speaker(11, seats, voice.ssl_context(), listening=True)
+        self.ben = Speaker(12, seats, voice.ssl_context(), listening=True)
+        self.bot = BotInVoice(voice, BOT_ID, CHANNEL_ID)
+
+    async def __aenter__(self) -> Room:
+        await self.anna.join(CHANNEL_ID)
+        await self.bot.__aenter__()
+        await self.ben.join(CHANNEL_ID)
+        await self.bot.client.ws.speak()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.bot.__aexit__()
+        await self.anna.leave()
+        await self.ben.leave()
+
+    @property
+    def session(self) -> davey.DaveSession:
+        session = self.bot.client._connection.dave_session
+        assert session is not None
+        return session
+
+    async def understood(self, *listeners: Speaker) -> bool:
+        """The bot sends half a second; whether each listener's last frames are that."""
+        await self.voice.settled(CHANNEL_ID)
+        sent = list(opus.Encoder().packets(noise(0.5)))
+        for packet in sent:
+            self.bot.client.send_audio_packet(packet, encode=False)
+            await asyncio.sleep(0.002)
+        deadline = asyncio.get_running_loop().time() + 1.0
+        while asyncio.get_running_loop().time() < deadline:
+            if all(listener.heard.get(BOT_ID, [])[-len(sent) :] == sent for listener in listeners):
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+
+async def test_the_bot_follows_epochs_as_people_come_and_go(voice: VoiceServer) -> None:
+    async with Room(voice) as room:
+        assert await room.understood(room.anna, room.ben)
+        epochs = {room.session.epoch}
+        for change in (
+            room.ben.leave(),
+            room.ben.join(CHANNEL_ID),
+            room.ben.reconnect(cut=True),
+            room.anna.reconnect(),
+        ):
+            await change
+            present = [speaker for speaker in (anna, ben) if speaker.channel_id]
+            assert await room.understood(*present)
+            epochs.add(room.session.epoch)
+        assert len(epochs) == 5
+
+
+async def test_alone_and_joined_again_there_is_a_new_group(voice: VoiceServer) -> None:
+    async with Room(voice) as room:
+        await room.voice.settled(CHANNEL_ID)
+        await room.anna.leave()
+        await room.ben.leave()
+        await voice.settled(CHANNEL_ID)
+        assert voice.calls[CHANNEL_ID].group.epoch == 0
+        assert not room.session.ready
+        await room.anna.join(CHANNEL_ID)
+        assert await room.understood(room.anna)
+        assert voice.calls[CHANNEL_ID].group.epoch == 1
+
+
+async def test_a_commit_it_cannot_follow_is_mended(voice: VoiceServer) -> None:
+    async with Room(voice) as room:
+        await voice.settled(CHANNEL_ID)
+        voice.faults(BOT_ID).bad_commits = 1
+        await room.ben.reconnect()
+        assert await room.understood(room.anna, room.ben)
+        assert voice.calls[CHANNEL_ID].group.counters["commits_invalid"] == 1
+
+
+async def test_it_goes_down_to_version_zero_and_back(voice: VoiceServer) -> None:
+    async with Room(voice) as room:
+        assert await room.understood(room.anna, room.ben)
+        group = voice.calls[CHANNEL_ID].group
+        group.downgrade()
+        assert await room.understood(room.anna, room.ben)
+        assert not room.bot.client._connection.can_encrypt
+        group.upgrade()
+        assert await room.understood(room.anna, room.ben)
+        assert room.bot.client._connection.can_encrypt
