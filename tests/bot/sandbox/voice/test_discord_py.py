@@ -126,7 +126,7 @@ async def test_the_bot_follows_epochs_as_people_come_and_go(voice: VoiceServer) 
             room.anna.reconnect(),
         ):
             await change
-            present = [speaker for speaker in (anna, ben) if speaker.channel_id]
+            present = [speaker for speaker in (room.anna, room.ben) if speaker.channel_id]
             assert await room.understood(*present)
             epochs.add(room.session.epoch)
         assert len(epochs) == 5
