@@ -96,9 +96,8 @@ class Sandbox:
         self.people = People(self.world)
         self.voice = VoiceServer(host=host, settings=voice_settings, on_speaking=self._on_speaking)
         self.seating = Seating(self.state, self.gateway, self.voice)
-        self.report_url: str | None = None
-        """The live report that the chat page links to; set it when there is one."""
-        self.chat = chat.Chat(self.world, self.people, self.you, lambda: self.report_url)
+        self._report_url: str | None = None
+        self.chat = chat.Chat(self.world, self.people, self.you, lambda: self._report_url)
         self._runner: web.AppRunner | None = None
 
     # running
@@ -147,6 +146,16 @@ class Sandbox:
     def url(self) -> str:
         """Where people look: the chat page."""
         return f"http://{self._authority}"
+
+    @property
+    def report_url(self) -> str | None:
+        """The live report that the chat page links to, and shows beside the chat where there is room."""
+        return self._report_url
+
+    @report_url.setter
+    def report_url(self, url: str | None) -> None:
+        self._report_url = url
+        self.chat.stream.publish("report", {"url": url})
 
     @property
     def api_base(self) -> str:

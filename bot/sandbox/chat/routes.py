@@ -15,6 +15,7 @@ from typing import Final
 
 from aiohttp import BodyPartReader, web
 from pydantic import BaseModel, Field, ValidationError
+from yarl import URL
 
 from bot.sandbox.chat.stream import Stream
 from bot.sandbox.chat.typed import read_command
@@ -38,11 +39,11 @@ _FILES: Final = {
     "page/composer.js": ("composer.js", "text/javascript"),
     "page/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; frame-src http://127.0.0.1:* http://localhost:*"
+)
 _HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
-        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -85,7 +86,12 @@ class Chat:
     async def file(self, request: web.Request) -> web.Response:
         name, content_type = _FILES[request.path.removeprefix("/")]
         body = resources.files("bot.sandbox").joinpath("page", name).read_bytes()
-        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=_HEADERS)
+        headers = _HEADERS | {"Content-Security-Policy": " ".join((_POLICY, *self._report_origin()))}
+        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+
+    def _report_origin(self) -> list[str]:
+        report = self._report_url()
+        return [str(URL(report).origin())] if report else []
 
     async def commands(self, request: web.Request) -> web.Response:
         act = Act.model_validate(dict(request.query))

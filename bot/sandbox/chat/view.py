@@ -36,6 +36,7 @@ class View:
             "you": str(you.id),
             "bot": str(self._world.bot.id),
             "report_url": report_url,
+            "origin": self._world.urls.base,
             "messages": [
                 self.message(m)
                 for channel in state.channels.values()

@@ -17,6 +17,8 @@ const page = {
   messages: new Map(),
   commands: [],
   unread: new Set(),
+  origin: "",
+  reportHidden: false,
   names: {
     person: (id) => page.people.get(id)?.name ?? "somebody",
     channel: (id) => page.channel(id)?.name ?? "a channel",
@@ -161,11 +163,27 @@ function takeAll(data) {
   page.as ||= data.you;
   page.messages = new Map(data.messages.map((message) => [message.id, message]));
   takePlaces(data);
-  $("report").hidden = !data.report_url;
-  if (data.report_url) $("report").href = data.report_url;
+  page.origin = data.origin;
+  takeReport(data.report_url);
   if (!page.channel(page.open)) page.open = page.channels.find((c) => c.kind === "text")?.id ?? "";
   show(page.open);
 }
+
+// The report beside the chat where there is room for both; it lets only the address that it knows show it in a frame.
+function takeReport(url) {
+  $("report").hidden = !url;
+  const beside = Boolean(url) && location.origin === page.origin && !page.reportHidden;
+  $("beside").hidden = !beside;
+  document.body.classList.toggle("with-report", beside);
+  if (!url) return;
+  $("report").href = url;
+  if (beside && $("frame").src !== url) $("frame").src = url;
+}
+
+$("hide-report").addEventListener("click", () => {
+  page.reportHidden = true;
+  takeReport($("report").href);
+});
 
 $("as").addEventListener("change", () => {
   page.as = $("as").value;
@@ -194,10 +212,7 @@ on("speaking", ({ id, speaking }) => {
   for (const seat of page.channels.flatMap((c) => c.seated)) if (seat.id === id) seat.speaking = speaking;
   setSpeaking(id, speaking);
 });
-on("report", ({ url }) => {
-  $("report").hidden = !url;
-  if (url) $("report").href = url;
-});
+on("report", ({ url }) => takeReport(url));
 on("failed", ({ to, channel_id }) => {
   if (to === page.as && channel_id === page.open) say("The application did not respond in time.");
 });

@@ -208,7 +208,7 @@ export function render(message, page, follows) {
   }
   if (message.loading) body.append(element("p", "thinking", `${person.name} is thinking`, element("span", "dots", "…")));
   if (message.content) body.append(element("div", "prose", blocks(message.content, page.names)));
-  if (message.edited && message.content) body.lastChild.append(element("span", "edited", " (edited)"));
+  if (message.edited && message.content) (body.lastChild.lastElementChild ?? body.lastChild).append(element("span", "edited", " (edited)"));
   body.append(...message.attachments.map(attachment));
   body.append(...message.embeds.map((data) => embed(data, page)));
   body.append(...message.components.map((data) => component(data, message, page)));
