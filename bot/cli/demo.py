@@ -137,6 +137,7 @@ class Demo:
         panel = await self.sandbox.wait_for(self._panel, timeout_s=15.0)
         session = await self.sandbox.wait_for(lambda: self.service.sessions.of(self.sandbox.guild.id), timeout_s=15.0)
         self._session_id = session.record.id
+        self.sandbox.report_url = self.report_url
         for person in CAST:
             if person.included:
                 await self.sandbox.press(self._users[person.name], panel, INCLUDE_ID)
