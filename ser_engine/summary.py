@@ -41,11 +41,9 @@ def summarise(pairs: Sequence[tuple[Window, Prediction]]) -> Prediction:
 def restrict(prediction: Prediction, labels: Sequence[str]) -> Prediction:
     """`prediction` given that it is one of `labels`: their probabilities scaled to sum to 1.
 
-    Raises ValueError when the prediction knows none of them.
+    A label that the prediction does not know has none; when it knows none of them, all are even.
     """
-    kept = {label: prediction.probabilities[label] for label in labels if label in prediction.probabilities}
-    if not kept:
-        raise ValueError("the prediction knows none of these labels")
+    kept = {label: prediction.probabilities.get(label, 0.0) for label in labels}
     total = sum(kept.values())
     probabilities = {label: p / total if total > 0 else 1 / len(kept) for label, p in kept.items()}
     emotion = max(probabilities, key=probabilities.__getitem__)

@@ -22,7 +22,7 @@ from bot.web.errors import UploadProblem, of_engine
 from bot.web.keys import ACCESS, BACKEND, METRICS, UPLOAD_RATE, UPLOADS
 from bot.web.limits import GateFull
 from ser_engine.errors import EngineError
-from ser_engine.summary import summarise
+from ser_engine.summary import restrict, summarise
 from ser_engine.types import Prediction
 
 log = structlog.get_logger(__name__)
@@ -33,11 +33,8 @@ PREDICTION_HEADER: Final = "Undertone-Prediction"
 
 def of_four(prediction: Prediction) -> tuple[str, float, dict[str, float]]:
     """Emotion, confidence and probabilities given that it is one of the old four; the probabilities sum to 1."""
-    raw = {label: prediction.probabilities.get(label, 0.0) for label in OLD_LABELS}
-    total = sum(raw.values())
-    four = {label: value / total for label, value in raw.items()} if total > 0 else dict.fromkeys(OLD_LABELS, 0.25)
-    emotion = max(four, key=four.__getitem__)
-    return emotion, four[emotion], four
+    four = restrict(prediction, OLD_LABELS)
+    return four.emotion, four.confidence, dict(four.probabilities)
 
 
 async def predict(request: web.Request) -> web.Response:
@@ -107,7 +104,7 @@ async def _recognise(request: web.Request) -> Prediction:
             windows = await backend.segment(file.data, filename=file.filename)
             if not windows:
                 raise UploadProblem(422, "No speech was heard in the file, or less than 0.8 seconds of it.")
-            return summarise(list(zip(windows, await backend.predict(windows), strict=True)))
+            return summarise(list(zip(windows, await backend.predict(windows, deadline_s=60.0), strict=True)))
     except GateFull:
         raise UploadProblem(503, "Too many uploads at the moment. Please try again.", retry_after_s=5) from None
 

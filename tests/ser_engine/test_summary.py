@@ -61,5 +61,5 @@ def test_restricting_keeps_the_proportions() -> None:
     assert set(four.probabilities.values()) == {0.25}
     kept = restrict(prediction("Happy", 0.6), labels)
     assert kept.confidence == pytest.approx(0.6 / 0.9)
-    with pytest.raises(ValueError, match="none of these labels"):
-        restrict(prediction(), ("Bored",))
+    assert restrict(prediction(), ("Happy", "Bored")).probabilities == {"Happy": 1, "Bored": 0}
+    assert restrict(prediction(), ("Bored", "Proud")).probabilities == {"Bored": 0.5, "Proud": 0.5}
