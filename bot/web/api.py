@@ -17,6 +17,7 @@ from bot.web.errors import BadParameter, NotFound
 from bot.web.grants import admit, grant_of, heading_of, headings_of, visitor_of
 from bot.web.keys import ACCESS, BUS, STORAGE
 from bot.web.schema import ReportOut, SessionListOut, report_out, session_out
+from bot.web.templating import compressed
 from storage.records import SessionRecord
 
 DEFAULT_LIMIT: Final = 50
@@ -158,7 +159,7 @@ def read_before(request: web.Request) -> datetime | None:
 
 
 def _json(text: str) -> web.Response:
-    return web.Response(text=text, content_type="application/json")
+    return compressed(web.Response(text=text, content_type="application/json"))
 
 
 async def _csv(body: ReportOut, name: str, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> web.Response:
@@ -170,12 +171,9 @@ async def _csv(body: ReportOut, name: str, columns: list[str], rows: Iterable[Ma
         return sheet.getvalue()
 
     disposition = f'attachment; filename="undertone-{body.started_at:%Y-%m-%d-%H%M}-{name}.csv"'
-    return web.Response(
-        text=await asyncio.to_thread(write),
-        content_type="text/csv",
-        charset="utf-8",
-        headers={"Content-Disposition": disposition},
-    )
+    headers = {"Content-Disposition": disposition}
+    text = await asyncio.to_thread(write)
+    return compressed(web.Response(text=text, content_type="text/csv", charset="utf-8", headers=headers))
 
 
 def _inert(value: object) -> object:

@@ -62,7 +62,13 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
             **context,
         )
     )
-    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+    return compressed(web.Response(text=text, status=status, content_type="text/html", charset="utf-8"))
+
+
+def compressed(response: web.Response) -> web.Response:
+    """Let a text go out compressed: a long report shrinks to a tenth. Big ones are compressed in a thread."""
+    response.enable_compression()
+    return response
 
 
 def redirect(location: str) -> web.Response:
