@@ -261,7 +261,7 @@ def message(record: Message, state: State, urls: Urls, *, viewer_id: int, nested
     body: Json = {
         "id": str(record.id),
         "channel_id": str(record.channel_id),
-        "type": 19 if record.reply_to_id else 20 if record.interaction and record.interaction["type"] == 2 else 0,
+        "type": _message_type(record),
         "author": user(record.author),
         "content": record.content,
         "timestamp": timestamp(record.created_at),
@@ -299,6 +299,15 @@ def message(record: Message, state: State, urls: Urls, *, viewer_id: int, nested
                 message(referenced, state, urls, viewer_id=viewer_id, nested=True) if referenced else None
             )
     return body
+
+
+def _message_type(record: Message) -> int:
+    """0 plain, 19 a reply, 20 the answer to a slash command, 23 to a context menu; the others do not occur here."""
+    if record.reply_to_id:
+        return 19
+    if record.interaction is None or record.interaction["type"] != 2:
+        return 0
+    return 20 if record.interaction["command_type"] == 1 else 23
 
 
 def attachment_names(node: object) -> set[str]:
