@@ -23,8 +23,8 @@ _WINDOW_S: Final = 3.0
 _SLOTS_S: Final = (6, 10, 15, 20, 30, 60, 120, 300, 600, 1200)
 _TICKS_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MARK_PX: Final = 18
-_LINE_BREAK_S: Final = 9.0
-"""Silence longer than this breaks a probability line."""
+_LINE_BREAK_S: Final = 0.5
+"""Silence longer than this breaks a probability line: nothing was said, so nothing is drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +196,7 @@ def ridges(
     name_height: float = 18.0,
     axis_height: float = 26.0,
 ) -> Ridges:
-    """One speaker's probabilities, a small line a label above a shared time axis; 0 to 1 from bottom to top."""
+    """One speaker's probabilities: a stepped line a label, a step a window, 0 to 1 upwards, above one time axis."""
     above = name_height if gutter == 0 else 0.0
     step = above + ridge_height + ridge_gap
     scale = _Scale(from_s=from_s, to_s=to_s, x=gutter, width=width - gutter - 2)
@@ -211,11 +211,11 @@ def ridges(
         for group in groups:
             weight = sum(w.end_s - w.start_s for w in group) or 1.0
             share = sum(w.probabilities.get(label, 0.0) * (w.end_s - w.start_s) for w in group) / weight
-            centre_s = (group[0].start_s + group[-1].end_s) / 2
-            if centre_s - last_s > max(_LINE_BREAK_S, 2 * (slot_s or 0)):
+            top = y + ridge_height * (1 - min(1.0, max(0.0, share)))
+            if group[0].start_s - last_s > (slot_s or _LINE_BREAK_S):
                 lines.append([])
-            lines[-1].append((scale.at(centre_s), y + ridge_height * (1 - min(1.0, max(0.0, share)))))
-            last_s = centre_s
+            lines[-1] += [(scale.at(group[0].start_s), top), (scale.at(group[-1].end_s), top)]
+            last_s = group[-1].end_s
         found.append(Ridge(label=label, y=y, height=ridge_height, lines=tuple(tuple(line) for line in lines)))
     bottom = 4 + len(found) * step - ridge_gap
     return Ridges(

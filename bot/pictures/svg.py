@@ -120,9 +120,6 @@ def _cell(cell: Cell, y: float, height: float, ident: str, *, titled: bool = Tru
 
 
 def _line(points: Sequence[tuple[float, float]], base: float, css_class: str) -> str:
-    if len(points) == 1:
-        x, y = points[0]
-        return f'<circle class="dot {css_class}" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>'
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     first, last = points[0][0], points[-1][0]
     return (

@@ -47,8 +47,7 @@ def test_ridges_and_bars_are_well_formed() -> None:
     windows = [window(1, 0.0), window(1, 3.0), window(1, 40.0, unclear=True)]
     ridges = geometry.ridges(windows, ["Angry", "<b>"], width=360, gutter=0, from_s=0, to_s=60)
     root = _parse(svg.ridges_svg(ridges, ident="r", title="t"))
-    assert len(root.findall(f"{SVG}polyline")) == 2
-    assert len(root.findall(f"{SVG}circle")) == 2
+    assert len(root.findall(f"{SVG}polyline")) == len(root.findall(f"{SVG}polygon")) == 4
     bar = _parse(svg.bar_svg(geometry.talk_segments({"Angry": 1.0}, 0.25, width=100), width=100, ident="b", title="t"))
     assert [text.text for text in bar.findall(f"{SVG}text")] == ["A", "?"]
     assert "75 %" in (bar.find(f".//{SVG}rect/{SVG}title").text or "")  # type: ignore[union-attr]

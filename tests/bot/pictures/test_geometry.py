@@ -147,7 +147,7 @@ def test_probability_lines_break_in_silence() -> None:
     ridges = geometry.ridges(windows, ["Happy", "Angry"], width=960, from_s=0, to_s=210)
     assert [ridge.label for ridge in ridges.ridges] == ["Angry", "Happy"]
     angry = ridges.ridges[0]
-    assert [len(line) for line in angry.lines] == [3, 2, 1]
+    assert [len(line) for line in angry.lines] == [6, 4, 2]
     assert angry.lines[0][0][1] == pytest.approx(angry.y + angry.height * 0.2)
 
 
