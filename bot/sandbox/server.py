@@ -22,7 +22,7 @@ from bot.sandbox.commands import CommandBook
 from bot.sandbox.faults import Faults
 from bot.sandbox.gateway import Gateway
 from bot.sandbox.interactions import Interaction, Interactions
-from bot.sandbox.models import Attachment, Channel, ChannelType, Guild, Member, Message, User
+from bot.sandbox.models import Attachment, Channel, ChannelType, Guild, Member, Message, Overwrite, User
 from bot.sandbox.people import People
 from bot.sandbox.permissions import BOT
 from bot.sandbox.posting import Posting
@@ -206,6 +206,41 @@ class Sandbox:
             await voice.say(path)
         """
         return Speaker(user.id, self.seating, self.ssl_context(), pace=pace, **options)
+
+    # what moderators and Discord itself do
+
+    def move(self, user: User, channel: Channel) -> None:
+        """Drag somebody who is in voice to another channel; the bot gets a ticket for it."""
+        self.seating.move(user, channel)
+
+    def disconnect(self, user: User) -> None:
+        """Take somebody out of voice, as a moderator does."""
+        self.state.leave_voice(self.guild.id, user.id)
+
+    def silence(self, user: User, *, mute: bool | None = None, deaf: bool | None = None) -> None:
+        """Mute or deafen somebody for the whole server.
+
+        Raises:
+            LookupError: they are in no voice channel.
+        """
+        seat = self.state.voice_state(self.guild.id, user.id)
+        if seat is None:
+            raise LookupError(f"{user.name} is in no voice channel")
+        self.state.update_voice(seat, mute=mute, deaf=deaf)
+
+    async def move_voice_server(self) -> None:
+        """Send the bot to another voice server in the middle of its call."""
+        await self.seating.move_voice_server(self.bot)
+
+    def deny(self, user: User, channel: Channel, permissions: int) -> None:
+        """Take permissions in a channel away from one member, in addition to what is denied already."""
+        overwrite = next((o for o in channel.overwrites if o.kind == 1 and o.id == user.id), None)
+        if overwrite is None:
+            overwrite = Overwrite(id=user.id, kind=1)
+            channel.overwrites.append(overwrite)
+        overwrite.deny |= int(permissions)
+        overwrite.allow &= ~int(permissions)
+        self.state.update_channel(channel)
 
     # acting as a person; see `People` for all of it
 

@@ -12,7 +12,6 @@ import discord
 import pytest
 
 from bot.sandbox import Channel, NotOffered, Sandbox
-from bot.sandbox.models import Overwrite
 from bot.sandbox.permissions import Permission
 from tests.fakes.plain_bot import PlainBot, logged_in, point_at
 
@@ -23,11 +22,6 @@ def channel_of(bot: PlainBot, channel: Channel) -> discord.TextChannel:
     found = bot.get_channel(channel.id)
     assert isinstance(found, discord.TextChannel)
     return found
-
-
-def deny(sandbox: Sandbox, channel: Channel, permission: Permission) -> None:
-    channel.overwrites.append(Overwrite(id=sandbox.bot.id, kind=1, deny=int(permission)))
-    sandbox.state.update_channel(channel)
 
 
 @pytest.mark.parametrize("path", ["/users/@me", "/gateway/bot", "/guilds/1", "/nothing"])
@@ -109,14 +103,14 @@ async def test_what_the_bot_may_not_do_is_forbidden(bot: PlainBot, sandbox: Sand
     with pytest.raises(discord.Forbidden) as refused:
         await theirs.delete()
     assert refused.value.code == 50013
-    deny(sandbox, sandbox.text, Permission.ADD_REACTIONS)
+    sandbox.deny(sandbox.bot, sandbox.text, Permission.ADD_REACTIONS)
     with pytest.raises(discord.Forbidden):
         await theirs.add_reaction("😊")
-    deny(sandbox, sandbox.text, Permission.SEND_MESSAGES)
+    sandbox.deny(sandbox.bot, sandbox.text, Permission.SEND_MESSAGES)
     with pytest.raises(discord.Forbidden) as refused:
         await channel.send("hello")
     assert refused.value.code == 50013
-    deny(sandbox, sandbox.text, Permission.VIEW_CHANNEL)
+    sandbox.deny(sandbox.bot, sandbox.text, Permission.VIEW_CHANNEL)
     with pytest.raises(discord.Forbidden) as refused:
         await channel.send("hello")
     assert refused.value.code == 50001
@@ -148,7 +142,7 @@ async def test_the_line_under_a_voice_channel_needs_its_permission(bot: PlainBot
     await sandbox.wait_for(lambda: sandbox.state.voice_state(sandbox.guild.id, sandbox.bot.id))
     await channel.edit(status="listening")
     assert sandbox.voice_channel.status == "listening"
-    deny(sandbox, sandbox.voice_channel, Permission.SET_VOICE_CHANNEL_STATUS)
+    sandbox.deny(sandbox.bot, sandbox.voice_channel, Permission.SET_VOICE_CHANNEL_STATUS)
     with pytest.raises(discord.Forbidden):
         await channel.edit(status=None)
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from bot.sandbox import Sandbox
-from bot.sandbox.models import Overwrite
 from bot.sandbox.permissions import Permission
 from tests.fakes.plain_bot import PlainBot, logged_in
 
@@ -51,14 +50,14 @@ async def test_the_bot_is_dragged_to_another_channel(sandbox: Sandbox) -> None:
         channel = bot.get_channel(sandbox.voice_channel.id)
         assert isinstance(channel, discord.VoiceChannel)
         client = await channel.connect(timeout=10)
-        sandbox.seating.move(sandbox.bot, other)
+        sandbox.move(sandbox.bot, other)
         await sandbox.wait_for(lambda: client.channel.id == other.id and client.is_connected(), 10)
         await sandbox.voice.settled(other.id)
         await client.disconnect()
 
 
 async def test_a_channel_that_is_closed_to_the_bot_does_not_answer(bot: PlainBot, sandbox: Sandbox) -> None:
-    sandbox.voice_channel.overwrites.append(Overwrite(id=sandbox.bot.id, kind=1, deny=int(Permission.CONNECT)))
+    sandbox.deny(sandbox.bot, sandbox.voice_channel, Permission.CONNECT)
     channel = bot.get_channel(sandbox.voice_channel.id)
     assert isinstance(channel, discord.VoiceChannel)
     with pytest.raises(asyncio.TimeoutError):
@@ -73,3 +72,43 @@ async def test_a_deleted_channel_empties(bot: PlainBot, sandbox: Sandbox) -> Non
     await sandbox.wait_for(lambda: bot.get_channel(sandbox.voice_channel.id) is None)
     assert sandbox.guild.voice_states == {}
     assert bot.of("voice")[-1][2].channel is None
+
+
+async def test_a_moderator_silences_and_takes_the_bot_out(sandbox: Sandbox) -> None:
+    connector = aiohttp.TCPConnector(ssl=sandbox.ssl_context())
+    async with logged_in(PlainBot(connector=connector), sandbox) as bot:
+        channel = bot.get_channel(sandbox.voice_channel.id)
+        assert isinstance(channel, discord.VoiceChannel)
+        client = await channel.connect(timeout=10)
+        sandbox.silence(sandbox.bot, deaf=True)
+        await sandbox.wait_for(lambda: channel.guild.me.voice is not None and channel.guild.me.voice.deaf)
+        sandbox.disconnect(sandbox.bot)
+        await sandbox.wait_for(lambda: not client.is_connected())
+        with pytest.raises(LookupError):
+            sandbox.silence(sandbox.bot, mute=True)
+
+
+async def test_the_voice_server_is_taken_down_and_the_bot_follows(sandbox: Sandbox) -> None:
+    connector = aiohttp.TCPConnector(ssl=sandbox.ssl_context())
+    async with logged_in(PlainBot(connector=connector), sandbox) as bot:
+        channel = bot.get_channel(sandbox.voice_channel.id)
+        assert isinstance(channel, discord.VoiceChannel)
+        client = await channel.connect(timeout=10)
+        before = client.endpoint
+        await sandbox.move_voice_server()
+        await sandbox.wait_for(lambda: client.endpoint != before and client.is_connected(), 10)
+        await client.disconnect()
+
+
+async def test_a_bot_that_is_thrown_out_of_the_server_is_out_of_everything(bot: PlainBot, sandbox: Sandbox) -> None:
+    guild = bot.get_guild(sandbox.guild.id)
+    assert guild is not None
+    await guild.change_voice_state(channel=guild.voice_channels[0])
+    await sandbox.wait_for(lambda: sandbox.bot.id in sandbox.guild.voice_states)
+    sandbox.state.remove_member(sandbox.guild, sandbox.bot.id)
+    await sandbox.wait_for(lambda: bot.get_guild(sandbox.guild.id) is None)
+    assert sandbox.bot.id not in sandbox.guild.voice_states
+    with pytest.raises(discord.Forbidden):
+        await bot.fetch_guild(sandbox.guild.id)
+    sandbox.state.add_member(sandbox.guild, sandbox.bot)
+    await sandbox.wait_for(lambda: bot.get_guild(sandbox.guild.id) is not None)
