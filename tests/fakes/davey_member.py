@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import davey
@@ -20,7 +21,7 @@ class DaveyMember:
         self._people = {str(user_id)}
         self._version = 0
         self._pending: dict[int, int] = {}
-        self.invalid_commits = 0
+        self.counters: Counter[str] = Counter()
 
     @property
     def session(self) -> davey.DaveSession:
@@ -79,7 +80,7 @@ class DaveyMember:
             try:
                 process(body[2:])
             except ValueError:
-                self.invalid_commits += 1
+                self.counters["invalid_commits"] += 1
                 return [Reply(op=Op.INVALID_COMMIT, data={"transition_id": transition_id}), *self._begin()]
             return self._prepared(transition_id, self._version)
         return []

@@ -6,12 +6,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bot.sandbox.voice.connection import Connection
 from bot.sandbox.voice.faults import Delivery
-from bot.sandbox.voice.group import Group, GroupSettings
+from bot.sandbox.voice.group import Group
 from bot.sandbox.voice.ops import Op
+from bot.sandbox.voice.rounds import GroupSettings
 from bot.sandbox.voice.transport import Rtp
 
 SendDatagram = Callable[[Connection, Delivery], None]
@@ -135,17 +137,20 @@ class Call:
             return
         self.counters["relayed"] += 1
         for listener in self._others(speaker):
-            if listener.deaf or listener.transport is None or listener.address is None:
+            if listener.deaf or not listener.listens or listener.transport is None or listener.address is None:
                 continue
             wire = listener.faults.wire
             for delivery in wire.carry(packet):
                 self._deliver(listener, delivery)
             if wire.holds_back is not None:
-                self._after(wire.holds_back, lambda to=listener: self._flush(to))  # type: ignore[misc]
+                self._after(wire.holds_back, partial(self._flush, listener, wire.counters["packets"]))
 
-    def _flush(self, listener: Connection) -> None:
-        for delivery in listener.faults.wire.flush():
-            self._deliver(listener, delivery)
+    def _flush(self, listener: Connection, packets: int) -> None:
+        """Release what is held back, unless there was another packet since: then a later call is due."""
+        wire = listener.faults.wire
+        if wire.counters["packets"] == packets:
+            for delivery in wire.flush():
+                self._deliver(listener, delivery)
 
     def _deliver(self, listener: Connection, delivery: Delivery) -> None:
         if delivery.delay_s > 0:

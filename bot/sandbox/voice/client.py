@@ -75,6 +75,7 @@ class ClientVoice(asyncio.DatagramProtocol):
             "session_id": self.ticket.session_id,
             "token": self.ticket.token,
             "max_dave_protocol_version": 1,
+            "listens": self._listening,  # no word of Discord's: it spares the loopback audio that nobody hears
         }
         await self._send(Op.IDENTIFY, identify)
         reader = asyncio.create_task(self._read(), name=f"sandbox-voice-{self.ticket.user_id}")

@@ -55,6 +55,8 @@ class Connection:
         self.has_spoken = False
         self.mute = False
         self.deaf = False
+        self.listens = True
+        """False for simulated people who would throw away all they are sent: they are sent no audio."""
         self.closed_with: Close | None = None
         self._seq = -1
         self._replay: deque[tuple[int, str | bytes]] = deque(maxlen=REPLAY_MESSAGES)

@@ -69,14 +69,14 @@ class VoiceGateway:
         ours, theirs = connection.closed_with, ws.close_code
         over = not ours.resumable if ours is not None else theirs in _LEAVING
         if over:
-            self._server.spawn(self._server.drop(connection), f"voice-drop-{connection.user_id}")
+            self._server.forget(connection)
         else:
             self._server.spawn(self._await_resume(connection), f"voice-resume-{connection.user_id}")
 
     async def _await_resume(self, connection: Connection) -> None:
         await asyncio.sleep(self._server.settings.resume_window_s)
         if not connection.attached:
-            await self._server.drop(connection)
+            self._server.forget(connection)
 
     # the first message
 
@@ -111,7 +111,7 @@ class VoiceGateway:
             raise Refused(Close(faults.refuse_code))
         if self._server.settings.require_dave and int(data.get("max_dave_protocol_version", 0)) < 1:
             raise Refused(Close.DAVE_REQUIRED)
-        return self._server.admit(ticket)
+        return self._server.admit(ticket, listens=bool(data.get("listens", True)))
 
     def _resume(self, data: dict[str, Any]) -> Connection:
         ticket = self._server.find_ticket(str(data["token"]))

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Iterable
+from typing import Final
 
+from bot.sandbox.voice.leaves import Leaves
 from bot.sandbox.voice.mls import (
     Commit,
     ExternalSender,
@@ -30,48 +30,10 @@ from bot.sandbox.voice.mls import (
     u16,
 )
 from bot.sandbox.voice.ops import Op
+from bot.sandbox.voice.rounds import GroupSettings, Outbox, Round, Schedule, Transition
 
 PROTOCOL_VERSION: Final = 1
 _TRIES: Final = 3
-
-
-class Outbox(Protocol):
-    """How the group reaches its members; a member who is gone is not reached, and that is no error."""
-
-    def send_json(self, user_id: int, op: Op, data: dict[str, Any]) -> None: ...
-    def send_binary(self, user_id: int, op: Op, body: bytes) -> None: ...
-
-
-class Cancellable(Protocol):
-    def cancel(self) -> None: ...
-
-
-Schedule = Callable[[float, Callable[[], None]], Cancellable]
-"""Call a function after some seconds, as `asyncio.loop.call_later` does."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Round:
-    proposals: dict[int, list[Proposal]]
-    """By member asked."""
-    timer: Cancellable
-
-
-@dataclass(slots=True, kw_only=True)
-class _Transition:
-    id: int
-    waiting: set[int]
-    timer: Cancellable
-
-
-@dataclass(slots=True, kw_only=True)
-class GroupSettings:
-    ready_timeout_s: float = 2.0
-    """How long a transition waits for the slowest member."""
-    commit_timeout_s: float = 2.0
-    """How long a round waits for a commit before it is taken back and tried again."""
-    waits_for: Callable[[int], bool] = field(default=lambda _user_id: True)
-    """Whether a transition waits for this member at all; tests make somebody late on purpose."""
 
 
 class Group:
@@ -86,12 +48,12 @@ class Group:
         self._schedule = schedule
         self._settings = settings
         self._sender = ExternalSender(channel_id)
-        self._leaves: list[int | None] = []
+        self._leaves = Leaves()
         self._present: dict[int, KeyPackage | None] = {}
         self._broken: set[int] = set()
         self._told_sender: set[int] = set()
-        self._round: _Round | None = None
-        self._transition: _Transition | None = None
+        self._round: Round | None = None
+        self._transition: Transition | None = None
         self._last_transition = 0
         self._upgrading = False
         self._failed_rounds = 0
@@ -210,7 +172,7 @@ class Group:
     @property
     def members(self) -> tuple[int, ...]:
         """Who is in the group, by leaf."""
-        return tuple(user_id for user_id in self._leaves if user_id is not None)
+        return self._leaves.members
 
     @property
     def settled(self) -> bool:
@@ -254,7 +216,7 @@ class Group:
             self._found_group()
             return
         if gone:
-            proposals = [self._sender.propose_remove(self.epoch, user, self._leaves.index(user)) for user in gone]
+            proposals = [self._sender.propose_remove(self.epoch, user, self._leaves.of(user)) for user in gone]
         else:
             waiting = (p for u, p in self._present.items() if p is not None and u not in self._leaves)
             proposals = [self._sender.propose_add(self.epoch, package) for package in waiting]
@@ -263,7 +225,7 @@ class Group:
 
     def _begin_round(self, proposals: dict[int, list[Proposal]]) -> None:
         timer = self._schedule(self._settings.commit_timeout_s, self._round_failed)
-        self._round = _Round(proposals=proposals, timer=timer)
+        self._round = Round(proposals=proposals, timer=timer)
         self.counters["rounds"] += 1
         for user_id, asked in proposals.items():
             self._outbox.send_binary(user_id, Op.PROPOSALS, append_message(asked))
@@ -291,7 +253,7 @@ class Group:
             self._transition = None
 
     def _fits(self, commit: Commit, user_id: int, asked: list[Proposal]) -> bool:
-        leaf = self._leaves.index(user_id) if self._leaves else 0
+        leaf = self._leaves.of(user_id) if self._leaves else 0
         added = {proposal.package_ref for proposal in asked if proposal.package_ref is not None}
         welcomed = {ref for ref, _ in commit.welcome.secrets} if commit.welcome else set()
         return (
@@ -306,15 +268,15 @@ class Group:
         founded = not self._leaves
         proposals = [asked[ref] for ref in commit.refs]
         if founded:
-            self._leaves = [winner]
+            self._leaves.seat(winner)
         for proposal in proposals:
             if proposal.leaf is not None:
-                self._leaves[proposal.leaf] = None
+                self._leaves.blank(proposal.leaf)
                 self._broken.discard(proposal.user_id)
         followers = self.members
-        while self._leaves and self._leaves[-1] is None:
-            self._leaves.pop()
-        joiners = {self._seat(p.user_id): p.package_ref for p in proposals if p.package_ref is not None}
+        joiners = {p.user_id: p.package_ref for p in proposals if p.package_ref is not None}
+        for user_id in joiners:
+            self._leaves.seat(user_id)
         self.epoch += 1
         self.counters["epochs"] += 1
         transition_id = 0 if founded and not self._upgrading else self._next_transition()
@@ -332,14 +294,6 @@ class Group:
             self._await_ready(transition_id, {*followers, *joiners})
         self._advance()
 
-    def _seat(self, user_id: int) -> int:
-        """The leftmost blank leaf is the new member's (RFC 9420, 7.7)."""
-        if None in self._leaves:
-            self._leaves[self._leaves.index(None)] = user_id
-        else:
-            self._leaves.append(user_id)
-        return user_id
-
     # transitions
 
     def _begin_transition(self, members: set[int], version: int) -> None:
@@ -353,7 +307,7 @@ class Group:
     def _await_ready(self, transition_id: int, members: Iterable[int]) -> None:
         waiting = {user_id for user_id in members if user_id in self._present and self._settings.waits_for(user_id)}
         timer = self._schedule(self._settings.ready_timeout_s, self._execute)
-        self._transition = _Transition(id=transition_id, waiting=waiting, timer=timer)
+        self._transition = Transition(id=transition_id, waiting=waiting, timer=timer)
         self._maybe_execute()
 
     def _maybe_execute(self) -> None:

@@ -29,6 +29,8 @@ class Reply:
 class Member(Protocol):
     """A client's end-to-end encryption: messages in, answers out; frames in, frames out."""
 
+    counters: Counter[str]
+
     @property
     def ready(self) -> bool:
         """Frames can be sent: encrypted, or in the clear because the call is downgraded."""

@@ -23,8 +23,8 @@ from bot.sandbox.voice.certificate import Certificate, make_certificate
 from bot.sandbox.voice.connection import Connection, VoiceTicket
 from bot.sandbox.voice.faults import Faults
 from bot.sandbox.voice.gateway import VoiceGateway
-from bot.sandbox.voice.group import GroupSettings
 from bot.sandbox.voice.ops import Close, Op
+from bot.sandbox.voice.rounds import GroupSettings
 from bot.sandbox.voice.transport import MODES, Rtp
 from bot.sandbox.voice.udp import RECEIVE_BUFFER_BYTES, UdpServer
 
@@ -104,7 +104,10 @@ class VoiceServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._seats.clear()
-        await asyncio.gather(*(self.drop(connection, Close.DISCONNECTED) for connection in list(self.connections())))
+        connections = list(self.connections())
+        for connection in connections:
+            self.forget(connection)
+        await asyncio.gather(*(connection.close(Close.DISCONNECTED) for connection in connections))
         if self._runner is not None:
             await self._runner.cleanup()
         tasks = list(self._tasks)
@@ -170,7 +173,7 @@ class VoiceServer:
             return
         connection.mute, connection.deaf = mute, deaf
         if connection.ticket.channel_id != channel_id:
-            self._forget(connection)
+            self.forget(connection)
             self.spawn(connection.close(Close.DISCONNECTED), f"voice-close-{user_id}")
 
     # what tests and the demo do
@@ -196,7 +199,7 @@ class VoiceServer:
             raise LookupError(f"user {user_id} is in no call")
         code = Close(code)
         if not code.resumable:
-            self._forget(connection)
+            self.forget(connection)
         await connection.close(code)
 
     def send_datagram(self, user_id: int, datagram: bytes) -> None:
@@ -251,14 +254,14 @@ class VoiceServer:
                 return seat.ticket
         return None
 
-    def admit(self, ticket: VoiceTicket) -> Connection:
+    def admit(self, ticket: VoiceTicket, *, listens: bool) -> Connection:
         """Begin a session; the user's session before it, if any, is closed."""
         old = self.connection(ticket.user_id, ticket.guild_id)
         connection = Connection(ticket, self._new_ssrc(), self.faults(ticket.user_id))
         seat = self._seats[ticket.guild_id, ticket.user_id]
-        connection.mute, connection.deaf = seat.mute, seat.deaf
+        connection.mute, connection.deaf, connection.listens = seat.mute, seat.deaf, listens
         if old is not None and old.ticket.channel_id != ticket.channel_id:
-            self._forget(old)
+            self.forget(old)
         host, port = self.udp_address
         modes = {"modes": list(MODES), "experiments": []}
         connection.send_json(Op.READY, {"ssrc": connection.ssrc, "ip": host, "port": port, **modes})
@@ -270,12 +273,6 @@ class VoiceServer:
             self._ssrcs.discard(old.ssrc)
             self.spawn(old.close(Close.DISCONNECTED), f"voice-close-{old.user_id}")
         return connection
-
-    async def drop(self, connection: Connection, code: Close | None = None) -> None:
-        """End a session for good."""
-        self._forget(connection)
-        if code is not None:
-            await connection.close(code)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -301,7 +298,8 @@ class VoiceServer:
             waits_for=lambda user_id: self.faults(user_id).commit_delay_s <= 0,
         )
 
-    def _forget(self, connection: Connection) -> None:
+    def forget(self, connection: Connection) -> None:
+        """End a session for good; its websocket may live on until it is closed."""
         call = self.calls.get(connection.ticket.channel_id)
         if call is not None:
             call.exit(connection)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.voice.group import Group, GroupSettings
+from bot.sandbox.voice.group import Group
 from bot.sandbox.voice.member import DaveMember, Reply
 from bot.sandbox.voice.mls import MlsError
 from bot.sandbox.voice.ops import Op
+from bot.sandbox.voice.rounds import GroupSettings
 
 pytestmark = pytest.mark.unit
 

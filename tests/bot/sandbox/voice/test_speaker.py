@@ -254,6 +254,34 @@ async def test_a_flood_from_strangers_changes_nothing_but_counters(
     assert voice.datagrams["from_strangers"] == 200
 
 
+async def test_a_proposal_that_cannot_be_applied_is_mended(
+    voice: VoiceServer, seats: DirectSeats, anna: Speaker, ben: Speaker
+) -> None:
+    await anna.join(CHANNEL_ID)
+    await ben.join(CHANNEL_ID)
+    await voice.settled(CHANNEL_ID)
+    voice.faults(12).bad_proposals = 1
+    async with Speaker(13, seats, voice.ssl_context(), pace=FAST) as cleo:
+        await cleo.join(CHANNEL_ID)
+        await voice.settled(CHANNEL_ID)
+        assert voice.faults(12).bad_proposals == 0
+        assert ben.client is not None
+        assert ben.client.dave.counters["mls_failures"]
+        spoken = await cleo.say(noise(0.2))
+        assert await heard(ben, 13, len(spoken)) == frames(spoken)
+
+
+async def test_who_does_not_listen_is_sent_nothing(voice: VoiceServer, seats: DirectSeats, anna: Speaker) -> None:
+    async with Speaker(13, seats, voice.ssl_context(), pace=FAST) as cleo:
+        await anna.join(CHANNEL_ID)
+        await cleo.join(CHANNEL_ID)
+        await voice.settled(CHANNEL_ID)
+        assert await anna.say(noise(0.1))
+        await asyncio.sleep(0.05)
+        assert voice.datagrams["audio"] == 10
+        assert voice.datagrams["sent"] == 0
+
+
 def test_files_and_samples_become_48_khz() -> None:
     from_file = speech(CLIP, 16_000)
     assert from_file.dtype == np.float32
