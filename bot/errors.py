@@ -115,7 +115,7 @@ def in_words(error: BaseException, *, reference: str | None = None) -> str:
     if isinstance(error, PersonError):
         return str(error)
     if isinstance(error, AudioError):
-        return texts.AUDIO_ERRORS.get(error.code, str(error) or texts.UNDECODABLE)
+        return texts.AUDIO_ERRORS.get(error.code, texts.UNDECODABLE)
     if isinstance(error, BackendError):
         return texts.BACKEND_ERRORS.get(error.code, texts.ENGINE_AWAY)
     if isinstance(error, StorageError):

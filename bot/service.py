@@ -15,7 +15,7 @@ import errno
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import structlog
 from aiohttp import web
@@ -37,6 +37,8 @@ from storage import Storage, WindowWriter
 
 PURGE_EVERY_S: Final = 3600.0
 START_WITHIN_S: Final = 120.0
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -265,7 +267,7 @@ class Service:
     async def _purge(self) -> None:
         """Retention: what is older than its server's days goes, every hour."""
         while True:
-            gone = await self.storage.purge_expired(self._clock.now())
+            gone = await to_the_end(self.storage.purge_expired(self._clock.now()))
             if gone:
                 _log.info("sessions_purged", sessions=gone)
             await self._clock.sleep(PURGE_EVERY_S)
@@ -301,6 +303,20 @@ def port_error(error: OSError, host: str, port: int) -> StartError:
     if error.errno == errno.EACCES:
         return PortInUse(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
     return StartError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Check UNDERTONE_HOST and PORT.")
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work`; when cancelled meanwhile, let it end first: a database must not be left in mid-query."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:  # a service that breaks cancels more than once
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

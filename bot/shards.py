@@ -1,9 +1,9 @@
 """Shards that survive what Discord's gateway does on a bad day.
 
-In discord.py 2.7.1 a gateway connection that is cut before its HELLO, or closed with an ordinary code at the wrong
-moment, makes the whole client close, voice connections and all. Here such an end is turned into one more attempt after
-a pause. Only codes after which trying again cannot help still close the client. The private names this needs are all in
-this file: the queue between shards and client (`_AutoShardedClient__queue`), `EventItem` and `EventType`.
+In discord.py 2.7.1 a gateway connection that is cut before its HELLO while a shard connects anew makes the whole client
+close, voice connections and all. Here such an end is turned into one more attempt after a pause. Only codes after which
+trying again cannot help still close the client. The private names this needs are all in this file: the queue between
+shards and client (`_AutoShardedClient__queue`), `EventItem` and `EventType`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import discord
 import structlog
+from discord.gateway import ReconnectWebSocket
 from discord.shard import EventItem, EventType
 
 FATAL_CODES: Final = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
@@ -25,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ForgivingQueue(asyncio.PriorityQueue[EventItem]):
-    """Takes the shards' events; a *close* that another attempt may mend becomes a *reconnect* after a pause."""
+    """Takes the shards' events; an end that another attempt may mend becomes that attempt, after a pause."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,13 +58,15 @@ class ForgivingQueue(asyncio.PriorityQueue[EventItem]):
 
 
 def mendable(item: EventItem) -> bool:
-    """Whether the shard asks the client to close for something that another attempt may mend."""
-    return (
-        item.type == EventType.close
-        and isinstance(item.error, discord.ConnectionClosed)
-        and item.error.code not in FATAL_CODES
-        and item.error.code != 1000
-    )
+    """Whether a shard wants the client to end for something that another attempt may mend.
+
+    A cut before HELLO while connecting anew comes as *terminate* with the wish to resume, other ends as *close*.
+    """
+    if item.type == EventType.terminate:
+        return isinstance(item.error, ReconnectWebSocket)
+    if item.type != EventType.close or not isinstance(item.error, discord.ConnectionClosed):
+        return False
+    return item.error.code not in FATAL_CODES | {1000}
 
 
 class SteadyClient(discord.AutoShardedClient):
@@ -75,6 +78,11 @@ class SteadyClient(discord.AutoShardedClient):
         await super()._async_setup_hook()
         self._events = ForgivingQueue()
         self.__dict__["_AutoShardedClient__queue"] = self._events
+
+    @property
+    def cuts_survived(self) -> int:
+        """How often the gateway hung up in a way that would have ended the client."""
+        return self._events.forgiven if self._events is not None else 0
 
     async def close(self) -> None:
         if self._events is not None:

@@ -81,6 +81,7 @@ DISCORD_AWAY: Final = "Discord did not answer properly. Please try again in a mo
 ENGINE_AWAY: Final = "The recognition is not available at the moment. Please try again in a minute."
 STORAGE_AWAY: Final = "The database does not answer at the moment. Please try again in a minute."
 STORAGE_REFUSED: Final = "The database could not do that. The operator finds the reason in the log."
+NO_SPEECH: Final = "I hear too little speech in it to say anything."
 UNDECODABLE: Final = "This file cannot be read as audio."
 AUDIO_ERRORS: Final = {
     "empty_audio": "This file holds no audio.",
@@ -90,6 +91,7 @@ AUDIO_ERRORS: Final = {
     "undecodable_audio": UNDECODABLE,
     "decode_timeout": "Reading this file took too long.",
     "invalid_samples": "This file holds no usable samples.",
+    "no_speech": NO_SPEECH,
 }
 BACKEND_ERRORS: Final = {
     "backend_overloaded": "Too much is being analysed at the moment. Please try again in a minute.",
@@ -116,7 +118,6 @@ FOREIGN_HOST: Final = "I only fetch files from Discord itself."
 NOT_A_PERSON: Final = "I only analyse messages of people, because a person has to agree to it."
 AUTHOR_OPTED_OUT: Final = "The author of that message opted out of being analysed."
 NOT_YOUR_CHOICE: Final = "Only the author of the message can decide that."
-NO_SPEECH: Final = "I hear too little speech in it to say anything."
 NO_REPORT: Final = "There is no report that you may open here."
 
 # --- answers

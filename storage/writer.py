@@ -49,7 +49,7 @@ class WindowWriter:
         try:
             while True:
                 await asyncio.sleep(self._flush_after_s)
-                await self._flush_or_log()
+                await asyncio.shield(self._flush_or_log())  # a cancelled query would leave its connection hanging
         finally:
             await asyncio.shield(self._flush_or_log())
 

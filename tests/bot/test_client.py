@@ -1,0 +1,111 @@
+"""Something starts the client again, whatever ends it; and refusals are final, in words."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import discord
+import pytest
+from discord.shard import EventItem, EventType
+
+from bot.client import intents
+from bot.errors import DiscordRefused
+from bot.sandbox import Sandbox
+from bot.service import Service
+from bot.settings import Settings, load_settings
+from bot.shards import ForgivingQueue, mendable, missing_names
+from tests.fakes.backend import FakeBackend
+from tests.fakes.voice_link import FakeVoice
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def restored_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+
+
+def settings_for(sandbox: Sandbox, data_dir: Path, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "data_dir": data_dir,
+        "port": 0,
+        "discord_token": sandbox.token,
+        "discord_api_base": sandbox.api_base,
+        "database_address": None,
+    }
+    return load_settings(env_file=None, **values | changes)
+
+
+def test_only_the_smallest_intents_are_asked_for() -> None:
+    asked = {name for name, on in intents() if on}
+    assert asked == {"guilds", "voice_states", "guild_messages", "dm_messages"}
+
+
+def test_discord_py_still_has_the_names() -> None:
+    assert missing_names() == []
+
+
+@pytest.mark.parametrize("code", [1006, 1001, 4000, 4007, 4009])
+async def test_a_cut_becomes_another_attempt_and_a_fatal_code_does_not(code: int) -> None:
+    def closed(number: int) -> EventItem:
+        error = discord.ConnectionClosed.__new__(discord.ConnectionClosed)
+        error.code = number
+        return EventItem(EventType.close, None, error)
+
+    assert mendable(closed(code))
+    assert not mendable(closed(4004))
+    assert not mendable(closed(4014))
+    queue = ForgivingQueue()
+    queue.put_nowait(closed(code))
+    assert queue.empty()
+    async with asyncio.timeout(3):
+        assert (await queue.get()).type == EventType.reconnect
+    queue.put_nowait(closed(4004))
+    assert (await queue.get()).type == EventType.close
+
+
+async def test_a_gateway_that_hangs_up_before_hello_is_tried_again_by_the_same_client(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        service = Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice())
+        async with service:
+            await service.discord_ready()
+            first = service.gateway.client
+            sandbox.faults.refuse_gateway(1)  # the attempt to resume; the next one is cut
+            sandbox.faults.cut_gateway_before_hello(1)
+            sandbox.gateway.cut()
+            async with asyncio.timeout(20):
+                while first.cuts_survived < 1 or not sandbox.gateway.connected:
+                    await asyncio.sleep(0.05)
+            assert service.gateway.client is first
+
+
+async def test_a_client_that_ended_is_replaced(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        service = Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice())
+        async with service:
+            await service.discord_ready()
+            first = service.gateway.client
+            await first.close()
+            async with asyncio.timeout(20):
+                while service.gateway.client is first or not service.gateway.ready:
+                    await asyncio.sleep(0.05)
+            assert service.gateway.restarts == 1
+
+
+async def test_a_refused_token_ends_the_service_in_words(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        settings = settings_for(sandbox, tmp_path, discord_token="wrong")
+        async with Service(settings, backend=FakeBackend(), connect=FakeVoice()) as service:
+            with pytest.raises(DiscordRefused, match="DISCORD_TOKEN"):
+                await service.discord_ready()
+
+
+async def test_rest_errors_at_the_start_are_waited_out(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        sandbox.faults.rest(404, path="/users/@me")
+        async with Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice()) as service:
+            await service.discord_ready()
+            assert service.gateway.restarts == 1

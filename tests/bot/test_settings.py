@@ -1,0 +1,99 @@
+"""Settings: the names from outside, and words for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.errors import KeyFileError, SettingsError
+from bot.secret import KEY_BYTES, load_key
+from bot.settings import Settings, load_settings, variable
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable(field), raising=False)
+
+
+def test_the_defaults_are_the_stated_ones() -> None:
+    settings = load_settings(env_file=None)
+    assert (settings.host, settings.port, settings.model, settings.workers) == ("127.0.0.1", 8080, "default", 1)
+    assert (settings.retention_days, settings.max_session_h) == (7, 6)
+    assert settings.database_url.startswith("sqlite+aiosqlite:////")
+    assert settings.is_discord
+
+
+def test_names_from_outside_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", " secret \n")
+    monkeypatch.setenv("DISCORD_API_BASE", "http://127.0.0.1:9/api/v10/")
+    monkeypatch.setenv("DATABASE_URL", "postgres://u:p@db/undertone")
+    monkeypatch.setenv("PORT", "9000")
+    monkeypatch.setenv("UNDERTONE_LOG_LEVEL", "WARNING")
+    settings = load_settings(env_file=None)
+    assert settings.token == "secret"
+    assert settings.discord_api_base == "http://127.0.0.1:9/api/v10"
+    assert not settings.is_discord
+    assert settings.database_url == "postgresql+asyncpg://u:p@db/undertone"
+    assert (settings.port, settings.log_level) == (9000, "warning")
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    file.write_text("DISCORD_TOKEN=from-file\nUNDERTONE_MODEL=fast\nPORT=\nSOMETHING_ELSE=1\n")
+    monkeypatch.setenv("UNDERTONE_MODEL", "seed")
+    settings = load_settings(env_file=file)
+    assert (settings.token, settings.model, settings.port) == ("from-file", "seed", 8080)
+
+
+def test_overrides_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "a real one")
+    monkeypatch.setenv("DATABASE_URL", "postgres://real")
+    settings = load_settings(env_file=None, discord_token="demo", database_address=None)
+    assert settings.token == "demo"
+    assert settings.database_url.startswith("sqlite")
+
+
+def test_wrong_values_are_named_with_what_to_write_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "eighty")
+    monkeypatch.setenv("UNDERTONE_WORKERS", "-1")
+    monkeypatch.setenv("UNDERTONE_PUBLIC_URL", "undertone.example.org")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file=None)
+    lines = str(caught.value).splitlines()
+    assert any(line.strip().startswith("PORT:") and "integer" in line for line in lines)
+    assert any(line.strip().startswith("UNDERTONE_WORKERS:") for line in lines)
+    assert any("UNDERTONE_PUBLIC_URL: must begin with http" in line for line in lines)
+
+
+def test_a_missing_token_says_where_it_goes() -> None:
+    with pytest.raises(SettingsError, match=r"DISCORD_TOKEN.*\.env.*demo"):
+        _ = load_settings(env_file=None).token
+
+
+def test_secrets_do_not_show_in_a_printed_settings_object() -> None:
+    settings = load_settings(env_file=None, discord_token="hush", oauth_client_secret="hush too")
+    assert "hush" not in repr(settings)
+
+
+def test_the_key_is_made_once_for_this_user_only(tmp_path: Path) -> None:
+    key = load_key(tmp_path / "data")
+    assert len(key) == KEY_BYTES
+    assert load_key(tmp_path / "data") == key
+    assert (tmp_path / "data" / "secret.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "secret.key").write_bytes(b"short")
+    with pytest.raises(KeyFileError, match="backup"):
+        load_key(tmp_path)
+    assert (tmp_path / "secret.key").read_bytes() == b"short"
+
+
+def test_a_data_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(KeyFileError, match="cannot be used"):
+        load_key(tmp_path / "data")
