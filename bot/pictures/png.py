@@ -60,8 +60,9 @@ def summary_png(report: SessionReport, names: Mapping[int, str], *, width: int =
 
 def writable(name: str, otherwise: str) -> str:
     """`name` without what Inter cannot write; `otherwise` when that is more than half of it."""
-    kept = "".join(c for c in name if c.isspace() or _has_glyph(c)).strip()
-    return kept if len(kept) * 2 > len(name.strip()) else otherwise
+    name = " ".join(name.split())
+    kept = "".join(c for c in name if c.isprintable() and (c == " " or _has_glyph(c))).strip()
+    return kept if len(kept) * 2 > len(name) else otherwise
 
 
 def _head(pen: _Pen, report: SessionReport, width: float) -> None:

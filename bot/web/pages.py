@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from bot.pictures import palette
+from bot.texts import END_REASONS
 from bot.web import words
 from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
 from bot.web.errors import BadParameter, NotFound, SignInNeeded
@@ -88,6 +89,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "report": found,
         "session": found.session,
         "live": found.session.state is SessionState.LIVE,
+        "reason": END_REASONS.get(found.session.end_reason or ""),
         "title": heading.title,
         "server": heading.server,
         "view": await asyncio.to_thread(build_view, found, heading.names, view, page=grant.page),

@@ -94,6 +94,7 @@ def test_the_same_report_gives_the_same_picture() -> None:
         ("Юлия", "Юлия"),
         ("Ελένη", "Ελένη"),
         ("Sax 🎷", "Sax"),
+        ("two\nlines \u202e", "two lines"),
         ("山田 太郎", "Speaker 1"),
         ("🎷🎷🎷", "Speaker 1"),
         ("", "Speaker 1"),

@@ -47,7 +47,7 @@ class _Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
+        return re.sub(r"\s+", " ", "".join(self.words))
 
 
 async def _page(client: Client, path: str, status: int = 200) -> _Page:
@@ -96,7 +96,18 @@ async def test_every_picture_has_a_table(client: Client, session: SessionRecord)
     pictures = [attrs for tag, attrs in page.tags if tag == "svg" and attrs.get("role") == "img"]
     assert len(pictures) >= 6
     assert all(attrs.get("aria-labelledby") for attrs in pictures)
-    assert sum(tag == "table" for tag, _ in page.tags) == 4
+    assert sum(tag == "table" for tag, _ in page.tags) == 5  # windows, talk, shares, one voice, counts
+
+
+async def test_what_was_lost_and_why_it_ended_is_told(client: Client, session: SessionRecord, storage: Storage) -> None:
+    page = await _page(client, f"/sessions/{session.id}")
+    assert re.search(r"\blost ?3\b", page.text)
+    assert "Cut short" not in page.text
+    other = await storage.start_session(
+        NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry",))
+    )
+    await storage.end_session(other.id, state=SessionState.INTERRUPTED, reason="voice_failed", counters={})
+    assert "Cut short: the voice connection was lost" in (await _page(client, f"/sessions/{other.id}")).text
 
 
 async def test_ids_are_unique(client: Client, session: SessionRecord) -> None:
