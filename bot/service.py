@@ -1,8 +1,8 @@
 """The whole service in one object, and the order in which its parts live: storage, recognition, web, Discord.
 
 What starts later depends on what started before, so the end goes the other way round: sessions end with their summary
-while everything still works, then the connection to Discord closes, then the web pages, then recognition, then the
-database. One task group owns every lasting task.
+while everything still works, then the connection to Discord closes, then the web pages, then database and recognition.
+One task group owns every lasting task.
 
     async with Service(settings) as service:
         await service.wait()
@@ -36,6 +36,8 @@ from ser_engine.backends.base import InferenceBackend
 from storage import Storage, WindowWriter
 
 PURGE_EVERY_S: Final = 3600.0
+LINGER_S: Final = 2.0
+"""How long the rest of a refused upload is read and thrown away, so that its sender gets to see the answer."""
 START_WITHIN_S: Final = 120.0
 
 T = TypeVar("T")
@@ -153,6 +155,10 @@ class Service:
     async def _run(self) -> None:
         async with AsyncExitStack() as stack:
             key = load_key(self.settings.data_dir)
+            warming = asyncio.create_task(
+                self.backend.start(), name="backend-start"
+            )  # seconds; the database needs none
+            stack.push_async_callback(self._end_backend, warming)
             self.storage = await Storage.open(
                 self.settings.database_url, key=key, retention_days=self.settings.retention_days
             )
@@ -160,13 +166,16 @@ class Service:
             for record in await self.storage.interrupt_live_sessions():
                 _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)
             self.writer = WindowWriter(self.storage)
-            stack.push_async_callback(self.backend.close)
-            await self.backend.start()
+            await warming
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._live(tasks, key)
             except BaseExceptionGroup as group:
                 raise first_of(group) from group
+
+    async def _end_backend(self, warming: asyncio.Task[None]) -> None:
+        await asyncio.gather(warming, return_exceptions=True)
+        await self.backend.close()
 
     async def _live(self, tasks: asyncio.TaskGroup, key: bytes) -> None:
         def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
@@ -213,7 +222,7 @@ class Service:
             counters=self.counters,
             frame_ancestors=self._frame_ancestors,
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, lingering_time=LINGER_S)
         await runner.setup()
         try:
             await self._listen(runner)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-GRACE_S = 1.0
+GRACE_S = 3.0
 """What a transport that is being closed may take to end its own tasks."""
 
 
