@@ -56,11 +56,17 @@ class Demo:
         self._say = say
         self._stack = AsyncExitStack()
         self.sandbox = Sandbox(host=settings.host, port=chat_port)
-        self.service: Service
+        self._service: Service | None = None
         self._users: dict[str, User] = {}
         self._voices: dict[str, Speaker] = {}
         self._clips = load_clips()
         self._session_id = ""
+
+    @property
+    def service(self) -> Service:
+        if self._service is None:
+            raise RuntimeError("the demo was not started")
+        return self._service
 
     @property
     def chat_url(self) -> str:
@@ -76,11 +82,14 @@ class Demo:
         try:
             await self._start()
         except BaseException:
-            await self._stack.aclose()
+            await self.__aexit__()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """The service first, so that the session ends with everybody still there to read its summary."""
+        if self._service is not None:
+            await self._service.stop()
         await self._stack.aclose()
 
     async def _start(self) -> None:
@@ -88,14 +97,13 @@ class Demo:
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         self._say("Starting the recognition and a Discord for it …")
         await self._stack.enter_async_context(self.sandbox)
-        await self._seat()
-        self.service = Service(
+        self._service = Service(
             self._settings(folder),
             make_connector=lambda: aiohttp.TCPConnector(limit=0, ssl=self.sandbox.ssl_context()),
             frame_ancestors=(self.sandbox.url,),
             backend=self._backend,
         )
-        await self._stack.enter_async_context(self.service)
+        await asyncio.gather(self._seat(), self._service.__aenter__())
         await self.service.discord_ready()
         await self._open_session()
 
