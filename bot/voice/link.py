@@ -69,10 +69,10 @@ class VoiceLink:
         self.state = LinkState.CONNECTING
         self.reason = Reason.JOINING
         self._on_state = on_state
-        self._receiver = Receiver(self, sink=sink, consent=consent, tap=tap)
-        self._reader = SocketReader(self._receiver, asyncio.get_running_loop())
+        self.receiver = Receiver(self, sink=sink, consent=consent, tap=tap)
+        self._reader = SocketReader(self.receiver, asyncio.get_running_loop())
         self._client = self._client_for(channel)
-        self._supervisor = Supervisor(self, self._receiver, self._tell)
+        self._supervisor = Supervisor(self, self.receiver, self._tell)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         on_state(self.state, self.reason)
@@ -81,11 +81,16 @@ class VoiceLink:
 
     @property
     def counters(self) -> ReceiveCounters:
-        return self._receiver.counters
+        return self.receiver.counters
 
     def tallies(self) -> Mapping[str, int]:
         """The counters by name: what came, and why what was dropped was dropped."""
-        return self._receiver.counters.as_dict()
+        return self.receiver.counters.as_dict()
+
+    @property
+    def slowest_s(self) -> float:
+        """The longest that packets kept the event loop at a stretch, in seconds."""
+        return self._reader.slowest_s
 
     @property
     def channel_id(self) -> int:
@@ -94,11 +99,11 @@ class VoiceLink:
 
     def now_samples(self) -> int:
         """The session's timeline: samples at 16 kHz since the link was made."""
-        return self._receiver.now_samples()
+        return self.receiver.now_samples()
 
     def discard(self, user_id: int) -> None:
         """Forget everything of a user that waits to be heard; call it when consent is withdrawn."""
-        self._receiver.discard(user_id)
+        self.receiver.discard(user_id)
 
     def adopt(self, channel: discord.VoiceChannel | discord.StageChannel) -> None:
         """Go on with another `discord.Client`, whose `channel` this is: the last one has ended for good."""
@@ -134,7 +139,7 @@ class VoiceLink:
 
     def _client_for(self, channel: Any) -> HearingClient:
         return HearingClient(
-            compat.client_of(channel), channel, receiver=self._receiver, reader=self._reader, lost=self._lost
+            compat.client_of(channel), channel, receiver=self.receiver, reader=self._reader, lost=self._lost
         )
 
     # -- opening and ending -----------------------------------------------------------------------------------------
@@ -178,7 +183,7 @@ class VoiceLink:
             _log.warning("voice_leave_failed", error=type(error).__name__)
         finally:
             self._reader.close()
-            self._receiver.connection_began()
+            self.receiver.connection_began()
 
     def _lost(self, reason: Reason, code: int | None) -> None:
         self._supervisor.lost(reason, code)

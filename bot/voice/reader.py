@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -46,6 +47,8 @@ class SocketReader:
         self._draining: asyncio.Handle | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._discovery: asyncio.Future[bytes] | None = None
+        self.slowest_s = 0.0
+        """The longest that the event loop was kept at a stretch, in processor time (others have their turns, too)."""
 
     def open(self) -> VoiceSocket:
         """A new socket, read from its first moment; the last one is closed."""
@@ -102,6 +105,7 @@ class SocketReader:
             self._socket = None
 
     def _readable(self, sock: VoiceSocket) -> None:
+        began_s = time.thread_time()
         receiver = self._receiver
         any_work = False
         for _ in range(DATAGRAMS_PER_WAKE):
@@ -120,15 +124,25 @@ class SocketReader:
             self._drain()
         elif self._ticking is None:
             self._begin_ticking()
+        self._timed(began_s)
 
     def _drain(self) -> None:
+        began_s = time.thread_time()
         self._draining = self._loop.call_soon(self._drain) if self._receiver.drain() else None
         if self._ticking is None:
             self._begin_ticking()
+        self._timed(began_s)
 
     def _begin_ticking(self) -> None:
         self._receiver.tick_begins()
         self._ticking = self._loop.call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
+        began_s = time.thread_time()
         self._ticking = self._loop.call_later(TICK_S, self._tick) if self._receiver.tick() else None
+        self._timed(began_s)
+
+    def _timed(self, began_s: float) -> None:
+        took_s = time.thread_time() - began_s
+        if took_s > self.slowest_s:
+            self.slowest_s = took_s

@@ -37,6 +37,8 @@ class Stream:
     def __init__(self, counters: JitterCounters) -> None:
         self.jitter: JitterBuffer[AudioPacket] = JitterBuffer(counters)
         self.decoder: opus.Decoder | None = None
+        self.silent = False
+        """True while the last packet was the one that clients send for silence."""
         self._seen: set[int] = set()
         self._order: deque[int] = deque()
 
@@ -196,6 +198,12 @@ class Speaker:
             self._open, self._paused = True, False
             if place.fill_samples:
                 self._conceal(stream.decoder, packet.opus, place.t_samples, place.fill_samples)
+            silent = packet.opus == opus.SILENCE
+            if stream.silent and not silent:
+                # Silence packets are no product of the sender's coder: going on from them, the decoder takes the first
+                # words for a change of mode and fades up to 18 ms of them away.
+                stream.decoder.reset()
+            stream.silent = silent
             pcm = stream.decoder.decode(packet.opus)
         except opus.OpusError:
             self._counters.dropped_opus += 1

@@ -12,28 +12,11 @@ import discord
 
 from bot.sandbox import Sandbox
 from bot.sandbox.models import Channel, User
-from bot.sandbox.voice import Speaker, SpokenFrame, VoiceTicket
+from bot.sandbox.voice import Speaker, SpokenFrame
 from bot.voice import LinkState, Reason, VoiceLink, connect
 
 from .plain_bot import PlainBot, logged_in
 from .voice import Heard
-
-
-class StateSeats:
-    """Seats people through the sandbox's state, so that the main gateway tells of them, too."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-
-    async def sit(self, user_id: int, channel_id: int) -> VoiceTicket:
-        sandbox = self._sandbox
-        state = sandbox.state.join_voice(user_id, sandbox.state.channels[channel_id])
-        return sandbox.voice.ticket(
-            guild_id=state.guild_id, channel_id=channel_id, user_id=user_id, session_id=state.session_id
-        )
-
-    async def rise(self, user_id: int) -> None:
-        self._sandbox.state.leave_voice(self._sandbox.guild.id, user_id)
 
 
 class Call:
@@ -96,7 +79,7 @@ class Call:
         user: User = self.sandbox.add_person(name)
         if included:
             self.included.add(user.id)
-        speaker = Speaker(user.id, StateSeats(self.sandbox), self.sandbox.ssl_context(), pace=pace, listening=listening)
+        speaker = self.sandbox.speaker(user, pace=pace, listening=listening)
         self.speakers.append(speaker)
         await speaker.join((channel or self.sandbox.voice_channel).id)
         return speaker

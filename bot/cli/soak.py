@@ -1,0 +1,481 @@
+"""`undertone soak`: ten people in the loopback Discord talk, come and go, while their connections are cut and moved at
+random. It ends with what was spoken, lost and heard, and with what the process holds on to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import resource
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bot.cli.soak_ledger import Ledger, numbered
+
+if TYPE_CHECKING:
+    from bot.voice.bench import PacketCost, Recording
+
+WARM_UP_S: Final = 20.0
+"""Memory is measured from here on, when everything has been used once."""
+CALM_S: Final = (2.0, 6.0)
+"""Between two things that happen."""
+SETTLE_S: Final = 6.0
+IN_FLIGHT_S: Final = 2.0
+"""What was spoken so shortly before a cut may still be on its way, and goes down with the connection."""
+SPEECH_PACKETS: Final = (25, 150)
+CODES: Final = (1006, 4006, 4009, 4015)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What the soak ends with."""
+
+    minutes: float
+    speakers: int
+    sums: dict[str, int] = field(default_factory=dict)
+    happened: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    reconnects: int = 0
+    slowest_return_s: float = 0.0
+    slowest_slice_ms: float = 0.0
+    memory_start_mb: float = 0.0
+    memory_end_mb: float = 0.0
+    measured_s: float = 0.0
+    tasks: tuple[int, int] = (0, 0)
+    threads: tuple[int, int] = (0, 0)
+    failure: str | None = None
+
+    @property
+    def growth_mb_an_hour(self) -> float:
+        hours = self.measured_s / 3600
+        return (self.memory_end_mb - self.memory_start_mb) / hours if hours else 0.0
+
+    @property
+    def passed(self) -> bool:
+        return (
+            self.failure is None
+            and not self.sums.get("wrong")
+            and not self.sums.get("unexplained")
+            and self.sums.get("received", 0) > 0
+            and self.tasks[0] == self.tasks[1]
+            and self.threads[0] == self.threads[1]
+        )
+
+
+@click.command()
+@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.1, 24 * 60), help="How long.")
+@click.option("--speakers", default=10, show_default=True, type=click.IntRange(1, 40), help="How many people talk.")
+@click.option("--seed", default=None, type=int, help="The same things happen in the same order again.")
+@click.option("--packets", is_flag=True, help="Measure what a packet costs instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def soak(minutes: float, speakers: int, seed: int | None, packets: bool, as_json: bool) -> None:
+    """Let simulated speakers join, leave, cut and move at random, and account for every frame."""
+    if packets:
+        _show_cost(measure_packets(), as_json)
+        return
+    report = asyncio.run(run(minutes=minutes, speakers=speakers, seed=seed, say=_quiet if as_json else _progress))
+    if as_json:
+        body = asdict(report) | {"passed": report.passed, "growth_mb_an_hour": round(report.growth_mb_an_hour, 1)}
+        click.echo(json.dumps(body))
+    else:
+        Console().print(table(report))
+    if not report.passed:
+        raise SystemExit(1)
+
+
+def _quiet(_: str) -> None:
+    """Nothing is said."""
+
+
+def _progress(text: str) -> None:
+    click.echo(text, err=True)
+
+
+async def run(*, minutes: float, speakers: int, seed: int | None = None, say: Callable[[str], None]) -> Report:
+    """The soak; its report."""
+    report = Report(minutes=minutes, speakers=speakers)
+    tasks, threads = len(asyncio.all_tasks()), threading.active_count()
+    try:
+        async with _Soak(report, random.Random(seed), say) as work:  # noqa: S311 - chances, no secrets
+            await work.run(minutes * 60)
+    except Exception as error:  # noqa: BLE001 - whatever ended it, the table says so and shows how far it came
+        report.failure = f"{type(error).__name__}: {error}"
+    await asyncio.get_running_loop().shutdown_default_executor()
+    await asyncio.sleep(0.1)
+    report.tasks = (tasks, len(asyncio.all_tasks()))
+    report.threads = (threads, threading.active_count())
+    return report
+
+
+def table(report: Report) -> Table:
+    """The report for people."""
+    sums, out = report.sums, Table(title=f"Soak: {report.speakers} speakers, {report.minutes:g} minutes")
+    out.add_column("what")
+    out.add_column("figure", justify="right")
+    for name, figure in (
+        ("frames spoken", f"{sums.get('spoken', 0):,}"),
+        ("frames received", f"{sums.get('received', 0):,}"),
+        ("lost on the wire (wanted)", f"{sums.get('lost_on_wire', 0):,}"),
+        ("missed while reconnecting", f"{sums.get('missed_while_reconnecting', 0):,}"),
+        ("came too late to be used", f"{sums.get('too_late', 0):,}"),
+        ("missed without a reason", f"{sums.get('unexplained', 0):,}"),
+        ("wrong", f"{sums.get('wrong', 0):,}"),
+        ("reconnects", f"{report.reconnects:,}"),
+        ("slowest return", f"{report.slowest_return_s:.2f} s"),
+        ("longest slice of the event loop", f"{report.slowest_slice_ms:.1f} ms"),
+        ("memory, start and end", f"{report.memory_start_mb:.1f} MB, {report.memory_end_mb:.1f} MB"),
+        ("memory growth", f"{report.growth_mb_an_hour:.1f} MB an hour"),
+        ("tasks, start and end", "{}, {}".format(*report.tasks)),
+        ("threads, start and end", "{}, {}".format(*report.threads)),
+        ("what happened", ", ".join(f"{count} {name}" for name, count in sorted(report.happened.items()))),
+        ("verdict", "passed" if report.passed else f"failed{': ' + report.failure if report.failure else ''}"),
+    ):
+        out.add_row(name, figure)
+    return out
+
+
+def measure_packets(count: int = 3_000) -> PacketCost:
+    """What a packet costs from the socket to samples, on a call recorded in the loopback Discord."""
+    from bot.voice.bench import packet_cost
+
+    return packet_cost(asyncio.run(_record(count)))
+
+
+async def _record(count: int) -> Recording:
+    from bot.sandbox import Sandbox
+    from bot.voice import connect
+    from bot.voice.bench import Recorder
+
+    async with Sandbox(rate_limits=False) as sandbox, _client(sandbox) as client:
+        user = sandbox.add_person("Speaker")
+        speech = await asyncio.to_thread(lambda: list(_packets()))
+        async with sandbox.speaker(user, pace=0.1) as person:
+            await person.join(sandbox.voice_channel.id)
+            link = await connect(
+                client.get_channel(sandbox.voice_channel.id),
+                sink=_Listener(),
+                consent=lambda _: True,
+                on_state=lambda state, reason: None,
+            )
+            try:
+                await sandbox.voice.settled(sandbox.voice_channel.id)
+                await asyncio.sleep(0.3)
+                with Recorder(link, user.id, count).running() as recorder:
+                    while not recorder.complete:
+                        await person.say_packets(speech[:500], silence_frames=0)
+                return recorder.finish()
+            finally:
+                await link.close()
+
+
+def _show_cost(cost: PacketCost, as_json: bool) -> None:
+    parts = (
+        ("socket", cost.socket_us),
+        ("transport decryption", cost.transport_us),
+        ("DAVE", cost.dave_us),
+        ("Opus to 16 kHz", cost.opus_us),
+        ("headers, consent, order, timeline", cost.rest_us),
+        ("all of it", cost.total_us),
+    )
+    if as_json:
+        click.echo(json.dumps(asdict(cost) | {"rest_us": cost.rest_us}))
+        return
+    out = Table(title=f"A packet from the socket to samples ({cost.packets:,} packets)")
+    out.add_column("step")
+    out.add_column("µs", justify="right")
+    out.add_column("share", justify="right")
+    for name, microseconds in parts:
+        out.add_row(name, f"{microseconds:.1f}", f"{microseconds / cost.total_us:.0%}")
+    Console().print(out)
+    click.echo(
+        f"slowest {cost.slowest_us:.0f} µs; a core hears {1e6 / cost.total_us / 50:.0f} people who talk all the time"
+    )
+
+
+class _Listener:
+    """Hears and keeps nothing: the ledger sees the frames before they are decoded."""
+
+    def frame(self, frame: Any) -> None: ...
+    def silence(self, speaker: str, now_samples: int) -> None: ...
+
+
+class _Soak:
+    """A sandbox, a client, a link in its voice channel, and people."""
+
+    def __init__(self, report: Report, chance: random.Random, say: Callable[[str], None]) -> None:
+        self._report = report
+        self._chance = chance
+        self._say = say
+        self._stack = contextlib.AsyncExitStack()
+        self._ledger = Ledger()
+        self._lost: set[tuple[int, int]] = set()
+        self._number = 0
+        self._busy: set[int] = set()
+        """Speakers to whom something is happening."""
+
+    async def __aenter__(self) -> _Soak:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        from bot.sandbox import Sandbox
+        from bot.voice import connect
+
+        self._sandbox = await self._stack.enter_async_context(Sandbox(rate_limits=False))
+        client = await self._stack.enter_async_context(_client(self._sandbox))
+        self._speech = await asyncio.to_thread(lambda: list(_packets()))
+        self._people = []
+        for number in range(self._report.speakers):
+            user = self._sandbox.add_person(f"Speaker {number + 1}")
+            person = self._sandbox.speaker(
+                user,
+                on_spoken=lambda frame: self._ledger.spoke(
+                    frame.user_id, frame.opus, (frame.ssrc, frame.sequence), time.monotonic()
+                ),
+            )
+            self._people.append(await self._stack.enter_async_context(person))
+            await person.join(self._sandbox.voice_channel.id)
+        self.link = await connect(
+            client.get_channel(self._sandbox.voice_channel.id),
+            sink=_Listener(),
+            consent=lambda _: True,
+            on_state=lambda state, reason: None,
+            tap=self._ledger.heard,
+        )
+        self._stack.push_async_callback(self.link.close)
+        await self._settled()
+
+    @property
+    def _bot_id(self) -> int:
+        return int(self._sandbox.bot.id)
+
+    async def run(self, seconds: float) -> None:
+        """Let everything happen for so long; the report is complete afterwards."""
+        report, began_s = self._report, time.monotonic()
+        end_s = began_s + seconds
+        warm_s = began_s + min(WARM_UP_S, seconds / 3)
+        talking = [
+            asyncio.create_task(self._talk(person), name=f"soak-talk-{index}")
+            for index, person in enumerate(self._people)
+        ]
+        said_s = began_s
+        try:
+            while time.monotonic() < end_s:
+                await asyncio.sleep(min(self._chance.uniform(*CALM_S), max(0.1, end_s - time.monotonic())))
+                if time.monotonic() < end_s:
+                    await self._happen()
+                self._settle()
+                for task in talking:
+                    if task.done():
+                        task.result()
+                now_s = time.monotonic()
+                if not report.memory_start_mb and now_s >= warm_s:
+                    report.memory_start_mb, warm_s = memory_mb(), now_s
+                if now_s - said_s > 60:
+                    said_s = now_s
+                    self._say(f"{(now_s - began_s) / 60:.0f} min: {dict(self._ledger.sums)}, {memory_mb():.0f} MB")
+        finally:
+            for task in talking:
+                task.cancel()
+            await asyncio.gather(*talking, return_exceptions=True)
+        await asyncio.sleep(2.0)
+        self._settle(0.0)
+        report.memory_end_mb, report.measured_s = memory_mb(), time.monotonic() - warm_s
+        report.sums, report.counters = dict(self._ledger.sums), self.link.counters.as_dict()
+        # Reordered by more than the jitter buffer waits: the receiver knows how many, the ledger which are missing.
+        late = min(
+            report.sums.get("unexplained", 0), self.link.counters.dropped_late + self.link.counters.dropped_stray
+        )
+        report.sums["too_late"] = late
+        report.sums["unexplained"] = report.sums.get("unexplained", 0) - late
+        report.reconnects = self.link.counters.reconnects
+        report.slowest_slice_ms = self.link.slowest_s * 1000
+
+    # -- talking ----------------------------------------------------------------------------------------------------
+
+    async def _talk(self, person: Any) -> None:
+        """Speak now and then, for as long as the soak lasts."""
+        chance = random.Random(self._chance.random())  # noqa: S311 - chances, no secrets
+        while True:
+            await asyncio.sleep(chance.uniform(0.3, 3.0))
+            if person.user_id in self._busy or person.channel_id is None:
+                continue
+            start = chance.randrange(len(self._speech))
+            count = chance.randint(*SPEECH_PACKETS)
+            with contextlib.suppress(RuntimeError, TimeoutError, ConnectionError):  # taken away in mid-word
+                await person.say_packets(self._numbered(start, count), silence_frames=chance.choice((0, 5)))
+            person.spoken.clear()
+
+    def _numbered(self, start: int, count: int) -> Iterator[bytes]:
+        for index in range(start, start + count):
+            self._number += 1
+            yield numbered(self._speech[index % len(self._speech)], self._number)
+
+    # -- what happens -----------------------------------------------------------------------------------------------
+
+    async def _happen(self) -> None:
+        kinds: tuple[tuple[int, str, Callable[[], Any]], ...] = (
+            (3, "leaves and joins", self._leave_and_join),
+            (3, "reconnects of a speaker", self._reconnect_speaker),
+            (2, "mutes in mid-word", self._mute),
+            (3, "cuts", self._cut),
+            (2, "moves to another voice server", self._move),
+            (3, "changes of the wire", self._change_wire),
+            (1, "late words on speakers or epochs", self._be_late),
+        )
+        _, name, what = self._chance.choices(kinds, weights=[weight for weight, _, _ in kinds])[0]
+        happened = self._report.happened
+        happened[name] = happened.get(name, 0) + 1
+        await what()
+
+    async def _leave_and_join(self) -> None:
+        person = self._chance.choice(self._people)
+        async with self._something_happens_to(person):
+            await person.leave()
+            await asyncio.sleep(self._chance.uniform(0.1, 2.0))
+            await person.join(self._sandbox.voice_channel.id)
+            await self._settled()
+
+    async def _reconnect_speaker(self) -> None:
+        person = self._chance.choice(self._people)
+        async with self._something_happens_to(person):
+            await person.reconnect(cut=self._chance.random() < 0.5)
+            await self._settled()
+
+    async def _mute(self) -> None:
+        self._chance.choice(self._people).mute()
+
+    async def _cut(self) -> None:
+        code = self._chance.choice(CODES)
+        await self._away(lambda: self._sandbox.voice.close(self._bot_id, code))
+
+    async def _move(self) -> None:
+        await self._away(lambda: self._sandbox.seating.move_voice_server(self._sandbox.bot))
+
+    async def _change_wire(self) -> None:
+        from bot.sandbox.voice import WirePlan
+
+        chance = self._chance.random
+        plan = WirePlan(
+            seed=self._chance.randrange(1 << 30),
+            loss=0.03 * chance(),
+            duplicate=0.1 * chance(),
+            reorder=0.05 * chance(),
+            extension=chance(),
+            padding=chance(),
+            padding_burst=0.02 * chance(),
+            foreign=0.05 * chance(),
+            garbage=0.05 * chance(),
+        )
+        self._sandbox.voice.faults(self._bot_id).wire.use(plan)
+
+    async def _be_late(self) -> None:
+        faults = self._sandbox.voice.faults(self._bot_id)
+        faults.speaking_delay_s = self._chance.choice((0.0, 0.4))
+        faults.commit_delay_s = self._chance.choice((0.0, 0.4))
+
+    @contextlib.asynccontextmanager
+    async def _something_happens_to(self, person: Any) -> AsyncIterator[None]:
+        self._busy.add(person.user_id)
+        person.mute()
+        await asyncio.sleep(0.1)  # what is on its way to the server would go down with the connection
+        try:
+            yield
+        finally:
+            self._busy.discard(person.user_id)
+
+    async def _away(self, cut: Callable[[], Any]) -> None:
+        """Cut the bot's connection and wait until it hears again."""
+        counters, before = self.link.counters, self.link.counters.reconnects
+        began_s = time.monotonic()
+        self._ledger.away(began_s - IN_FLIGHT_S)
+        cutting = asyncio.ensure_future(cut())
+        try:
+            async with asyncio.timeout(30.0):
+                while counters.reconnects == before or not self.link.is_connected():  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(0.01)
+        finally:
+            await asyncio.gather(cutting, return_exceptions=True)
+        took_s = time.monotonic() - began_s
+        self._report.slowest_return_s = max(self._report.slowest_return_s, took_s)
+        await self._settled()
+        self._ledger.back(time.monotonic())
+
+    async def _settled(self) -> None:
+        await self._sandbox.voice.settled(self._sandbox.voice_channel.id, timeout_s=20.0)
+        await asyncio.sleep(0.6)  # a late commit, and the word that it counts
+
+    def _settle(self, patience_s: float = SETTLE_S) -> None:
+        lost = self._sandbox.voice.faults(self._bot_id).wire.lost
+        self._lost.update((packet.ssrc, packet.sequence) for packet in lost)
+        lost.clear()
+        self._ledger.settle(self._lost, time.monotonic() - patience_s)
+        if len(self._lost) > 20_000:
+            self._lost.clear()
+
+
+@contextlib.asynccontextmanager
+async def _client(sandbox: Any) -> AsyncIterator[Any]:
+    """A discord.py client that is logged in to the sandbox."""
+    import aiohttp
+    import discord
+    import yarl
+
+    discord.http.Route.BASE = sandbox.api_base
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(sandbox.gateway_url)
+    client = discord.AutoShardedClient(
+        intents=discord.Intents(guilds=True, voice_states=True),
+        chunk_guilds_at_startup=False,
+        connector=aiohttp.TCPConnector(ssl=sandbox.ssl_context()),
+    )
+    task = asyncio.create_task(client.start(sandbox.token), name="soak-client")
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20.0):
+            while not client.is_ready():
+                if task.done():
+                    task.result()
+                await asyncio.sleep(0.02)
+        yield client
+    finally:
+        await client.close()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _packets() -> Iterator[bytes]:
+    """Real speech: the clips that the repository carries, as Opus."""
+    import bot.sandbox
+    from bot.sandbox.voice.speaker import speech
+    from bot.voice import opus
+
+    encoder = opus.Encoder()
+    clips = sorted((Path(bot.sandbox.__file__).parent / "clips").glob("*.flac"))
+    for path in clips[::3]:
+        yield from (packet for packet in encoder.packets(speech(path, 16_000)) if not packet[0] & 3)
+
+
+def memory_mb() -> float:
+    """What the process holds in memory now; its peak where the system tells no more."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
