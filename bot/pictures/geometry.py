@@ -12,19 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.pictures.palette import UNCLEAR, in_order, strength
+from bot.pictures.scale import Scale, Tick, groups_of, slot_seconds, ticks_of
 from storage.records import MomentRecord, SessionReport, WindowRecord
 from storage.report import speech_s
 
-MIN_CELL_PX: Final = 2.5
 MIN_SPAN_S: Final = 60.0
 """A session that has just begun is drawn as if it were a minute long, so that its cells do not shrink as it grows."""
 MAX_MARKS: Final = 60
-_WINDOW_S: Final = 3.0
-_SLOTS_S: Final = (6, 10, 15, 20, 30, 60, 120, 300, 600, 1200)
-_TICKS_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MARK_PX: Final = 18
-_LINE_BREAK_S: Final = 0.5
-"""Silence longer than this breaks a probability line: nothing was said, so nothing is drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +47,6 @@ class Row:
     y: float
     height: float
     cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
-    x: float
-    at_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,30 +79,6 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ridge:
-    """One label's probability over time."""
-
-    label: str
-    y: float
-    height: float
-    lines: tuple[tuple[tuple[float, float], ...], ...]
-    """Stretches of points (x, y) without a break."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ridges:
-    width: float
-    height: float
-    plot_x: float
-    plot_width: float
-    ridges: tuple[Ridge, ...]
-    unclear: tuple[tuple[float, float], ...]
-    """Stretches (x, width) in which the answer was unclear."""
-    ticks: tuple[Tick, ...]
-    bottom: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     x: float
     width: float
@@ -143,8 +108,8 @@ def strip(
     """Lay a session out. `gutter` is the room for names on the left; 0 puts them above the rows."""
     to_s = span_of(report) if to_s is None else to_s
     plot_x, plot_width = gutter, width - gutter - 2
-    scale = _Scale(from_s=from_s, to_s=to_s, x=plot_x, width=plot_width)
-    slot_s = _slot_s(scale)
+    scale = Scale(from_s=from_s, to_s=to_s, x=plot_x, width=plot_width)
+    slot_s = slot_seconds(scale)
     marks = _marks(report, scale)
     above = gutter == 0
     top = (_MARK_PX * (1 + max((level for _, level, _ in marks), default=-1)) + 4) if marks else 0.0
@@ -169,7 +134,7 @@ def strip(
         plot_x=plot_x,
         plot_width=plot_width,
         rows=tuple(rows),
-        ticks=_ticks(scale),
+        ticks=ticks_of(scale),
         marks=tuple(
             Mark(x=scale.at(m.at_s), y=top - 4 - _MARK_PX * (level + 0.5), number=number, moment=m)
             for m, level, number in marks
@@ -180,57 +145,6 @@ def strip(
         to_s=to_s,
         slot_s=slot_s,
         names_above=above,
-    )
-
-
-def ridges(
-    windows: Sequence[WindowRecord],
-    labels: Sequence[str],
-    *,
-    width: float,
-    from_s: float,
-    to_s: float,
-    gutter: float = 150.0,
-    ridge_height: float = 40.0,
-    ridge_gap: float = 14.0,
-    name_height: float = 18.0,
-    axis_height: float = 26.0,
-) -> Ridges:
-    """One speaker's probabilities: a stepped line a label, a step a window, 0 to 1 upwards, above one time axis."""
-    above = name_height if gutter == 0 else 0.0
-    step = above + ridge_height + ridge_gap
-    scale = _Scale(from_s=from_s, to_s=to_s, x=gutter, width=width - gutter - 2)
-    shown = [window for window in windows if window.end_s > from_s and window.start_s < to_s]
-    slot_s = _slot_s(scale)
-    groups = _groups(shown, slot_s)
-    found = []
-    for index, label in enumerate(in_order(list(labels))):
-        y = 4 + above + index * step
-        lines: list[list[tuple[float, float]]] = []
-        last_s = float("-inf")
-        for group in groups:
-            weight = sum(w.end_s - w.start_s for w in group) or 1.0
-            share = sum(w.probabilities.get(label, 0.0) * (w.end_s - w.start_s) for w in group) / weight
-            top = y + ridge_height * (1 - min(1.0, max(0.0, share)))
-            if group[0].start_s - last_s > (slot_s or _LINE_BREAK_S):
-                lines.append([])
-            lines[-1] += [(scale.at(group[0].start_s), top), (scale.at(group[-1].end_s), top)]
-            last_s = group[-1].end_s
-        found.append(Ridge(label=label, y=y, height=ridge_height, lines=tuple(tuple(line) for line in lines)))
-    bottom = 4 + len(found) * step - ridge_gap
-    return Ridges(
-        width=width,
-        height=bottom + axis_height,
-        plot_x=gutter,
-        plot_width=scale.width,
-        ridges=tuple(found),
-        unclear=tuple(
-            (scale.at(g[0].start_s), scale.at(g[-1].end_s) - scale.at(g[0].start_s))
-            for g in groups
-            if all(w.unclear for w in g)
-        ),
-        ticks=_ticks(scale),
-        bottom=bottom,
     )
 
 
@@ -249,41 +163,9 @@ def talk_segments(
     return tuple(segments)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scale:
-    from_s: float
-    to_s: float
-    x: float
-    width: float
-
-    def at(self, seconds: float) -> float:
-        share = (seconds - self.from_s) / (self.to_s - self.from_s)
-        return self.x + min(1.0, max(0.0, share)) * self.width
-
-    @property
-    def px_per_s(self) -> float:
-        return self.width / (self.to_s - self.from_s)
-
-
-def _slot_s(scale: _Scale) -> float | None:
-    if _WINDOW_S * scale.px_per_s >= MIN_CELL_PX:
-        return None
-    return next((float(slot) for slot in _SLOTS_S if slot * scale.px_per_s >= MIN_CELL_PX), float(_SLOTS_S[-1]))
-
-
-def _groups(windows: Sequence[WindowRecord], slot_s: float | None) -> list[list[WindowRecord]]:
-    """Windows that share a cell: each alone, or those whose middle lies in the same slot."""
-    if slot_s is None:
-        return [[window] for window in windows]
-    slots: dict[int, list[WindowRecord]] = defaultdict(list)
-    for window in windows:
-        slots[int((window.start_s + window.end_s) / 2 // slot_s)].append(window)
-    return [slots[index] for index in sorted(slots)]
-
-
-def _cells(windows: Sequence[WindowRecord], scale: _Scale, slot_s: float | None) -> list[Cell]:
+def _cells(windows: Sequence[WindowRecord], scale: Scale, slot_s: float | None) -> list[Cell]:
     cells = []
-    for group in _groups(windows, slot_s):
+    for group in groups_of(windows, slot_s):
         label, confidence, reason = _voice_of(group)
         start_s, end_s = group[0].start_s, group[-1].end_s
         x = scale.at(start_s)
@@ -320,14 +202,7 @@ def _voice_of(group: Sequence[WindowRecord]) -> tuple[str, float, str | None]:
     return label, sure[label] / clear[label] if clear[label] else 0.0, None
 
 
-def _ticks(scale: _Scale) -> tuple[Tick, ...]:
-    step = next((s for s in _TICKS_S if s * scale.px_per_s >= 64), _TICKS_S[-1])
-    first = int(-(-scale.from_s // step)) * step
-    last = int(scale.to_s)
-    return tuple(Tick(x=scale.at(at), at_s=float(at)) for at in range(first, last + 1, step))
-
-
-def _marks(report: SessionReport, scale: _Scale) -> list[tuple[MomentRecord, int, int]]:
+def _marks(report: SessionReport, scale: Scale) -> list[tuple[MomentRecord, int, int]]:
     """Moments on the axis with a level (so that numbers do not cover each other) and their number in the list."""
     placed: list[tuple[MomentRecord, int, int]] = []
     ends = [float("-inf")] * 3

@@ -12,8 +12,10 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from bot.pictures.geometry import Cell, Mark, Ridges, Segment, Strip, Tick
+from bot.pictures.geometry import Cell, Mark, Segment, Strip
 from bot.pictures.palette import UNCLEAR, tone
+from bot.pictures.ridges import Ridges
+from bot.pictures.scale import Tick
 from bot.pictures.times import clock
 
 NOTE_PX: Final = 4.0

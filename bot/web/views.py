@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from bot.pictures import geometry, svg
 from bot.pictures.palette import UNCLEAR, in_order, tone
+from bot.pictures.ridges import ridges
 from bot.pictures.times import clock
 from storage.records import MomentRecord, ParticipantReport, SessionReport, WindowRecord
 
@@ -135,7 +136,7 @@ def build_view(report: SessionReport, names: Mapping[int, str], view: View, *, p
             if p.windows
         ),
         voice=names[chosen.participant.id] if chosen else None,
-        ridges=_ridges(chosen, names, labels, from_s, to_s) if chosen else None,
+        ridges=_lines(chosen, names, labels, from_s, to_s) if chosen else None,
         moments=tuple(
             MomentRow(number=n, moment=m, name=names.get(m.participant_id) if m.participant_id is not None else None)
             for n, m in enumerate(report.moments, start=1)
@@ -174,12 +175,12 @@ def _together(report: SessionReport, unclear_share: float) -> Picture:
     return Picture(wide=bar(WIDE_PX, "wide"), narrow=bar(NARROW_PX, "narrow"))
 
 
-def _ridges(
+def _lines(
     person: ParticipantReport, names: Mapping[int, str], labels: tuple[str, ...], from_s: float, to_s: float
 ) -> Picture:
     title = f"Probability of each label over time for {names[person.participant.id]}. The table below has the figures."
-    wide = geometry.ridges(person.windows, labels, width=WIDE_PX, from_s=from_s, to_s=to_s)
-    narrow = geometry.ridges(person.windows, labels, width=NARROW_PX, gutter=0, ridge_gap=18, from_s=from_s, to_s=to_s)
+    wide = ridges(person.windows, labels, width=WIDE_PX, from_s=from_s, to_s=to_s)
+    narrow = ridges(person.windows, labels, width=NARROW_PX, gutter=0, ridge_gap=18, from_s=from_s, to_s=to_s)
     return Picture(
         wide=svg.ridges_svg(wide, ident="ridges-w", title=title, css_class="wide"),
         narrow=svg.ridges_svg(narrow, ident="ridges-n", title=title, css_class="narrow"),

@@ -11,6 +11,7 @@ from PIL import Image
 from bot.pictures import geometry, summary_png, svg
 from bot.pictures.palette import DARK, UNCLEAR, blend, strength, tone
 from bot.pictures.png import MAX_SPEAKERS, SCALE, writable
+from bot.pictures.ridges import ridges
 from bot.pictures.times import clock, spell
 from storage import MomentRecord, SessionReport, WindowRecord
 from storage.report import build_report
@@ -45,8 +46,8 @@ def test_the_strip_is_well_formed_and_escaped() -> None:
 
 def test_ridges_and_bars_are_well_formed() -> None:
     windows = [window(1, 0.0), window(1, 3.0), window(1, 40.0, unclear=True)]
-    ridges = geometry.ridges(windows, ["Angry", "<b>"], width=360, gutter=0, from_s=0, to_s=60)
-    root = _parse(svg.ridges_svg(ridges, ident="r", title="t"))
+    laid = ridges(windows, ["Angry", "<b>"], width=360, gutter=0, from_s=0, to_s=60)
+    root = _parse(svg.ridges_svg(laid, ident="r", title="t"))
     assert len(root.findall(f"{SVG}polyline")) == len(root.findall(f"{SVG}polygon")) == 4
     bar = _parse(svg.bar_svg(geometry.talk_segments({"Angry": 1.0}, 0.25, width=100), width=100, ident="b", title="t"))
     assert [text.text for text in bar.findall(f"{SVG}text")] == ["A", "?"]

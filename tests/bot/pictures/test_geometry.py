@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bot.pictures import geometry
 from bot.pictures.palette import UNCLEAR
+from bot.pictures.ridges import ridges
 from storage import MomentRecord, SessionReport, WindowRecord
 from storage.report import build_report
 from tests.fakes.records import participant, session, window
@@ -109,7 +110,7 @@ def test_nobody_and_nothing() -> None:
     strip = geometry.strip(_report([], people=0), {}, width=960)
     assert strip.rows == ()
     assert strip.height > 0
-    assert geometry.ridges([], ["Angry"], width=960, from_s=0, to_s=60).ridges[0].lines == ()
+    assert ridges([], ["Angry"], width=960, from_s=0, to_s=60).ridges[0].lines == ()
     assert geometry.talk_segments({}, 0.0, width=100) == ()
 
 
@@ -144,17 +145,17 @@ def test_nothing_leaves_the_picture(
 
 def test_probability_lines_break_in_silence() -> None:
     windows = [window(1, start) for start in (0.0, 3.0, 6.0, 60.0, 63.0, 200.0)]
-    ridges = geometry.ridges(windows, ["Happy", "Angry"], width=960, from_s=0, to_s=210)
-    assert [ridge.label for ridge in ridges.ridges] == ["Angry", "Happy"]
-    angry = ridges.ridges[0]
+    laid = ridges(windows, ["Happy", "Angry"], width=960, from_s=0, to_s=210)
+    assert [ridge.label for ridge in laid.ridges] == ["Angry", "Happy"]
+    angry = laid.ridges[0]
     assert [len(line) for line in angry.lines] == [6, 4, 2]
     assert angry.lines[0][0][1] == pytest.approx(angry.y + angry.height * 0.2)
 
 
 def test_unclear_stretches_are_veiled() -> None:
     windows = [window(1, 0.0), window(1, 3.0, unclear=True)]
-    ridges = geometry.ridges(windows, ["Angry"], width=960, from_s=0, to_s=60)
-    assert len(ridges.unclear) == 1
+    laid = ridges(windows, ["Angry"], width=960, from_s=0, to_s=60)
+    assert len(laid.unclear) == 1
 
 
 @given(
