@@ -31,6 +31,8 @@ _LIKE_LENGTHS: Final = 10
 
 Draw = Callable[[int, np.random.Generator], list[Features]]
 """Epoch number and its generator → one feature array a training clip, unscaled, in the clips' order."""
+Schedule = Callable[[float], float]
+"""Epochs done, with their fraction → learning rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,26 +82,30 @@ def train(
     key: str,
     work: Path,
     progress: Progress,
+    schedule: Schedule | None = None,
 ) -> tuple[Any, State]:
     """Train `network` and return it with the weights of its best epoch on the judges.
 
     Its outputs are probabilities; further outputs than the first only help the training (`LoopSettings.helper_weight`).
     `targets` has shape (clips, labels); `key` names corpus and recipe: a checkpoint with another key is not used. The
-    best epoch is the one under which the held-out labels are most likely, temperature fitted.
+    best epoch is the one under which the held-out labels are most likely, temperature fitted. Without a `schedule` the
+    learning rate follows one cosine over all epochs.
     """
+    schedule = schedule or (lambda done: cosine(done / settings.epochs, settings.peak_rate))
     state, network = _resume(network, key, work, settings, progress)
     while state.epoch < settings.epochs:
         epoch = state.epoch
         rng = np.random.default_rng([seed, 1, epoch])
         _seed_dropout(network, seed, epoch)
         clips = [scale(one) for one in draw(epoch, rng)]
-        loss = _epoch(network, clips, targets, epoch, settings, rng, progress)
+        loss = _epoch(network, clips, targets, epoch, settings, schedule, rng, progress)
         figures = {"loss": round(loss, 4), **_judge(network, judges)}
         state.epoch += 1
         state.history.append(figures)
         if figures["held_out_loss"] < state.best_loss:
             state.best_loss, state.best_epoch = figures["held_out_loss"], state.epoch
-            network.save_weights(work / _BEST)
+            network.save_weights(work / f"draft-{_BEST}")
+            (work / f"draft-{_BEST}").replace(work / _BEST)
         _checkpoint(network, state, work)
         progress.note(f"epoch {state.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
     network.load_weights(work / _BEST)
@@ -132,6 +138,7 @@ def _epoch(
     targets: Floats,
     epoch: int,
     settings: LoopSettings,
+    schedule: Schedule,
     rng: np.random.Generator,
     progress: Progress,
 ) -> float:
@@ -139,7 +146,7 @@ def _epoch(
     progress.stage(f"epoch {epoch + 1} of {settings.epochs}", len(batches))
     total = 0.0
     for number, chosen in enumerate(batches):
-        network.optimizer.learning_rate = _rate((epoch + number / len(batches)) / settings.epochs, settings)
+        network.optimizer.learning_rate = schedule(epoch + number / len(batches))
         inputs = pad([_mask_time(clips[k], settings.masked_frames, rng) for k in chosen])
         losses = network.train_on_batch(inputs, [targets[chosen]] * len(network.outputs))
         total += float(np.ravel(losses)[0])
@@ -156,12 +163,11 @@ def _batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> li
     return [batches[int(k)] for k in rng.permutation(len(batches))]
 
 
-def _rate(done: float, settings: LoopSettings) -> float:
-    """Linear over the first 8 % of the training, then half a cosine down to 2 % of the peak. `done` 0 to 1."""
-    warm = 0.08
+def cosine(done: float, peak: float, warm: float = 0.08) -> float:
+    """Linear over the share `warm` of the way, then half a cosine from `peak` down to 2 % of it. `done` 0 to 1."""
     if done < warm:
-        return settings.peak_rate * (0.1 + 0.9 * done / warm)
-    return settings.peak_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm))))
+        return peak * (0.1 + 0.9 * done / warm)
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm))))
 
 
 def _mask_time(clip: Features, most: int, rng: np.random.Generator) -> Features:

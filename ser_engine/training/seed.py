@@ -30,7 +30,8 @@ from ser_engine.training.split import split_corpus
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
 FEATURES: Final = FeatureSettings(level="peak")
-EPOCHS: Final = 16
+CYCLES: Final = (16, 10)
+"""Epochs under one cosine of learning rates, then under another that begins at half its peak."""
 UNITS: Final = 128
 DROPOUT: Final = 0.3
 VOTES_SHARE: Final = 0.3
@@ -71,10 +72,10 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     if options.restart:
         finish.clear(work)
     work.mkdir(parents=True, exist_ok=True)
-    settings = loop.LoopSettings(epochs=options.epochs or EPOCHS, batch=32)
+    settings = loop.LoopSettings(epochs=options.epochs or sum(CYCLES), batch=32)
     units = options.units or UNITS
     recipe = {**asdict(settings), "units": units, "dropout": DROPOUT, "votes_share": VOTES_SHARE}
-    recipe |= {"hearings": HEARINGS, "as_recorded_share": AS_RECORDED_SHARE}
+    recipe |= {"hearings": HEARINGS, "as_recorded_share": AS_RECORDED_SHARE, "cycles": CYCLES}
     key = finish.fingerprint(split, FEATURES, {**recipe, "seed": options.seed, "engine": "seed"})
     folders = finish.hearing_folders(work, split, FEATURES, options.seed)
     heard = Hearings(split.train.clips, FEATURES, seed=options.seed, folder=folders[0], progress=progress)
@@ -100,6 +101,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         key=key,
         work=work,
         progress=progress,
+        schedule=lambda done: rate(done, settings.peak_rate),
     )
     weights = trained.get_weights()
     keras.utils.clear_session()  # Keras numbers what has no name; begun anew, the file is the same after a resumption
@@ -117,6 +119,14 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         training={**recipe, "engine": "seed", "seed": options.seed, **finish.describe(split), **finish.course(state)},
     )
     finish.clear(out / WORK)
+
+
+def rate(done: float, peak: float) -> float:
+    """Learning rate after `done` epochs."""
+    first, second = CYCLES
+    if done < first:
+        return loop.cosine(done / first, peak)
+    return loop.cosine(min(1.0, (done - first) / second), peak / 2)
 
 
 def one_thread_each(threads: int) -> None:
