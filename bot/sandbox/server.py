@@ -17,12 +17,13 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from bot.sandbox import cdn, chat
+from bot.sandbox import cdn, chat, oauth
 from bot.sandbox.commands import CommandBook
 from bot.sandbox.faults import Faults
 from bot.sandbox.gateway import Gateway
 from bot.sandbox.interactions import Interaction, Interactions
 from bot.sandbox.models import Attachment, Channel, ChannelType, Guild, Member, Message, Overwrite, User
+from bot.sandbox.oauth import Grants
 from bot.sandbox.people import People
 from bot.sandbox.permissions import BOT
 from bot.sandbox.posting import Posting
@@ -92,6 +93,7 @@ class Sandbox:
             gateway=self.gateway,
             faults=self.faults,
             limits=RateLimits(enabled=rate_limits),
+            grants=Grants(client_secret=secrets.token_urlsafe(24)),
         )
         self.people = People(self.world)
         self.voice = VoiceServer(host=host, settings=voice_settings, on_speaking=self._on_speaking)
@@ -116,6 +118,7 @@ class Sandbox:
         app.add_subapp("/api/v10", create_api())
         app.router.add_get("/gateway", self.gateway.handle)
         app.add_routes(cdn.ROUTES)
+        app.add_routes([oauth.authorize(self.world)])
         chat.mount(app, self.chat)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -180,6 +183,11 @@ class Sandbox:
 
     def _on_speaking(self, change: SpeakingChange) -> None:
         self.state.set_speaking(change.guild_id, change.user_id, change.speaking)
+
+    @property
+    def client_secret(self) -> str:
+        """Of the application, for signing in to web pages with its id."""
+        return self.world.grants.client_secret
 
     # the server and its people
 

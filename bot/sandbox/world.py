@@ -16,6 +16,7 @@ from bot.sandbox.faults import Faults
 from bot.sandbox.gateway import Gateway
 from bot.sandbox.interactions import Interactions
 from bot.sandbox.models import Attachment, User
+from bot.sandbox.oauth import Grants
 from bot.sandbox.posting import Posting
 from bot.sandbox.ratelimits import RateLimits
 from bot.sandbox.state import State
@@ -29,7 +30,7 @@ class SignedUrls:
 
     base: str = ""
     """``http://host:port``, known once the server listens."""
-    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def attachment(self, attachment: Attachment) -> str:
         path = f"/attachments/{attachment.channel_id}/{attachment.id}/{attachment.filename}"
@@ -55,7 +56,7 @@ class World:
     bot: User
     owner: User
     """The account that the application belongs to."""
-    token: str
+    token: str = field(repr=False)
     urls: SignedUrls
     commands: CommandBook
     interactions: Interactions
@@ -63,6 +64,7 @@ class World:
     gateway: Gateway
     faults: Faults
     limits: RateLimits
+    grants: Grants
 
     @property
     def application_id(self) -> int:

@@ -10,13 +10,17 @@ from aiohttp import BodyPartReader, web
 
 from bot.sandbox import errors, payloads
 from bot.sandbox.forms import ATTACHMENTS_LIMIT, UPLOAD_LIMIT_BYTES
-from bot.sandbox.models import Channel, Guild, Json, Message
+from bot.sandbox.models import Channel, Guild, Json, Message, User
 from bot.sandbox.permissions import Permission, in_channel, in_guild
 from bot.sandbox.posting import Upload, Uploads
 from bot.sandbox.world import WORLD, World
 
 _JSON_LIMIT_BYTES: Final = 1024 * 1024
 _FILE_PART: Final = re.compile(r"files\[(\d+)\]|file")
+
+
+SIGNED_IN: Final = web.RequestKey("SIGNED_IN", User)
+"""Whose own token came with the request, when it was not the bot's."""
 
 
 def world_of(request: web.Request) -> World:

@@ -11,16 +11,19 @@ import structlog
 from aiohttp import web
 
 from bot.sandbox import errors
+from bot.sandbox.rest.access import SIGNED_IN
 from bot.sandbox.rest.answers import reply
-from bot.sandbox.world import WORLD, World
+from bot.sandbox.world import WORLD
 
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _PREFIX: Final = re.compile(r"^/api/v\d+")
-_OPEN: Final = re.compile(r"^/(interactions|webhooks)/")
-"""Paths that carry their own token."""
+_OPEN: Final = re.compile(r"^/(interactions|webhooks)/|^/gateway$|^/oauth2/token$")
+"""Paths that carry their own token, or need none."""
+_SIGNED_IN: Final = re.compile(r"^/users/@me$|^/users/@me/guilds$|^/users/@me/guilds/\d+/member$")
+"""What a person's own token opens."""
 
 _BUCKETS: Final = {
     ("POST", "/channels/{channel_id}/messages"): "message-create",
@@ -82,7 +85,13 @@ async def apply_faults(request: web.Request, handler: Handler) -> web.StreamResp
 async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
     world = request.config_dict[WORLD]
     path = api_path(request)
-    if not _OPEN.match(path) and path != "/gateway" and request.headers.get("Authorization") != f"Bot {world.token}":
+    authorization = request.headers.get("Authorization", "")
+    if authorization.startswith("Bearer ") and request.method == "GET" and _SIGNED_IN.match(path):
+        user = world.grants.user(authorization.removeprefix("Bearer "))
+        if user is None:
+            raise errors.unauthorized()
+        request[SIGNED_IN] = user
+    elif not _OPEN.match(path) and authorization != f"Bot {world.token}":
         raise errors.unauthorized()
     return await handler(request)
 
@@ -118,5 +127,3 @@ def _rate_limited(retry_after_s: float, *, is_global: bool = False) -> dict[str,
 
 
 MIDDLEWARES: Final = (answer_errors, apply_faults, check_token, limit_rate)
-
-__all__ = ["MIDDLEWARES", "World", "api_path"]

@@ -9,10 +9,18 @@ from pydantic import BaseModel
 
 from bot.sandbox import errors, payloads
 from bot.sandbox.forms import parse
-from bot.sandbox.rest.access import json_body, snowflake, world_of
+from bot.sandbox.models import User
+from bot.sandbox.oauth import is_application
+from bot.sandbox.permissions import in_guild
+from bot.sandbox.rest.access import SIGNED_IN, json_body, snowflake, world_of
 from bot.sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
+
+
+def _asking(request: web.Request) -> User:
+    """Whose token it is: a person who signed in somewhere, or the bot."""
+    return request.get(SIGNED_IN) or world_of(request).bot
 
 
 class _OpenDm(BaseModel):
@@ -32,20 +40,53 @@ async def gateway_bot(request: web.Request) -> web.Response:
 
 @ROUTES.get("/users/@me")
 async def me(request: web.Request) -> web.Response:
-    world = world_of(request)
-    return reply(payloads.user(world.bot) | {"verified": True, "mfa_enabled": True, "email": None, "locale": "en-US"})
+    user = _asking(request)
+    return reply(payloads.user(user) | {"verified": True, "mfa_enabled": True, "email": None, "locale": "en-US"})
 
 
 @ROUTES.get("/users/@me/guilds")
 async def my_guilds(request: web.Request) -> web.Response:
-    world = world_of(request)
+    user = _asking(request)
     return reply(
         [
-            {"id": str(g.id), "name": g.name, "icon": None, "owner": False, "features": [], "permissions": "0"}
-            for g in world.state.guilds.values()
-            if world.bot.id in g.members
+            {
+                "id": str(guild.id),
+                "name": guild.name,
+                "icon": None,
+                "banner": None,
+                "owner": guild.owner_id == user.id,
+                "features": [],
+                "permissions": str(in_guild(guild, user.id)),
+            }
+            for guild in world_of(request).state.guilds.values()
+            if user.id in guild.members
         ]
     )
+
+
+@ROUTES.get("/users/@me/guilds/{guild_id}/member")
+async def my_membership(request: web.Request) -> web.Response:
+    guild = world_of(request).state.guilds.get(snowflake(request, "guild_id"))
+    user = _asking(request)
+    if guild is None or user.id not in guild.members:
+        raise errors.unknown_guild()
+    return reply(payloads.member(guild.members[user.id]))
+
+
+@ROUTES.post("/oauth2/token")
+async def token(request: web.Request) -> web.Response:
+    """A code for a token, in OAuth2's form and with its errors."""
+    world = world_of(request)
+    form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    if not is_application(world, request.headers.get("Authorization", ""), form):
+        return reply({"error": "invalid_client"}, status=401)
+    if form.get("grant_type") != "authorization_code":
+        return reply({"error": "unsupported_grant_type"}, status=400)
+    granted = world.grants.exchange(form.get("code", ""), form.get("redirect_uri", ""))
+    if granted is None:
+        return reply({"error": "invalid_grant", "error_description": 'Invalid "code" in request.'}, status=400)
+    body = {"access_token": granted[0], "token_type": "Bearer", "expires_in": 604_800, "scope": granted[1]}
+    return reply(body | {"refresh_token": granted[0]})
 
 
 @ROUTES.delete("/users/@me/guilds/{guild_id}")
