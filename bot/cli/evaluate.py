@@ -37,8 +37,15 @@ _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
 @click.option("--model", "models", multiple=True, default=("default",), show_default=True, help="Name or directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the report and its pictures.")
+@click.option("--record", "keep", is_flag=True, help="Write the figures into each model's model.json.")
 def evaluate(
-    corpus: Path, actors: str, conditions: tuple[str, ...], models: tuple[str, ...], as_json: bool, out: Path | None
+    corpus: Path,
+    actors: str,
+    conditions: tuple[str, ...],
+    models: tuple[str, ...],
+    as_json: bool,
+    out: Path | None,
+    keep: bool,
 ) -> None:
     """Measure models on recordings: UAR, accuracy, macro F1, calibration, risk against coverage, slices, and the
     crowd's own rates on the same recordings, with 95 % intervals by bootstrap over the speakers.
@@ -47,17 +54,19 @@ def evaluate(
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from ser_engine.models import find_model
     from ser_engine.recognizer import Recognizer
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.pictures import write_pictures
-    from ser_engine.training.report import build, to_markdown, warnings
+    from ser_engine.training.report import build, record, to_markdown, warnings
     from ser_engine.training.split import choose
 
     console = Console(stderr=True)
     asked = _CONDITIONS if "all" in conditions else tuple(dict.fromkeys(conditions))
     try:
         chosen = choose(read_corpus(corpus), actors)
-        loaded = [Recognizer.load(name) for name in dict.fromkeys(models)]
+        directories = [find_model(name).resolve() for name in dict.fromkeys(models)]
+        loaded = [Recognizer.load(directory) for directory in directories]
         names = [one.info.name for one in loaded]
         if len(set(names)) < len(names):
             raise CorpusError("Two of the models are in directories of the same name; rename one.")
@@ -70,6 +79,8 @@ def evaluate(
         }
         with Bar(console) as bar:
             report = build(loaded, chosen.clips, asked, about=about, progress=bar)
+        for directory in directories if keep else ():
+            record(report, directory)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     markdown, text = to_markdown(report), json.dumps(report, indent=2, ensure_ascii=False)

@@ -6,8 +6,10 @@ A report is plain data (see `build`), so that it can be kept as JSON and written
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from ser_engine.models import verify, write_manifest
 from ser_engine.recognizer import Recognizer
 from ser_engine.training.corpus import Clip
 from ser_engine.training.measure import FOUR, ask, figures, score
@@ -74,6 +76,23 @@ def to_markdown(report: Mapping[str, Any]) -> str:
                 parts.append(_risk(entry))
     parts += [f"**Warning** ({where}): {text}.\n" for where, text in warnings(report)]
     return "\n".join(parts)
+
+
+_RECORDED: Final = ("clips", "speakers", "uar", "uar_interval", "accuracy", "recall", "ece", "clear", "warnings")
+
+
+def record(report: Mapping[str, Any], directory: Path) -> None:
+    """Write the figures of the model in `directory` into its ``model.json``, with the command that made them.
+
+    Raises ModelError when the directory's files are not what its manifest states.
+    """
+    manifest = verify(directory)
+    conditions = {
+        condition: {name: {key: entry[key] for key in _RECORDED} for name, entry in sets.items()}
+        for condition, sets in report["models"][directory.name]["conditions"].items()
+    }
+    figures = {"command": report["command"], "corpus": report["corpus"], "conditions": conditions}
+    write_manifest(directory, manifest.model_copy(update={"evaluation": figures}))
 
 
 def warnings(report: Mapping[str, Any]) -> list[tuple[str, str]]:
