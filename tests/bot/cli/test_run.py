@@ -1,0 +1,161 @@
+"""The commands as somebody types them: what is refused is refused in words, with an exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import discord
+import pytest
+from click.testing import CliRunner
+
+from bot.__main__ import main
+from bot.cli.demo import Demo
+from bot.cli.doctor import Verdict, check_database, check_port, check_settings, check_voice
+from bot.cli.run import demo_ports
+from bot.cli.running import first_of, next_free_port, port_is_free, signals
+from bot.errors import PortInUse, StartError
+from bot.settings import Settings, load_settings, variable
+from tests.fakes.backend import FakeBackend
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of the machine, no .env, and logging as it was."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable(field), raising=False)
+    monkeypatch.setattr("bot.logs.configure", lambda *_, **__: None)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_run_without_a_token_says_what_to_do() -> None:
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 1
+    assert "DISCORD_TOKEN is not set" in result.output
+    assert "undertone demo" in result.output
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERTONE_RETENTION_DAYS", "soon")
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 1
+    assert "UNDERTONE_RETENTION_DAYS" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_demo_refuses_a_port_that_was_named_and_is_taken(taken_port: int) -> None:
+    result = CliRunner().invoke(main, ["demo", "--port", str(taken_port)])
+    assert result.exit_code == 1
+    assert f"Port {taken_port} on 127.0.0.1 is taken" in result.output
+
+
+def test_the_demo_takes_the_next_port_when_nobody_named_one(taken_port: int) -> None:
+    assert not port_is_free("127.0.0.1", taken_port)
+    assert next_free_port("127.0.0.1", taken_port) > taken_port
+    web, chat = demo_ports("127.0.0.1", None)
+    assert web != chat
+    with pytest.raises(PortInUse):
+        demo_ports("127.0.0.1", taken_port)
+    with pytest.raises(StartError):
+        next_free_port("127.0.0.1", taken_port, tries=1)
+
+
+def test_the_database_is_brought_up_to_date(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["db", "upgrade"])
+    assert (result.exit_code, result.output) == (0, "The database is up to date.\n")
+    assert (tmp_path / "data" / "undertone.db").is_file()
+    assert CliRunner().invoke(main, ["db", "purge"]).output == "Deleted sessions: 0\n"
+
+
+def test_the_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERTONE_MODEL", "no-such-model")
+    monkeypatch.setenv("UNDERTONE_HOST", "192.0.2.1")
+    result = CliRunner().invoke(main, ["doctor", "--json", "--offline"])
+    findings = {finding["subject"]: finding for finding in map(json.loads, result.output.splitlines())}
+    assert result.exit_code == 1
+    assert findings["model"]["verdict"] == "bad"
+    assert "UNDERTONE_MODEL" in findings["model"]["text"]
+    assert findings["UNDERTONE_PUBLIC_URL"]["verdict"] == "bad"
+    assert findings["DISCORD_TOKEN"]["verdict"] == "note"
+    assert findings["database"]["verdict"] == "ok"
+
+
+def test_the_doctor_finds_voice_and_a_taken_port_as_they_are(taken_port: int, tmp_path: Path) -> None:
+    settings = load_settings(env_file=None, port=taken_port, data_dir=tmp_path)
+    assert {finding.verdict for finding in check_voice(settings)} == {Verdict.OK}
+    assert [finding.verdict for finding in check_port(settings)] == [Verdict.NOTE]
+    half = load_settings(env_file=None, oauth_client_id="1")
+    assert any("only one of" in finding.text for finding in check_settings(half))
+    (tmp_path / "file").touch()
+    address = f"sqlite:///{tmp_path / 'file' / 'x.db'}"
+    broken = load_settings(env_file=None, data_dir=tmp_path, database_address=address)
+    assert [finding.verdict for finding in check_database(broken)] == [Verdict.BAD]
+
+
+def test_the_doctor_reports_wrong_settings_instead_of_dying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "x")
+    result = CliRunner().invoke(main, ["doctor", "--offline"])
+    assert result.exit_code == 1
+    assert "PORT" in result.output
+
+
+async def test_the_first_signal_asks_and_the_second_insists() -> None:
+    stop = asyncio.Event()
+
+    async def stubborn() -> None:
+        with signals(stop):
+            await stop.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(30)
+
+    task = asyncio.create_task(stubborn(), name="stubborn")
+    await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stop.is_set()
+
+
+async def test_first_of_passes_on_what_broke_and_cancels_the_others() -> None:
+    async def breaks() -> None:
+        raise StartError("broken")
+
+    with pytest.raises(StartError, match="broken"):
+        await first_of(asyncio.Event(), breaks(), asyncio.sleep(30))
+
+
+async def test_the_demo_seats_people_and_hears_the_included_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    settings = load_settings(env_file=None, data_dir=tmp_path)
+    async with Demo(settings, web_port=0, chat_port=0, say=lambda _: None, backend=FakeBackend()) as demo:
+        (session,) = demo.service.sessions.running()
+
+        async def heard() -> None:
+            while session.counters()["predictions"] < 3:
+                await asyncio.sleep(0.1)
+
+        async with asyncio.timeout(60):
+            await first_of(asyncio.Event(), demo.play(), heard())
+        now = session.snapshot()
+        assert (len(now.included), len(now.excluded)) == (4, 1)
+        assert demo.report_url.endswith(session.record.id)
+    assert list((tmp_path / "demo").iterdir()) == []
