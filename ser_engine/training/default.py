@@ -134,11 +134,11 @@ def smoothed_targets(clips: Sequence[Clip]) -> Floats:
     return np.asarray((1 - SMOOTHING) * targets(clips, LABELS, VOTES_SHARE) + SMOOTHING / len(LABELS))
 
 
-def strangers(seed: int, progress: Progress) -> list[Features]:
+def strangers(seed: int, progress: Progress, count: int = STRANGERS) -> list[Features]:
     """Features of windows that nobody spoke."""
-    progress.stage("what is no speech", STRANGERS)
+    progress.stage("what is no speech", count)
     out = []
-    for k in range(STRANGERS):
+    for k in range(count):
         out.append(extract(not_speech(np.random.default_rng([seed, 99, k])), FEATURES))
         progress.advance()
     return out

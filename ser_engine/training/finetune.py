@@ -176,8 +176,10 @@ def steps_for(clips: int, settings: FineTuneSettings) -> int:
 
 
 def pad(clips: Sequence[Features]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """One batch with zeros after each clip's end, and the true lengths. Nothing may be longer than 300 frames."""
+    """One batch with zeros after each clip's end, and the true lengths. Raises ValueError beyond 300 frames."""
     longest = max(map(len, clips))
+    if longest > _LENGTHS[-1]:
+        raise ValueError(f"a window of {longest} frames is longer than {_LENGTHS[-1]}")
     frames = next(length for length in _LENGTHS if length >= longest)
     out = np.zeros((len(clips), frames, clips[0].shape[1]), np.float32)
     for row, clip in zip(out, clips, strict=True):

@@ -1,0 +1,54 @@
+"""The networks of the default and the fast engine: their ONNX twins, and what they are asked to learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from ser_engine.training import default, fast
+from ser_engine.training.corpus import LABELS, Clip
+from ser_engine.training.export import FEATURES, LENGTHS, export_network
+from ser_engine.training.recipes import Silent
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize(("build", "width"), [(default.build_head, 384), (fast.build, 80)])
+def test_the_onnx_twin_gives_the_same_probabilities_at_true_lengths(build: object, width: int, tmp_path: Path) -> None:
+    network = build(16)  # type: ignore[operator]
+    export_network(network, tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
+    lengths = np.array([75, 20, 51], np.int32)
+    batch = np.random.default_rng(0).standard_normal((3, 75, width)).astype(np.float32)
+    for row, length in zip(batch, lengths, strict=True):
+        row[length:] = 0
+
+    (logits,) = session.run(None, {FEATURES: batch, LENGTHS: lengths})
+
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found = exponents / exponents.sum(axis=1, keepdims=True)
+    assert np.abs(found - np.asarray(network(batch))).max() < 1e-5
+
+
+def test_targets_mix_intention_votes_and_a_little_of_everything() -> None:
+    votes = {"Angry": 6, "Disgust": 2, "Neutral": 2, "Happy": 0, "Sad": 0, "Fear": 3}
+    clips = [Clip(path=Path("a.wav"), speaker="1", label="Angry", votes=votes)]
+
+    (row,) = default.smoothed_targets(clips)
+
+    assert row.sum() == pytest.approx(1)
+    even = default.SMOOTHING / len(LABELS)
+    assert row[LABELS.index("Angry")] == pytest.approx(0.95 * (0.7 + 0.3 * 0.6) + even)
+    assert row[LABELS.index("Disgust")] == pytest.approx(0.95 * 0.3 * 0.2 + even)
+    assert row[LABELS.index("Sad")] == pytest.approx(even)
+
+
+def test_what_nobody_said_is_drawn_from_the_seed() -> None:
+    one, again, other = (default.strangers(seed, Silent(), count=3) for seed in (1, 1, 2))
+
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(a.shape == b.shape and np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert all(60 < len(features) <= 300 and features.shape[1] == 80 for features in one)
