@@ -51,6 +51,7 @@ class Guards:
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Security headers on every answer, errors, files and streams included."""
+        response.headers["Server"] = "Undertone"  # without the versions of what it is made of
         response.headers["Content-Security-Policy"] = self._csp
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +22,9 @@ _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """A Jinja2 environment that escapes everything and fails on a name it does not know."""
+    """The Jinja2 environment: it escapes everything and fails on a name it does not know. Made once a process."""
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,

@@ -5,6 +5,7 @@ import { localTimes } from "./times.js";
 const MIN_INTERVAL_MS = 2000;
 const SETTLE_MS = 1200; // windows reach the database within this time
 const LATE_MS = 4000;
+const AGAIN_MS = 15000; // after a refusal
 
 const root = document.getElementById("report");
 let lastStart = 0;
@@ -73,28 +74,41 @@ let state = "live";
 function say() {
   const badge = document.getElementById("live-state");
   if (badge) badge.textContent = state;
+  else source?.close(); // the session is over
 }
 
-const source = new EventSource(`${root.dataset.events}?last_event_id=${root.dataset.lastEvent}`);
-function onEvent() {
+let source = null;
+function onEvent(event) {
+  if (event.lastEventId) root.dataset.lastEvent = event.lastEventId;
   schedule(SETTLE_MS);
   clearTimeout(late);
   late = setTimeout(() => schedule(0), LATE_MS);
 }
-for (const kind of ["participant", "window", "moment", "reset"]) source.addEventListener(kind, onEvent);
-source.addEventListener("state", (event) => {
+
+function onState(event) {
   const data = JSON.parse(event.data);
-  if (data.state && data.state !== "live") {
-    source.close();
-    setTimeout(() => location.reload(), SETTLE_MS);
-    return;
-  }
   state = data.link && data.link !== "listening" ? `live · ${data.link.replaceAll("_", " ")}` : "live";
+  if (data.state && data.state !== "live") {
+    state = data.state;
+    source.close();
+  }
   say();
-  onEvent();
-});
-source.addEventListener("open", () => { state = "live"; say(); });
-source.addEventListener("error", () => {
-  if (source.readyState === EventSource.CLOSED) location.reload();
-  else { state = "live · reconnecting"; say(); }
-});
+  onEvent(event);
+}
+
+function connect() {
+  if (!document.getElementById("live-state")) return;
+  source = new EventSource(`${root.dataset.events}?last_event_id=${root.dataset.lastEvent}`);
+  for (const kind of ["participant", "window", "moment", "reset"]) source.addEventListener(kind, onEvent);
+  source.addEventListener("state", onState);
+  source.addEventListener("open", () => { state = "live"; say(); });
+  source.addEventListener("error", () => {
+    state = "live · reconnecting";
+    say();
+    if (source.readyState !== EventSource.CLOSED) return; // the browser comes back by itself
+    schedule(0); // it was refused: over, too many pages, or not ours any more; the page itself tells which
+    setTimeout(connect, AGAIN_MS);
+  });
+}
+
+connect();

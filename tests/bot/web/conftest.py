@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,8 +25,21 @@ ALICE, BOB, STARTER, STRANGER = 100, 200, 1, 999
 MakeClient = Callable[..., Awaitable[TestClient[Any, Any]]]
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its schema, made once and copied for each test: migrating takes longer than most tests here."""
+    path = tmp_path_factory.mktemp("web") / "empty.db"
+
+    async def make() -> None:
+        await (await Storage.open(f"sqlite:///{path}", key=KEY)).close()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+async def storage(empty_database: Path, tmp_path: Path) -> AsyncIterator[Storage]:
+    shutil.copy(empty_database, tmp_path / "undertone.db")
     opened = await Storage.open(f"sqlite:///{tmp_path / 'undertone.db'}", key=KEY)
     yield opened
     await opened.close()

@@ -193,6 +193,7 @@ async def test_every_answer_carries_the_policy(client: Client, session: SessionR
             assert response.headers["Referrer-Policy"] == "no-referrer"
             assert response.headers["X-Frame-Options"] == "DENY"
             assert "Cache-Control" in response.headers
+            assert response.headers["Server"] == "Undertone"
 
 
 async def test_the_demo_may_frame_it(make_client: MakeClient) -> None:

@@ -82,6 +82,14 @@ async def test_a_neutral_clip_gets_the_four_given_that_it_is_one_of_them(client:
     assert own["unclear"] is False
 
 
+async def test_an_unsure_answer_says_so_beside_the_old_body(client: Client, backend: FakeBackend) -> None:
+    backend.script.extend([prediction("Sad", 0.3, reason="unsure")] * 9)
+    async with client.post("/predict", data=_form(CLIP.read_bytes())) as response:
+        assert list(await response.json()) == ["emotion", "confidence", "probabilities", "timestamp"]
+        own = json.loads(response.headers["Undertone-Prediction"])
+    assert (own["unclear"], own["reason"]) == (True, "unsure")
+
+
 @pytest.mark.parametrize("filename", ["clip.FLAC", "blob", "a.b.flac"])
 async def test_names_that_are_taken(client: Client, filename: str) -> None:
     status, _ = await _post(client, _form(CLIP.read_bytes(), filename))

@@ -62,7 +62,7 @@ async def test_who_asks_first_is_told_before_sending(client: Client) -> None:
         writer.write(f"{HEAD}Expect: 100-continue\r\nContent-Length: 31457280\r\n\r\n".encode())
         started = time.monotonic()
         assert (await _answer(reader))[0] == 413
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
     await _still_serves(client)
 
 
