@@ -127,7 +127,7 @@ def _value(world: World, option: OptionForm, value: Any, resolved: Json, channel
         case ((OptionType.ROLE | OptionType.MENTIONABLE), Role()):
             resolved.setdefault("roles", {})[str(value.id)] = payloads.role(value)
         case OptionType.ATTACHMENT, Attachment():
-            world.state.hold_attachment(value)
+            world.state.keep_file(value)
             body = payloads.attachment(value, world.urls, ephemeral=True)
             resolved.setdefault("attachments", {})[str(value.id)] = body
         case OptionType.STRING, str():

@@ -102,6 +102,7 @@ class Posting:
         late = (utc_now() - message.created_at).total_seconds() > _LATE_AFTER_S
         if late and message.late_edits >= LATE_EDITS_LIMIT:
             raise errors.too_many_late_edits()
+        completed = message.loading
         draft = _copy(message)
         draft.flags &= ~MessageFlag.LOADING
         if form.flags is not None:
@@ -111,7 +112,7 @@ class Posting:
         for name in ("content", "embeds", "components", "attachments", "flags", "mention_ids", "mention_role_ids"):
             setattr(message, name, getattr(draft, name))
         message.late_edits += late
-        self._state.update_message(message)
+        self._state.update_message(message, edited=not completed)
         return message
 
     def _fill(self, message: Message, form: MessageForm, uploads: Uploads) -> None:

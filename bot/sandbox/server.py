@@ -100,7 +100,7 @@ class Sandbox:
         self.seating = Seating(self.state, self.gateway, self.voice)
         self._report_url: str | None = None
         self.chat = chat.Chat(self.world, self.people, self.you, lambda: self._report_url)
-        self._runner: web.AppRunner | None = None
+        self._stack = contextlib.AsyncExitStack()
 
     # running
 
@@ -112,7 +112,18 @@ class Sandbox:
         await self.close()
 
     async def start(self) -> None:
-        await self.voice.__aenter__()
+        """Listen. Raises OSError when the port is taken."""
+        try:
+            await self._stack.enter_async_context(self.voice)
+            await self._serve()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def _serve(self) -> None:
         app = web.Application()
         app[WORLD] = self.world
         app.add_subapp("/api/v10", create_api())
@@ -120,21 +131,19 @@ class Sandbox:
         app.add_routes(cdn.ROUTES)
         app.add_routes([oauth.authorize(self.world)])
         chat.mount(app, self.chat)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self._port)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        self._stack.push_async_callback(self._hang_up)
+        site = web.TCPSite(runner, self.host, self._port)
         await site.start()
-        self._port = self._runner.addresses[0][1]
+        self._port = runner.addresses[0][1]
         self.world.urls.base = self.url
         self.gateway.resume_url = f"ws://{self._authority}/gateway"
 
-    async def close(self) -> None:
-        if self._runner is not None:
-            self.chat.stream.close()
-            await self.gateway.close()
-            await self._runner.cleanup()
-            self._runner = None
-            await self.voice.__aexit__(None, None, None)
+    async def _hang_up(self) -> None:
+        self.chat.stream.close()
+        await self.gateway.close()
 
     @property
     def _authority(self) -> str:

@@ -31,6 +31,8 @@ from bot.sandbox.permissions import EVERYONE
 
 MESSAGES_PER_CHANNEL: Final = 500
 """Older ones are forgotten, with their attachments."""
+FILES_LIMIT_BYTES: Final = 256 * 1024 * 1024
+"""Of all files together; beyond it the oldest are no longer available."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,8 @@ class State:
         self.channels: dict[int, Channel] = {}
         """Of every server, and the direct messages."""
         self._messages: dict[int, OrderedDict[int, Message]] = {}
-        self._attachments: dict[int, Attachment] = {}
+        self._files: OrderedDict[int, Attachment] = OrderedDict()
+        self._files_bytes = 0
         self._listeners: list[Listener] = []
 
     # listeners
@@ -173,23 +176,26 @@ class State:
         return self._messages.get(channel_id, OrderedDict()).get(message_id)
 
     def attachment(self, attachment_id: int) -> Attachment | None:
-        return self._attachments.get(attachment_id)
+        return self._files.get(attachment_id)
 
     def add_message(self, message: Message) -> Message:
         """Post a message; the channel forgets its oldest beyond `MESSAGES_PER_CHANNEL`."""
         kept = self._messages.setdefault(message.channel_id, OrderedDict())
         kept[message.id] = message
-        self.keep_attachments(message)
+        for attachment in message.attachments:
+            self.keep_file(attachment)
         while len(kept) > MESSAGES_PER_CHANNEL:
             self._forget_attachments(kept.popitem(last=False)[1])
         self.channels[message.channel_id].last_message_id = message.id
         self.tell("MESSAGE_CREATE", message.guild_id, message)
         return message
 
-    def update_message(self, message: Message) -> None:
-        """Tell that a message was edited."""
-        message.edited_at = utc_now()
-        self.keep_attachments(message)
+    def update_message(self, message: Message, *, edited: bool = True) -> None:
+        """Tell that a message was changed; without `edited` it was only completed."""
+        if edited:
+            message.edited_at = utc_now()
+        for attachment in message.attachments:
+            self.keep_file(attachment)
         self.tell("MESSAGE_UPDATE", message.guild_id, message)
 
     def delete_message(self, message: Message) -> None:
@@ -197,17 +203,22 @@ class State:
         self._forget_attachments(message)
         self.tell("MESSAGE_DELETE", message.guild_id, message)
 
-    def keep_attachments(self, message: Message) -> None:
-        for attachment in message.attachments:
-            self._attachments[attachment.id] = attachment
+    def keep_file(self, attachment: Attachment) -> None:
+        """Serve a file from now on: of a message, or of a slash command's option."""
+        if attachment.id not in self._files:
+            self._files[attachment.id] = attachment
+            self._files_bytes += len(attachment.content)
+        while self._files_bytes > FILES_LIMIT_BYTES:
+            self._forget_file(next(iter(self._files)))
 
-    def hold_attachment(self, attachment: Attachment) -> None:
-        """Keep a file that belongs to no message: an option of a slash command."""
-        self._attachments[attachment.id] = attachment
+    def _forget_file(self, attachment_id: int) -> None:
+        attachment = self._files.pop(attachment_id, None)
+        if attachment is not None:
+            self._files_bytes -= len(attachment.content)
 
     def _forget_attachments(self, message: Message) -> None:
         for attachment in message.attachments:
-            self._attachments.pop(attachment.id, None)
+            self._forget_file(attachment.id)
 
     def add_reaction(self, message: Message, emoji: str, user_id: int) -> None:
         reaction = next((r for r in message.reactions if r.emoji == emoji), None)

@@ -63,6 +63,7 @@ async def test_a_command_is_deferred_and_then_answered_with_a_picture(bot: Plain
     assert interaction.response_type == 5
     message = await sandbox.answer(interaction)
     assert message.content == "Done"
+    assert message.edited_at is None  # it was completed, not edited
     assert message.embeds[0]["title"] == "About"
     assert (message.attachments[0].width, message.attachments[0].height) == (4, 3)
     assert message in sandbox.messages(sandbox.text)

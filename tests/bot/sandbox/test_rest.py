@@ -293,3 +293,10 @@ async def test_files_are_kept_behind_signed_addresses(bot: PlainBot, sandbox: Sa
             assert response.headers["Content-Disposition"].startswith("attachment")
         async with http.get(sent.attachments[0].url.split("?")[0]) as response:
             assert response.status == 404
+
+
+async def test_a_port_that_is_taken_is_refused_and_leaves_nothing_open(sandbox: Sandbox) -> None:
+    second = Sandbox(port=sandbox.port)
+    with pytest.raises(OSError, match="in use"):
+        await second.start()
+    await second.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.sandbox.ids import DISCORD_EPOCH_MS, SnowflakeFactory
-from bot.sandbox.models import ChannelType, Guild, Message, Overwrite, User
+from bot.sandbox.models import Attachment, ChannelType, Guild, Message, Overwrite, User
 from bot.sandbox.ogg import describe
 from bot.sandbox.permissions import ALL, Permission, in_channel, in_guild
 from bot.sandbox.ratelimits import RateLimits
@@ -125,3 +125,15 @@ def test_every_recording_is_there_and_carries_its_intention() -> None:
     assert {r.path for r in listed} == set(FOLDER.glob("*.flac"))
     assert {r.intended for r in listed} == set(INTENTIONS.values())
     assert len({r.actor for r in listed}) >= 8
+
+
+def test_files_beyond_the_limit_are_no_longer_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.sandbox.state.FILES_LIMIT_BYTES", 100)
+    state = State()
+    files = [
+        Attachment(id=n, channel_id=1, filename="f", content_type="audio/wav", content=bytes(40)) for n in range(1, 4)
+    ]
+    for file in files:
+        state.keep_file(file)
+        state.keep_file(file)
+    assert [state.attachment(n) for n in range(1, 4)] == [None, *files[1:]]
