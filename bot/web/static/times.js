@@ -4,7 +4,7 @@ const format = new Intl.DateTimeFormat(undefined, {
 });
 
 export function localTimes(root) {
-  for (const time of root.querySelectorAll("time[datetime]")) {
+  for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     const at = new Date(time.dateTime);
     if (!Number.isNaN(at.getTime())) {
       time.title = time.textContent;
