@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import sys
 import threading
 import time
@@ -169,8 +168,8 @@ async def _record(count: int) -> Recording:
                 on_state=lambda state, reason: None,
             )
             try:
-                await sandbox.voice.settled(sandbox.voice_channel.id)
-                await asyncio.sleep(0.3)
+                while not link.counters.frames:  # until both have the keys of one epoch
+                    await person.say_packets(speech[:10], silence_frames=0)
                 with Recorder(link, user.id, count).running() as recorder:
                     while not recorder.complete:
                         await person.say_packets(speech[:500], silence_frames=0)
@@ -477,5 +476,9 @@ def memory_mb() -> float:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

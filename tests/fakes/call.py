@@ -87,7 +87,17 @@ class Call:
     async def settled(self) -> None:
         """Wait until the group has everyone, and until everyone has heard so and speaks with the new epoch's keys."""
         await self.voice.settled(self.sandbox.voice_channel.id)
-        await asyncio.sleep(0.1)
+        await self.until(self._all_in_one_epoch, 10.0)
+
+    def _all_in_one_epoch(self) -> bool:
+        clients = [one.client for one in self.speakers if one.client is not None]
+        here = [one.dave for one in clients if one.ticket.channel_id == self.sandbox.voice_channel.id]
+        epochs = {member.epoch_authenticator for member in here}
+        if self.link is not None and self.voice.connection(self.bot_id) is not None:
+            session, _ = self.link.dave()
+            epochs.add(session.get_epoch_authenticator() if session is not None else None)
+        under_way = any(member._pending for member in here)
+        return len(epochs) <= 1 and not under_way
 
     async def until(self, true: Callable[[], object], timeout_s: float = 5.0) -> float:
         """Wait until something is true; how long it took."""

@@ -1,0 +1,135 @@
+"""The socket on the event loop: closed by anybody, flooded, and without a trace afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.voice.reader import SocketReader
+from tests.fakes.rtp import RtpSender
+from tests.fakes.voice import Ears
+
+pytestmark = pytest.mark.integration
+
+SSRC = 77
+
+
+class Line:
+    """A reader with somebody at the other end."""
+
+    def __init__(self) -> None:
+        self.ears = Ears()
+        self.ears.receiver._clock = asyncio.get_running_loop().time
+        self.ears.receiver.speaking(1, SSRC)
+        self.reader = SocketReader(self.ears.receiver, asyncio.get_running_loop())
+        self.far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.far.bind(("127.0.0.1", 0))
+        self.far.setblocking(False)
+
+    def open(self) -> socket.socket:
+        near = self.reader.open()
+        near.connect(self.far.getsockname())
+        self.far.connect(near.getsockname())
+        return near
+
+    async def heard(self, count: int) -> None:
+        async with asyncio.timeout(3.0):
+            while len(self.ears.opus[1]) < count:
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    line = Line()
+    yield line
+    line.reader.close()
+    line.far.close()
+
+
+async def test_datagrams_are_heard_and_the_timer_stops_when_nothing_is_left(line: Line, speech: list[bytes]) -> None:
+    line.open()
+    sender = RtpSender(ssrc=SSRC)
+    for packet in speech[:30]:
+        line.far.send(sender.packet(packet))
+    await line.heard(30)
+    assert line.ears.opus[1] == speech[:30]
+    async with asyncio.timeout(4.0):
+        while line.reader._ticking is not None:
+            await asyncio.sleep(0.02)
+    assert 0 < line.reader.slowest_s < 1.0
+
+
+async def test_whoever_closes_the_socket_the_loop_forgets_it_and_the_next_one_is_read(
+    line: Line, speech: list[bytes]
+) -> None:
+    loop = asyncio.get_running_loop()
+    sender = RtpSender(ssrc=SSRC)
+    for index in range(5):
+        near = line.open()
+        number = near.fileno()
+        line.far.send(sender.packet(speech[index]))
+        await line.heard(index + 1)
+        near.close()  # as discord.py does it
+        assert not loop.remove_reader(number)
+        line.far.close()
+        line.far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        line.far.bind(("127.0.0.1", 0))
+    assert line.ears.opus[1] == speech[:5]
+
+
+async def test_opening_again_closes_what_was_open(line: Line) -> None:
+    first = line.open()
+    second = line.reader.open()
+    assert first.fileno() == -1
+    assert second.fileno() >= 0
+
+
+async def test_the_answer_to_a_discovery_goes_to_who_asked_and_to_nobody_else(line: Line) -> None:
+    line.open()
+    asking = asyncio.create_task(line.reader.discover(bytes(74), 2.0), name="ask")
+    await asyncio.sleep(0.01)
+    assert line.far.recv(200) == bytes(74)
+    answer = b"\x00\x02" + bytes(72)
+    line.far.send(answer)
+    line.far.send(answer)
+    assert await asking == answer
+    await asyncio.sleep(0.02)
+    assert line.ears.counters.dropped_not_audio <= 1  # a second answer is just a datagram
+
+
+async def test_a_discovery_without_an_answer_ends_in_time(line: Line) -> None:
+    line.open()
+    with pytest.raises(TimeoutError):
+        await line.reader.discover(bytes(74), 0.05)
+    line.reader.close()
+    with pytest.raises(ConnectionResetError):
+        await line.reader.discover(bytes(74), 0.05)
+
+
+async def test_sending_without_a_socket_or_a_listener_is_no_error(line: Line) -> None:
+    line.reader.send(b"keepalive")
+    line.open()
+    line.far.close()
+    for _ in range(3):
+        line.reader.send(b"keepalive")
+        await asyncio.sleep(0.01)  # the refusal comes back as an error of the next read
+
+
+async def test_a_backlog_is_worked_off_in_slices_that_leave_the_loop_its_turn(line: Line, speech: list[bytes]) -> None:
+    line.open()
+    sender = RtpSender(ssrc=SSRC)
+    for packet in speech * 8:
+        line.ears.receiver.datagram(sender.packet(packet))
+    turns = 0
+    line.reader.work()
+    while line.ears.receiver.drain(0.0):
+        turns += 1
+        await asyncio.sleep(0)
+        if turns > 5_000:
+            break
+    assert turns > 10
+    assert line.ears.counters.dropped_overflow == 0
+    assert line.reader.slowest_s < 0.1
