@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soxr
 
 from ser_engine.features import FeatureSettings, extract, mel_filters, set_level, trim
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm
@@ -141,6 +142,16 @@ def test_level_makes_gain_irrelevant() -> None:
     assert np.array_equal(set_level(silent, "rms", -20), silent)
 
 
+def test_band_limit_makes_a_resampler_inaudible() -> None:
+    rng = np.random.default_rng(4)
+    pcm = voice_like(2.0) + np.float32(0.01) * rng.standard_normal(32_000).astype(np.float32)
+    again = soxr.resample(soxr.resample(pcm, 16_000, 48_000), 48_000, 16_000).astype(np.float32)
+    for plain in (FeatureSettings(), FeatureSettings.whisper(level="none")):
+        limited = plain.model_copy(update={"band_hz": 7000})
+        moved = np.abs(extract(pcm, plain) - extract(again, plain)).mean()
+        assert np.abs(extract(pcm, limited) - extract(again, limited)).mean() < 0.1 * moved
+
+
 def test_refuses_what_is_not_a_window() -> None:
     for bad in (np.zeros(0, np.float32), np.zeros((10, 2), np.float32), np.full(800, np.nan, np.float32)):
         with pytest.raises(ValueError, match="window"):
@@ -159,6 +170,7 @@ def test_hash_moves_with_every_setting_and_survives_a_round_trip() -> None:
         FeatureSettings(top_db=60),
         FeatureSettings(max_frames=300),
         FeatureSettings(trim_db=None),
+        FeatureSettings(band_hz=7000),
         FeatureSettings(level="rms"),
         FeatureSettings(level_dbfs=-20),
         FeatureSettings(padding="pad_then_standardise"),
