@@ -61,7 +61,7 @@ class FeatureSettings(BaseModel):
     trim_db: float | None = Field(default=60.0, gt=0)
     """Cut ends this much quieter than the loudest frame, dB, as ``librosa.effects.trim`` does; None keeps all."""
     band_hz: float | None = Field(default=None, gt=0)
-    """Leave out all power above this, Hz. Within 1 kHz of the top, the resampler and the codec decide what a band holds,
+    """Leave out all power above this, Hz. Near the top, the resampler and the codec decide what a band holds,
     not the voice: a mere 16 → 48 → 16 kHz moves the means of 40 MFCC by 0.22 of their deviation, with 7000 here by
     none, and Opus at 64 kbit/s by 0.01 instead of 0.17."""
     level: Literal["none", "peak", "rms"] = "none"
