@@ -21,6 +21,13 @@ function image(media, className, alt) {
   return node;
 }
 
+function enlargeable(picture) {
+  const node = link(picture.src, picture);
+  node.className = "enlarge";
+  node.title = "Open the picture by itself";
+  return node;
+}
+
 function embed(data, page) {
   const text = element("div", "embed-text");
   if (data.author) text.append(element("p", "embed-author", data.author.name));
@@ -41,7 +48,7 @@ function embed(data, page) {
   const node = element("article", "embed", text);
   if (data.color !== undefined) node.style.setProperty("--edge", hex(data.color));
   if (data.thumbnail) node.append(image(data.thumbnail, "thumbnail"));
-  if (data.image) node.append(image(data.image, "picture", data.title));
+  if (data.image) node.append(enlargeable(image(data.image, "picture", data.title)));
   const foot = [data.footer?.text, data.timestamp && new Date(data.timestamp).toLocaleString()].filter(Boolean);
   if (foot.length) node.append(element("p", "embed-foot", foot.join(" · ")));
   return node;
@@ -88,7 +95,7 @@ function voiceMessage(file) {
 
 function attachment(file) {
   const type = file.content_type || "";
-  if (type.startsWith("image/")) return image(file, "picture", file.description || file.filename);
+  if (type.startsWith("image/")) return enlargeable(image(file, "picture", file.description || file.filename));
   if (type.startsWith("audio/")) {
     if (file.waveform !== undefined) return voiceMessage(file);
     const player = element("audio");
@@ -189,7 +196,7 @@ function context(message, page) {
   if (message.reply) {
     const { author, excerpt } = message.reply;
     const who = author ? element("b", "", page.names.person(author)) : "a message that was deleted";
-    return element("p", "context", "↪ ", who, author ? " " + excerpt : "");
+    return element("p", "context", "↪ ", who, author ? ": " + excerpt : "");
   }
   if (message.used) return element("p", "context", "↪ ", element("b", "", page.names.person(message.used.by)), ` used ${message.used.name}`);
   return null;
