@@ -24,6 +24,8 @@ from ser_engine.training.recipes import Progress
 
 _STATE: Final = "state.json"
 _BEST: Final = "best.weights.h5"
+AVERAGED: Final = 0
+"""Stands for the mean of several epochs' weights where an epoch is named."""
 _PAD_TO: Final = 32
 """Batches are padded to a multiple of this, so that TensorFlow meets few shapes."""
 _LIKE_LENGTHS: Final = 10
@@ -57,7 +59,7 @@ class State:
     key: str
     epoch: int = 0
     """Epochs finished."""
-    best_epoch: int = 0
+    best_epoch: int = AVERAGED
     best_loss: float = math.inf
     history: list[dict[str, float]]
 
@@ -83,8 +85,12 @@ def train(
     work: Path,
     progress: Progress,
     schedule: Schedule | None = None,
+    average_last: int = 0,
 ) -> tuple[Any, State]:
     """Train `network` and return it with the weights of its best epoch on the judges.
+
+    With `average_last`, the mean of the weights after each of the last so many epochs stands for election too, as
+    epoch 0 (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018).
 
     Its outputs are probabilities; further outputs than the first only help the training (`LoopSettings.helper_weight`).
     `targets` has shape (clips, labels); `key` names corpus and recipe: a checkpoint with another key is not used. The
@@ -106,10 +112,35 @@ def train(
             state.best_loss, state.best_epoch = figures["held_out_loss"], state.epoch
             network.save_weights(work / f"draft-{_BEST}")
             (work / f"draft-{_BEST}").replace(work / _BEST)
+        averaged = state.epoch - (settings.epochs - average_last)
+        if average_last and averaged > 0:
+            _average(network, averaged, work)
         _checkpoint(network, state, work)
         progress.note(f"epoch {state.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+    if average_last:
+        with np.load(_mean_of(work, min(average_last, settings.epochs))) as kept:
+            network.set_weights([kept[name] for name in kept.files])
+        figures = _judge(network, judges)
+        progress.note("their mean: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        state.history.append(figures)
+        if figures["held_out_loss"] < state.best_loss:
+            state.best_loss, state.best_epoch = figures["held_out_loss"], AVERAGED
+            return network, state
     network.load_weights(work / _BEST)
     return network, state
+
+
+def _average(network: Any, count: int, work: Path) -> None:
+    """Take the present weights into the running mean, as its number `count`."""
+    weights = network.get_weights()
+    if count > 1:
+        with np.load(_mean_of(work, count - 1)) as kept:
+            weights = [kept[name] + (now - kept[name]) / count for name, now in zip(kept.files, weights, strict=True)]
+    np.savez(_mean_of(work, count), *weights)
+
+
+def _mean_of(work: Path, count: int) -> Path:
+    return work / f"mean-of-{count}.npz"
 
 
 def logits_of(network: Any, clips: Sequence[Features], batch: int = 128) -> Floats:

@@ -30,8 +30,10 @@ from ser_engine.training.split import split_corpus
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
 FEATURES: Final = FeatureSettings(level="peak")
-CYCLES: Final = (16, 10)
+CYCLES: Final = (16, 7)
 """Epochs under one cosine of learning rates, then under another that begins at half its peak."""
+AVERAGED_EPOCHS: Final = 5
+"""The weights of the last so many epochs are averaged."""
 UNITS: Final = 128
 DROPOUT: Final = 0.3
 VOTES_SHARE: Final = 0.3
@@ -76,6 +78,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     units = options.units or UNITS
     recipe = {**asdict(settings), "units": units, "dropout": DROPOUT, "votes_share": VOTES_SHARE}
     recipe |= {"hearings": HEARINGS, "as_recorded_share": AS_RECORDED_SHARE, "cycles": CYCLES}
+    recipe |= {"averaged_epochs": AVERAGED_EPOCHS}
     key = finish.fingerprint(split, FEATURES, {**recipe, "seed": options.seed, "engine": "seed"})
     folders = finish.hearing_folders(work, split, FEATURES, options.seed)
     heard = Hearings(split.train.clips, FEATURES, seed=options.seed, folder=folders[0], progress=progress)
@@ -102,6 +105,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         work=work,
         progress=progress,
         schedule=lambda done: rate(done, settings.peak_rate),
+        average_last=min(AVERAGED_EPOCHS, settings.epochs),
     )
     weights = trained.get_weights()
     keras.utils.clear_session()  # Keras numbers what has no name; begun anew, the file is the same after a resumption
