@@ -62,7 +62,10 @@ def configure(level: str = "info", *, json: bool = False, stream: TextIO | None 
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if json
-        else structlog.dev.ConsoleRenderer(colors=target.isatty(), pad_event_to=28)
+        # Plain tracebacks: the pretty ones print local variables, and those hold tokens and people's voices.
+        else structlog.dev.ConsoleRenderer(
+            colors=target.isatty(), pad_event_to=28, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     finish: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:

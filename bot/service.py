@@ -11,18 +11,16 @@ One task group owns every lasting task.
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import structlog
 from aiohttp import web
 
 from bot.app import App
+from bot.assembly import default_connect, first_of, make_backend, port_error, to_the_end
 from bot.client import Gateway, MakeConnector
-from bot.errors import PortInUse, StartError
 from bot.listening.clock import Clock, SystemClock
 from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
@@ -39,8 +37,6 @@ PURGE_EVERY_S: Final = 3600.0
 LINGER_S: Final = 2.0
 """How long the rest of a refused upload is read and thrown away, so that its sender gets to see the answer."""
 START_WITHIN_S: Final = 120.0
-
-T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -280,57 +276,3 @@ class Service:
             if gone:
                 _log.info("sessions_purged", sessions=gone)
             await self._clock.sleep(PURGE_EVERY_S)
-
-
-def make_backend(settings: Settings) -> InferenceBackend:
-    """Recognition as the settings want it. Raises ModelError when there is no such model."""
-    from ser_engine.models import find_model
-
-    model_dir: Path = find_model(settings.model)
-    if settings.workers == 0:
-        from ser_engine.backends.inline import InlineBackend
-
-        return InlineBackend(model_dir)
-    from ser_engine.backends.workers import WorkerBackend
-
-    return WorkerBackend(model_dir, workers=settings.workers)
-
-
-def default_connect() -> Connect:
-    """Discord's voice; imported when needed, because it knows discord.py's private parts."""
-    from bot.voice import connect
-
-    return connect
-
-
-def port_error(error: OSError, host: str, port: int) -> StartError:
-    """What to say when the web pages cannot listen."""
-    if error.errno == errno.EADDRINUSE:
-        return PortInUse(
-            f"Port {port} on {host} is taken by another program. Stop that one, or choose another: PORT={port + 1}."
-        )
-    if error.errno == errno.EACCES:
-        return PortInUse(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
-    return StartError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Check UNDERTONE_HOST and PORT.")
-
-
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`; when cancelled meanwhile, let it end first: a database must not be left in mid-query."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:  # a service that breaks cancels more than once
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return task.result()
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that ended the service, out of the group that its tasks came back with."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

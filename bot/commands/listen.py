@@ -56,7 +56,7 @@ def mark_command(app: App) -> app_commands.Command[Any, ..., None]:
     async def mark(interaction: Interaction, note: app_commands.Range[str, 1, 200] | None = None) -> None:
         await defer(interaction)
         session = running(app, interaction)
-        if interaction.user.id not in session.book.present_ids():
+        if interaction.user.id not in session.people.book.present_ids():
             raise NotPossible(texts.NOT_IN_THIS_VOICE)
         at_s = await session.mark(interaction.user.id, note or "")
         await say(interaction, texts.marked(at_s))

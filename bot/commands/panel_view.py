@@ -37,14 +37,14 @@ class PanelView(discord.ui.View):
     @discord.ui.button(label=texts.BTN_INCLUDE, style=discord.ButtonStyle.success, custom_id=INCLUDE_ID)
     async def include(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
-        answer = await self._session(interaction).include(interaction.user.id)
+        answer = await self._session(interaction).people.include(interaction.user.id)
         await say(interaction, ANSWERS[answer])
 
     @discord.ui.button(label=texts.BTN_EXCLUDE, style=discord.ButtonStyle.secondary, custom_id=EXCLUDE_ID)
     async def exclude(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         # Before the acknowledgement: whoever wants out is out with the next packet, whatever Discord's answer takes.
         session = self._app.sessions.of(interaction.guild_id)
-        answer = await session.exclude(interaction.user.id) if session is not None else Answer.ALREADY_EXCLUDED
+        answer = await session.people.exclude(interaction.user.id) if session is not None else Answer.ALREADY_EXCLUDED
         await defer(interaction)
         await say(interaction, ANSWERS[answer])
 
@@ -52,7 +52,7 @@ class PanelView(discord.ui.View):
     async def mark(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
         session = self._session(interaction)
-        if interaction.user.id not in session.book.present_ids():
+        if interaction.user.id not in session.people.book.present_ids():
             raise NotPossible(texts.NOT_IN_THIS_VOICE)
         at_s = await session.mark(interaction.user.id)
         await say(interaction, texts.marked(at_s))

@@ -86,14 +86,14 @@ class DiscordSurface:
         return message.id
 
     async def show_status(self, text: str | None) -> None:
-        channel = self._client().get_channel(self._voice_channel_id)
+        channel = self._live().get_channel(self._voice_channel_id)
         if isinstance(channel, discord.VoiceChannel):
             await channel.edit(status=text)
         elif text is not None:  # a stage has no status line
             raise SurfaceGone
 
     async def deafen(self, *, deaf: bool) -> None:
-        guild = self._client().get_guild(self._guild_id)
+        guild = self._live().get_guild(self._guild_id)
         if guild is None or guild.me.voice is None or guild.me.voice.self_deaf == deaf:
             return
         await guild.change_voice_state(channel=guild.me.voice.channel, self_deaf=deaf)
@@ -104,4 +104,11 @@ class DiscordSurface:
         return member.display_name if member is not None else None
 
     def _channel(self) -> discord.PartialMessageable:
-        return self._client().get_partial_messageable(self._panel_channel_id, guild_id=self._guild_id)
+        return self._live().get_partial_messageable(self._panel_channel_id, guild_id=self._guild_id)
+
+    def _live(self) -> discord.Client:
+        """The client, as long as it can say anything."""
+        client = self._client()
+        if client.is_closed():
+            raise SurfaceGone
+        return client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,6 +58,7 @@ class SessionManager:
         self._sessions: dict[int, ListeningSession] = {}
         self._starting: set[int] = set()
         self._stopping = False
+        self._past: Counter[str] = Counter()
         self.started = 0
 
     def of(self, guild_id: int | None) -> ListeningSession | None:
@@ -112,6 +114,7 @@ class SessionManager:
         except Exception as error:  # noqa: BLE001  # one session's fault must not end the others
             _log.error("session_broke", session=session.record.id, exc_info=error)
         finally:
+            self._past.update(session.counters())
             self._sessions.pop(session.record.guild_id, None)
 
     async def stop(self, guild_id: int, reason: EndReason = EndReason.STOPPED) -> ListeningSession:
@@ -161,9 +164,9 @@ class SessionManager:
         if session is None or session.ending:
             return
         here = list(present)
-        for user_id in session.book.absentees(user_id for user_id, _ in here):
+        for user_id in session.people.book.absentees(user_id for user_id, _ in here):
             session.depart(user_id)
-        known = set(session.book.present_ids())
+        known = set(session.people.book.present_ids())
         for user_id, bot in here:
             if user_id not in known:
                 await session.arrive(user_id, bot=bot)
@@ -184,18 +187,17 @@ class SessionManager:
     async def decided(self, guild_id: int, user_id: int, standing: Decision | None) -> None:
         """A standing decision was changed by its person."""
         if (session := self.of(guild_id)) is not None:
-            await session.decide(user_id, standing)
+            await session.people.decide(user_id, standing)
 
     async def deleted(self, user_id: int, guild_id: int | None) -> None:
         """A person's data is about to be deleted: take them out of whatever runs first."""
         for session in self.running():
             if guild_id is None or session.record.guild_id == guild_id:
-                await session.forget(user_id)
+                await session.people.forget(user_id)
 
     def counters(self) -> dict[str, int]:
-        """Totals over the running sessions."""
-        totals: dict[str, int] = {"sessions_running": len(self._sessions), "sessions_started": self.started}
+        """Totals over all sessions since the start, running and ended."""
+        totals = Counter(self._past)
         for session in self.running():
-            for name, value in session.counters().items():
-                totals[name] = totals.get(name, 0) + value
-        return totals
+            totals.update(session.counters())
+        return {"sessions_running": len(self._sessions), "sessions_started": self.started, **totals}

@@ -18,10 +18,10 @@ from bot import texts
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening import summary
 from bot.listening.aggregate import Aggregate, Shift
+from bot.listening.attendance import Attendance
 from bot.listening.board import Snapshot, ended_card, panel_card
 from bot.listening.chime import chime_pcm
-from bot.listening.consent import Answer, ConsentBook
-from bot.listening.events import participant_event, state_event, window_event, window_record
+from bot.listening.events import state_event, window_event, window_record
 from bot.listening.intake import Intake
 from bot.listening.panel import Panel
 from bot.listening.parts import BROKEN, DISCORD_TROUBLE, LINK_ENDS, EndReason, Tools, quietly
@@ -31,11 +31,12 @@ from bot.voice.errors import VoiceError
 from ser_engine.errors import EngineError
 from ser_engine.types import SAMPLE_RATE_HZ, Prediction, Window
 from storage.errors import StorageError
-from storage.records import Decision, MomentRecord, ParticipantRecord, SessionRecord, SessionState
+from storage.records import MomentRecord, ParticipantRecord, SessionRecord, SessionState
 
 BATCH: Final = 16
 ALONE_S: Final = 60.0
 DRAIN_S: Final = 4.0
+REASON_GRACE_S: Final = 0.5
 RECONNECT_S: Final = 60.0
 """How long the summary of a session that lost Discord waits for Discord."""
 WATCH_EVERY_S: Final = 1.0
@@ -48,7 +49,6 @@ class ListeningSession:
 
     def __init__(self, record: SessionRecord, tools: Tools, surface: Surface) -> None:
         self.record = record
-        self.book = ConsentBook()
         self.ended: asyncio.Future[SessionRecord | None] = asyncio.get_running_loop().create_future()
         """Done when everything of the session is closed and stored; the record as it ended."""
         self._tools = tools
@@ -56,8 +56,13 @@ class ListeningSession:
         self._intake = Intake(lambda speaker: self.consents(int(speaker)))
         self._aggregate = Aggregate()
         self._panel = Panel(surface, tools.clock, lambda: panel_card(self.snapshot()))
-        self._participants: dict[int, ParticipantRecord] = {}
-        self._changing = asyncio.Lock()
+        self.people = Attendance(
+            record,
+            tools.storage,
+            released=self._forget_voice,
+            changed=self._people_changed,
+            publish=self._publish,
+        )
         self._ending: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._link: Link | None = None
         self._link_state, self._link_note = "connecting", ""
@@ -153,15 +158,15 @@ class ListeningSession:
 
     def consents(self, user_id: int) -> bool:
         """Whether packets of this person may be taken now; asked for each packet before it is decrypted."""
-        return not self._closing and user_id in self._participants and self.book.included(user_id)
+        return not self._closing and self.people.consents(user_id)
 
     def snapshot(self) -> Snapshot:
         """What the panel shows now."""
         return Snapshot(
             channel_id=self.record.channel_id,
             started_at=self.record.started_at,
-            included=[(user, self._aggregate.tone(str(user))) for user in self.book.included_ids()],
-            excluded=self.book.excluded_ids(),
+            included=[(user, self._aggregate.tone(str(user))) for user in self.people.book.included_ids()],
+            excluded=self.people.book.excluded_ids(),
             link=self._link_state,
             link_note=self._link_note,
             alone=self._alone_since_s is not None,
@@ -183,49 +188,15 @@ class ListeningSession:
 
     async def arrive(self, user_id: int, *, bot: bool) -> None:
         """Somebody is in the channel, now or from the start."""
-        if bot or self.ending:
-            return
-        standing: Decision | None = None
-        with suppress(StorageError):  # without an answer from the database nobody is included
-            standing = await self._tools.storage.standing_consent(self.record.guild_id, user_id)
-        async with self._changing:
-            answer = self.book.arrive(user_id, standing=standing)
-            if answer is Answer.INCLUDED:
-                await self._admit(user_id)
-        self._alone_since_s = None
-        self._panel.touch()
+        if not self.ending:
+            await self.people.arrive(user_id, bot=bot)
+            self._note_alone()
 
     def depart(self, user_id: int) -> None:
         """Somebody left the channel."""
-        self.book.depart(user_id)
+        self.people.book.depart(user_id)
         self._note_alone()
         self._panel.touch()
-
-    async def include(self, user_id: int) -> Answer:
-        """*Include me*."""
-        async with self._changing:
-            answer = self.book.include(user_id)
-            if answer is Answer.INCLUDED:
-                await self._admit(user_id)
-        return answer
-
-    async def exclude(self, user_id: int) -> Answer:
-        """*Leave me out*: takes effect with the next packet."""
-        answer = self.book.exclude(user_id)
-        if answer is Answer.EXCLUDED:
-            await self._release(user_id)
-        return answer
-
-    async def decide(self, user_id: int, standing: Decision | None) -> None:
-        """A standing decision was changed; an opt-out takes effect at once."""
-        if self.book.decide(user_id, standing) is Answer.EXCLUDED:
-            await self._release(user_id)
-        self._panel.touch()
-
-    async def forget(self, user_id: int) -> None:
-        """A person had everything deleted: they are out, and nothing late of theirs is written."""
-        self.book.exclude(user_id)
-        await self._release(user_id)
 
     async def mark(self, user_id: int, note: str = "") -> float:
         """Note a moment by hand; return where, in seconds. `user_id` is for the log only and is not stored."""
@@ -234,32 +205,16 @@ class ListeningSession:
         await self._add_moment(MomentRecord(at_s=at_s, kind="mark", participant_id=None, text=note[:200]))
         return at_s
 
-    async def _admit(self, user_id: int) -> None:
-        try:
-            participant = await self._tools.storage.include_participant(self.record.id, user_id)
-        except StorageError:
-            self.book.exclude(user_id)
-            raise
-        self._participants[user_id] = participant
-        self._publish("participant", participant_event(participant, included=True))
-        await self._show_ears()
-        self._panel.touch()
-        _log.info("participant_included", session=self.record.id, participant=participant.id)
-
-    async def _release(self, user_id: int) -> None:
-        participant = self._participants.pop(user_id, None)
+    def _forget_voice(self, user_id: int) -> None:
+        """Nothing of a person who is out stays: not in the link, not the window in the making, not their tone."""
         if self._link is not None:
             self._link.discard(user_id)
         self._intake.discard(str(user_id))
         self._aggregate.forget(str(user_id))
+
+    async def _people_changed(self) -> None:
         self._panel.touch()
-        if participant is None:
-            return
-        async with self._changing:
-            await self._tools.storage.withdraw_participant(self.record.id, user_id)
-        self._publish("participant", participant_event(participant, included=False))
         await self._show_ears()
-        _log.info("participant_withdrew", session=self.record.id, participant=participant.id)
 
     # --- what Discord does
 
@@ -270,8 +225,15 @@ class ListeningSession:
             _log.info("server_deafened", session=self.record.id, deaf=deaf)
 
     def lost_place(self, reason: EndReason) -> None:
-        """The bot is not in the channel any more. While the link rejoins by itself, that is its own doing."""
-        if self._link_state not in ("connecting", "reconnecting"):
+        """The bot is not in the channel any more. While the link rejoins by itself, that is its own doing.
+
+        Why it is out may be told a moment later: a deleted channel, or what the link says.
+        """
+        if self._link_state in ("connecting", "reconnecting"):
+            return
+        if reason is EndReason.KICKED:
+            asyncio.get_running_loop().call_later(REASON_GRACE_S, self.end, reason)
+        else:
             self.end(reason)
 
     def _on_link_state(self, state: str, note: str) -> None:
@@ -287,11 +249,11 @@ class ListeningSession:
 
     async def _show_ears(self) -> None:
         """Self-deafened in the channel while nobody is included."""
-        with suppress(*DISCORD_TROUBLE):
-            await self._surface.deafen(deaf=not self.book.included_ids())
+        with suppress(SurfaceGone, *DISCORD_TROUBLE):
+            await self._surface.deafen(deaf=not self.people.book.included_ids())
 
     def _note_alone(self) -> None:
-        alone = not self.book.present_ids()
+        alone = not self.people.book.present_ids()
         self._alone_since_s = self._tools.clock.monotonic_s() if alone else None
 
     async def _watch(self) -> None:
@@ -319,7 +281,7 @@ class ListeningSession:
                 await self._land(window, prediction)
 
     async def _land(self, window: Window, prediction: Prediction) -> None:
-        participant = self._participants.get(int(window.speaker))
+        participant = self.people.participant(int(window.speaker))
         if participant is None:  # withdrew while it was being recognised
             self._counts["windows_withdrawn"] += 1
             return
@@ -371,18 +333,19 @@ class ListeningSession:
         storing = self._tools.storage.end_session(self.record.id, state=state, reason=reason.value, counters=counters)
         record = await quietly("store", storing, 5.0)
         self._publish("state", state_event(state, link=None, reason=reason.value))
-        await self._tell(reason)
+        await self._tell(reason, record)
         _log.info("session_ended", session=self.record.id, reason=reason.value, state=state.value)
         if not self.ended.done():
             self.ended.set_result(record)
 
-    async def _tell(self, reason: EndReason) -> None:
+    async def _tell(self, reason: EndReason, record: SessionRecord | None) -> None:
         if reason is EndReason.CONNECTION_LOST:
             await quietly("reconnect", self._tools.connected(), RECONNECT_S)
         url = self._tools.report_url(self.record.id)
-        card = ended_card(
-            channel_id=self.record.channel_id, reason=reason.value, duration_s=self.elapsed_s, report_url=url
-        )
+        lasted_s = self.elapsed_s
+        if record is not None and record.ended_at is not None:
+            lasted_s = (record.ended_at - record.started_at).total_seconds()
+        card = ended_card(channel_id=self.record.channel_id, reason=reason.value, duration_s=lasted_s, report_url=url)
         await quietly("panel", self._panel.close(card), 3.0)
         if reason is not EndReason.COULD_NOT_START:
             posting = summary.post(self._surface, self._tools.storage, self.record.id, report_url=url)

@@ -65,6 +65,24 @@ def test_at_debug_the_transport_key_and_the_token_do_not_appear() -> None:
     assert "abc.def" not in written
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_tracebacks_show_no_local_variables(as_json: bool) -> None:
+    stream = io.StringIO()
+    logs.configure("info", json=as_json, stream=stream)
+
+    def fails() -> None:
+        token = "Bot abc.def"
+        raise RuntimeError(f"broken with {len(token)} characters")
+
+    try:
+        fails()
+    except RuntimeError:
+        structlog.get_logger("bot.x").exception("failed")
+    assert "RuntimeError" in stream.getvalue()
+    assert "in fails" in stream.getvalue()
+    assert "'Bot abc.def'" not in stream.getvalue()
+
+
 def test_discord_reconnects_are_one_line_outside_debug() -> None:
     stream = io.StringIO()
     logs.configure("info", stream=stream)

@@ -127,7 +127,7 @@ async def test_notice_in_three_places_before_anybody_is_included(stage: Stage) -
 
 async def test_only_included_people_reach_the_database(stage: Stage) -> None:
     session = await stage.start()
-    assert await session.include(GUEST) is Answer.INCLUDED
+    assert await session.people.include(GUEST) is Answer.INCLUDED
     assert stage.surface.deaf is False
     for user in (GUEST, SHY, 12345):
         stage.voice.link.hear(user, tone_burst())
@@ -143,9 +143,9 @@ async def test_only_included_people_reach_the_database(stage: Stage) -> None:
 
 async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
     session = await stage.start()
-    await session.include(GUEST)
+    await session.people.include(GUEST)
     stage.voice.link.hear(GUEST, tone_burst(1.2), then_quiet=False)
-    assert await session.exclude(GUEST) is Answer.EXCLUDED
+    assert await session.people.exclude(GUEST) is Answer.EXCLUDED
     assert stage.voice.link.discarded == [GUEST]
     stage.voice.link.hear(GUEST, tone_burst(1.2))
     await stage.end()
@@ -158,10 +158,10 @@ async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
 async def test_a_window_being_recognised_while_its_speaker_withdraws_is_dropped(stage: Stage) -> None:
     stage.backend.delay_s = 0.2
     session = await stage.start()
-    await session.include(GUEST)
+    await session.people.include(GUEST)
     stage.voice.link.hear(GUEST, tone_burst())
     await asyncio.sleep(0.05)
-    await session.exclude(GUEST)
+    await session.people.exclude(GUEST)
     await stage.end()
     assert session.counters()["windows_withdrawn"] == 1
     report = await stage.storage.report(session.record.id)
@@ -179,8 +179,8 @@ async def test_a_late_joiner_starts_excluded_and_a_standing_opt_in_is_included(s
 
 async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage) -> None:
     session = await stage.start()
-    await session.include(HOST)
-    await session.include(GUEST)
+    await session.people.include(HOST)
+    await session.people.include(GUEST)
     for _ in range(2):
         stage.voice.link.hear(HOST, tone_burst(3.5))
         stage.voice.link.hear(GUEST, tone_burst(1.5, 300))
@@ -204,7 +204,7 @@ async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage)
 
 async def test_live_events_follow_the_session_to_its_end(stage: Stage) -> None:
     session = await stage.start()
-    await session.include(GUEST)
+    await session.people.include(GUEST)
     stage.voice.link.hear(GUEST, tone_burst())
     await stage.said(session, 1)
     await stage.end()
@@ -341,7 +341,7 @@ async def test_while_the_link_rejoins_its_own_leaving_is_no_kick(stage: Stage) -
 
 async def test_windows_that_recognition_loses_are_counted_and_the_session_goes_on(stage: Stage) -> None:
     session = await stage.start()
-    await session.include(GUEST)
+    await session.people.include(GUEST)
     stage.backend.fail_with = WorkerLost("gone")
     stage.voice.link.hear(GUEST, tone_burst())
     async with asyncio.timeout(5):
@@ -354,7 +354,7 @@ async def test_windows_that_recognition_loses_are_counted_and_the_session_goes_o
 
 async def test_deleting_a_persons_data_takes_them_out_first(stage: Stage) -> None:
     session = await stage.start()
-    await session.include(GUEST)
+    await session.people.include(GUEST)
     stage.voice.link.hear(GUEST, tone_burst())
     await stage.said(session, 1)
     await stage.manager.deleted(GUEST, GUILD)
@@ -368,8 +368,8 @@ async def test_deleting_a_persons_data_takes_them_out_first(stage: Stage) -> Non
 
 async def test_missed_departures_are_caught_up_with(stage: Stage) -> None:
     session = await stage.start()
-    await session.include(GUEST)
+    await session.people.include(GUEST)
     await stage.manager.seen_present(GUILD, [(HOST, False), (5, False)])
-    assert session.book.present_ids() == [HOST, 5]
+    assert session.people.book.present_ids() == [HOST, 5]
     assert not session.consents(GUEST)
     await settle()
