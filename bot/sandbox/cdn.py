@@ -9,9 +9,7 @@ from aiohttp import web
 from bot.sandbox.world import WORLD
 
 ROUTES: Final = web.RouteTableDef()
-_INLINE: Final = frozenset(
-    {"image/png", "image/jpeg", "image/gif", "image/webp", "audio/ogg", "audio/mpeg", "audio/wav"}
-)
+_PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 @ROUTES.get(r"/attachments/{channel_id:\d+}/{attachment_id:\d+}/{filename}")
@@ -24,7 +22,7 @@ async def attachment(request: web.Request) -> web.Response:
     if record is None or not signed:
         return web.Response(status=404, text="This content is no longer available.")
     # Only pictures and sound are shown in place; anything else could be a page with a script in it.
-    shown = record.content_type in _INLINE
+    shown = record.content_type in _PICTURES or record.content_type.startswith("audio/")
     return web.Response(
         body=record.content,
         content_type=record.content_type if shown else "application/octet-stream",

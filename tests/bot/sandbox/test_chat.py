@@ -67,13 +67,14 @@ async def test_a_page_gets_everything_and_then_the_changes(page: Page, sandbox: 
     mara = sandbox.add_person("Mara", "#aa3355")
     sandbox.send_message(mara, sandbox.text, "hello **there**", files=[("a.txt", b"text")])
     sandbox.report_url = "http://127.0.0.1:1/report"
-    listening = asyncio.create_task(page.events(5), name="page events")
+    listening = asyncio.create_task(page.events(6), name="page events")
     await asyncio.sleep(0.1)
     sandbox.state.join_voice(mara.id, sandbox.voice_channel)
     sandbox.state.set_speaking(sandbox.guild.id, mara.id, True)
     late = sandbox.send_message(mara, sandbox.text, "more")
     sandbox.people.delete(mara, late)
-    (kind, everything), (_, places), speaking, (_, message), gone = await asyncio.wait_for(listening, 5)
+    sandbox.report_url = "http://127.0.0.1:1/another"
+    (kind, everything), (_, places), speaking, (_, message), gone, report = await asyncio.wait_for(listening, 5)
 
     assert kind == "all"
     assert everything["report_url"] == "http://127.0.0.1:1/report"
@@ -84,6 +85,7 @@ async def test_a_page_gets_everything_and_then_the_changes(page: Page, sandbox: 
     assert speaking == ("speaking", {"id": str(mara.id), "speaking": True})
     assert message["content"] == "more"
     assert gone == ("gone", {"id": str(late.id)})
+    assert report == ("report", {"url": "http://127.0.0.1:1/another"})
 
 
 async def test_a_visitor_presses_fills_in_and_types(page: Page, bot: PlainBot, sandbox: Sandbox) -> None:

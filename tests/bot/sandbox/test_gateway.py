@@ -162,3 +162,13 @@ async def test_shards_hear_of_their_own_servers(sandbox: Sandbox) -> None:
                 await raw.send(2, {"token": sandbox.token, "intents": 1, "shard": [number, 2]})
                 ready = await raw.receive()
                 assert [g["id"] for g in ready["d"]["guilds"]] == ([str(sandbox.guild.id)] * (number == guild_shard))
+
+
+async def test_a_client_whose_heartbeats_go_unanswered_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox(heartbeat_interval_s=0.3) as sandbox:
+        point_at(sandbox, monkeypatch)
+        async with logged_in(PlainBot(heartbeat_timeout=0.8), sandbox) as bot:
+            sandbox.gateway.mute_heartbeats = True
+            await sandbox.wait_for(lambda: sandbox.gateway.resumes, 15)
+            sandbox.gateway.mute_heartbeats = False
+            await sandbox.wait_for(lambda: bot.of("resumed"))
