@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 import wave
+from functools import cache
 
 import numpy as np
 import pytest
@@ -157,6 +158,7 @@ def test_too_many_bytes_are_refused_before_decoding() -> None:
         decode(bytes(25 * 1024 * 1024 + 1))
 
 
+@cache
 def hour_of_flac() -> bytes:
     return encode(np.zeros(3600 * 8000, dtype=np.float32), 8_000, "flac")
 
