@@ -16,6 +16,7 @@ import aiohttp
 from bot.sandbox.voice.connection import VoiceTicket
 from bot.sandbox.voice.member import DaveMember, Member, Reply
 from bot.sandbox.voice.ops import Op
+from bot.sandbox.voice.port import Address, Port
 from bot.sandbox.voice.transport import MODES, OPUS_PAYLOAD_TYPE, BadPacket, Mode, Rtp, Transport
 from bot.sandbox.voice.udp import DISCOVERY, DISCOVERY_BODY_BYTES, DISCOVERY_REQUEST
 
@@ -27,7 +28,7 @@ HELD_PACKETS: Final = 500
 HELD_S: Final = 1.5
 
 
-class ClientVoice(asyncio.DatagramProtocol):
+class ClientVoice:
     """One voice session of one person, from a ticket to `close`. Not to be used again after that."""
 
     def __init__(
@@ -52,7 +53,7 @@ class ClientVoice(asyncio.DatagramProtocol):
         self._users: dict[int, int] = {}
         self._held: deque[tuple[float, Rtp]] = deque(maxlen=HELD_PACKETS)
         self._transport: Transport | None = None
-        self._udp: asyncio.DatagramTransport | None = None
+        self._udp: Port | None = None
         self._http: aiohttp.ClientSession | None = None
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -121,8 +122,8 @@ class ClientVoice(asyncio.DatagramProtocol):
 
     def send(self, packet: Rtp) -> None:
         """Encrypt for the transport and send; the payload is already end-to-end encrypted."""
-        if self._udp is not None and self._transport is not None and not self._udp.is_closing():
-            self._udp.sendto(self._transport.seal(packet))
+        if self._udp is not None and self._transport is not None:
+            self._udp.send(self._transport.seal(packet))
 
     # the websocket
 
@@ -179,8 +180,8 @@ class ClientVoice(asyncio.DatagramProtocol):
         self.ssrc = ready["ssrc"]
         loop = asyncio.get_running_loop()
         self._discovered = loop.create_future()
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=(ready["ip"], ready["port"]))
-        self._udp.sendto(DISCOVERY.pack(DISCOVERY_REQUEST, DISCOVERY_BODY_BYTES, self.ssrc, b"", 0))
+        self._udp = Port.connected((ready["ip"], ready["port"]), self._datagram)
+        self._udp.send(DISCOVERY.pack(DISCOVERY_REQUEST, DISCOVERY_BODY_BYTES, self.ssrc, b"", 0))
         address, port = await asyncio.wait_for(self._discovered, CONNECT_TIMEOUT_S)
         choice = {"address": address, "port": port, "mode": self._mode}
         await self._send(Op.SELECT_PROTOCOL, {"protocol": "udp", "data": choice})
@@ -193,22 +194,19 @@ class ClientVoice(asyncio.DatagramProtocol):
             if now >= due:
                 due = now + interval_s
                 await self._send(Op.HEARTBEAT, {"t": secrets.randbits(48), "seq_ack": self._seq_ack})
-            if self._udp is not None and not self._udp.is_closing():
+            if self._udp is not None:
                 count += 1
-                self._udp.sendto(count.to_bytes(8, "little"))
+                self._udp.send(count.to_bytes(8, "little"))
             await asyncio.sleep(min(KEEPALIVE_S, interval_s))
 
     # UDP
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def _datagram(self, data: bytes, address: Address) -> None:
         if len(data) == DISCOVERY.size and self._discovered is not None and not self._discovered.done():
-            _, _, _, address, port = DISCOVERY.unpack(data)
-            self._discovered.set_result((address.rstrip(b"\0").decode("ascii"), port))
+            _, _, _, seen, port = DISCOVERY.unpack(data)
+            self._discovered.set_result((seen.rstrip(b"\0").decode("ascii"), port))
         elif self._listening and self._transport is not None and len(data) > 8:
             self._hear(self._transport, data)
-
-    def error_received(self, exc: Exception) -> None:
-        self.counters["unreachable"] += 1
 
     def _hear(self, transport: Transport, data: bytes) -> None:
         try:

@@ -15,14 +15,13 @@ from aiohttp import web
 
 from bot.sandbox.voice.faults import Faults
 from bot.sandbox.voice.ops import Close, Op
+from bot.sandbox.voice.port import Address
 from bot.sandbox.voice.transport import Transport
 
 QUEUE_MESSAGES: Final = 2_000
 """A client that leaves more than this unread is cut off."""
 REPLAY_MESSAGES: Final = 500
 _UNNUMBERED: Final = frozenset({Op.HELLO, Op.READY, Op.HEARTBEAT_ACK, Op.RESUMED})
-
-Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from bot.sandbox.voice.leaves import Leaves
@@ -273,7 +273,7 @@ class Group:
             if proposal.leaf is not None:
                 self._leaves.blank(proposal.leaf)
                 self._broken.discard(proposal.user_id)
-        followers = self.members
+        followers = [user_id for user_id in self.members if user_id not in self._broken]
         joiners = {p.user_id: p.package_ref for p in proposals if p.package_ref is not None}
         for user_id in joiners:
             self._leaves.seat(user_id)
@@ -304,10 +304,10 @@ class Group:
             )
         self._await_ready(transition_id, members)
 
-    def _await_ready(self, transition_id: int, members: Iterable[int]) -> None:
+    def _await_ready(self, transition_id: int, members: Collection[int]) -> None:
         waiting = {user_id for user_id in members if user_id in self._present and self._settings.waits_for(user_id)}
         timer = self._schedule(self._settings.ready_timeout_s, self._execute)
-        self._transition = Transition(id=transition_id, waiting=waiting, timer=timer)
+        self._transition = Transition(id=transition_id, told=set(members), waiting=waiting, timer=timer)
         self._maybe_execute()
 
     def _maybe_execute(self) -> None:
@@ -319,7 +319,7 @@ class Group:
         if transition is None:
             return
         transition.timer.cancel()
-        for user_id in self._present:
+        for user_id in transition.told:
             self._outbox.send_json(user_id, Op.EXECUTE_TRANSITION, {"transition_id": transition.id})
         self._advance()
 
@@ -337,6 +337,7 @@ class Group:
                 self._round.timer.cancel()
                 self._round = None
         if self._transition is not None:
+            self._transition.told.discard(user_id)
             self._transition.waiting.discard(user_id)
             self._maybe_execute()
 

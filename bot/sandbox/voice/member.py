@@ -74,6 +74,8 @@ class DaveMember:
         self._user_id = user_id
         self._channel_id = channel_id
         self._recognised = {str(user_id)}
+        """Everyone whom the server has named: a welcome may list somebody who left while it was made."""
+        self._here: set[str] = set()
         self._session = dave.Session(self._failed)
         self._encryptor = dave.Encryptor()
         self._decryptors: dict[int, dave.Decryptor] = {}
@@ -89,7 +91,7 @@ class DaveMember:
 
     @property
     def others(self) -> int:
-        return len(self._recognised) - 1
+        return len(self._here)
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -112,8 +114,10 @@ class DaveMember:
     def received(self, op: int, data: dict[str, Any]) -> list[Reply]:
         if op == Op.CLIENTS_CONNECT:
             self._recognised.update(data["user_ids"])
+            self._here.update(data["user_ids"])
+            self._here.discard(str(self._user_id))
         elif op == Op.CLIENT_DISCONNECT:
-            self._recognised.discard(data["user_id"])
+            self._here.discard(data["user_id"])
         elif op == Op.PREPARE_TRANSITION:
             return self._prepare(int(data["transition_id"]), int(data["protocol_version"]))
         elif op == Op.EXECUTE_TRANSITION:
@@ -166,6 +170,7 @@ class DaveMember:
             return []
         if not isinstance(outcome, dict):
             self.counters["invalid_commits"] += 1
+            self._encryptor.set_key_ratchet(None)  # the others have moved on; nobody could decrypt
             invalid = Reply(op=Op.INVALID_COMMIT, data={"transition_id": transition_id})
             return [invalid, *self._begin(self.version)]
         gone = {user_id for user_id, key in outcome.items() if not key}

@@ -39,6 +39,8 @@ class Transition:
     """Everyone has the new epoch's keys, or soon will; it takes effect when all are ready."""
 
     id: int
+    told: set[int]
+    """Who is to execute it."""
     waiting: set[int]
     timer: Cancellable
 

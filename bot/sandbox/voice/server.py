@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
@@ -26,7 +25,7 @@ from bot.sandbox.voice.gateway import VoiceGateway
 from bot.sandbox.voice.ops import Close, Op
 from bot.sandbox.voice.rounds import GroupSettings
 from bot.sandbox.voice.transport import MODES, Rtp
-from bot.sandbox.voice.udp import RECEIVE_BUFFER_BYTES, UdpServer
+from bot.sandbox.voice.udp import UdpServer
 
 _LAST_WORD_S: Final = 0.03
 
@@ -88,11 +87,7 @@ class VoiceServer:
     # lifetime
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        transport, self._udp = await loop.create_datagram_endpoint(
-            lambda: UdpServer(self._relay, self.settings.udp_idle_s), local_addr=(self._host, 0)
-        )
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self._udp = UdpServer(self._host, self._relay, self.settings.udp_idle_s)
         application = web.Application()
         application.router.add_get("/", self._gateway.serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)

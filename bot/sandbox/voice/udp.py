@@ -7,10 +7,11 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
-from bot.sandbox.voice.connection import Address, Connection
+from bot.sandbox.voice.connection import Connection
 from bot.sandbox.voice.faults import Delivery
+from bot.sandbox.voice.port import Address, Port
 from bot.sandbox.voice.transport import OPUS_PAYLOAD_TYPE, BadPacket, Rtp, ssrc_of
 
 DISCOVERY: Final = struct.Struct(">HHI64sH")
@@ -18,32 +19,30 @@ DISCOVERY_REQUEST: Final = 1
 DISCOVERY_RESPONSE: Final = 2
 DISCOVERY_BODY_BYTES: Final = 70
 KEEPALIVE_BYTES: Final = 8
-RECEIVE_BUFFER_BYTES: Final = 4 << 20
 
 
-class UdpServer(asyncio.DatagramProtocol):
+class UdpServer:
     """One socket for all calls; clients are told apart by the address they were discovered at."""
 
-    def __init__(self, on_audio: Callable[[Connection, Rtp], None], idle_s: float) -> None:
+    def __init__(self, host: str, on_audio: Callable[[Connection, Rtp], None], idle_s: float) -> None:
         self.counters: Counter[str] = Counter()
         self._on_audio = on_audio
         self._idle_s = idle_s
-        self._socket: asyncio.DatagramTransport | None = None
         self._by_ssrc: dict[int, Connection] = {}
         self._by_address: dict[Address, Connection] = {}
         self._loop = asyncio.get_running_loop()
+        self._port = Port.bound(host, self._received)
 
     @property
     def address(self) -> Address:
-        if self._socket is None:
-            raise RuntimeError("the UDP socket is not open")
-        host, port = self._socket.get_extra_info("sockname")[:2]
-        return host, port
+        return self._port.address
 
     def add(self, connection: Connection) -> None:
         self._by_ssrc[connection.ssrc] = connection
 
     def remove(self, connection: Connection) -> None:
+        """Know a client no more; what it sent until now is still relayed."""
+        self._port.drain()
         self._by_ssrc.pop(connection.ssrc, None)
         if connection.address is not None and self._by_address.get(connection.address) is connection:
             del self._by_address[connection.address]
@@ -51,7 +50,7 @@ class UdpServer(asyncio.DatagramProtocol):
 
     def send(self, connection: Connection, delivery: Delivery) -> None:
         """Encrypt a packet for a client and send it; a client that is gone, or silent for too long, gets nothing."""
-        if self._socket is None or connection.address is None or connection.transport is None:
+        if connection.address is None or connection.transport is None:
             return
         if self._loop.time() - connection.heard_at_s > self._idle_s:
             self.counters["withheld_without_keepalive"] += 1
@@ -59,30 +58,19 @@ class UdpServer(asyncio.DatagramProtocol):
         content = delivery.content
         datagram = content if isinstance(content, bytes) else connection.transport.seal(content)
         self.counters["sent"] += 1
-        self._socket.sendto(datagram, connection.address)
+        self._port.send(datagram, connection.address)
 
     def send_raw(self, connection: Connection, datagram: bytes) -> None:
         """Any bytes to a client, as from the server's own address: for tests that flood it."""
-        if self._socket is not None and connection.address is not None:
-            self._socket.sendto(datagram, connection.address)
+        if connection.address is not None:
+            self._port.send(datagram, connection.address)
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        self._port.close()
 
-    # asyncio's side
+    # receiving
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._socket = cast(asyncio.DatagramTransport, transport)  # it is one, though not by inheritance in 3.11
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._socket = None
-
-    def error_received(self, exc: Exception) -> None:
-        self.counters["unreachable"] += 1  # a client closed its socket
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        address = (addr[0], addr[1])
+    def _received(self, data: bytes, address: Address) -> None:
         if len(data) == DISCOVERY.size and data[:2] == DISCOVERY_REQUEST.to_bytes(2, "big"):
             self._discover(data, address)
             return
@@ -93,8 +81,7 @@ class UdpServer(asyncio.DatagramProtocol):
         connection.heard_at_s = self._loop.time()
         if len(data) == KEEPALIVE_BYTES:
             self.counters["keepalives"] += 1
-            if self._socket is not None:
-                self._socket.sendto(data, address)
+            self._port.send(data, address)
         elif ssrc_of(data) != connection.ssrc or connection.transport is None or data[1] & 0x7F != OPUS_PAYLOAD_TYPE:
             self.counters["not_audio"] += 1
         else:
@@ -113,7 +100,7 @@ class UdpServer(asyncio.DatagramProtocol):
     def _discover(self, data: bytes, address: Address) -> None:
         _, length, ssrc, _, _ = DISCOVERY.unpack(data)
         connection = self._by_ssrc.get(ssrc)
-        if connection is None or length != DISCOVERY_BODY_BYTES or self._socket is None:
+        if connection is None or length != DISCOVERY_BODY_BYTES:
             self.counters["discovery_refused"] += 1
             return
         if connection.address is not None:
@@ -122,4 +109,4 @@ class UdpServer(asyncio.DatagramProtocol):
         connection.heard_at_s = self._loop.time()
         self._by_address[address] = connection
         reply = DISCOVERY.pack(DISCOVERY_RESPONSE, DISCOVERY_BODY_BYTES, ssrc, address[0].encode("ascii"), address[1])
-        self._socket.sendto(reply, address)
+        self._port.send(reply, address)

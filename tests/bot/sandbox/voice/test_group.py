@@ -227,6 +227,20 @@ async def test_a_second_identify_is_a_remove_and_then_an_add() -> None:
     assert room.group.counters["rounds"] == rounds + 2
 
 
+async def test_who_comes_back_in_the_middle_of_a_round_is_not_sent_its_commit() -> None:
+    room = Room()
+    room.join(1, 2, 3)
+    room.deliver()
+    room.join(4)
+    room.join(3)
+    room.log.clear()
+    room.deliver()
+    room.check()
+    assert (3, Op.ANNOUNCE_COMMIT) not in room.log[: room.log.index((3, Op.WELCOME))]
+    assert room.members[3].counters == {}
+    assert room.now_s == 0.0, "and nobody waits for it"
+
+
 async def test_a_commit_that_a_member_cannot_follow_has_it_removed_and_added() -> None:
     room = Room()
     room.join(1, 2, 3)
