@@ -192,6 +192,10 @@ class HearingConnection(ConnectionSeam):
         self._session = self.gateway_session
         self.settle()
 
+    def interrupt(self) -> None:
+        """Give up a handshake that is under way."""
+        self._interrupted.set()
+
     async def leave(self) -> None:
         """End it for good."""
         await self.tear_down(for_good=True)
@@ -239,14 +243,14 @@ class HearingConnection(ConnectionSeam):
         if not self.at_rest and channel_id != self.voice_client.channel.id:
             # discord.py would start a second handshake beside the first, and each would undo the other.
             self.enter_channel(channel_id)
-            self._interrupted.set()
+            self.interrupt()
             return
         await super().voice_state_update(data)
 
     async def voice_server_update(self, data: Any) -> None:
         """The gateway names the voice server to use."""
         if not self.at_rest and data.get("endpoint") and data["token"] != self.token:
-            self._interrupted.set()
+            self.interrupt()
             return
         await super().voice_server_update(data)
 

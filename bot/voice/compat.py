@@ -271,11 +271,15 @@ class ConnectionSeam(VoiceConnectionState):
             runner.cancel()
             await asyncio.wait({runner}, timeout=0.1)
 
+    async def disconnect(self, *, force: bool = True, cleanup: bool = True, wait: bool = False) -> None:
+        """discord.py's, which leaves the websocket and its thread behind when the main gateway is not there."""
+        if self.ws is not MISSING:
+            await self.ws.close()
+        await super().disconnect(force=force, cleanup=cleanup, wait=wait and self.gateway_session is not None)
+
     async def tear_down(self, *, for_good: bool) -> None:
         """Leave the channel and close everything; `for_good` also forgets the client."""
         await self.stop_watching()
-        if self.ws is not MISSING:
-            await self.ws.close()
         await self.disconnect(cleanup=for_good)
 
     def forget_keys(self) -> None:

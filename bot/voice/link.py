@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -72,6 +73,8 @@ class VoiceLink:
         self.receiver = Receiver(self, sink=sink, consent=consent, tap=tap)
         self._reader = SocketReader(self.receiver, asyncio.get_running_loop())
         self._client = self._client_for(channel)
+        self._retired: list[HearingClient] = []
+        """Voice clients of `discord.Client`s that have ended; each is taken down when the next one joins."""
         self._supervisor = Supervisor(self, self.receiver, self._tell)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -107,6 +110,8 @@ class VoiceLink:
 
     def adopt(self, channel: discord.VoiceChannel | discord.StageChannel) -> None:
         """Go on with another `discord.Client`, whose `channel` this is: the last one has ended for good."""
+        self._client.connection.interrupt()
+        self._retired.append(self._client)
         self._client = self._client_for(channel)
         self._lost(Reason.CONNECTION_LOST, None)
 
@@ -176,6 +181,7 @@ class VoiceLink:
         self._tell(LinkState.FAILED, reason)
 
     async def _leave(self) -> None:
+        await self._retire()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._client.connection.leave()
@@ -236,7 +242,14 @@ class VoiceLink:
         self._reader.send(counter.to_bytes(8, "little"))
 
     async def join(self, timeout_s: float) -> None:
+        await self._retire()
         await self._client.connection.join(timeout_s)
+
+    async def _retire(self) -> None:
+        while self._retired:
+            with contextlib.suppress(TimeoutError, OSError, discord.DiscordException):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._retired.pop().connection.tear_down(for_good=True)
 
     # -- speaking ---------------------------------------------------------------------------------------------------
 

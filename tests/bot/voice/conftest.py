@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -43,3 +45,9 @@ async def call(monkeypatch: pytest.MonkeyPatch, voice_settings: VoiceSettings) -
         point_at(sandbox, monkeypatch)
         async with live_call(sandbox) as call:
             yield call
+        for _ in range(100):
+            left = [thread.name for thread in threading.enumerate() if thread.name.startswith("voice-")]
+            if not left:
+                break
+            await asyncio.sleep(0.01)
+    assert not left, "threads outlived the call"

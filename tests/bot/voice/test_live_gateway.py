@@ -365,6 +365,29 @@ async def test_a_client_that_ended_for_good_is_replaced_by_another_in_the_middle
         await call.link.close()
 
 
+async def test_a_gateway_that_hangs_up_before_hello_ends_the_client_but_not_what_is_heard_through_the_next_one(
+    call: Call, speech: list[bytes]
+) -> None:
+    (anna,) = await call.together("Anna")
+    call.sandbox.faults.refuse_gateway()
+    call.sandbox.faults.cut_gateway_before_hello()
+    call.sandbox.gateway.cut(1006)
+    assert call.bot.running is not None
+    await asyncio.wait({call.bot.running}, timeout=15)
+    assert call.bot.running.done()
+    await call.bot.close()
+    another = PlainBot(connector=aiohttp.TCPConnector(ssl=call.sandbox.ssl_context()))
+    async with logged_in(another, call.sandbox):
+        channel = another.get_channel(call.sandbox.voice_channel.id)
+        assert isinstance(channel, discord.VoiceChannel)
+        assert call.link is not None
+        call.link.adopt(channel)
+        assert await call.back() < BACK_WITHIN_S
+        await call.settled()
+        await hears_exactly(call, anna, speech[:20])
+        await call.link.close()
+
+
 class TestKeepalive:
     @pytest.fixture
     def voice_settings(self) -> VoiceSettings:
