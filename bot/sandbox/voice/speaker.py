@@ -166,25 +166,16 @@ class Speaker:
 
         `silence_frames` follow at the end, as most clients send them; 0 falls silent without a word.
         """
-        pcm = await asyncio.to_thread(speech, audio, rate_hz)
-        return await self.say_packets(self._encoder.packets(pcm), silence_frames=silence_frames)
+        async with self._talking:
+            self._muted = False
+            pcm = await asyncio.to_thread(speech, audio, rate_hz)
+            return await self._talk(self._encoder.packets(pcm), silence_frames)
 
     async def say_packets(self, packets: Iterable[bytes], *, silence_frames: int = SILENCE_FRAMES) -> list[SpokenFrame]:
         """Say Opus packets of 20 ms as they are."""
         async with self._talking:
-            client = self.client
-            if client is None:
-                raise RuntimeError("the speaker is in no channel")
-            await client.wait_ready(READY_TIMEOUT_S)
             self._muted = False
-            self._catch_up()
-            await client.speaking(1)
-            spoken = [frame async for frame in self._stream(client, packets)]
-            if not self._muted:
-                silence = [opus.SILENCE] * silence_frames
-                spoken += [frame async for frame in self._stream(client, silence)]
-                await client.speaking(0)
-            return spoken
+            return await self._talk(packets, silence_frames)
 
     def mute(self) -> None:
         """Stop in mid-word: no silence frames, no more packets, and no word on the websocket either."""
@@ -194,6 +185,21 @@ class Speaker:
         """Be quiet for so many seconds of speech time; the stream's clock moves on by exactly that."""
         await asyncio.sleep(seconds * self.pace)
         self._catch_up(ticks=round(seconds / FRAME_S) * FRAME_TICKS)
+
+    async def _talk(self, packets: Iterable[bytes], silence_frames: int) -> list[SpokenFrame]:
+        client = self.client
+        if client is None:
+            raise RuntimeError("the speaker is in no channel")
+        await client.wait_ready(READY_TIMEOUT_S)
+        if self._muted:
+            return []
+        self._catch_up()
+        await client.speaking(1)
+        spoken = [frame async for frame in self._stream(client, packets)]
+        if not self._muted:
+            spoken += [frame async for frame in self._stream(client, [opus.SILENCE] * silence_frames)]
+            await client.speaking(0)
+        return spoken
 
     async def _stream(self, client: ClientVoice, packets: Iterable[bytes]) -> AsyncIterator[SpokenFrame]:
         loop = asyncio.get_running_loop()

@@ -136,6 +136,15 @@ async def test_muted_in_mid_word_there_is_no_silence_and_no_op_5(
     assert len(again) == 10
 
 
+async def test_muted_before_the_first_word_nothing_is_said(anna: Speaker, ben: Speaker) -> None:
+    await ben.join(CHANNEL_ID)
+    await anna.join(CHANNEL_ID)
+    talk = asyncio.create_task(anna.say(noise(1.0)))
+    await asyncio.sleep(0)
+    anna.mute()
+    assert await talk == []
+
+
 async def test_silence_can_be_sealed_or_left_out(voice: VoiceServer, seats: DirectSeats, ben: Speaker) -> None:
     await ben.join(CHANNEL_ID)
     async with Speaker(13, seats, voice.ssl_context(), pace=FAST, seal_silence=True) as cleo:
