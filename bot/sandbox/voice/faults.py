@@ -34,6 +34,8 @@ class WirePlan:
     """Each packet waits for a uniform time up to this; by itself it can reorder, too."""
     extension: float = 0.0
     """A header extension of 4 to 12 bytes."""
+    sources: float = 0.0
+    """One to three contributing sources (CSRC) in the header."""
     padding: float = 0.0
     """RTP padding of 1 to 255 bytes behind the frame."""
     padding_burst: float = 0.0
@@ -147,6 +149,9 @@ class Wire:
         if draw.random() < plan.extension:
             self.counters["extended"] += 1
             packet = replace(packet, extension=draw.randbytes(4 * draw.randint(1, 3)))
+        if draw.random() < plan.sources:
+            self.counters["with_sources"] += 1
+            packet = replace(packet, sources=tuple(draw.randrange(1 << 32) for _ in range(draw.randint(1, 3))))
         if draw.random() < plan.padding:
             self.counters["padded"] += 1
             packet = replace(packet, padding=draw.randint(1, 255))

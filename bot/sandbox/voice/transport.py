@@ -52,11 +52,14 @@ class Rtp:
     """The extension's body, a multiple of four bytes; nothing when there is none."""
     padding: int = 0
     """Bytes of RTP padding after the payload, 0 to 255."""
+    sources: tuple[int, ...] = ()
+    """Contributing sources (CSRC) in the header, at most 15."""
 
     def split(self) -> tuple[bytes, bytes]:
         """The clear part and the part to encrypt."""
-        first = 0x80 | (0x20 if self.padding else 0) | (0x10 if self.extension else 0)
+        first = 0x80 | (0x20 if self.padding else 0) | (0x10 if self.extension else 0) | len(self.sources)
         clear = _HEADER.pack(first, self.payload_type, self.sequence, self.timestamp, self.ssrc)
+        clear += b"".join(source.to_bytes(4, "big") for source in self.sources)
         if self.extension:
             clear += _EXTENSION.pack(_ONE_BYTE_EXTENSIONS, len(self.extension) // 4)
         tail = bytes(self.padding - 1) + bytes([self.padding]) if self.padding else b""
@@ -144,6 +147,7 @@ class Transport:
             payload_type=kind & 0x7F,
             extension=plain[:extension_bytes],
             padding=padding,
+            sources=struct.unpack_from(f">{clear[0] & 0x0F}I", clear, FIXED_HEADER_BYTES),
         )
 
 

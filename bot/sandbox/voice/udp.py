@@ -95,7 +95,7 @@ class UdpServer:
             self.counters["undecryptable"] += 1
             return
         self.counters["audio"] += 1
-        self._on_audio(connection, replace(packet, extension=b"", padding=0))
+        self._on_audio(connection, replace(packet, extension=b"", padding=0, sources=()))
 
     def _discover(self, data: bytes, address: Address) -> None:
         _, length, ssrc, _, _ = DISCOVERY.unpack(data)

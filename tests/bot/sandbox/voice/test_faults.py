@@ -87,7 +87,8 @@ def test_padding_bursts_take_sequence_numbers_and_repeat_the_timestamp() -> None
 
 
 def test_extensions_and_padding_leave_the_payload_alone() -> None:
-    out = rtp(carried(Wire(WirePlan(extension=1.0, padding=1.0)), stream(50)))
+    out = rtp(carried(Wire(WirePlan(extension=1.0, padding=1.0, sources=1.0)), stream(50)))
+    assert all(1 <= len(packet.sources) <= 3 for packet in out)
     assert [packet.payload for packet in out] == [packet.payload for packet in stream(50)]
     assert all(packet.extension and len(packet.extension) % 4 == 0 for packet in out)
     assert all(1 <= packet.padding <= 255 for packet in out)

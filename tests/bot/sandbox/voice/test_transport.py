@@ -22,6 +22,7 @@ packets = st.builds(
     payload_type=st.integers(0, 127),
     extension=st.integers(0, 4).flatmap(lambda words: st.binary(min_size=4 * words, max_size=4 * words)),
     padding=st.integers(0, 255),
+    sources=st.lists(st.integers(0, 0xFFFFFFFF), max_size=15).map(tuple),
 )
 modes = st.sampled_from(MODES)
 
