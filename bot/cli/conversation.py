@@ -87,7 +87,7 @@ def script(
 
 def _pause(chance: random.Random, number: int) -> float:
     if number % LULL_EVERY == LULL_EVERY - 1:
-        return chance.uniform(2.0, 3.5)
-    if number > len(CAST) and chance.random() < 0.18:
-        return chance.uniform(-0.9, -0.3)
-    return chance.uniform(0.3, 1.2)
+        return chance.uniform(1.5, 2.5)
+    if number > len(CAST) and chance.random() < 0.28:
+        return chance.uniform(-1.3, -0.5)
+    return chance.uniform(0.2, 0.9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def demo(host: str, port: int | None, model: str | None, seconds: float | None, 
     settings = _settings(host=host, model=model, port=chosen)
     if settings.log_level == "info":
         logs.configure("warning", json=settings.log_json)
+        # A loopback answers a heartbeat before discord.py has noted when it sent it, and discord.py warns of 41 s.
+        logging.getLogger("discord.gateway").setLevel(logging.ERROR)
     try:
         web_port, chat_port = demo_ports(host, chosen)
     except PortInUse as error:

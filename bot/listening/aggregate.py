@@ -1,7 +1,8 @@
 """What each speaker sounds like now: pure, data in and data out, no clock.
 
 Only what is *shown* is smoothed. A single window flickers, so the shown tone is a mean over the last seconds of speech
-(half-life 4 s of speech), and it changes only when another emotion leads clearly, or leads twice in a row. The stored
+(half-life 4 s of speech, 8 s of silence), and it changes only when another emotion leads clearly, or leads twice in a
+row. The stored
 windows are never touched: reports and exports show what the model said.
 """
 
@@ -14,6 +15,8 @@ from ser_engine.types import Prediction, Window
 
 HALF_LIFE_S: Final = 4.0
 """Seconds of speech after which an older window counts half."""
+SILENT_HALF_LIFE_S: Final = 8.0
+"""Seconds of silence after which it counts half: what was said a minute ago is not how somebody sounds now."""
 LEAD: Final = 0.10
 """By how much another emotion must lead to be shown at once."""
 UNCLEAR_ON: Final = 0.6
@@ -62,10 +65,12 @@ class SpeakerTone:
 
     def add(self, window: Window, prediction: Prediction) -> Tone:
         """Take in one window; return what is shown now."""
-        self._heard_until_s = max(self._heard_until_s, window.end_s)
         weight = 1.0
         if self._probabilities:
-            weight = 1.0 - 0.5 ** (max(0.2, window.duration_s * window.speech_ratio) / HALF_LIFE_S)
+            speech_s = max(0.2, window.duration_s * window.speech_ratio)
+            silent_s = max(0.0, window.start_s - self._heard_until_s)
+            weight = 1.0 - 0.5 ** (speech_s / HALF_LIFE_S + silent_s / SILENT_HALF_LIFE_S)
+        self._heard_until_s = max(self._heard_until_s, window.end_s)
         if not self._probabilities or prediction.reason not in NOT_SPEECH:
             for label, probability in prediction.probabilities.items():
                 before = self._probabilities.get(label, 0.0)

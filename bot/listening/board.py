@@ -18,6 +18,8 @@ from bot.pictures import palette
 COLOUR: Final = 0x5865F2
 COLOUR_TROUBLE: Final = 0xD9822B
 COLOUR_ENDED: Final = 0x6B7280
+QUIET_AFTER_S: Final = 30.0
+"""After this time without a window somebody does not *sound* like anything now."""
 MAX_LISTED: Final = 20
 """People listed one by one; an embed's description holds 4,096 characters."""
 
@@ -48,6 +50,8 @@ class Snapshot:
     link: str
     """Value of the voice layer's LinkState."""
     link_note: str = ""
+    now_s: float = 0.0
+    """Position on the session's timeline."""
     alone: bool = False
     deafened: bool = False
     model: str
@@ -56,7 +60,7 @@ class Snapshot:
 
 def panel_card(now: Snapshot) -> Card:
     """The panel of a running session."""
-    lines = [_line(user_id, tone) for user_id, tone in now.included[:MAX_LISTED]]
+    lines = [_line(user_id, tone, now.now_s) for user_id, tone in now.included[:MAX_LISTED]]
     if len(now.included) > MAX_LISTED:
         lines.append(f"… and {len(now.included) - MAX_LISTED} more")
     if not lines:
@@ -92,12 +96,14 @@ def ended_card(*, channel_id: int, reason: str, duration_s: float, report_url: s
     )
 
 
-def _line(user_id: int, tone: Tone | None) -> str:
+def _line(user_id: int, tone: Tone | None, now_s: float) -> str:
     if tone is None:
         return f"▫️ <@{user_id}> {texts.QUIET}"
     look = palette.tone(tone.emotion, unclear=tone.unclear)
     if tone.unclear:
         return f"{look.emoji} <@{user_id}> is {look.word}"
+    if now_s - tone.heard_until_s > QUIET_AFTER_S:
+        return f"{look.emoji} <@{user_id}> is quiet; last sounded {look.word}"
     how_sure = f"{texts.bar(tone.confidence)} {texts.percent(tone.confidence)}"
     return f"{look.emoji} <@{user_id}> sounds **{look.word}** {how_sure}"
 

@@ -169,6 +169,7 @@ class ListeningSession:
             excluded=self.people.book.excluded_ids(),
             link=self._link_state,
             link_note=self._link_note,
+            now_s=self._now_s(),
             alone=self._alone_since_s is not None,
             deafened=self._deafened,
             model=self.record.model,

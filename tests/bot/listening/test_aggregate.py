@@ -39,6 +39,15 @@ def test_a_clear_lead_is_shown_at_once() -> None:
     assert speaker.add(window(3), prediction("Angry", 0.97)).emotion == "Angry"
 
 
+def test_after_a_long_silence_the_new_window_is_what_counts() -> None:
+    speaker = SpeakerTone()
+    for at in range(4):
+        speaker.add(window(at * 3), prediction("Angry", 0.8))
+    tone = speaker.add(window(60), prediction("Sad", 0.6))
+    assert tone.emotion == "Sad"
+    assert tone.confidence > 0.55
+
+
 def test_alternating_windows_do_not_flicker() -> None:
     speaker = SpeakerTone()
     shown = []

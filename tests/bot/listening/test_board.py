@@ -1,0 +1,106 @@
+"""The panel's words: everybody's state in words, never by an emoji or a colour alone, never a name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import discord
+import pytest
+
+from bot import texts
+from bot.listening.aggregate import Tone
+from bot.listening.board import MAX_LISTED, Snapshot, ended_card, panel_card
+from bot.listening.discord_surface import embed_of
+from bot.listening.parts import EndReason
+
+pytestmark = pytest.mark.unit
+
+
+def snapshot(**changes: Any) -> Snapshot:
+    values: dict[str, Any] = {
+        "channel_id": 20,
+        "started_at": datetime(2026, 3, 2, 20, 0, tzinfo=UTC),
+        "included": [],
+        "excluded": [],
+        "link": "listening",
+        "model": "default",
+        "report_url": "http://here/sessions/x",
+    }
+    return Snapshot(**values | changes)
+
+
+def tone(emotion: str = "Angry", confidence: float = 0.71, *, unclear: bool = False, until: float = 10.0) -> Tone:
+    return Tone(emotion=emotion, confidence=confidence, unclear=unclear, heard_until_s=until)
+
+
+def test_each_state_of_a_person_is_said_in_words() -> None:
+    card = panel_card(
+        snapshot(
+            included=[(1, tone()), (2, tone(unclear=True)), (3, None), (4, tone("Sad", until=0.0))],
+            excluded=[5],
+            now_s=31.0,
+        )
+    )
+    lines = card.text.splitlines()
+    assert any("<@1> sounds **angry**" in line and "71 %" in line for line in lines)
+    assert any("<@2> is unclear" in line for line in lines)
+    assert any(f"<@3> {texts.QUIET}" in line for line in lines)
+    assert any("<@4> is quiet; last sounded sad" in line for line in lines)
+    assert (texts.FIELD_EXCLUDED, "<@5>") in card.fields
+    assert card.buttons
+
+
+def test_it_says_sounds_and_never_is_an_emotion() -> None:
+    for emotion in ("Angry", "Happy", "Sad", "Disgust", "Neutral"):
+        text = panel_card(snapshot(included=[(1, tone(emotion))])).text.lower()
+        assert "sounds **" in text
+        assert " is angry" not in text
+        assert " is sad" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"link": "reconnecting"}, "reconnecting"),
+        ({"link": "cannot_decrypt"}, "try another region"),
+        ({"deafened": True}, "deafened by a moderator"),
+        ({"alone": True}, "Everybody left"),
+    ],
+)
+def test_trouble_is_said(changes: dict[str, Any], words: str) -> None:
+    calm, troubled = panel_card(snapshot()), panel_card(snapshot(**changes))
+    assert words in str(troubled.fields)
+    assert troubled.colour != calm.colour
+    assert words not in str(calm.fields)
+
+
+def test_the_same_state_makes_the_same_card() -> None:
+    assert panel_card(snapshot(included=[(1, tone())], now_s=1)) == panel_card(
+        snapshot(included=[(1, tone())], now_s=2)
+    )
+
+
+def test_a_crowd_fits_discords_limits() -> None:
+    card = panel_card(snapshot(included=[(10**18 + n, tone()) for n in range(99)], excluded=range(10**18, 10**18 + 99)))
+    embed = embed_of(card)
+    assert isinstance(embed, discord.Embed)
+    assert embed.description is not None
+    assert len(embed.description) <= 4096
+    assert all(len(field.value or "") <= 1024 for field in embed.fields)
+    assert len(embed) <= 6000
+    assert f"and {99 - MAX_LISTED} more" in embed.description
+
+
+def test_every_reason_for_an_end_has_words() -> None:
+    assert set(EndReason) | {"interrupted"} == set(texts.END_REASONS)
+    card = ended_card(channel_id=20, reason="time_limit", duration_s=3725, report_url=None)
+    assert "1 h 02 min" in card.text
+    assert "longest time" in card.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (3600, "1 h 00 min")]
+)
+def test_durations_read_well(seconds: float, words: str) -> None:
+    assert texts.duration(seconds) == words
