@@ -161,7 +161,7 @@ class VoiceLink:
             try:
                 async with asyncio.timeout(TRY_TIMEOUT_S + 1.0):
                     await self._client.connection.join(TRY_TIMEOUT_S)
-            except (TimeoutError, OSError, discord.DiscordException) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
                 code = compat.close_code(error)
                 _log.warning("voice_join_failed", error=type(error).__name__, close_code=code)
                 if (final := final_reason(code)) is not None:
