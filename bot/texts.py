@@ -218,7 +218,7 @@ END_REASONS: Final = {
     "connection_lost": "the connection to Discord was lost",
     "could_not_start": "it could not start",
     "error": "something broke in the bot",
-    "interrupted": "the bot was stopped in the middle of it",
+    "process_ended": "the bot was stopped in the middle of it",
 }
 
 

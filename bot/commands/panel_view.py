@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import discord
@@ -41,11 +42,9 @@ class PanelView(discord.ui.View):
         await say(interaction, ANSWERS[answer])
 
     @discord.ui.button(label=texts.BTN_EXCLUDE, style=discord.ButtonStyle.secondary, custom_id=EXCLUDE_ID)
-    async def exclude(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
-        # Before the acknowledgement: whoever wants out is out with the next packet, whatever Discord's answer takes.
-        session = self._app.sessions.of(interaction.guild_id)
-        answer = await session.people.exclude(interaction.user.id) if session is not None else Answer.ALREADY_EXCLUDED
-        await defer(interaction)
+    async def exclude(self, interaction: Interaction, button: discord.ui.Button[Any]) -> None:
+        # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
+        answer, _ = await asyncio.gather(self._leave_out(interaction), defer(interaction))
         await say(interaction, ANSWERS[answer])
 
     @discord.ui.button(label=texts.BTN_MARK, style=discord.ButtonStyle.secondary, custom_id=MARK_ID)
@@ -70,6 +69,11 @@ class PanelView(discord.ui.View):
 
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
         await report_error(interaction, error)
+
+    async def _leave_out(self, interaction: Interaction) -> Answer:
+        """Out of whatever runs in this server; an old panel's button serves as well."""
+        session = self._app.sessions.of(interaction.guild_id)
+        return Answer.ALREADY_EXCLUDED if session is None else await session.people.exclude(interaction.user.id)
 
     def _session(self, interaction: Interaction) -> ListeningSession:
         """The session that this very panel belongs to."""

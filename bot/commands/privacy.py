@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from typing import Any
@@ -70,8 +71,8 @@ class PrivacyGroup(app_commands.Group):
 
     async def _decide(self, interaction: Interaction, decision: Decision | None, text: str) -> None:
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
-        if decision is Decision.OPT_OUT:  # out at once, before anything slow
-            await self._app.sessions.decided(guild_id, user_id, decision)
+        if decision is Decision.OPT_OUT:  # out at once, not after anything slow
+            await asyncio.gather(self._app.sessions.decided(guild_id, user_id, decision), defer(interaction))
         await defer(interaction)
         await self._app.storage.set_standing_consent(guild_id, user_id, decision)
         await self._app.sessions.decided(guild_id, user_id, decision)

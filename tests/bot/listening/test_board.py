@@ -93,7 +93,7 @@ def test_a_crowd_fits_discords_limits() -> None:
 
 
 def test_every_reason_for_an_end_has_words() -> None:
-    assert set(EndReason) | {"interrupted"} == set(texts.END_REASONS)
+    assert set(EndReason) | {"process_ended"} == set(texts.END_REASONS)
     card = ended_card(channel_id=20, reason="time_limit", duration_s=3725, report_url=None)
     assert "1 h 02 min" in card.text
     assert "longest time" in card.text

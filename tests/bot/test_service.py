@@ -1,0 +1,177 @@
+"""The service as a whole: what starts it, what keeps it from starting, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import discord
+import pytest
+
+from bot import texts
+from bot.errors import KeyFileError, PortInUse
+from bot.sandbox import Sandbox
+from bot.secret import load_key
+from bot.service import Service
+from bot.settings import Settings, load_settings
+from ser_engine.errors import ModelError
+from storage import NewSession, Storage
+from storage.errors import StorageError, WrongKey
+from tests.fakes.backend import FakeBackend
+from tests.fakes.clock import FakeClock
+from tests.fakes.voice_link import FakeVoice
+from tests.fakes.world import World, text_of
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def restored_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+
+
+def settings_for(sandbox: Sandbox, data_dir: Path, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "data_dir": data_dir,
+        "port": 0,
+        "discord_token": sandbox.token,
+        "discord_api_base": sandbox.api_base,
+        "database_address": None,
+    }
+    return load_settings(env_file=None, **values | changes)
+
+
+class BrokenBackend(FakeBackend):
+    """Cannot load its model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+
+    async def start(self) -> None:
+        raise ModelError("The model's files were changed.")
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def started(service: Service) -> None:
+    async with service:
+        pass
+
+
+async def test_a_taken_port_is_said_and_everything_is_closed_again(tmp_path: Path) -> None:
+    backend = FakeBackend()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        async with Sandbox() as sandbox:
+            service = Service(settings_for(sandbox, tmp_path, port=port), backend=backend, connect=FakeVoice())
+            with pytest.raises(PortInUse, match=f"Port {port} on 127.0.0.1 is taken"):
+                await started(service)
+    assert not backend.ready
+
+
+async def test_a_model_that_cannot_be_loaded_is_said(tmp_path: Path) -> None:
+    backend = BrokenBackend()
+    async with Sandbox() as sandbox:
+        with pytest.raises(ModelError, match="changed"):
+            await started(Service(settings_for(sandbox, tmp_path), backend=backend, connect=FakeVoice()))
+    assert backend.closed
+
+
+async def test_a_key_of_another_database_and_a_damaged_one_are_said(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        settings = settings_for(sandbox, tmp_path)
+        storage = await Storage.open(settings.database_url, key=load_key(tmp_path))
+        await storage.close()
+        (tmp_path / "secret.key").write_bytes(b"x" * 32)
+        with pytest.raises(WrongKey):
+            await started(Service(settings, backend=FakeBackend(), connect=FakeVoice()))
+        (tmp_path / "secret.key").write_bytes(b"x")
+        with pytest.raises(KeyFileError):
+            await started(Service(settings, backend=FakeBackend(), connect=FakeVoice()))
+
+
+async def test_a_database_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    async with Sandbox() as sandbox:
+        settings = settings_for(sandbox, tmp_path, database_address=f"sqlite:///{tmp_path / 'file' / 'x.db'}")
+        with pytest.raises(StorageError):
+            await started(Service(settings, backend=FakeBackend(), connect=FakeVoice()))
+
+
+async def test_alive_ready_and_metrics_are_three_answers(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        sandbox.faults.rest(404, path="/users/@me")  # Discord is not there at first
+        async with (
+            Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice()) as service,
+            aiohttp.ClientSession(service.url) as http,
+        ):
+            assert (await http.get("/health")).status == 200
+            early = await http.get("/health/ready")
+            assert (early.status, (await early.json())["checks"]["gateway"]) == (503, False)
+            await service.discord_ready()
+            assert (await http.get("/health/ready")).status == 200
+            metrics = await (await http.get("/metrics")).text()
+            assert "sessions_running" in metrics
+            assert "dropped_excluded" in metrics or "sessions_started" in metrics
+
+
+async def test_stopping_ends_sessions_with_a_summary_within_ten_seconds(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        voice = FakeVoice()
+        service = Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=voice)
+        async with service:
+            await service.discord_ready()
+            world = World(sandbox, service, voice)
+            world.sit(world.owner)
+            await world.seen(world.owner)
+            panel = await world.attest_and_start()
+            before_s = time.monotonic()
+        assert time.monotonic() - before_s < 10
+        assert texts.END_REASONS["shutdown"] in text_of(panel)
+        assert (await world.embed(texts.SUMMARY_TITLE)).embeds
+        assert voice.link.closed
+        await service.stop()  # twice does no harm
+
+
+async def test_a_start_closes_what_a_killed_process_left(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        settings = settings_for(sandbox, tmp_path)
+        storage = await Storage.open(settings.database_url, key=load_key(tmp_path))
+        left = await storage.start_session(
+            NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry", "Sad"))
+        )
+        await storage.close()
+        async with Service(settings, backend=FakeBackend(), connect=FakeVoice()) as service:
+            record = await service.storage.session(left.id)
+            assert record is not None
+            assert (record.state.value, record.end_reason in texts.END_REASONS) == ("interrupted", True)
+
+
+async def test_what_is_older_than_its_days_is_deleted_by_itself(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with Sandbox() as sandbox:
+        settings = settings_for(sandbox, tmp_path)
+        storage = await Storage.open(settings.database_url, key=load_key(tmp_path))
+        await storage.start_session(
+            NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry", "Sad"))
+        )
+        (ended,) = await storage.interrupt_live_sessions()
+        await storage.close()
+        assert ended.ended_at is not None
+        clock._start = ended.ended_at + timedelta(days=settings.retention_days) - timedelta(minutes=30)
+        async with Service(settings, backend=FakeBackend(), connect=FakeVoice(), clock=clock) as service:
+            assert await service.storage.session(ended.id) is not None
+            await clock.advance(3601)
+            async with asyncio.timeout(5):
+                while await service.storage.session(ended.id) is not None:
+                    await asyncio.sleep(0.02)
