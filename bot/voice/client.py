@@ -59,7 +59,7 @@ class HearingWebSocket(WebSocketSeam):
         await self._guarded(super().received_message(msg), op, essential=essential)
         try:
             self._note(op, msg.get("d"))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             self._survived(error, op)
 
     async def received_binary_message(self, msg: bytes) -> None:
@@ -76,7 +76,11 @@ class HearingWebSocket(WebSocketSeam):
         """Take from a message what receiving needs."""
         receiver: Receiver = self.connection.receiver
         if op == self.SPEAKING or (op == self.CLIENT_CONNECT and data.get("audio_ssrc")):
-            receiver.speaking(int(data["user_id"]), int(data["ssrc" if op == self.SPEAKING else "audio_ssrc"]))
+            ssrc = int(data["ssrc" if op == self.SPEAKING else "audio_ssrc"])
+            user_id = int(data["user_id"])
+            if not (0 <= ssrc < 1 << 32 and 0 < user_id < 1 << 64):
+                raise ValueError("no SSRC, or no user")
+            receiver.speaking(user_id, ssrc)
         elif op == self.CLIENT_DISCONNECT:
             receiver.left(int(data["user_id"]))
         elif op == self.SESSION_DESCRIPTION:
@@ -96,7 +100,9 @@ class HearingWebSocket(WebSocketSeam):
         if sender is not None and session is not None:
             try:
                 session.set_external_sender(sender)
-            except ValueError as error:
+            except BaseException as error:
+                if not (isinstance(error, ValueError) or is_panic(error)):
+                    raise
                 self._survived(error, self.MLS_EXTERNAL_SENDER)
 
     async def _guarded(self, handling: Awaitable[None], op: object, *, essential: bool = False) -> bool:
