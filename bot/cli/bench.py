@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.cli.progress import Bar
+from bot.cli.soak import measure_packets
+from bot.cli.soak_report import cost_table
 from ser_engine.backends.process import THREAD_VARIABLES
 from ser_engine.errors import EngineError
 
@@ -52,9 +54,10 @@ class Result:
 @click.command()
 @click.option("--rounds", default=40, show_default=True, type=click.IntRange(3, 1000), help="How often each is timed.")
 @click.option("--model", "models", multiple=True, help="Only these models; all that are present otherwise.")
+@click.option("--packets/--no-packets", default=True, help="Measure a voice packet's way, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench(rounds: int, models: Sequence[str], as_json: bool) -> None:
-    """Measure the engine on this machine: the front end against librosa's, and the whole way of each present model."""
+def bench(rounds: int, models: Sequence[str], packets: bool, as_json: bool) -> None:
+    """Measure this machine: the front end against librosa's, the whole way of each present model, a voice packet's."""
     for name in THREAD_VARIABLES:  # read when numpy is loaded, which is now
         os.environ.setdefault(name, "1")
     console = Console(stderr=True)
@@ -65,10 +68,14 @@ def bench(rounds: int, models: Sequence[str], as_json: bool) -> None:
     with Bar(console) as bar:
         bar.stage("rounds", rounds)
         results = measure(steps, rounds, bar.advance)
+    cost = measure_packets() if packets else None
     if as_json:
-        click.echo(json.dumps({"rounds": rounds, "results": [asdict(result) for result in results]}))
+        body = {"rounds": rounds, "results": [asdict(result) for result in results]}
+        click.echo(json.dumps(body | ({"packet": asdict(cost)} if cost else {})))
         return
     Console().print(_table(results))
+    if cost:
+        Console().print(cost_table(cost))
 
 
 def measure(steps: Sequence[Step], rounds: int, done: Callable[[], object] = lambda: None) -> list[Result]:
