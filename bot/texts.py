@@ -52,9 +52,7 @@ CMD_ABOUT: Final = "What Undertone is, can and cannot"
 # --- starting up
 
 ACTIVITY: Final = "Not listening until somebody asks: /listen start"
-LOGIN_REFUSED: Final = (
-    "Discord does not accept DISCORD_TOKEN. Copy it anew from the application's Bot page."
-)
+LOGIN_REFUSED: Final = "Discord does not accept DISCORD_TOKEN. Copy it anew from the application's Bot page."
 INTENTS_REFUSED: Final = (
     "Discord refuses the intents of this bot. It asks for no privileged one; is the token another bot's?"
 )
@@ -293,8 +291,8 @@ def retention_set(days: int) -> str:
 
 
 def deleted(counts: dict[str, int]) -> str:
-    gone = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(counts.items()) if number)
-    return f"Deleted: {gone}." if gone else "There was nothing to delete."
+    gone = tally({name: number for name, number in sorted(counts.items()) if number})
+    return f"Deleted. {gone}" if gone else "There was nothing to delete."
 
 
 def begins_to_sound(emotion: str) -> str:

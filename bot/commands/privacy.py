@@ -90,8 +90,12 @@ class DeleteView(discord.ui.View):
     @discord.ui.button(label=texts.BTN_DELETE, style=discord.ButtonStyle.danger, custom_id="undertone:delete")
     async def confirm(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
-        await self._app.sessions.deleted(interaction.user.id, self._guild_id)
-        counts = await self._app.storage.delete_person(interaction.user.id, self._guild_id)
+        user_id = interaction.user.id
+        await self._app.sessions.deleted(user_id, self._guild_id)
+        theirs = await self._app.storage.sessions_of(user_id)
+        counts = await self._app.storage.delete_person(user_id, self._guild_id)
+        for session_id in theirs:  # the live events in memory, too; open pages read the report anew
+            self._app.bus.forget(session_id)
         await say(interaction, texts.deleted(counts))
 
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:

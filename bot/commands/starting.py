@@ -54,7 +54,9 @@ async def start(interaction: Interaction, app: App) -> None:
         )
     )
     message_id = session.panel_message_id
-    url = f"https://discord.com/channels/{guild.id}/{panel_channel_id}/{message_id}" if message_id else None
+    url = None
+    if message_id is not None and app.settings.is_discord:
+        url = f"https://discord.com/channels/{guild.id}/{panel_channel_id}/{message_id}"
     await say(interaction, texts.listening_in(channel.id, url))
 
 

@@ -68,7 +68,8 @@ async def test_export_and_deletion_of_everything_about_oneself(world: World) -> 
     assert len(exported["sessions_taken_part_in"]) == 1  # type: ignore[arg-type]
     question = await world.ask(world.mara, "privacy delete")
     answer = await world.press(world.mara, question, "undertone:delete")
-    assert "1 windows" in text_of(answer)
+    assert "windows: 1" in text_of(answer)
+    assert world.service.bus.last_id(session_id) == 0
     report = await world.service.storage.report(session_id)
     assert report is not None
     assert [person.participant.user_id for person in report.participants] == [world.theo.id]
