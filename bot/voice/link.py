@@ -17,6 +17,7 @@ from .client import HearingClient, final_reason
 from .counters import ReceiveCounters
 from .dave import DaveSession
 from .errors import CannotJoin
+from .faults import survive
 from .reader import SocketReader
 from .receiver import Receiver
 from .states import ConsentGate, FrameSink, LinkState, OpusTap, Reason, StateListener
@@ -78,7 +79,7 @@ class VoiceLink:
         self._supervisor = Supervisor(self, self.receiver, self._tell)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        on_state(self.state, self.reason)
+        self._announce()
 
     # -- the contract -----------------------------------------------------------------------------------------------
 
@@ -175,7 +176,11 @@ class VoiceLink:
         raise CannotJoin(reason)
 
     async def _supervise(self) -> None:
-        reason = await self._supervisor.run()
+        try:
+            reason = await self._supervisor.run()
+        except Exception as error:  # noqa: BLE001 - a defect here must end in words, not in silence
+            survive(self.counters, "voice_supervisor_failed", error)
+            reason = Reason.GAVE_UP
         _log.warning("voice_link_failed", reason=reason.code, channel_id=self.channel_id)
         await self._leave()
         self._tell(LinkState.FAILED, reason)
@@ -201,7 +206,13 @@ class VoiceLink:
         if state is self.state is LinkState.LISTENING and reason is Reason.JOINED and self.reason is Reason.REJOINED:
             return
         self.state, self.reason = state, reason
-        self._on_state(state, reason)
+        self._announce()
+
+    def _announce(self) -> None:
+        try:
+            self._on_state(self.state, self.reason)
+        except Exception as error:  # noqa: BLE001 - who is told must not end what is told of
+            survive(self.counters, "state_listener_failed", error)
 
     # -- what the receiver and the supervisor ask -------------------------------------------------------------------
 

@@ -320,6 +320,37 @@ async def test_a_call_that_cannot_be_decrypted_is_said_and_tried_anew(
     assert call.states[-1][0] is LinkState.LISTENING
 
 
+async def test_a_listener_that_fails_and_a_supervisor_that_fails_end_in_words_or_not_at_all(
+    call: Call, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[LinkState] = []
+
+    def failing(state: LinkState, reason: Reason) -> None:
+        states.append(state)
+        raise RuntimeError("a defect elsewhere")
+
+    anna = await call.person("Anna")
+    link = await connect(
+        call.channel(),
+        sink=call.heard,
+        consent=lambda _: True,
+        on_state=failing,
+        tap=lambda user_id, packet: call.opus[user_id].append(packet),
+    )
+    call.link = link
+    await call.settled()
+    await hears_exactly(call, anna, speech[:10])
+    assert states == [LinkState.CONNECTING, LinkState.LISTENING]
+    assert link.counters.internal_errors == 2
+
+    def broken(self: object) -> None:
+        raise RuntimeError("a defect in the supervisor")
+
+    monkeypatch.setattr(supervisor.Supervisor, "_look", broken)
+    await call.until(lambda: link.state is LinkState.FAILED)
+    assert link.reason is Reason.GAVE_UP
+
+
 async def test_the_main_gateway_may_be_cut_and_resume_while_voice_goes_on(call: Call, speech: list[bytes]) -> None:
     (anna,) = await call.together("Anna")
     talking = asyncio.create_task(call.hears(anna, speech[:100]), name="anna talks")
