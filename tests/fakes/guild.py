@@ -15,6 +15,7 @@ import aiohttp
 from discord import VoiceClient
 
 from bot.sandbox.voice import VoiceServer
+from bot.sandbox.voice.udp import KEEPALIVE_BYTES
 
 GUILD_ID = 9_000_000_000_000_000_001
 _ROUND_TRIP_S = 0.01
@@ -103,7 +104,16 @@ class BotInVoice:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._end_reader()
         await self.client.disconnect(force=True)
         await self.guild.quiet()
         await self._http.close()
         await asyncio.sleep(0)
+
+    async def _end_reader(self) -> None:
+        """End discord.py's reading thread, which would sit in select() on the closed socket for up to 30 s."""
+        connection = self.client._connection
+        connection._socket_reader.stop()
+        connection.socket.send(bytes(KEEPALIVE_BYTES))  # the echo wakes it
+        await asyncio.to_thread(connection._socket_reader.join, 5.0)
+        assert not connection._socket_reader.is_alive()
