@@ -188,7 +188,7 @@ class VoiceServer:
         return None
 
     async def close(self, user_id: int, code: Close | int) -> None:
-        """End a user's websocket with a close code; with 1006, 1001 and 4015 the session waits for a resume."""
+        """End a user's websocket with a close code; with 1006 and 4015 the session waits for a resume."""
         connection = self.connection(user_id)
         if connection is None:
             raise LookupError(f"user {user_id} is in no call")
