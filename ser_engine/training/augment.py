@@ -23,8 +23,13 @@ MIN_WINDOW_SAMPLES: Final = int(0.8 * SAMPLE_RATE_HZ)
 _BITRATES_BPS: Final = (16_000, 24_000, 32_000, 48_000, 64_000, 96_000)
 
 
-def vary(pcm: Pcm, rng: np.random.Generator, others: Sequence[Pcm] = ()) -> Pcm:
-    """One random hearing of `pcm`, 0.8 to 3 s long; `others` are clips of other people, for a babble of voices."""
+def vary(pcm: Pcm, rng: np.random.Generator, others: Sequence[Pcm] = (), *, cleaned: float = 0.0) -> Pcm:
+    """One random hearing of `pcm`, 0.8 to 3 s long; `others` are clips of other people, for a babble of voices.
+
+    In a share `cleaned` of the cases the background is taken out first, before other backgrounds come in.
+    """
+    if cleaned and rng.random() < cleaned:
+        pcm = clean(pcm, rng)
     out = change_speed(pcm, float(rng.uniform(0.88, 1.13))) if rng.random() < 0.7 else pcm
     out = cut(out, rng)
     if rng.random() < 0.35:
@@ -162,6 +167,31 @@ def add_noise(pcm: Pcm, sound: Pcm, *, snr_db: float) -> Pcm:
     speech = np.sqrt(np.mean(np.square(pcm, dtype=np.float64)))
     level = np.sqrt(np.mean(np.square(sound, dtype=np.float64)))
     return np.asarray(pcm + sound * (speech / (level + 1e-9) * 10 ** (-snr_db / 20)), dtype=np.float32)
+
+
+def clean(pcm: Pcm, rng: np.random.Generator) -> Pcm:
+    """`pcm` as a good noise suppression leaves it: the steady background 6 to 40 dB lower, by spectral subtraction.
+
+    CREMA-D's actors sit in the same noise whether they shout or whisper: between its loudest and its quietest moments
+    an angry clip has 32 dB and a sad one 16. With the level normalised, how loud the background is gives the emotion
+    away there, and nowhere else. (Boll, "Suppression of Acoustic Noise in Speech Using Spectral Subtraction", 1979.)
+    """
+    size, hop = 512, 128
+    depth_db, strength = float(rng.uniform(6, 40)), float(rng.uniform(1.5, 3.5))
+    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size))
+    padded = np.pad(pcm, (size, size + hop))
+    spectrum = np.fft.rfft(np.lib.stride_tricks.sliding_window_view(padded, size)[::hop] * window, axis=1)
+    power = np.square(np.abs(spectrum))
+    power[1:-1] = (power[:-2] + power[1:-1] + power[2:]) / 3
+    background = np.quantile(power[size // hop : -(size // hop + 1)], 0.15, axis=0)
+    gain = np.maximum(1 - strength * background / np.maximum(power, 1e-20), 10 ** (-depth_db / 20))
+    wide = np.cumsum(np.pad(gain, ((0, 0), (3, 2)), mode="edge"), axis=1)
+    gain = (wide[:, 5:] - wide[:, :-5]) / 5  # smooth over five bands: single ones would ring
+    frames = np.fft.irfft(spectrum * gain, size, axis=1) * window
+    out = np.zeros((len(frames) + size // hop - 1, hop))
+    for k in range(size // hop):
+        out[k : k + len(frames)] += frames[:, k * hop : (k + 1) * hop]
+    return np.asarray(out.reshape(-1)[size : size + len(pcm)] / 2, dtype=np.float32)
 
 
 def gate(pcm: Pcm, rng: np.random.Generator) -> Pcm:

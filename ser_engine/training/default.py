@@ -35,13 +35,16 @@ UNITS: Final = 96
 PROJECTION: Final = 128
 DROPOUT: Final = 0.3
 EPOCHS: Final = 8
+SECOND_EPOCHS: Final = 6
+"""Epochs of a second, gentler cycle, on recordings without their background: see `augment.clean`."""
 VOTES_SHARE: Final = 0.3
 """How much of a target the crowd decides; the actor's intention decides the rest."""
 SMOOTHING: Final = 0.05
 """How much of a target goes to every label alike, so that the network is never driven to certainty."""
 HEARINGS: Final = 4
-"""Random hearings of each clip, beside the recording itself."""
+"""Random hearings of each clip in each of the two cycles, beside the recording itself."""
 AS_RECORDED_SHARE: Final = 0.33
+SECOND_AS_RECORDED_SHARE: Final = 0.2
 STRANGERS: Final = 600
 """Windows of noise, hum and made music, whose target is every label alike."""
 STATISTICS_CLIPS: Final = 200
@@ -82,18 +85,24 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     if options.restart:
         finish.clear(work)
     work.mkdir(parents=True, exist_ok=True)
-    settings = finetune.FineTuneSettings(epochs=options.epochs or EPOCHS)
+    settings = finetune.FineTuneSettings(epochs=options.epochs or EPOCHS, second_epochs=SECOND_EPOCHS)
     units = options.units or UNITS
     recipe = {**asdict(settings), "units": units, "layers": LAYERS, "dropout": DROPOUT, "votes_share": VOTES_SHARE}
     recipe |= {"smoothing": SMOOTHING, "hearings": HEARINGS, "as_recorded_share": AS_RECORDED_SHARE}
+    recipe |= {"second_as_recorded_share": SECOND_AS_RECORDED_SHARE}
     key = finish.fingerprint(split, FEATURES, {**recipe, "seed": options.seed, "engine": "default"})
     folders = finish.hearing_folders(work, split, FEATURES, options.seed)
-    heard = Hearings(split.train.clips, FEATURES, seed=options.seed, folder=folders[0], progress=progress)
-    judged = Hearings(split.validation.clips, FEATURES, seed=options.seed, folder=folders[1], progress=progress)
+    heard, judged = (
+        Hearings(side.clips, FEATURES, seed=options.seed, folder=folder, progress=progress, cleaned_from=1 + HEARINGS)
+        for side, folder in zip((split.train, split.validation), folders, strict=True)
+    )
 
     def draw(epoch: int, rng: np.random.Generator) -> list[Features]:
-        recorded, varied = heard[AS_RECORDED], heard[1 + epoch % HEARINGS]
-        return [(recorded if rng.random() < AS_RECORDED_SHARE else varied)[k] for k in range(len(recorded))]
+        second = epoch >= settings.epochs
+        number = (epoch - settings.epochs) % HEARINGS + HEARINGS if second else epoch % HEARINGS
+        share = SECOND_AS_RECORDED_SHARE if second else AS_RECORDED_SHARE
+        recorded, varied = heard[AS_RECORDED], heard[1 + number]
+        return [(recorded if rng.random() < share else varied)[k] for k in range(len(recorded))]
 
     keras.utils.set_random_seed(options.seed)
     recorded = heard[AS_RECORDED]
@@ -116,7 +125,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     exact.whisper.set_weights(encoder.whisper.get_weights())
     export_encoder(exact, out / ENCODER_ONNX)
     # Calibrated on the held-out clips as recorded and as calls would carry them: its use is the latter.
-    logits = logits_of(exact, head, [*judged[AS_RECORDED], *judged[1]])
+    logits = logits_of(exact, head, [*judged[AS_RECORDED], *judged[1 + HEARINGS]])
     truth = np.tile([LABELS.index(clip.label) for clip in split.validation.clips], 2)
     finish.write(
         out,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,10 @@ class FineTuneSettings:
     """How long, how fast, and how much of it is noise."""
 
     epochs: int
+    second_epochs: int = 0
+    """Epochs of a second, gentler cycle after the first `epochs`."""
+    second_share: float = 0.5
+    """The second cycle's highest rates, as a share of the first's."""
     batch: int = 32
     strangers: int = 2
     """How many windows of a batch are no speech at all; their target is every label alike."""
@@ -51,6 +56,37 @@ class FineTuneSettings:
     """In half of the windows at most so many bands (frames) in a row are flattened (SpecAugment)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """A rate that rises over `warm` steps and falls by half a cosine to a hundredth."""
+
+    rate: float
+    steps: int
+    warm: int
+
+    def schedule(self) -> Any:
+        warm = self.warm if self.steps > 2 * self.warm else self.steps // 4
+        return keras.optimizers.schedules.CosineDecay(
+            self.rate * 0.05, max(1, self.steps - warm), warmup_target=self.rate, warmup_steps=warm, alpha=0.01
+        )
+
+
+class Cycles(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # keras ships no types
+    """One cycle of learning rates after another."""
+
+    def __init__(self, cycles: Sequence[Cycle]) -> None:
+        super().__init__()
+        self.parts = [(cycle.steps, cycle.schedule()) for cycle in cycles]
+
+    def __call__(self, step: Any) -> Any:
+        begins, (_, schedule) = 0, self.parts[0]
+        rate = schedule(step)
+        for (length, _), (_, following) in pairwise(self.parts):
+            begins += length
+            rate = tf.where(step < begins, rate, following(tf.maximum(step - begins, 0)))
+        return rate
+
+
 @dataclass(slots=True, kw_only=True)
 class FineTuner:
     """An encoder (mel, lengths → states), a head (states → probabilities), and the averages of their weights."""
@@ -59,6 +95,7 @@ class FineTuner:
     head: Any
     settings: FineTuneSettings
     steps: int
+    """Steps of one epoch."""
     averages: list[Any] = field(init=False)
     optimisers: tuple[Any, Any] = field(init=False)
     _step: Any = field(init=False)
@@ -109,11 +146,12 @@ class FineTuner:
         return [*self.weights, *self.averages, *self.optimisers[0].variables, *self.optimisers[1].variables]
 
     def _optimiser(self, rate: float) -> Any:
-        warm = self.settings.warm_steps if self.steps > 2 * self.settings.warm_steps else self.steps // 4
-        schedule = keras.optimizers.schedules.CosineDecay(
-            rate * 0.05, max(1, self.steps - warm), warmup_target=rate, warmup_steps=warm, alpha=0.01
-        )
-        return keras.optimizers.AdamW(schedule, weight_decay=self.settings.weight_decay, clipnorm=1.0)
+        settings = self.settings
+        cycles = [Cycle(rate=rate, steps=self.steps * settings.epochs, warm=settings.warm_steps)]
+        if settings.second_epochs:
+            second = rate * settings.second_share
+            cycles.append(Cycle(rate=second, steps=self.steps * settings.second_epochs, warm=settings.warm_steps))
+        return keras.optimizers.AdamW(Cycles(cycles), weight_decay=settings.weight_decay, clipnorm=1.0)
 
     def _train_step(self, mel: Any, lengths: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -149,12 +187,13 @@ def fine_tune(
     done, losses = tuner.restore(work / _CHECKPOINT, key)
     if done:
         progress.note(f"going on after epoch {done}")
-    for epoch in range(done, settings.epochs):
+    epochs = settings.epochs + settings.second_epochs
+    for epoch in range(done, epochs):
         rng = np.random.default_rng([seed, 1, epoch])
         _seed_dropout(tuner.head, seed, epoch)
         clips = draw(epoch, rng)
         batches = _batches([len(clip) for clip in clips], settings.batch - settings.strangers, rng)
-        progress.stage(f"epoch {epoch + 1} of {settings.epochs}", len(batches))
+        progress.stage(f"epoch {epoch + 1} of {epochs}", len(batches))
         total = 0.0
         for chosen in batches:
             others = [strangers[int(k)] for k in rng.integers(0, len(strangers), settings.strangers)]
@@ -171,8 +210,8 @@ def fine_tune(
 
 
 def steps_for(clips: int, settings: FineTuneSettings) -> int:
-    """Steps of the whole training; a last, smaller batch of an epoch is left out."""
-    return max(1, clips // (settings.batch - settings.strangers)) * settings.epochs
+    """Steps of an epoch; its last batch is left out when it is smaller."""
+    return max(1, clips // (settings.batch - settings.strangers))
 
 
 def pad(clips: Sequence[Features]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

@@ -23,6 +23,7 @@ from ser_engine.types import WINDOW_SAMPLES, Pcm
 AS_RECORDED: Final = 0
 """The hearing that is the recording itself, cut to one window."""
 _BABBLE_CLIPS: Final = 64
+_CLEANED_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +49,22 @@ class Hearings:
     """Makes hearing after hearing of the same clips, or finds it in `folder`."""
 
     def __init__(
-        self, clips: Sequence[Clip], settings: FeatureSettings, *, seed: int, folder: Path, progress: Progress
+        self,
+        clips: Sequence[Clip],
+        settings: FeatureSettings,
+        *,
+        seed: int,
+        folder: Path,
+        progress: Progress,
+        cleaned_from: int | None = None,
     ) -> None:
+        """From hearing number `cleaned_from` on, half of the recordings have their background taken out first."""
         self._clips = clips
         self._settings = settings
         self._seed = seed
         self._folder = folder
         self._progress = progress
+        self._cleaned_from = cleaned_from
         self._pcm: list[NDArray[np.int16]] = []
         self._made: dict[int, Hearing] = {}
 
@@ -92,7 +102,9 @@ class Hearings:
     def _hear(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> Features:
         if number == AS_RECORDED:
             return extract(pcm[:WINDOW_SAMPLES], self._settings)
-        return extract(vary(pcm, np.random.default_rng([self._seed, number, clip]), others), self._settings)
+        cleaned = _CLEANED_SHARE if self._cleaned_from is not None and number >= self._cleaned_from else 0.0
+        rng = np.random.default_rng([self._seed, number, clip])
+        return extract(vary(pcm, rng, others, cleaned=cleaned), self._settings)
 
     def _read(self) -> None:
         if self._pcm:

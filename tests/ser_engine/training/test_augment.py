@@ -70,6 +70,27 @@ def test_a_gate_leaves_digital_silence_between_words_and_the_words_alone() -> No
     assert correlation(gated[: SAMPLE_RATE_HZ // 2], voice(0.5)) > 0.99
 
 
+def test_cleaning_takes_the_background_out_and_leaves_the_voice() -> None:
+    pause = np.zeros(SAMPLE_RATE_HZ // 2, np.float32)
+    spoken = np.concatenate([pause, voice(1.0), pause]).astype(np.float32)
+    noisy = augment.add_noise(spoken, augment.coloured(len(spoken), 1, np.random.default_rng(4)), snr_db=15)
+
+    cleaned = augment.clean(noisy, np.random.default_rng(9))
+
+    def pause_db(x: Pcm) -> float:
+        return float(10 * np.log10(np.mean(np.square(x[1000:7000]))))
+
+    assert cleaned.shape == noisy.shape
+    assert pause_db(cleaned) < pause_db(noisy) - 5
+    assert correlation(cleaned, spoken) > 0.95
+
+
+def test_a_hearing_without_cleaning_is_what_it_always_was() -> None:
+    one, same = (augment.vary(voice(), np.random.default_rng(7), **more) for more in ({}, {"cleaned": 0.0}))
+
+    assert np.array_equal(one, same)
+
+
 def test_compression_brings_quiet_and_loud_closer() -> None:
     pcm = np.concatenate([voice(1.0), 0.1 * voice(1.0)]).astype(np.float32)
     flat = augment.compress(pcm, np.random.default_rng(3))

@@ -54,7 +54,8 @@ def a_tuner(epochs: int) -> finetune.FineTuner:
         [keras.Input((None, 6)), layers.GlobalAveragePooling1D(), layers.Dropout(0.2), layers.Dense(LABELS, "softmax")]
     )
     settings = finetune.FineTuneSettings(
-        epochs=epochs,
+        epochs=epochs - epochs // 3,
+        second_epochs=epochs // 3,
         batch=10,
         strangers=2,
         encoder_rate=1e-2,
@@ -120,6 +121,16 @@ def test_another_trainings_checkpoint_is_left_alone(tmp_path: Path) -> None:
     first = run(a_tuner(2), tmp_path, key="one corpus")
 
     assert run(a_tuner(2), tmp_path, key="another") == first
+
+
+def test_the_rate_rises_and_falls_once_a_cycle() -> None:
+    rates = finetune.Cycles([finetune.Cycle(rate=1.0, steps=100, warm=10), finetune.Cycle(rate=0.5, steps=60, warm=10)])
+    course = np.array([float(rates(np.int64(step))) for step in range(160)])
+
+    assert course.argmax() == pytest.approx(10, abs=1)
+    assert course[:100].max() == pytest.approx(1.0, abs=0.01)
+    assert course[100:].max() == pytest.approx(0.5, abs=0.01)
+    assert course[[99, 159]].max() < 0.02
 
 
 def test_batches_hold_each_clip_at_most_once_and_like_lengths_together() -> None:
