@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from bot.pictures.times import clock, spell
+
 NAME: Final = "Undertone"
 
 # --- commands, as Discord's menu shows them
@@ -265,13 +267,8 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 05 s``, ``1 h 02 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    """``42 s``, ``3 min 5 s``, ``1 h 2 min``: as on the web pages."""
+    return spell(seconds)
 
 
 def sounds(emoji: str, word: str, confidence: float) -> str:
@@ -304,9 +301,8 @@ def overlap(seconds: float) -> str:
 
 
 def clock_time(seconds: float) -> str:
-    """``3:05``"""
-    whole = int(seconds)
-    return f"`{whole // 60}:{whole % 60:02d}`"
+    """``3:05``, as on the time axis of pictures and pages."""
+    return f"`{clock(seconds)}`"
 
 
 def noticed_moments(number: int) -> str:

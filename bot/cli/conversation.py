@@ -70,6 +70,7 @@ def script(
     chance = random.Random(seed)  # noqa: S311  # a conversation, not a secret
     decks: dict[str, list[Clip]] = {}
     last: Person | None = None
+    silent: dict[str, int] = {}
     opening = [person for person in cast if person.included]
     for number in count():
         if number < len(opening):
@@ -77,12 +78,20 @@ def script(
         elif last is not None and chance.random() < 0.2:
             person = last
         else:
-            person = chance.choice([other for other in cast if other is not last])
+            person = _next(chance, cast, last, silent)
+        silent = {other.name: silent.get(other.name, 0) + 1 for other in cast} | {person.name: 0}
         deck = decks.setdefault(person.name, [])
         if not deck:
             deck += chance.sample(list(clips[person.actor]), len(clips[person.actor]))
         yield Line(person=person, clip=deck.pop(), pause_s=_pause(chance, number))
         last = person
+
+
+def _next(chance: random.Random, cast: Sequence[Person], last: Person | None, silent: Mapping[str, int]) -> Person:
+    """Somebody else, the likelier the longer they have been silent; those who are not included speak less."""
+    others = [person for person in cast if person is not last]
+    weights = [(1 + silent.get(person.name, 0)) * (1.0 if person.included else 0.3) for person in others]
+    return chance.choices(others, weights)[0]
 
 
 def _pause(chance: random.Random, number: int) -> float:

@@ -129,7 +129,7 @@ def _talk(pen: _Pen, report: SessionReport, names: Mapping[int, str], y: float, 
                     middle = segment.x + segment.width / 2
                     pen.text(middle, top + 15, look.letter, size=13, bold=True, colour=DARK.surface, anchor="ms")
         end = _MARGIN + _GUTTER + length + 10
-        pen.text(end, top + 15, clock(person.talk_s), size=14, colour=DARK.muted)
+        pen.text(end, top + 15, clock(round(person.talk_s)), size=14, colour=DARK.muted)
 
 
 @dataclass(slots=True)
