@@ -326,6 +326,15 @@ class ConnectionSeam(VoiceConnectionState):
         return ws.session_id if ws is not None and ws.open else None
 
     @property
+    def place(self) -> tuple[bool, bool]:
+        """Whether Discord has us in a channel, and whether the server deafened us; in one, while it is not known."""
+        me: discord.Member | None = self.guild.me
+        if me is None:
+            return True, False
+        voice = me.voice
+        return voice is not None and voice.channel is not None, bool(voice and voice.deaf)
+
+    @property
     def channel_exists(self) -> bool:
         guild = self.voice_client._state._get_guild(self.voice_client.guild.id)
         return guild is not None and guild.get_channel(self.voice_client.channel.id) is not None

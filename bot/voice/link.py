@@ -239,9 +239,10 @@ class VoiceLink:
         return float(self._client.connection.ws.unanswered_s)
 
     def voice_state(self) -> tuple[bool, bool]:
-        self._client.connection.refresh_channel()
-        voice = self._client.connection.self_voice_state
-        return voice is not None and voice.channel is not None, bool(voice and voice.deaf)
+        connection = self._client.connection
+        connection.refresh_channel()
+        place: tuple[bool, bool] = connection.place
+        return place
 
     def gateway_up(self) -> bool:
         return self._client.connection.gateway_session is not None

@@ -89,7 +89,7 @@ class Supervisor:
 
     def lost(self, reason: Reason, code: int | None) -> None:
         """The connection reports its end. The first report that is final stays."""
-        if self._end is None or final_reason(self._end[1]) is None:
+        if self._end is None or self._end[0] not in _FINAL:
             self._end = (reason, code)
         self._ended.set()
 

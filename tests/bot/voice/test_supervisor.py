@@ -197,6 +197,13 @@ async def test_taken_out_of_a_call_it_does_not_press_itself_on_it(watch: Watch, 
     assert watch.link.joins == []
 
 
+async def test_the_first_final_word_is_the_one_that_is_said(watch: Watch) -> None:
+    watch.supervisor.lost(Reason.CONNECTION_LOST, 1006)
+    watch.supervisor.lost(Reason.REMOVED, None)
+    watch.supervisor.lost(Reason.CALL_ENDED, 4014)
+    assert await watch.ends() is Reason.REMOVED
+
+
 async def test_being_taken_out_in_the_middle_of_coming_back_ends_it(watch: Watch) -> None:
     watch.link.answers = [ConnectionResetError()] * 50
 
