@@ -10,10 +10,9 @@ import io
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
 import structlog
@@ -47,13 +46,11 @@ class Demo:
         *,
         web_port: int,
         chat_port: int,
-        say: Callable[[str], Any],
         backend: InferenceBackend | None = None,
     ) -> None:
         self._base = settings
         self._backend = backend
         self._web_port = web_port
-        self._say = say
         self._stack = AsyncExitStack()
         self.sandbox = Sandbox(host=settings.host, port=chat_port)
         self._service: Service | None = None
@@ -95,7 +92,6 @@ class Demo:
     async def _start(self) -> None:
         folder = _folder(self._base.data_dir)
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._say("Starting the recognition and a Discord for it …")
         await self._stack.enter_async_context(self.sandbox)
         self._service = Service(
             self._settings(folder),

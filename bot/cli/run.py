@@ -74,10 +74,11 @@ def demo(host: str, port: int | None, model: str | None, seconds: float | None, 
         click.echo(f"Port {DEMO_PORT} is taken, so the pages are on {web_port}.")
 
     async def main(stop: asyncio.Event) -> None:
+        say = (lambda _: None) if quiet else click.echo
+        say("Starting the recognition and a Discord for it …")
         from bot.cli.demo import Demo
 
-        say = (lambda _: None) if quiet else click.echo
-        async with Demo(settings, web_port=web_port, chat_port=chat_port, say=say) as show:
+        async with Demo(settings, web_port=web_port, chat_port=chat_port) as show:
             click.echo(f"\n  The channel, as people see it:  {show.chat_url}")
             click.echo(f"  The live report:                {show.report_url}\n")
             works = [show.play()]

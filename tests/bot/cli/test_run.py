@@ -146,7 +146,7 @@ async def test_the_demo_seats_people_and_hears_the_included_ones(
     gateway = discord.gateway.DiscordWebSocket
     monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
     settings = load_settings(env_file=None, data_dir=tmp_path)
-    async with Demo(settings, web_port=0, chat_port=0, say=lambda _: None, backend=FakeBackend()) as demo:
+    async with Demo(settings, web_port=0, chat_port=0, backend=FakeBackend()) as demo:
         (session,) = demo.service.sessions.running()
 
         async def heard() -> None:

@@ -99,8 +99,6 @@ def test_every_reason_for_an_end_has_words() -> None:
     assert "longest time" in card.text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (59.6, "1 min"), (185, "3 min 5 s"), (3600, "1 h 0 min")]
-)
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59.6, "1 min"), (185, "3 min 5 s"), (3600, "1 h 0 min")])
 def test_durations_read_well(seconds: float, words: str) -> None:
     assert texts.duration(seconds) == words
