@@ -23,28 +23,27 @@ from ser_engine.types import WINDOW_SAMPLES
 _AT_ONCE = 16
 
 
-def teacher_targets(
-    teacher: str | Path, clips: Sequence[Clip], labels: Sequence[str], *, softness: float, progress: Progress
-) -> Floats:
-    """The teacher's probabilities of `labels` for the first 3 s of each clip, (clips, labels), rows sum to 1.
-
-    Its logits are divided by `softness` instead of by its own temperature: above 1, its second thoughts weigh more.
-    Raises CorpusError when there is no such engine or it does not tell these labels.
-    """
+def load_teacher(teacher: str | Path, labels: Sequence[str]) -> Recognizer:
+    """The engine that teaches. Raises CorpusError when there is none of that name or it does not tell these labels."""
     try:
         recognizer = Recognizer.load(find_model(teacher))
     except ModelError as error:
-        raise CorpusError(
-            f"This engine learns from the engine {str(teacher)!r}, which cannot be used: {error}"
-        ) from error
+        raise CorpusError(f"This engine learns from {str(teacher)!r}, which cannot be used: {error}") from error
     if recognizer.info.labels != tuple(labels):
-        raise CorpusError(
-            f"The engine {str(teacher)!r} tells {', '.join(recognizer.info.labels)}; it cannot teach this one."
-        )
-    progress.stage(f"asking {recognizer.info.name}", len(clips))
-    out = np.zeros((len(clips), len(labels)))
+        told = ", ".join(recognizer.info.labels)
+        raise CorpusError(f"This engine learns from {str(teacher)!r}, which tells {told} only.")
+    return recognizer
+
+
+def answers(teacher: Recognizer, clips: Sequence[Clip], *, softness: float, progress: Progress) -> Floats:
+    """The teacher's probabilities for the first 3 s of each clip, (clips, labels), rows sum to 1.
+
+    Its logits are divided by `softness` instead of by its own temperature: above 1, its second thoughts weigh more.
+    """
+    progress.stage(f"asking {teacher.info.name}", len(clips))
+    out = np.zeros((len(clips), len(teacher.info.labels)))
     for start in range(0, len(clips), _AT_ONCE):
         chosen = clips[start : start + _AT_ONCE]
-        out[start : start + len(chosen)] = recognizer.logits([clip.read()[:WINDOW_SAMPLES] for clip in chosen])
+        out[start : start + len(chosen)] = teacher.logits([clip.read()[:WINDOW_SAMPLES] for clip in chosen])
         progress.advance(len(chosen))
     return softmax(out / softness)
