@@ -3,8 +3,8 @@
 That package is no dependency and is not needed for anything else. It cannot hear a call since end-to-end encryption is
 mandatory, so it is given what it was made for: packets with the transport's encryption alone.
 
-    pip install --target /tmp/voice-recv --no-deps discord-ext-voice-recv==0.5.2a179
-    python -m tests.load.compare_voice_recv /tmp/voice-recv
+    pip install --target build/voice-recv --no-deps discord-ext-voice-recv==0.5.2a179
+    python -m tests.load.compare_voice_recv build/voice-recv
 
 Its threads are left out and their work is called in turn, which spares it the price of switching between them.
 """
