@@ -93,9 +93,7 @@ def cost_table(cost: PacketCost) -> Table:
     out.add_column("share", justify="right")
     for name, microseconds in parts:
         out.add_row(name, f"{microseconds:.1f}", f"{microseconds / cost.total_us:.0%}")
-    out.caption = (
-        f"slowest {cost.slowest_us:.0f} µs; a core hears {1e6 / cost.total_us / 50:.0f} people at once"
-    )
+    out.caption = f"slowest {cost.slowest_us:.0f} µs; a core hears {1e6 / cost.total_us / 50:.0f} people at once"
     return out
 
 
