@@ -135,6 +135,8 @@ class _Soak:
         self._ledger = Ledger()
         self._lost: set[tuple[int, int]] = set()
         self._number = 0
+        self._gave_up: str | None = None
+        """What the link said when it failed."""
         self._busy: set[int] = set()
         """Speakers to whom something is happening."""
 
@@ -171,11 +173,15 @@ class _Soak:
             client.get_channel(self._sandbox.voice_channel.id),
             sink=_Listener(),
             consent=lambda _: True,
-            on_state=lambda state, reason: None,
+            on_state=self._note_state,
             tap=self._ledger.heard,
         )
         self._stack.push_async_callback(self.link.close)
         await self._settled()
+
+    def _note_state(self, state: Any, reason: Any) -> None:
+        if state == "failed":
+            self._gave_up = str(reason)
 
     @property
     def _bot_id(self) -> int:
@@ -192,7 +198,7 @@ class _Soak:
         ]
         said_s = began_s
         try:
-            while time.monotonic() < end_s:
+            while time.monotonic() < end_s and self._gave_up is None:
                 await asyncio.sleep(min(self._chance.uniform(*CALM_S), max(0.1, end_s - time.monotonic())))
                 if time.monotonic() < end_s:
                     await self._happen()
@@ -210,9 +216,15 @@ class _Soak:
             for task in talking:
                 task.cancel()
             await asyncio.gather(*talking, return_exceptions=True)
-        await asyncio.sleep(2.0)
+            await asyncio.sleep(2.0)
+            self._sum_up(warm_s)
+
+    def _sum_up(self, since_s: float) -> None:
+        """Complete the report, however the soak ended."""
+        report = self._report
+        report.failure = self._gave_up
         self._settle(0.0)
-        report.memory_end_mb, report.measured_s = memory_mb(), time.monotonic() - warm_s
+        report.memory_end_mb, report.measured_s = memory_mb(), time.monotonic() - since_s
         report.sums, report.counters = dict(self._ledger.sums), self.link.counters.as_dict()
         # Reordered by more than the jitter buffer waits: the receiver knows how many, the ledger which are missing.
         late = min(
@@ -324,7 +336,9 @@ class _Soak:
         cutting = asyncio.ensure_future(cut())
         try:
             async with asyncio.timeout(30.0):
-                while counters.reconnects == before or not self.link.is_connected():  # noqa: ASYNC110 - no event tells
+                while not (counters.reconnects > before and self.link.is_connected()):  # noqa: ASYNC110 - no event tells
+                    if self._gave_up is not None:
+                        return
                     await asyncio.sleep(0.01)
         finally:
             await asyncio.gather(cutting, return_exceptions=True)
