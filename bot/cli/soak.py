@@ -336,7 +336,7 @@ class _Soak:
         cutting = asyncio.ensure_future(cut())
         try:
             async with asyncio.timeout(30.0):
-                while not (counters.reconnects > before and self.link.is_connected()):  # noqa: ASYNC110 - no event tells
+                while not (counters.reconnects > before and self.link.is_connected()):
                     if self._gave_up is not None:
                         return
                     await asyncio.sleep(0.01)
