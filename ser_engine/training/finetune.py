@@ -2,7 +2,9 @@
 
 An epoch is a pure function of the seed, its number and what the epoch before it left, so a training that was
 interrupted and goes on ends where an uninterrupted one does. There is no choosing among epochs: the rate falls to
-nothing, and what is kept is a running average of the weights, which is steadier than any of its epochs.
+nothing, and what is kept is a running average of the weights, which is steadier than any of its epochs. With a second
+cycle the ends of both are averaged, for each has learned something that the other has not (Izmailov et al., "Averaging
+Weights Leads to Wider Optima and Better Generalization", 2018).
 """
 
 from __future__ import annotations
@@ -97,12 +99,15 @@ class FineTuner:
     steps: int
     """Steps of one epoch."""
     averages: list[Any] = field(init=False)
+    first_end: list[Any] = field(init=False)
+    """The averages at the end of the first cycle."""
     optimisers: tuple[Any, Any] = field(init=False)
     _step: Any = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.averages = [tf.Variable(variable, trainable=False) for variable in self.weights]
+        self.first_end = [tf.Variable(average, trainable=False) for average in self.averages]
         self.optimisers = (self._optimiser(settings.encoder_rate), self._optimiser(settings.head_rate))
         self.optimisers[0].build(self.encoder.trainable_variables)
         self.optimisers[1].build(self.head.trainable_variables)
@@ -117,10 +122,16 @@ class FineTuner:
         loss = self._step(tf.constant(mel), tf.constant(lengths), tf.constant(targets, tf.float32))
         return float(loss)
 
+    def end_first_cycle(self) -> None:
+        """Keep the averages as they are now."""
+        for kept, average in zip(self.first_end, self.averages, strict=True):
+            kept.assign(average)
+
     def use_averages(self) -> None:
         """Put the averages in place of the weights. Training does not go on after this."""
-        for variable, average in zip(self.weights, self.averages, strict=True):
-            variable.assign(average)
+        last = 0.5 if self.settings.second_epochs else 1.0
+        for variable, average, first in zip(self.weights, self.averages, self.first_end, strict=True):
+            variable.assign(last * average + (1 - last) * first)
 
     def save(self, path: Path, epochs: int, losses: Sequence[float], key: str) -> None:
         about = json.dumps({"key": key, "epochs": epochs, "losses": list(losses)})
@@ -143,7 +154,13 @@ class FineTuner:
         return int(about["epochs"]), [float(loss) for loss in about["losses"]]
 
     def _state(self) -> list[Any]:
-        return [*self.weights, *self.averages, *self.optimisers[0].variables, *self.optimisers[1].variables]
+        return [
+            *self.weights,
+            *self.averages,
+            *self.optimisers[0].variables,
+            *self.optimisers[1].variables,
+            *self.first_end,
+        ]
 
     def _optimiser(self, rate: float) -> Any:
         settings = self.settings
@@ -202,6 +219,8 @@ def fine_tune(
             wanted[: len(chosen)] = targets[chosen]
             total += tuner.step(mel, lengths, wanted)
             progress.advance()
+        if epoch + 1 == settings.epochs:
+            tuner.end_first_cycle()
         losses.append(round(total / len(batches), 4))
         tuner.save(work / _CHECKPOINT, epoch + 1, losses, key)
         progress.note(f"epoch {epoch + 1}: loss {losses[-1]:.3f}")
