@@ -35,16 +35,17 @@ UNITS: Final = 96
 PROJECTION: Final = 128
 DROPOUT: Final = 0.3
 EPOCHS: Final = 8
-SECOND_EPOCHS: Final = 6
-"""Epochs of a second, gentler cycle, on recordings without their background: see `augment.clean`."""
+CYCLES: Final = 3
+LATER_EPOCHS: Final = 6
+"""Epochs of each gentler cycle after the first, in which half of the recordings have no background: `augment.clean`."""
 VOTES_SHARE: Final = 0.3
 """How much of a target the crowd decides; the actor's intention decides the rest."""
 SMOOTHING: Final = 0.05
 """How much of a target goes to every label alike, so that the network is never driven to certainty."""
 HEARINGS: Final = 4
-"""Random hearings of each clip in each of the two cycles, beside the recording itself."""
+"""Random hearings of each clip in each cycle, beside the recording itself."""
 AS_RECORDED_SHARE: Final = 0.33
-SECOND_AS_RECORDED_SHARE: Final = 0.2
+LATER_AS_RECORDED_SHARE: Final = 0.2
 STRANGERS: Final = 600
 """Windows of noise, hum and made music, whose target is every label alike."""
 STATISTICS_CLIPS: Final = 200
@@ -54,7 +55,7 @@ KERAS_LAYERS: Final = "ser_engine.training.layers"
 WORK: Final = ".training"
 
 
-def build_head(units: int = UNITS) -> Any:
+def build_head(units: int = UNITS, name: str = "default") -> Any:
     """States (batch, steps, 384), zero after each row's end → probabilities (batch, 5)."""
     layers = keras.layers
     states = keras.Input((None, WIDTH), name="states")
@@ -65,16 +66,23 @@ def build_head(units: int = UNITS) -> Any:
     x = layers.Bidirectional(layers.LSTM(units, return_sequences=True), name="bilstm")(x)
     x = AttentiveStatistics(64, name="pooling")(x)
     x = layers.Dropout(DROPOUT, name="dropout_2")(x)
-    return keras.Model(states, layers.Dense(len(LABELS), activation="softmax", name="emotion")(x), name="default")
+    return keras.Model(states, layers.Dense(len(LABELS), activation="softmax", name="emotion")(x), name=name)
 
 
-def build_encoder(tensors: Tensors, mels: Sequence[Features], *, precision: str = "mixed_bfloat16") -> SpeechEncoder:
+def build_encoder(tensors: Tensors, mels: Sequence[Features], layers: int, *, halved: bool = False) -> SpeechEncoder:
     """Whisper's first layers, their states standardised as those of `mels` are; the convolutions stay as they were."""
-    plain = WhisperEncoder(tensors, LAYERS)
+    plain = WhisperEncoder(tensors, layers, halved=halved)
     mean, scale = state_statistics(plain, list(mels))
-    whisper = WhisperEncoder(tensors, LAYERS, precision=precision)
+    whisper = WhisperEncoder(tensors, layers, halved=halved, precision="mixed_bfloat16")
     whisper.conv_1.trainable = whisper.conv_2.trainable = False
-    return SpeechEncoder(whisper, LayerMix(mean, scale))
+    return SpeechEncoder(whisper, LayerMix(mean, scale, halved=halved))
+
+
+def exact(encoder: SpeechEncoder, tensors: Tensors) -> SpeechEncoder:
+    """`encoder` in full precision, as it is served."""
+    whisper = WhisperEncoder(tensors, len(encoder.whisper.stack), halved=encoder.whisper.halved)
+    whisper.set_weights(encoder.whisper.get_weights())
+    return SpeechEncoder(whisper, encoder.mix)
 
 
 def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
@@ -85,11 +93,13 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     if options.restart:
         finish.clear(work)
     work.mkdir(parents=True, exist_ok=True)
-    settings = finetune.FineTuneSettings(epochs=options.epochs or EPOCHS, second_epochs=SECOND_EPOCHS)
+    settings = finetune.FineTuneSettings(
+        epochs=options.epochs or EPOCHS, cycles=1 if options.epochs else CYCLES, later_epochs=LATER_EPOCHS
+    )
     units = options.units or UNITS
     recipe = {**asdict(settings), "units": units, "layers": LAYERS, "dropout": DROPOUT, "votes_share": VOTES_SHARE}
     recipe |= {"smoothing": SMOOTHING, "hearings": HEARINGS, "as_recorded_share": AS_RECORDED_SHARE}
-    recipe |= {"second_as_recorded_share": SECOND_AS_RECORDED_SHARE}
+    recipe |= {"later_as_recorded_share": LATER_AS_RECORDED_SHARE}
     key = finish.fingerprint(split, FEATURES, {**recipe, "seed": options.seed, "engine": "default"})
     folders = finish.hearing_folders(work, split, FEATURES, options.seed)
     heard, judged = (
@@ -98,17 +108,19 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     )
 
     def draw(epoch: int, rng: np.random.Generator) -> list[Features]:
-        second = epoch >= settings.epochs
-        number = (epoch - settings.epochs) % HEARINGS + HEARINGS if second else epoch % HEARINGS
-        share = SECOND_AS_RECORDED_SHARE if second else AS_RECORDED_SHARE
-        recorded, varied = heard[AS_RECORDED], heard[1 + number]
+        cycle, within = 0, epoch
+        if epoch >= settings.epochs:
+            later, within = divmod(epoch - settings.epochs, settings.later_epochs)
+            cycle = 1 + later
+        share = LATER_AS_RECORDED_SHARE if cycle else AS_RECORDED_SHARE
+        recorded, varied = heard[AS_RECORDED], heard[1 + cycle * HEARINGS + within % HEARINGS]
         return [(recorded if rng.random() < share else varied)[k] for k in range(len(recorded))]
 
     keras.utils.set_random_seed(options.seed)
     recorded = heard[AS_RECORDED]
     sample = np.random.default_rng(options.seed).permutation(len(recorded))[:STATISTICS_CLIPS]
     tensors = read_encoder()
-    encoder = build_encoder(tensors, [recorded[int(k)] for k in sample])
+    encoder = build_encoder(tensors, [recorded[int(k)] for k in sample], LAYERS)
     head = build_head(units)
     steps = finetune.steps_for(len(recorded), settings)
     losses = finetune.fine_tune(
@@ -121,11 +133,10 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         work=work,
         progress=progress,
     )
-    exact = SpeechEncoder(WhisperEncoder(tensors, LAYERS), encoder.mix)
-    exact.whisper.set_weights(encoder.whisper.get_weights())
-    export_encoder(exact, out / ENCODER_ONNX)
+    served = exact(encoder, tensors)
+    export_encoder(served, out / ENCODER_ONNX)
     # Calibrated on the held-out clips as recorded and as calls would carry them: its use is the latter.
-    logits = logits_of(exact, head, [*judged[AS_RECORDED], *judged[1 + HEARINGS]])
+    logits = logits_of(served, head, [*judged[AS_RECORDED], *judged[1 + HEARINGS]])
     truth = np.tile([LABELS.index(clip.label) for clip in split.validation.clips], 2)
     finish.write(
         out,

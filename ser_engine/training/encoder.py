@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from ser_engine.training.export import GraphBuilder, rename_output
-from ser_engine.training.whisper import BANDS, EPSILON, HEADS, WIDTH, EncoderLayer, WhisperEncoder
+from ser_engine.training.whisper import BANDS, EPSILON, HEADS, WIDTH, EncoderLayer, WhisperEncoder, average_pairs
 
 MEL: Final = "mel"
 STATES: Final = "states"
@@ -31,13 +31,13 @@ Floats = NDArray[np.float32]
 class LayerMix(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
     """States of several layers → one sequence at half the rate, zero beyond each row's end.
 
-    Pairs are averaged, each dimension is standardised by `mean` and `scale` (layers, 384), which are fixed, and the
-    layers are summed with weights that are learned and sum to 1.
+    Pairs are averaged (unless the states are `halved` already), each dimension is standardised by `mean` and `scale`
+    (layers, 384), which are fixed, and the layers are summed with weights that are learned and sum to 1.
     """
 
-    def __init__(self, mean: Floats, scale: Floats, **kwargs: Any) -> None:
+    def __init__(self, mean: Floats, scale: Floats, *, halved: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mean, self.scale = mean, scale
+        self.mean, self.scale, self.halved = mean, scale, halved
         self.weight = self.add_weight(name="weight", shape=(len(mean),), initializer="zeros")
 
     def call(self, states: list[Any], lengths: Any) -> Any:
@@ -45,9 +45,8 @@ class LayerMix(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
         share = ops.softmax(self.weight)
         mixed = 0.0
         for k, state in enumerate(states):
-            steps = ops.shape(state)[1] // 2
-            pairs = ops.reshape(state[:, : 2 * steps], (-1, steps, 2, WIDTH))
-            scaled = (ops.mean(pairs, axis=2) - self.mean[k]) / self.scale[k]
+            pairs = state if self.halved else average_pairs(state)
+            scaled = (pairs - self.mean[k]) / self.scale[k]
             mixed = mixed + share[k] * ops.clip(scaled, -CLIP, CLIP)
         inside = ops.arange(ops.shape(mixed)[1])[None, :] < steps_of(lengths)[:, None]
         return ops.where(inside[:, :, None], mixed, 0.0)
@@ -100,16 +99,15 @@ def export_encoder(encoder: SpeechEncoder, path: Path | None = None) -> onnx.Mod
     x = graph.add("Transpose", x, perm=[0, 2, 1])
     steps = graph.add("Gather", graph.add("Shape", x), graph.ints(1), axis=0)
     x = graph.add("Add", x, graph.add("Slice", _full(graph, whisper.positions), graph.ints(0), steps, graph.ints(0)))
-    two = graph.ints(2)
-    even = graph.add("Mul", graph.add("Div", steps, two), two)
+    even = graph.add("Mul", graph.add("Div", steps, graph.ints(2)), graph.ints(2))
+    if whisper.halved:
+        x = _pairs(graph, x, even)
     share = np.asarray(ops.softmax(mix.weight))
     mixed = None
     for k, layer in enumerate(whisper.stack):
         x = _layer(graph, x, layer)
-        pairs = graph.add(
-            "Reshape", graph.add("Slice", x, graph.ints(0), even, graph.ints(1)), graph.ints(0, -1, 2, WIDTH)
-        )
-        centred = graph.add("Sub", graph.add("ReduceMean", pairs, axes=[2], keepdims=0), _full(graph, mix.mean[k]))
+        pairs = x if mix.halved else _pairs(graph, x, even)
+        centred = graph.add("Sub", pairs, _full(graph, mix.mean[k]))
         scaled = graph.add("Div", centred, _full(graph, mix.scale[k]))
         cut = graph.add("Clip", scaled, _full(graph, np.float32(-CLIP)), _full(graph, np.float32(CLIP)))
         part = graph.add("Mul", cut, _full(graph, share[k]))
@@ -123,6 +121,12 @@ def export_encoder(encoder: SpeechEncoder, path: Path | None = None) -> onnx.Mod
     if path is not None:
         path.write_bytes(model.SerializeToString(deterministic=True))
     return model
+
+
+def _pairs(graph: GraphBuilder, x: str, even: str) -> str:
+    """Steps averaged in pairs; `even` is the number of steps without a last odd one."""
+    pairs = graph.add("Reshape", graph.add("Slice", x, graph.ints(0), even, graph.ints(1)), graph.ints(0, -1, 2, WIDTH))
+    return graph.add("ReduceMean", pairs, axes=[2], keepdims=0)
 
 
 def _layer(graph: GraphBuilder, x: str, layer: EncoderLayer) -> str:

@@ -2,9 +2,9 @@
 
 An epoch is a pure function of the seed, its number and what the epoch before it left, so a training that was
 interrupted and goes on ends where an uninterrupted one does. There is no choosing among epochs: the rate falls to
-nothing, and what is kept is a running average of the weights, which is steadier than any of its epochs. With a second
-cycle the ends of both are averaged, for each has learned something that the other has not (Izmailov et al., "Averaging
-Weights Leads to Wider Optima and Better Generalization", 2018).
+nothing, and what is kept is a running average of the weights, which is steadier than any of its epochs. Where it rises
+again for further cycles, the ends of all cycles are averaged, for each has learned something that the others have not
+(Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018).
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ class FineTuneSettings:
     """How long, how fast, and how much of it is noise."""
 
     epochs: int
-    second_epochs: int = 0
-    """Epochs of a second, gentler cycle after the first `epochs`."""
-    second_share: float = 0.5
-    """The second cycle's highest rates, as a share of the first's."""
+    cycles: int = 1
+    """How often the rate rises and falls; the first time over `epochs`."""
+    later_epochs: int = 6
+    """Epochs of each cycle after the first."""
+    later_share: float = 0.5
+    """The later cycles' highest rates, as a share of the first's."""
     batch: int = 32
     strangers: int = 2
     """How many windows of a batch are no speech at all; their target is every label alike."""
@@ -99,15 +101,15 @@ class FineTuner:
     steps: int
     """Steps of one epoch."""
     averages: list[Any] = field(init=False)
-    first_end: list[Any] = field(init=False)
-    """The averages at the end of the first cycle."""
+    ends: list[Any] = field(init=False)
+    """The mean of the averages at the ends of the cycles so far."""
     optimisers: tuple[Any, Any] = field(init=False)
     _step: Any = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.averages = [tf.Variable(variable, trainable=False) for variable in self.weights]
-        self.first_end = [tf.Variable(average, trainable=False) for average in self.averages]
+        self.ends = [tf.Variable(average, trainable=False) for average in self.averages]
         self.optimisers = (self._optimiser(settings.encoder_rate), self._optimiser(settings.head_rate))
         self.optimisers[0].build(self.encoder.trainable_variables)
         self.optimisers[1].build(self.head.trainable_variables)
@@ -122,16 +124,15 @@ class FineTuner:
         loss = self._step(tf.constant(mel), tf.constant(lengths), tf.constant(targets, tf.float32))
         return float(loss)
 
-    def end_first_cycle(self) -> None:
-        """Keep the averages as they are now."""
-        for kept, average in zip(self.first_end, self.averages, strict=True):
-            kept.assign(average)
+    def end_cycle(self, number: int) -> None:
+        """Take the averages as they are now into the mean of the cycles' ends; `number` counts from 1."""
+        for mean, average in zip(self.ends, self.averages, strict=True):
+            mean.assign(mean + (average - mean) / number)
 
     def use_averages(self) -> None:
-        """Put the averages in place of the weights. Training does not go on after this."""
-        last = 0.5 if self.settings.second_epochs else 1.0
-        for variable, average, first in zip(self.weights, self.averages, self.first_end, strict=True):
-            variable.assign(last * average + (1 - last) * first)
+        """Put the mean of the cycles' ends in place of the weights. Training does not go on after this."""
+        for variable, mean in zip(self.weights, self.ends, strict=True):
+            variable.assign(mean)
 
     def save(self, path: Path, epochs: int, losses: Sequence[float], key: str) -> None:
         about = json.dumps({"key": key, "epochs": epochs, "losses": list(losses)})
@@ -159,15 +160,16 @@ class FineTuner:
             *self.averages,
             *self.optimisers[0].variables,
             *self.optimisers[1].variables,
-            *self.first_end,
+            *self.ends,
         ]
 
     def _optimiser(self, rate: float) -> Any:
         settings = self.settings
         cycles = [Cycle(rate=rate, steps=self.steps * settings.epochs, warm=settings.warm_steps)]
-        if settings.second_epochs:
-            second = rate * settings.second_share
-            cycles.append(Cycle(rate=second, steps=self.steps * settings.second_epochs, warm=settings.warm_steps))
+        later = Cycle(
+            rate=rate * settings.later_share, steps=self.steps * settings.later_epochs, warm=settings.warm_steps
+        )
+        cycles += [later] * (settings.cycles - 1)
         return keras.optimizers.AdamW(Cycles(cycles), weight_decay=settings.weight_decay, clipnorm=1.0)
 
     def _train_step(self, mel: Any, lengths: Any, targets: Any) -> Any:
@@ -204,13 +206,13 @@ def fine_tune(
     done, losses = tuner.restore(work / _CHECKPOINT, key)
     if done:
         progress.note(f"going on after epoch {done}")
-    epochs = settings.epochs + settings.second_epochs
-    for epoch in range(done, epochs):
+    ends = [settings.epochs + k * settings.later_epochs for k in range(settings.cycles)]
+    for epoch in range(done, ends[-1]):
         rng = np.random.default_rng([seed, 1, epoch])
         _seed_dropout(tuner.head, seed, epoch)
         clips = draw(epoch, rng)
         batches = _batches([len(clip) for clip in clips], settings.batch - settings.strangers, rng)
-        progress.stage(f"epoch {epoch + 1} of {epochs}", len(batches))
+        progress.stage(f"epoch {epoch + 1} of {ends[-1]}", len(batches))
         total = 0.0
         for chosen in batches:
             others = [strangers[int(k)] for k in rng.integers(0, len(strangers), settings.strangers)]
@@ -219,8 +221,8 @@ def fine_tune(
             wanted[: len(chosen)] = targets[chosen]
             total += tuner.step(mel, lengths, wanted)
             progress.advance()
-        if epoch + 1 == settings.epochs:
-            tuner.end_first_cycle()
+        if epoch + 1 in ends:
+            tuner.end_cycle(ends.index(epoch + 1) + 1)
         losses.append(round(total / len(batches), 4))
         tuner.save(work / _CHECKPOINT, epoch + 1, losses, key)
         progress.note(f"epoch {epoch + 1}: loss {losses[-1]:.3f}")

@@ -162,13 +162,22 @@ class WhisperEncoder(keras.Model):  # type: ignore[misc]
     """Whisper's first layers over windows of any length up to 3 s; every row as if it were alone and not padded.
 
     `precision` ``mixed_bfloat16`` multiplies in bfloat16 (four times as fast where the processor can) and keeps
-    weights, sums and norms in float32.
+    weights, sums and norms in float32. `halved` averages pairs of steps before the layers instead of leaving that to
+    what follows: the layers then cost half.
     """
 
     def __init__(
-        self, tensors: Tensors, layers: int, *, dropout: float = 0.0, precision: str = "float32", **kwargs: Any
+        self,
+        tensors: Tensors,
+        layers: int,
+        *,
+        halved: bool = False,
+        dropout: float = 0.0,
+        precision: str = "float32",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.halved = halved
         if not 1 <= layers <= MAX_LAYERS:
             raise ValueError(f"Whisper tiny has 1 to {MAX_LAYERS} layers, not {layers}")
         self.conv_1 = keras.layers.Conv1D(WIDTH, 3, name="conv_1", dtype=precision)
@@ -182,7 +191,7 @@ class WhisperEncoder(keras.Model):  # type: ignore[misc]
             layer.assign(tensors, number)
 
     def call(self, mel: Any, lengths: Any, training: bool = False) -> list[Any]:
-        """The states after each layer, float32 (batch, ceil(frames / 2), 384).
+        """The states after each layer, float32 (batch, ceil(frames / 2), 384); half as many steps when `halved`.
 
         `mel` is (batch, frames, 80) with at most 300 frames; `lengths` (batch,) are the true numbers of frames. A row
         of n frames has ceil(n / 2) true states.
@@ -192,12 +201,21 @@ class WhisperEncoder(keras.Model):  # type: ignore[misc]
         x = ops.where(_inside(x, lengths)[:, :, None], x, ops.zeros((), x.dtype))
         x = ops.cast(_gelu(self.conv_2(ops.pad(x, pad))), "float32")
         x = x + self.positions[None, : ops.shape(x)[1]]
-        inside = _inside(x, (lengths + 1) // 2)
+        steps = (lengths + 1) // 2
+        if self.halved:
+            x, steps = average_pairs(x), steps // 2
+        inside = _inside(x, steps)
         states = []
         for layer in self.stack:
             x = layer(x, inside, training=training)
             states.append(x)
         return states
+
+
+def average_pairs(x: Any) -> Any:
+    """(batch, steps, 384) → (batch, steps // 2, 384)."""
+    steps = ops.shape(x)[1] // 2
+    return ops.mean(ops.reshape(x[:, : 2 * steps], (-1, steps, 2, WIDTH)), axis=2)
 
 
 def _inside(x: Any, lengths: Any) -> Any:

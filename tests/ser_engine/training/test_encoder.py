@@ -15,11 +15,12 @@ from tests.fakes.whisper import made_tensors
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def built() -> encoder.SpeechEncoder:
-    inner = whisper.WhisperEncoder(made_tensors(2), 2)
+@pytest.fixture(scope="module", params=[False, True], ids=["whole", "halved"])
+def built(request: pytest.FixtureRequest) -> encoder.SpeechEncoder:
+    halved = bool(request.param)
+    inner = whisper.WhisperEncoder(made_tensors(2), 2, halved=halved)
     mean, scale = encoder.state_statistics(inner, [some_mel(60, 1), some_mel(80, 2)])
-    speech = encoder.SpeechEncoder(inner, encoder.LayerMix(mean, scale))
+    speech = encoder.SpeechEncoder(inner, encoder.LayerMix(mean, scale, halved=halved))
     speech.mix.weight.assign([0.3, -0.4])
     return speech
 

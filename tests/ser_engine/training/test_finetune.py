@@ -55,7 +55,8 @@ def a_tuner(epochs: int) -> finetune.FineTuner:
     )
     settings = finetune.FineTuneSettings(
         epochs=epochs - epochs // 3,
-        second_epochs=epochs // 3,
+        cycles=2 if epochs >= 3 else 1,
+        later_epochs=epochs // 3,
         batch=10,
         strangers=2,
         encoder_rate=1e-2,

@@ -16,9 +16,9 @@ from ser_engine.training.recipes import Silent
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize(("build", "width"), [(default.build_head, 384), (fast.build, 80)])
-def test_the_onnx_twin_gives_the_same_probabilities_at_true_lengths(build: object, width: int, tmp_path: Path) -> None:
-    network = build(16)  # type: ignore[operator]
+@pytest.mark.parametrize(("units", "width"), [(16, 384), (fast.UNITS, 384)])
+def test_the_onnx_twin_gives_the_same_probabilities_at_true_lengths(units: int, width: int, tmp_path: Path) -> None:
+    network = default.build_head(units)
     export_network(network, tmp_path / "network.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
     lengths = np.array([75, 20, 51], np.int32)
