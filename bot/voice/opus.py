@@ -32,6 +32,10 @@ _MAX_PACKET_MS: Final = 120
 _OK: Final = 0
 _APPLICATIONS: Final = {"voip": 2048, "audio": 2049}
 _SET_BITRATE: Final = 4002
+_SET_MAX_BANDWIDTH: Final = 4004
+_WIDEBAND: Final = 1103
+_SET_SIGNAL: Final = 4024
+_VOICE: Final = 3001
 _SET_INBAND_FEC: Final = 4012
 _SET_PACKET_LOSS_PERC: Final = 4014
 _RESET_STATE: Final = 4028
@@ -177,7 +181,9 @@ class Encoder:
         bitrate_bps: int = 64_000,
         application: Literal["voip", "audio"] = "audio",
         expected_loss_percent: int = 0,
+        wideband_speech: bool = False,
     ) -> None:
+        """`wideband_speech`: the material is speech that was sampled at 16 kHz; no bits go to the empty bands above."""
         lib = library()
         status = ctypes.c_int()
         pointer = lib.opus_encoder_create(rate_hz, channels, _APPLICATIONS[application], ctypes.byref(status))
@@ -190,6 +196,9 @@ class Encoder:
         self._packet = ctypes.create_string_buffer(MAX_PACKET_BYTES)
         weakref.finalize(self, lib.opus_encoder_destroy, self._state)
         self._set(_SET_BITRATE, bitrate_bps)
+        if wideband_speech:
+            self._set(_SET_MAX_BANDWIDTH, _WIDEBAND)
+            self._set(_SET_SIGNAL, _VOICE)
         if expected_loss_percent:
             self._set(_SET_INBAND_FEC, 1)
             self._set(_SET_PACKET_LOSS_PERC, expected_loss_percent)

@@ -90,9 +90,18 @@ class Stage:
         return await self.json(f"/api/v1/sessions/{session_id}")
 
     async def until_windows(self, session_id: str, count: int, timeout_s: float = 20.0) -> None:
-        async with asyncio.timeout(timeout_s):
-            while len((await self.report(session_id))["windows"]) < count:
-                await asyncio.sleep(0.2)
+        """Wait until so many windows are stored; says what the session counted when they do not come."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while len((await self.report(session_id))["windows"]) < count:
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            session = self.service.sessions.of(self.discord.guild.id)
+            counted = {name: n for name, n in (session.counters() if session else {}).items() if n}
+            windows = [
+                (w["participant_id"], w["start_s"], w["end_s"]) for w in (await self.report(session_id))["windows"]
+            ]
+            raise AssertionError(f"{len(windows)} of {count} windows came: {windows}; {counted}") from None
 
 
 @asynccontextmanager

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
 
 from bot import texts
 from bot.commands.panel_view import INCLUDE_ID, STOP_ID
 from bot.pictures import palette
-from bot.sandbox.voice import Speaker
+from bot.sandbox.voice import Speaker, SpokenFrame
+from bot.voice import opus
 from ser_engine.models import find_model
 from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm
@@ -24,10 +27,14 @@ from tests.fakes.clips import clip, clip_paths
 pytestmark = pytest.mark.e2e
 
 PAUSE_S = 1.0
+EPOCH_S = 0.5
+"""Until every client has the keys of the epoch that the bot's joining began."""
 MOST_APART = 0.02
-"""Over Opus at 64 kbit/s, a probability differs from the offline one by no more than this …"""
-AT_LEAST = 0.95
-"""… in this share of the windows."""
+"""A live probability differs from the offline one by no more than this …"""
+OF_THE_SAME_PACKETS = 0.95
+"""… in this share of the windows, when the clips are analysed as they were coded (Opus, 64 kbit/s) …"""
+OF_THE_RECORDINGS = 0.85
+"""… and in this one when the clips are analysed as they were recorded: that far the codec moves the default engine."""
 SPEAKERS = {"Ada": ("1015", "1090"), "Ben": ("1021", "1030"), "Cleo": ("1079", "1089")}
 """Whose voices each speaks with: two actors of CREMA-D."""
 
@@ -36,15 +43,25 @@ def clips_of(actors: Sequence[str]) -> list[Path]:
     return [path for path in clip_paths() if path.name.startswith(tuple(actors))]
 
 
-def offline(paths: Sequence[Path], recognizer: Recognizer) -> list[Prediction]:
-    windows = [window for path in paths for window in segment_pcm(clip(path))]
+def as_recorded(paths: Sequence[Path], recognizer: Recognizer) -> list[Prediction]:
+    return recognizer.predict([window for path in paths for window in segment_pcm(clip(path))])
+
+
+def as_coded(said: Sequence[Sequence[SpokenFrame]], recognizer: Recognizer) -> list[Prediction]:
+    """The clips from the packets that went out: decoded and analysed without anything of the service."""
+    windows = []
+    for frames in said:
+        decoder = opus.Decoder()
+        windows += segment_pcm(np.concatenate([decoder.decode(frame.opus) for frame in frames]))
     return recognizer.predict(windows)
 
 
-async def talk(voice: Speaker, paths: Sequence[Path]) -> None:
+async def talk(voice: Speaker, paths: Sequence[Path]) -> list[list[SpokenFrame]]:
+    said = []
     for path in paths:
-        await voice.say(path)
+        said.append(await voice.say(path))
         await asyncio.sleep(PAUSE_S)
+    return said
 
 
 @pytest.mark.timeout(180)
@@ -56,19 +73,19 @@ async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: 
     voices = {name: await play.seat(user) for name, user in people.items()}
     dans_voice = await play.seat(dan)
     recognizer = await asyncio.to_thread(Recognizer.load, find_model(play.service.settings.model))
-    expected = {name: offline(clips_of(actors), recognizer) for name, actors in SPEAKERS.items()}
-    assert sum(map(len, expected.values())) >= 24
+    recorded = {name: as_recorded(clips_of(actors), recognizer) for name, actors in SPEAKERS.items()}
+    assert sum(map(len, recorded.values())) >= 24
 
     panel = await play.listen()
     session_id = play.session_id
     for user in people.values():
         await discord.press(user, panel, INCLUDE_ID)
     await discord.voice.settled(discord.voice_channel.id)
+    await asyncio.sleep(EPOCH_S)
     async with asyncio.TaskGroup() as tasks:
-        for name, actors in SPEAKERS.items():
-            tasks.create_task(talk(voices[name], clips_of(actors)))
+        talks = {name: tasks.create_task(talk(voices[name], clips_of(actors))) for name, actors in SPEAKERS.items()}
         tasks.create_task(talk(dans_voice, clips_of(["1070"])))
-    await play.until_windows(session_id, sum(map(len, expected.values())))
+    await play.until_windows(session_id, sum(map(len, recorded.values())))
     await discord.press(play.host, play.panel() or panel, STOP_ID)
     await discord.wait_for(lambda: play.service.sessions.of(discord.guild.id) is None, timeout_s=15.0)
 
@@ -77,22 +94,22 @@ async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: 
     heard = defaultdict(list)
     for window in sorted(report["windows"], key=lambda w: w["start_s"]):
         heard[numbers[window["participant_id"]]].append(window)
-    assert {name: len(windows) for name, windows in heard.items()} == {
-        name: len(predictions) for name, predictions in expected.items()
-    }
-    near, flipped, total = 0, [], 0
-    for name, predictions in expected.items():
-        for window, prediction in zip(heard[name], predictions, strict=True):
-            apart = max(abs(window["probabilities"][x] - p) for x, p in prediction.probabilities.items())
-            near += apart <= MOST_APART
-            total += 1
-            if window["emotion"] != prediction.emotion:
-                flipped.append((name, window["start_s"], window["emotion"], prediction.emotion, apart))
-    assert not flipped, flipped
-    assert near >= AT_LEAST * total, f"{near} of {total} windows are within {MOST_APART}"
+    coded = {name: as_coded(said.result(), recognizer) for name, said in talks.items()}
+    assert near(heard, coded) >= OF_THE_SAME_PACKETS
+    assert near(heard, recorded) >= OF_THE_RECORDINGS
     _nobody_else_has_a_row(tmp_path / "data" / "undertone.db", included=len(SPEAKERS))
     await _the_summary_says_what_the_database_holds(play, session_id)
     await _the_page_shows_the_figures(play, session_id)
+
+
+def near(heard: Mapping[str, list[Any]], expected: Mapping[str, list[Prediction]]) -> float:
+    """Share of windows within `MOST_APART`; their number and every emotion must be the same."""
+    assert {name: len(windows) for name, windows in heard.items()} == {n: len(p) for n, p in expected.items()}
+    pairs = [(w, p) for name in expected for w, p in zip(heard[name], expected[name], strict=True)]
+    flipped = [(w["start_s"], w["emotion"], p.emotion) for w, p in pairs if w["emotion"] != p.emotion]
+    assert not flipped, flipped
+    apart = [max(abs(w["probabilities"][label] - x) for label, x in p.probabilities.items()) for w, p in pairs]
+    return sum(difference <= MOST_APART for difference in apart) / len(apart)
 
 
 def _nobody_else_has_a_row(database: Path, *, included: int) -> None:

@@ -95,7 +95,7 @@ class Speaker:
         self._listening = listening
         self._seal_silence = seal_silence
         self._on_spoken = on_spoken
-        self._encoder = opus.Encoder()
+        self._encoder = opus.Encoder(application="voip", wideband_speech=True)
         self._muted = False
         self._talking = asyncio.Lock()
         self._clock_at_s: float | None = None

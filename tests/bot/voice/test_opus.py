@@ -35,6 +35,19 @@ def test_a_tone_survives_the_way_to_16_khz_mono() -> None:
     assert np.sqrt(np.mean(heard[4000:12_000] ** 2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
 
 
+def test_wideband_speech_keeps_its_onset_where_it_was() -> None:
+    """Pre-echo before a first word would move a window's beginning: the way of speech has none, that of music has."""
+    silence, word = np.zeros(48_000 // 5, dtype=np.float32), tone(0.2)
+    onsets = {}
+    for speech in (True, False):
+        encoder = opus.Encoder(application="voip" if speech else "audio", wideband_speech=speech)
+        decoder = opus.Decoder()
+        heard = np.concatenate([decoder.decode(packet) for packet in encoder.packets(np.concatenate([silence, word]))])
+        onsets[speech] = int(np.argmax(np.abs(heard) > 10 ** (-62 / 20)))
+    assert onsets[True] >= 3200
+    assert onsets[False] < onsets[True]
+
+
 def test_stereo_packets_become_mono() -> None:
     both = np.stack([tone(0.2), tone(0.2)], axis=1)
     decoder = opus.Decoder()
