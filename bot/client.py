@@ -29,6 +29,7 @@ from bot.listening.manager import SessionManager, VoiceChange
 from bot.listening.parts import EndReason
 from bot.settings import Settings
 from bot.shards import SteadyClient
+from bot.voice import logs
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
@@ -161,6 +162,7 @@ class Gateway:
     def __init__(
         self, settings: Settings, app: Callable[[], App], *, make_connector: MakeConnector | None = None
     ) -> None:
+        logs.protect()  # before the first gateway message is logged
         self._settings = settings
         self._app = app
         self._make_connector = make_connector
