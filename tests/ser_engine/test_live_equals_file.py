@@ -86,8 +86,8 @@ HELD = {"seed": (0.4, 0.9), "fast": (0.02, 0.75), "default": (0.02, 0.85)}
 def test_answers_do_not_move(model: str) -> None:
     """By more than 0.02, in as many windows as each engine holds now; wanted are 95 of 100.
 
-    The codec's noise is about 1 dB of a mel band, and where an engine hesitates that moves its answer. The old network is
-    the exception: 1 ms less of a clip moves its answers by more than 0.02 in two of five.
+    The codec's noise is about 1 dB of a mel band, and where an engine hesitates that moves its answer. The old network
+    is the exception: 1 ms less of a clip moves its answers by more than 0.02 in two of five.
     """
     clips = [clip(path) for path in clip_paths()]
     recognizer = Recognizer.load(model)
@@ -98,6 +98,6 @@ def test_answers_do_not_move(model: str) -> None:
     ]
     within, share = HELD[model]
     assert np.mean(np.asarray(apart) <= within) >= share, sorted(apart)[-8:]
-    # Where two labels are as good as equal, the codec may tip the balance; nowhere else.
+    # Where two labels are as good as equal, or the answer is called unclear, the codec may tip the balance.
     other = [(a, b) for a, b in zip(live, file, strict=True) if a.emotion != b.emotion]
-    assert all(a.confidence - a.probabilities[b.emotion] <= 2 * within for a, b in other)
+    assert all(a.unclear or a.confidence - a.probabilities[b.emotion] <= 2 * within for a, b in other)

@@ -139,10 +139,12 @@ async def test_dragged_to_another_channel_it_hears_the_people_there(call: Call, 
     anna, ben = await call.together("Anna", "Ben")
     other = call.sandbox.add_voice_channel("Elsewhere")
     await ben.join(other.id)
+    link = call.link
+    assert link is not None
+    before = link.counters.reconnects
     call.sandbox.seating.move(call.sandbox.bot, other)
-    assert call.link is not None
-    await call.until(lambda: call.link is not None and call.link.channel_id == other.id)
-    await call.back()
+    await call.until(lambda: link.channel_id == other.id and link.counters.reconnects > before)
+    await call.until(lambda: link.state is LinkState.LISTENING)
     await call.voice.settled(other.id)
     await asyncio.sleep(0.1)
     await hears_exactly(call, ben, speech[:20])
