@@ -20,8 +20,7 @@ def built(request: pytest.FixtureRequest) -> encoder.SpeechEncoder:
     halved = bool(request.param)
     inner = whisper.WhisperEncoder(made_tensors(2), 2, halved=halved)
     mean, scale = encoder.state_statistics(inner, [some_mel(60, 1), some_mel(80, 2)])
-    range_db = 30.0 if halved else None
-    speech = encoder.SpeechEncoder(inner, encoder.LayerMix(mean, scale, halved=halved), range_db=range_db)
+    speech = encoder.SpeechEncoder(inner, encoder.LayerMix(mean, scale, halved=halved))
     speech.mix.weight.assign([0.3, -0.4])
     return speech
 
@@ -45,18 +44,6 @@ def test_a_window_in_a_batch_is_as_if_alone_and_zero_after_its_end(built: encode
     steps = encoder.steps_of(frames)
     assert np.abs(batched[:steps] - alone[:steps]).max() < 1e-4
     assert np.count_nonzero(batched[steps:]) == 0
-
-
-def test_what_lies_under_the_range_is_not_heard() -> None:
-    inner = whisper.WhisperEncoder(made_tensors(1), 1)
-    mean, scale = encoder.state_statistics(inner, [some_mel(60, 1)])
-    plain, ranged = (encoder.SpeechEncoder(inner, encoder.LayerMix(mean, scale), range_db=r) for r in (None, 20.0))
-    mel = some_mel(60, 5)
-    quieter = np.where(mel < mel.max() - 0.5, mel - 0.3, mel).astype(np.float32)
-
-    assert np.array_equal(encode(ranged, [mel]), encode(ranged, [quieter]))
-    assert np.array_equal(encode(ranged, [mel]), encode(plain, [encoder.upper_range(mel, 20.0)]))
-    assert not np.array_equal(encode(plain, [mel]), encode(plain, [quieter]))
 
 
 def test_states_are_standardised(built: encoder.SpeechEncoder) -> None:
