@@ -218,9 +218,12 @@ def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
 
 
 def model_roots() -> tuple[Path, ...]:
-    """Where named models live: the checkout's ``model/``, then the installed package's data directory."""
-    checkout = Path(__file__).resolve().parent.parent / "model"
-    return checkout, Path(sysconfig.get_path("data")) / "share" / "undertone" / "model"
+    """Where named models live: the checkout's ``model/``, then where an installed wheel's data goes (beside the package
+    with ``pip install --target``, the environment's, the user's)."""
+    around = Path(__file__).resolve().parent.parent
+    user = sysconfig.get_path("data", sysconfig.get_preferred_scheme("user"))
+    installed = dict.fromkeys((around, Path(sysconfig.get_path("data")), Path(user)))
+    return around / "model", *(data / "share" / "undertone" / "model" for data in installed)
 
 
 def available_models() -> tuple[str, ...]:
