@@ -78,9 +78,13 @@ class FeatureSettings(BaseModel):
         return self
 
     @classmethod
-    def whisper(cls, *, level: Literal["none", "peak", "rms"] = "peak", max_frames: int = 300) -> FeatureSettings:
-        """Whisper's front end; its input is never trimmed, its dB floor is fixed (8 in log10)."""
-        return cls(kind="whisper", n_mels=80, deltas=False, trim_db=None, level=level, max_frames=max_frames)
+    def whisper(
+        cls, *, level: Literal["none", "peak", "rms"] = "peak", max_frames: int = 300, top_db: float = 80.0
+    ) -> FeatureSettings:
+        """Whisper's front end, whose own floor is 80 dB (8 in log10); its input is never trimmed."""
+        return cls(
+            kind="whisper", n_mels=80, deltas=False, trim_db=None, level=level, max_frames=max_frames, top_db=top_db
+        )
 
     @property
     def dims(self) -> int:
@@ -184,7 +188,7 @@ def _whisper(pcm: Pcm, settings: FeatureSettings) -> Features:
     """Whisper's log-mel: 3 s give 300 frames (the last, half outside, is dropped as Whisper does)."""
     mel = _mel_power(pcm, settings, "reflect")[: max(1, len(pcm) // settings.hop)]
     logs = np.log10(np.maximum(mel, np.float32(_AMIN)))
-    logs = (np.maximum(logs, logs.max() - 8.0) + 4.0) / 4.0
+    logs = (np.maximum(logs, logs.max() - np.float32(settings.top_db / 10)) + 4.0) / 4.0
     return np.ascontiguousarray(logs[: settings.max_frames], dtype=np.float32)
 
 

@@ -21,12 +21,19 @@ from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm
 
 MIN_WINDOW_SAMPLES: Final = int(0.8 * SAMPLE_RATE_HZ)
 _BITRATES_BPS: Final = (16_000, 24_000, 32_000, 48_000, 64_000, 96_000)
+_CALL_BITRATES_BPS: Final = (32_000, 48_000, 64_000, 64_000, 96_000)
+"""Discord's channels have 64 kbit/s unless their owner changed it."""
+_PACKET_SAMPLES: Final = SAMPLE_RATE_HZ // 50
+_MOVED_SAMPLES: Final = SAMPLE_RATE_HZ // 200
 
 
-def vary(pcm: Pcm, rng: np.random.Generator, others: Sequence[Pcm] = (), *, cleaned: float = 0.0) -> Pcm:
+def vary(
+    pcm: Pcm, rng: np.random.Generator, others: Sequence[Pcm] = (), *, cleaned: float = 0.0, coded: float = 0.5
+) -> Pcm:
     """One random hearing of `pcm`, 0.8 to 3 s long; `others` are clips of other people, for a babble of voices.
 
-    In a share `cleaned` of the cases the background is taken out first, before other backgrounds come in.
+    In a share `cleaned` of the cases the background is taken out first, before other backgrounds come in; a share
+    `coded` goes through Opus at the end.
     """
     if cleaned and rng.random() < cleaned:
         pcm = clean(pcm, rng)
@@ -45,11 +52,22 @@ def vary(pcm: Pcm, rng: np.random.Generator, others: Sequence[Pcm] = (), *, clea
     if rng.random() < 0.1:
         out = gate(out, rng)
     out = at_level(out, float(rng.uniform(-15, 0)), rng)
-    if rng.random() < 0.5:
+    if rng.random() < coded:
         loss = float(rng.uniform(0.02, 0.1)) if rng.random() < 0.35 else 0.0
         application: Literal["voip", "audio"] = "voip" if rng.random() < 0.5 else "audio"
         out = through_opus(out, int(rng.choice(_BITRATES_BPS)), rng, loss=loss, application=application)
     return np.ascontiguousarray(out, dtype=np.float32)
+
+
+def over_a_call(pcm: Pcm, rng: np.random.Generator) -> Pcm:
+    """`pcm` as a good connection carries it: coded, nothing lost, its packets and window cut wherever they fall.
+
+    At most 5 ms of the beginning are missing: that much the end of silence moves under the codec.
+    """
+    lead = int(rng.integers(0, _PACKET_SAMPLES))
+    application: Literal["voip", "audio"] = "voip" if rng.random() < 0.5 else "audio"
+    heard = through_opus(np.pad(pcm, (lead, 0)), int(rng.choice(_CALL_BITRATES_BPS)), rng, application=application)
+    return heard[lead + int(rng.integers(0, _MOVED_SAMPLES)) :]
 
 
 def change_speed(pcm: Pcm, factor: float) -> Pcm:

@@ -38,11 +38,12 @@ class LayerMix(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
     def __init__(self, mean: Floats, scale: Floats, *, halved: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mean, self.scale, self.halved = mean, scale, halved
-        self.weight = self.add_weight(name="weight", shape=(len(mean),), initializer="zeros")
+        several = len(mean) > 1
+        self.weight = self.add_weight(name="weight", shape=(len(mean),), initializer="zeros", trainable=several)
 
     def call(self, states: list[Any], lengths: Any) -> Any:
         """`lengths` (batch,) are true mel frames; a row of n gives ceil(n / 2) // 2 steps."""
-        share = ops.softmax(self.weight)
+        share = self.share()
         mixed = 0.0
         for k, state in enumerate(states):
             pairs = state if self.halved else average_pairs(state)
@@ -50,6 +51,10 @@ class LayerMix(keras.layers.Layer):  # type: ignore[misc]  # keras ships no type
             mixed = mixed + share[k] * ops.clip(scaled, -CLIP, CLIP)
         inside = ops.arange(ops.shape(mixed)[1])[None, :] < steps_of(lengths)[:, None]
         return ops.where(inside[:, :, None], mixed, 0.0)
+
+    def share(self) -> Any:
+        """The weight of each layer, (layers,)."""
+        return ops.softmax(self.weight) if len(self.mean) > 1 else ops.ones(1)
 
 
 class SpeechEncoder(keras.Model):  # type: ignore[misc]
@@ -102,7 +107,7 @@ def export_encoder(encoder: SpeechEncoder, path: Path | None = None) -> onnx.Mod
     even = graph.add("Mul", graph.add("Div", steps, graph.ints(2)), graph.ints(2))
     if whisper.halved:
         x = _pairs(graph, x, even)
-    share = np.asarray(ops.softmax(mix.weight))
+    share = np.asarray(mix.share())
     mixed = None
     for k, layer in enumerate(whisper.stack):
         x = _layer(graph, x, layer)

@@ -6,16 +6,16 @@ an epoch's worth of arithmetic. It is kept in half precision: 0.001 of a feature
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.features import Features, FeatureSettings, extract
-from ser_engine.training.augment import vary
+from ser_engine.training.augment import over_a_call, vary
 from ser_engine.training.corpus import Clip
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES, Pcm
@@ -24,6 +24,8 @@ AS_RECORDED: Final = 0
 """The hearing that is the recording itself, cut to one window."""
 _BABBLE_CLIPS: Final = 64
 _CLEANED_SHARE: Final = 0.5
+_TWINS_AS_RECORDED: Final = 0.5
+_Heard = TypeVar("_Heard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +34,30 @@ class Hearing:
 
     frames: NDArray[np.float16]
     """Shape (all frames, dims)."""
-    starts: NDArray[np.int64]
-    """Where each clip begins, and the end: shape (clips + 1,)."""
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    """Where each clip lies in `frames`: shape (clips,) each."""
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.begins)
 
     def __getitem__(self, clip: int) -> Features:
-        return np.asarray(self.frames[self.starts[clip] : self.starts[clip + 1]], np.float32)
+        return np.asarray(self.frames[self.begins[clip] : self.ends[clip]], np.float32)
 
     def __iter__(self) -> Iterator[Features]:
         return (self[clip] for clip in range(len(self)))
+
+    def of(self, rows: Sequence[int]) -> Hearing:
+        """Only the clips `rows`."""
+        return Hearing(frames=self.frames, begins=self.begins[list(rows)], ends=self.ends[list(rows)])
+
+
+class Heard(Protocol):
+    """Hearing after hearing of the same clips: `Hearings`, or some clips of one."""
+
+    def __getitem__(self, number: int) -> Hearing: ...
+
+    def twins(self, number: int) -> tuple[Hearing, Hearing]: ...
 
 
 class Hearings:
@@ -77,34 +92,63 @@ class Hearings:
             self._made[number] = self._find(number) or self._make(number)
         return self._made[number]
 
-    def _find(self, number: int) -> Hearing | None:
-        frames, starts = self._folder / f"hearing-{number}.npy", self._folder / f"hearing-{number}-starts.npy"
+    def twins(self, number: int) -> tuple[Hearing, Hearing]:
+        """Each clip twice: before a call, and as a good connection carries the very same. `number` counts from 1.
+
+        Half of the clips are as recorded, the others another random hearing. Raises as `__getitem__` does.
+        """
+        names = f"before-{number}", f"after-{number}"
+        before, after = (self._find(name) for name in names)
+        if before is None or after is None:
+            pairs = list(self._each(f"twins {number}", lambda pcm, others, k: self._hear_twice(pcm, others, number, k)))
+            before, after = (self._keep(name, [pair[k] for pair in pairs]) for k, name in enumerate(names))
+        return before, after
+
+    def _find(self, name: int | str) -> Hearing | None:
+        frames, starts = self._folder / f"hearing-{name}.npy", self._folder / f"hearing-{name}-starts.npy"
         if not (frames.is_file() and starts.is_file()):
             return None
-        return Hearing(frames=np.load(frames, mmap_mode="r"), starts=np.load(starts))
+        return _hearing(np.load(frames, mmap_mode="r"), np.load(starts))
 
     def _make(self, number: int) -> Hearing:
+        text = "listening" if number == AS_RECORDED else f"hearing {number}"
+        return self._keep(number, list(self._each(text, lambda pcm, others, k: self._hear(pcm, others, number, k))))
+
+    def _each(self, text: str, hear: Callable[[Pcm, Sequence[Pcm], int], _Heard]) -> Iterator[_Heard]:
+        """`hear(samples, other people's clips, number)` of every clip."""
         self._read()
-        self._progress.stage("listening" if number == AS_RECORDED else f"hearing {number}", len(self._clips))
+        self._progress.stage(text, len(self._clips))
         rng = np.random.default_rng([self._seed, 7])
         chosen = rng.permutation(len(self._pcm))[:_BABBLE_CLIPS]
         others = [_to_float(self._pcm[k]) for k in chosen]
-        features = []
         for k, pcm in enumerate(self._pcm):
-            features.append(self._hear(_to_float(pcm), others, number, k).astype(np.float16))
+            yield hear(_to_float(pcm), others, k)
             self._progress.advance()
-        starts = np.cumsum([0, *map(len, features)])
-        hearing = Hearing(frames=np.concatenate(features), starts=starts)
-        np.save(self._folder / f"hearing-{number}.npy", hearing.frames)
-        np.save(self._folder / f"hearing-{number}-starts.npy", hearing.starts)  # written last: both are whole
-        return self._find(number) or hearing
 
-    def _hear(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> Features:
+    def _keep(self, name: int | str, features: Sequence[NDArray[np.float16]]) -> Hearing:
+        frames, starts = np.concatenate(features), np.cumsum([0, *map(len, features)])
+        np.save(self._folder / f"hearing-{name}.npy", frames)
+        np.save(self._folder / f"hearing-{name}-starts.npy", starts)  # written last: both are whole
+        return self._find(name) or _hearing(frames, starts)
+
+    def _hear(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> NDArray[np.float16]:
         if number == AS_RECORDED:
-            return extract(pcm[:WINDOW_SAMPLES], self._settings)
+            return self._features(pcm[:WINDOW_SAMPLES])
         cleaned = _CLEANED_SHARE if self._cleaned_from is not None and number >= self._cleaned_from else 0.0
         rng = np.random.default_rng([self._seed, number, clip])
-        return extract(vary(pcm, rng, others, cleaned=cleaned), self._settings)
+        return self._features(vary(pcm, rng, others, cleaned=cleaned))
+
+    def _hear_twice(
+        self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int
+    ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        rng = np.random.default_rng([self._seed, 1000 + number, clip])
+        before = pcm[:WINDOW_SAMPLES]
+        if rng.random() >= _TWINS_AS_RECORDED:
+            before = vary(pcm, rng, others, cleaned=_CLEANED_SHARE, coded=0.0)
+        return self._features(before), self._features(over_a_call(before, rng))
+
+    def _features(self, pcm: Pcm) -> NDArray[np.float16]:
+        return extract(pcm, self._settings).astype(np.float16)
 
     def _read(self) -> None:
         if self._pcm:
@@ -113,6 +157,10 @@ class Hearings:
         for clip in self._clips:
             self._pcm.append(np.clip(np.round(clip.read() * 32768), -32768, 32767).astype(np.int16))
             self._progress.advance()
+
+
+def _hearing(frames: NDArray[np.float16], starts: NDArray[np.int64]) -> Hearing:
+    return Hearing(frames=frames, begins=starts[:-1], ends=starts[1:])
 
 
 def _to_float(pcm: NDArray[np.int16]) -> Pcm:

@@ -84,7 +84,7 @@ def run(tuner: finetune.FineTuner, work: Path, progress: Silent | None = None, k
     strangers = [np.zeros((40, BANDS), np.float32)]
     return finetune.fine_tune(
         tuner,
-        lambda epoch, rng: clips,
+        lambda epoch, rng: [clips],
         targets,
         strangers,
         seed=1,

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from ser_engine.training import default, fast
+from ser_engine.training import default, fast, tuned
 from ser_engine.training.corpus import LABELS, Clip
 from ser_engine.training.export import FEATURES, LENGTHS, export_network
 from ser_engine.training.recipes import Silent
+from ser_engine.training.whisper import WIDTH
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize(("units", "width"), [(16, 384), (fast.UNITS, 384)])
-def test_the_onnx_twin_gives_the_same_probabilities_at_true_lengths(units: int, width: int, tmp_path: Path) -> None:
-    network = default.build_head(units)
+@pytest.mark.parametrize("recipe", [replace(default.RECIPE, units=16), fast.RECIPE], ids=["default", "fast"])
+def test_the_onnx_twin_gives_the_same_probabilities_at_true_lengths(recipe: tuned.TunedRecipe, tmp_path: Path) -> None:
+    network = tuned.build_head(recipe)
     export_network(network, tmp_path / "network.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
     lengths = np.array([75, 20, 51], np.int32)
-    batch = np.random.default_rng(0).standard_normal((3, 75, width)).astype(np.float32)
+    batch = np.random.default_rng(0).standard_normal((3, 75, WIDTH)).astype(np.float32)
     for row, length in zip(batch, lengths, strict=True):
         row[length:] = 0
 
@@ -37,17 +39,17 @@ def test_targets_mix_intention_votes_and_a_little_of_everything() -> None:
     votes = {"Angry": 6, "Disgust": 2, "Neutral": 2, "Happy": 0, "Sad": 0, "Fear": 3}
     clips = [Clip(path=Path("a.wav"), speaker="1", label="Angry", votes=votes)]
 
-    (row,) = default.smoothed_targets(clips)
+    (row,) = tuned.smoothed_targets(clips, default.RECIPE)
 
     assert row.sum() == pytest.approx(1)
-    even = default.SMOOTHING / len(LABELS)
+    even = default.RECIPE.smoothing / len(LABELS)
     assert row[LABELS.index("Angry")] == pytest.approx(0.95 * (0.7 + 0.3 * 0.6) + even)
     assert row[LABELS.index("Disgust")] == pytest.approx(0.95 * 0.3 * 0.2 + even)
     assert row[LABELS.index("Sad")] == pytest.approx(even)
 
 
 def test_what_nobody_said_is_drawn_from_the_seed() -> None:
-    one, again, other = (default.strangers(seed, Silent(), count=3) for seed in (1, 1, 2))
+    one, again, other = (tuned.strangers(seed, Silent(), count=3) for seed in (1, 1, 2))
 
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     assert not all(a.shape == b.shape and np.array_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -1,0 +1,247 @@
+"""How the default and the fast engine are made: Whisper tiny.en's first layers, trained along, and a BiLSTM after them.
+
+Whisper's encoder knows speech from 680,000 hours; what it lacks is to be asked for the tone. Its first layers are
+trained further, slowly, together with the head, on every clip as it was recorded and as calls would carry it. A last
+stage hears each clip before and after a good connection and learns to say the same of both. What was tried, and what it
+gave on speakers held out, is in `docs/experiments.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+
+from ser_engine.features import Features, FeatureSettings, extract
+from ser_engine.models import ENCODER_ONNX
+from ser_engine.training import finetune, finish
+from ser_engine.training.augment import not_speech
+from ser_engine.training.corpus import LABELS, Clip, Corpus
+from ser_engine.training.distill import answers, load_teacher
+from ser_engine.training.encoder import LayerMix, SpeechEncoder, export_encoder, state_statistics
+from ser_engine.training.hearings import AS_RECORDED, Heard, Hearings
+from ser_engine.training.layers import AttentiveStatistics
+from ser_engine.training.metrics import Floats
+from ser_engine.training.recipes import Progress, TrainOptions
+from ser_engine.training.seed import one_thread_each, targets
+from ser_engine.training.split import split_corpus
+from ser_engine.training.whisper import WIDTH, Tensors, WhisperEncoder, read_encoder
+
+FEATURES: Final = FeatureSettings.whisper(level="peak", top_db=55.0)
+"""What lies 55 dB below a window's loudest band tells of the room and the codec more than of the voice."""
+CLEANED_FROM: Final = 5
+"""From this hearing on, half of the recordings have their background taken out: see `augment.clean`."""
+STEADYING: Final = finetune.FineTuneSettings(
+    epochs=5,
+    strangers=1,
+    encoder_rate=2e-5,
+    head_rate=3e-4,
+    warm_steps=60,
+    average=0.99,
+    masked_bands=0,
+    masked_frames=0,
+    likeness=30.0,
+)
+"""The last stage of both: gentle, nothing masked, and the distance between before and after a call weighs most."""
+KERAS_LAYERS: Final = "ser_engine.training.layers"
+_STATISTICS_CLIPS: Final = 200
+_STRANGERS: Final = 600
+_WORK: Final = ".training"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedRecipe:
+    """Everything that decides such an engine beside the corpus and the seed."""
+
+    name: str
+    layers: int
+    """How many of Whisper's four."""
+    halved: bool
+    """Pairs of states are averaged before the first layer instead of after the last: half the work."""
+    units: int
+    stages: finetune.FineTuneSettings
+    steadying: finetune.FineTuneSettings
+    """The last stage, in which a clip and what a call makes of it are to be answered alike."""
+    hearings: int
+    """Random hearings of each clip in each cycle, beside the recording itself."""
+    as_recorded: tuple[float, ...]
+    """Share of the clips that are heard as recorded, for each cycle; the last holds for all further ones."""
+    twins: int = 3
+    """How many pairs of before and after a call are made of each clip for the last stage."""
+    projection: int = 128
+    dropout: float = 0.3
+    votes_share: float = 0.3
+    """How much of a target the crowd decides; the actor's intention decides the rest."""
+    smoothing: float = 0.0
+    """How much of a target goes to every label alike, so that the network is never driven to certainty."""
+    teacher: str | None = None
+    """An engine whose answers are part of the target."""
+    teacher_share: float = 0.6
+    softness: float = 1.5
+    coverage: float = 0.7
+    """Share of clear answers on held-out speakers, from the risk-coverage curve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A trained pair."""
+
+    encoder: SpeechEncoder
+    head: Any
+    losses: list[float]
+    """Mean loss of each epoch, the last stage's at the end."""
+
+
+def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
+    """Train `recipe` on `corpus` and write a model directory to `out`. See `recipes.Recipe`."""
+    one_thread_each(options.threads)
+    split = split_corpus(corpus, LABELS, seed=options.seed)
+    work = out / _WORK
+    if options.restart:
+        finish.clear(work)
+    work.mkdir(parents=True, exist_ok=True)
+    recipe = with_options(recipe, options)
+    stated: dict[str, Any] = asdict(recipe)
+    folders = finish.hearing_folders(work, split, FEATURES, options.seed)
+    heard, judged = (
+        Hearings(side.clips, FEATURES, seed=options.seed, folder=folder, progress=progress, cleaned_from=CLEANED_FROM)
+        for side, folder in zip((split.train, split.validation), folders, strict=True)
+    )
+    wanted = smoothed_targets(split.train.clips, recipe)
+    if recipe.teacher is not None:
+        teacher = load_teacher(recipe.teacher, LABELS)
+        stated["teacher"] = f"{teacher.info.name} {teacher.info.version}"
+        taught = answers(teacher, split.train.clips, softness=recipe.softness, progress=progress)
+        wanted = recipe.teacher_share * taught + (1 - recipe.teacher_share) * wanted
+    key = finish.fingerprint(split, FEATURES, {**stated, "seed": options.seed})
+    fitted = fit(recipe, heard, wanted, seed=options.seed, key=key, work=work, progress=progress)
+    export_encoder(fitted.encoder, out / ENCODER_ONNX)
+    # Calibrated on the held-out clips as recorded and as calls would carry them: its use is the latter.
+    logits = logits_of(fitted.encoder, fitted.head, [*judged[AS_RECORDED], *judged[CLEANED_FROM]])
+    truth = np.tile([LABELS.index(clip.label) for clip in split.validation.clips], 2)
+    finish.write(
+        out,
+        fitted.head,
+        labels=LABELS,
+        features=FEATURES,
+        held_out=finish.HeldOut(logits=logits, truth=truth, coverage=recipe.coverage),
+        training={**stated, "seed": options.seed, **finish.describe(split), "losses": fitted.losses},
+        keras_layers=KERAS_LAYERS,
+    )
+    finish.clear(work)
+
+
+def with_options(recipe: TunedRecipe, options: TrainOptions) -> TunedRecipe:
+    """`recipe` as the person at the command line wants it: so many epochs are one cycle, and the last stage at most."""
+    if options.units:
+        recipe = replace(recipe, units=options.units)
+    if options.epochs:
+        recipe = replace(
+            recipe,
+            stages=replace(recipe.stages, epochs=options.epochs, cycles=1),
+            steadying=replace(recipe.steadying, epochs=min(recipe.steadying.epochs, options.epochs)),
+        )
+    return recipe
+
+
+def fit(
+    recipe: TunedRecipe, heard: Heard, wanted: Floats, *, seed: int, key: str, work: Path, progress: Progress
+) -> Fitted:
+    """Train encoder and head on the clips of `heard`, whose targets are `wanted` (clips, labels).
+
+    What it leaves in `work` belongs to `key`: called again after an interruption, it goes on from there.
+    """
+    keras.utils.set_random_seed(seed)
+    recorded = heard[AS_RECORDED]
+    sample = np.random.default_rng(seed).permutation(len(recorded))[:_STATISTICS_CLIPS]
+    tensors = read_encoder()
+    encoder = build_encoder(tensors, [recorded[int(k)] for k in sample], recipe.layers, halved=recipe.halved)
+    head = build_head(recipe)
+    others = strangers(seed, progress)
+
+    def draw(epoch: int, rng: np.random.Generator) -> list[list[Features]]:
+        cycle, within = _cycle_of(epoch, recipe.stages)
+        share = recipe.as_recorded[min(cycle, len(recipe.as_recorded) - 1)]
+        varied = heard[1 + cycle * recipe.hearings + within % recipe.hearings]
+        return [[(recorded if rng.random() < share else varied)[k] for k in range(len(recorded))]]
+
+    def draw_twins(epoch: int, rng: np.random.Generator) -> list[list[Features]]:
+        return [list(version) for version in heard.twins(1 + epoch % recipe.twins)]
+
+    losses: list[float] = []
+    for name, settings, drawn in (("", recipe.stages, draw), ("steadying", recipe.steadying, draw_twins)):
+        if settings.epochs:
+            steps = finetune.steps_for(len(recorded), settings)
+            tuner = finetune.FineTuner(encoder=encoder, head=head, settings=settings, steps=steps)
+            losses += finetune.fine_tune(
+                *(tuner, drawn, wanted, others), seed=seed, key=key, work=work, progress=progress, name=name
+            )
+    return Fitted(encoder=exact(encoder, tensors), head=head, losses=losses)
+
+
+def _cycle_of(epoch: int, settings: finetune.FineTuneSettings) -> tuple[int, int]:
+    """Number of the cycle that `epoch` belongs to, and of the epoch within it."""
+    if epoch < settings.epochs:
+        return 0, epoch
+    later, within = divmod(epoch - settings.epochs, settings.later_epochs)
+    return 1 + later, within
+
+
+def build_head(recipe: TunedRecipe) -> Any:
+    """States (batch, steps, 384), zero after each row's end → probabilities (batch, 5)."""
+    layers = keras.layers
+    states = keras.Input((None, WIDTH), name="states")
+    x = layers.Masking(name="masking")(states)
+    x = layers.Dropout(0.1, name="dropout_in")(x)
+    x = layers.Dense(recipe.projection, activation="relu", name="projection")(x)
+    x = layers.Dropout(recipe.dropout, name="dropout_1")(x)
+    x = layers.Bidirectional(layers.LSTM(recipe.units, return_sequences=True), name="bilstm")(x)
+    x = AttentiveStatistics(64, name="pooling")(x)
+    x = layers.Dropout(recipe.dropout, name="dropout_2")(x)
+    return keras.Model(states, layers.Dense(len(LABELS), activation="softmax", name="emotion")(x), name=recipe.name)
+
+
+def build_encoder(tensors: Tensors, mels: Sequence[Features], layers: int, *, halved: bool = False) -> SpeechEncoder:
+    """Whisper's first layers, their states standardised as those of `mels` are; the convolutions stay as they were."""
+    plain = WhisperEncoder(tensors, layers, halved=halved)
+    mean, scale = state_statistics(plain, list(mels))
+    whisper = WhisperEncoder(tensors, layers, halved=halved, precision="mixed_bfloat16")
+    whisper.conv_1.trainable = whisper.conv_2.trainable = False
+    return SpeechEncoder(whisper, LayerMix(mean, scale, halved=halved))
+
+
+def exact(encoder: SpeechEncoder, tensors: Tensors) -> SpeechEncoder:
+    """`encoder` in full precision, as it is served."""
+    whisper = WhisperEncoder(tensors, len(encoder.whisper.stack), halved=encoder.whisper.halved)
+    whisper.set_weights(encoder.whisper.get_weights())
+    return SpeechEncoder(whisper, encoder.mix)
+
+
+def smoothed_targets(clips: Sequence[Clip], recipe: TunedRecipe) -> Floats:
+    """What the network shall say of each clip: intention, votes, and a little of every label. (clips, 5)."""
+    said = targets(clips, LABELS, recipe.votes_share)
+    return np.asarray((1 - recipe.smoothing) * said + recipe.smoothing / len(LABELS))
+
+
+def strangers(seed: int, progress: Progress, count: int = _STRANGERS) -> list[Features]:
+    """Features of `count` windows that nobody spoke: noise, hum, made music. Their target is every label alike."""
+    progress.stage("what is no speech", count)
+    out = []
+    for k in range(count):
+        out.append(extract(not_speech(np.random.default_rng([seed, 99, k])), FEATURES))
+        progress.advance()
+    return out
+
+
+def logits_of(encoder: SpeechEncoder, head: Any, clips: Sequence[Features]) -> Floats:
+    """Logarithms of the head's probabilities, (clips, 5): logits up to a constant a row, which no softmax sees."""
+    out = np.zeros((len(clips), len(LABELS)))
+    order = sorted(range(len(clips)), key=lambda k: len(clips[k]))
+    for start in range(0, len(order), 32):
+        chosen = order[start : start + 32]
+        out[chosen] = head(encoder(*finetune.pad([clips[k] for k in chosen])))
+    return np.asarray(np.log(np.maximum(out, 1e-9)))
