@@ -1,15 +1,23 @@
 """The child's side of a worker: it loads, says it is ready, and answers one request at a time until its parent is gone.
 
+Ctrl-C, systemd and containers signal a whole process group. A worker that obeyed would die under the summary that the
+parent still wants recognised, and be replaced in the middle of the shutdown; so only the parent ends a worker, by
+killing it. A parent that is killed itself takes its workers with it, whatever they are busy with.
+
 Imported first in a spawned process, so nothing numeric may be imported above `main`: the libraries read the number of
 threads once, when they are loaded, and more than one makes the front end many times slower under load.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +29,8 @@ Answer = Callable[..., list[Any]]
 
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 WINDOWS_A_MESSAGE: Final = 16
+PARENTS_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+"""Requests to end that are the parent's to obey."""
 
 
 @contextmanager
@@ -38,13 +48,42 @@ def one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def deaf_to_signals() -> Iterator[None]:
+    """Processes started inside this, on this thread, are deaf to `PARENTS_SIGNALS` from their first instruction."""
+    if sys.platform == "win32":  # has no masks; the child ignores them from `main` on
+        yield
+        return
+    resource_tracker.ensure_running()  # when it has to start, it opens this thread's ears again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """From now on this process ends at once when its parent does, even if a request never comes to its end."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
 def main(connection: Connection, kind: str, model_dir: str, runtime: str | None) -> None:
     """Serve `connection`. `kind` is ``recognise`` or ``decode``.
 
     A request is a tuple of arguments. An answer is one or more messages ``("part", …)`` and then ``("done",)``, or
     ``("error", class name, sentence)``. The first message, unasked, is ``("done", information)`` after the warm-up.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; ending is the parent's business
+    for number in PARENTS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         information, answer = _recogniser(model_dir, runtime) if kind == "recognise" else _decoder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import multiprocessing
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +72,10 @@ class Slot:
         made = _SPAWN.Process(
             target=process.main, args=(theirs, self._kind, self._model_dir, self._runtime), name=self.name, daemon=True
         )
-        with process.one_thread():
+        with process.one_thread(), process.deaf_to_signals():
             made.start()
+        # multiprocessing would ask it to end at the interpreter's exit, which it does not hear, and wait for it.
+        atexit.register(made.kill)
         theirs.close()
         self._process, self._connection, self.starts = made, ours, self.starts + 1
         self._still_wanted()  # `end` may have come while the process was being made
@@ -112,6 +115,7 @@ class Slot:
         if self._process is not None:
             self._process.kill()
             self._process.join(_END_LIMIT_S)
+            atexit.unregister(self._process.kill)
             self._process = None
         if self._connection is not None:
             self._connection.close()
@@ -126,7 +130,7 @@ class Slot:
         """Let go of a thread that waits for an answer: its pipe breaks when the process is gone."""
         self._ready = False
         if self._process is not None and self._process.is_alive():
-            self._process.terminate()
+            self._process.kill()
 
     def _join(self) -> None:
         self._threads.submit(self._kill)
