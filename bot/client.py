@@ -81,9 +81,6 @@ class UndertoneClient(SteadyClient):
         return self.app.sessions
 
     async def setup_hook(self) -> None:
-        # After an invalid session discord.py goes to this address, not to the one that REST gave it at the start.
-        _, gateway, _ = await self.http.get_bot_gateway()
-        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
         if not self.app.settings.is_discord:  # discord.py goes to its built-in address after an invalid session
             _, address, _ = await self.http.get_bot_gateway()
             discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address)

@@ -36,7 +36,6 @@ from storage import Storage, WindowWriter
 PURGE_EVERY_S: Final = 3600.0
 LINGER_S: Final = 2.0
 """How long the rest of a refused upload is read and thrown away, so that its sender gets to see the answer."""
-START_WITHIN_S: Final = 120.0
 
 _log = structlog.get_logger(__name__)
 
