@@ -14,6 +14,11 @@ _COMMANDS: Final = {
     "analyze": ("bot.cli.analyze", "analyze", "Tell how audio files sound."),
     "train": ("bot.cli.train", "train", "Train a model directory from a corpus folder."),
     "evaluate": ("bot.cli.evaluate", "evaluate", "Measure models on a corpus folder."),
+    "crossvalidate": (
+        "bot.cli.crossvalidate",
+        "crossvalidate",
+        "Compare recipes on speakers and sentences held out.",
+    ),
     "model": ("bot.cli.model", "model", "Inspect model directories and adopt one of the old app."),
     "bench": ("bot.cli.bench", "bench", "Measure the engine on this machine, as ratios."),
     "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),

@@ -17,6 +17,7 @@ from ser_engine.features import FeatureSettings
 from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, write_manifest
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature, threshold_for
+from ser_engine.training.corpus import Corpus
 from ser_engine.training.export import export_network
 from ser_engine.training.loop import State
 from ser_engine.training.split import Split
@@ -103,9 +104,18 @@ def _without_addresses(config: bytes) -> bytes:
 
 def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
     """12 hex digits that change with the clips, their labels and split, the features and the recipe."""
+    return _digest({"train": split.train, "validation": split.validation}, features, recipe)
+
+
+def key_of(corpus: Corpus, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
+    """The same, of a corpus that is not split."""
+    return _digest({"all": corpus}, features, recipe)
+
+
+def _digest(sides: Mapping[str, Corpus], features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
     parts = [
         [side, clip.path.name, clip.label, clip.speaker, dict(clip.votes)]
-        for side, corpus in (("train", split.train), ("validation", split.validation))
+        for side, corpus in sides.items()
         for clip in corpus.clips
     ]
     text = json.dumps([parts, features.hash, dict(recipe)], sort_keys=True)
@@ -114,11 +124,14 @@ def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, An
 
 def hearing_folders(work: Path, split: Split, features: FeatureSettings, seed: int) -> tuple[Path, Path]:
     """Where the hearings of both sides of `split` are kept: they outlive a change of recipe, but not of features."""
-    root = work / f"hearings-{fingerprint(split, features, {'seed': seed})}"
-    folders = root / "train", root / "validation"
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folders
+    return hearing_folder(work, split.train, features, seed), hearing_folder(work, split.validation, features, seed)
+
+
+def hearing_folder(work: Path, corpus: Corpus, features: FeatureSettings, seed: int) -> Path:
+    """Where the hearings of `corpus` are kept."""
+    folder = work / f"hearings-{key_of(corpus, features, {'seed': seed})}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def clear(work: Path) -> None:

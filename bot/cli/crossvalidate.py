@@ -1,0 +1,75 @@
+"""`undertone crossvalidate`: what a recipe, or a change of it, is worth on speakers that it did not hear."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bot.cli.progress import Bar
+from ser_engine.errors import EngineError
+
+
+@click.command()
+@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
+@click.option("--engine", type=click.Choice(("default", "fast")), default="default", show_default=True)
+@click.option("--folds", default=4, show_default=True, type=click.IntRange(2, 20), help="Groups of speakers.")
+@click.option("--sentences", is_flag=True, help="Hold out sentences as well as speakers.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the recipe: votes_share=0.5.")
+@click.option("--seed", default=1, show_default=True, help="Decides the folds and everything drawn at random.")
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder for what can be used again.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def crossvalidate(
+    corpus: Path,
+    engine: str,
+    folds: int,
+    sentences: bool,
+    changes: tuple[str, ...],
+    seed: int,
+    work: Path,
+    as_json: bool,
+) -> None:
+    """Train a recipe once for each group of speakers, and measure it on that group.
+
+    Compare the figures of two runs that differ in one --set. Shorter trainings (--set stages.epochs=3) tell which way
+    is better long before they tell how good it gets. Only the corpus's training speakers are used, so that the others
+    can judge what was chosen.
+    """
+    console = Console(stderr=True)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from ser_engine.training import crossval, default, fast
+    from ser_engine.training.corpus import read_corpus
+    from ser_engine.training.seed import one_thread_each
+
+    one_thread_each(1)
+    try:
+        recipe = crossval.vary({"default": default.RECIPE, "fast": fast.RECIPE}[engine], changes)
+        with Bar(console) as bar:
+            found = crossval.cross_validate(
+                *(recipe, read_corpus(corpus)),
+                count=folds,
+                hold_out_sentences=sentences,
+                seed=seed,
+                work=work,
+                progress=bar,
+            )
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    title = f"{engine}, {folds} folds of {found['speakers']} speakers" + (", sentences held out" if sentences else "")
+    table = Table("heard", "recordings", "clips", "UAR, four", "UAR, five", title=title)
+    for figure in found["figures"]:
+        shown = (
+            f"{figure[many]:.3f} ({figure[f'{many}_interval'][0]:.3f} to {figure[f'{many}_interval'][1]:.3f})"
+            for many in ("four", "five")
+        )
+        table.add_row(figure["heard_as"], figure["recordings"], str(figure["clips"]), *shown)
+    Console().print(table)

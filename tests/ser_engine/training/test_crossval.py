@@ -1,0 +1,117 @@
+"""Cross-validation: who judges was never heard, changes of a recipe are checked, and figures add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ser_engine.errors import CorpusError
+from ser_engine.training import crossval, default, tuned
+from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
+from ser_engine.training.recipes import Silent
+from tests.fakes.whisper import made_tensors
+
+pytestmark = pytest.mark.integration
+
+CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+SHORT = ("layers=1", "units=4", "hearings=1", "stages.epochs=1", "stages.cycles=1", "steadying.epochs=1", "twins=1")
+
+
+@pytest.fixture
+def corpus(monkeypatch: pytest.MonkeyPatch) -> Corpus:
+    monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
+    monkeypatch.setattr(tuned.strangers, "__defaults__", (3,))
+    every = read_corpus(CLIPS)
+    return Corpus(name="few", clips=tuple(replace(clip, split="train") for clip in every.clips[:21]))
+
+
+def run(corpus: Corpus, work: Path, *, hold_out_sentences: bool) -> dict[str, Any]:
+    recipe = crossval.vary(default.RECIPE, SHORT)
+    options = {"count": 2, "hold_out_sentences": hold_out_sentences, "seed": 1, "work": work, "progress": Silent()}
+    return crossval.cross_validate(recipe, corpus, **options)  # type: ignore[arg-type]
+
+
+def test_no_training_hears_who_judges_it(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[list[Clip]] = []
+    targets = tuned.smoothed_targets
+
+    def seen(clips: list[Clip], recipe: tuned.TunedRecipe) -> Any:
+        trained.append(clips)
+        return targets(clips, recipe)
+
+    monkeypatch.setattr(tuned, "smoothed_targets", seen)
+
+    found = run(corpus, tmp_path, hold_out_sentences=True)
+
+    assert len(trained) == 2
+    for fold, clips in zip(found["divided"], trained, strict=True):
+        assert all((clips, fold["speakers"], fold["sentences"]))
+        assert not {clip.speaker for clip in clips} & set(fold["speakers"])
+        assert not {clip.sentence for clip in clips} & set(fold["sentences"])
+    judges = [speaker for fold in found["divided"] for speaker in fold["speakers"]]
+    assert sorted(judges) == list(corpus.speakers)
+
+
+def test_figures_are_of_all_folds_together_and_a_second_run_trains_nothing(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run(corpus, tmp_path, hold_out_sentences=False)
+
+    by_name = {(one["heard_as"], one["recordings"]): one for one in found["figures"]}
+    assert by_name["as recorded", "all"]["clips"] == len(corpus.clips)
+    assert 0 < by_name["over a call", "own sentences"]["clips"] < len(corpus.clips)
+    assert all(0 <= one["five"] <= 1 and one["five_interval"][0] <= one["five_interval"][1] for one in by_name.values())
+    monkeypatch.setattr(tuned, "fit", None)
+    assert run(corpus, tmp_path, hold_out_sentences=False) == found
+
+
+def test_the_figures_are_right() -> None:
+    clips = [
+        Clip(path=Path(f"{k}.wav"), speaker="ab"[k % 2], label=label, sentence="xy"[k // 5])
+        for k, label in enumerate([*LABELS, *LABELS])
+    ]
+    corpus = Corpus(name="made", clips=tuple(clips))
+    folds = [crossval.Fold(speakers=("a",), sentences=("x",)), crossval.Fold(speakers=("b",), sentences=("y",))]
+    logits = np.log(np.eye(5)[[*range(5), *range(5)]] + 0.01)
+    logits[1] = logits[0]  # one Happy of two is called Angry; said by b, whose own sentence is y
+
+    every, own = crossval._figures(corpus, folds, {"as recorded": logits})
+
+    assert (every.clips, own.clips) == (10, 6)
+    assert every.five == pytest.approx(0.9)
+    assert every.four == pytest.approx(0.875)
+    assert own.five == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("votes=0.5", "there is no 'votes'. There are: name, layers"),
+        ("stages.pace=1", "there is no 'pace'"),
+        ("layers=many", "written as in JSON"),
+        ("layers=1.5", "of another kind, now 3"),
+        ("layers.more=1", "of another kind"),
+        ("halved=1", "of another kind, now False"),
+    ],
+)
+def test_a_change_that_fits_nothing_is_refused(change: str, words: str) -> None:
+    with pytest.raises(CorpusError, match=words.replace("(", r"\(")):
+        crossval.vary(default.RECIPE, [change])
+
+
+def test_changes_reach_the_recipe_and_its_stages() -> None:
+    varied = crossval.vary(default.RECIPE, ["votes_share=0", "as_recorded=[1.0]", "stages.epochs=3"])
+
+    assert (varied.votes_share, varied.as_recorded, varied.stages.epochs) == (0, (1.0,), 3)
+    assert varied.steadying == default.RECIPE.steadying
+
+
+def test_sentences_cannot_be_held_out_where_none_are_stated(corpus: Corpus, tmp_path: Path) -> None:
+    silent = Corpus(name="own", clips=tuple(replace(clip, sentence=None) for clip in corpus.clips))
+
+    with pytest.raises(CorpusError, match="own has not enough sentences"):
+        run(silent, tmp_path, hold_out_sentences=True)
