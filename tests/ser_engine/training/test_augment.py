@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ser_engine.features import FeatureSettings, extract
 from ser_engine.training import augment
 from ser_engine.training.opus import through_opus
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm
+from tests.fakes.clips import clip, clip_paths
 
 pytestmark = pytest.mark.unit
 
@@ -39,6 +41,17 @@ def test_the_seed_decides_the_hearing() -> None:
 
     assert np.array_equal(one, again)
     assert not np.array_equal(one[: len(other)], other[: len(one)])
+
+
+def test_a_good_connection_moves_little() -> None:
+    for seed, path in enumerate(clip_paths()[:6]):
+        pcm = clip(path)
+        heard = augment.over_a_call(pcm, np.random.default_rng(seed))
+        missing = len(pcm) - len(heard)
+        assert 0 <= missing < SAMPLE_RATE_HZ // 200
+        before, after = (extract(one[:WINDOW_SAMPLES], FeatureSettings.whisper()) for one in (pcm[missing:], heard))
+        apart = np.abs(before - after)[before > before.max() - 1.0]  # its upper 40 dB
+        assert 0 < np.median(apart) < 0.05  # 2 dB of a band
 
 
 @pytest.mark.parametrize("snr_db", [5.0, 20.0])
