@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CORPUS ?= corpus
+ENGINE ?= seed
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -28,8 +29,8 @@ types: $(VENV)/.dev ## mypy, strict
 
 check: lint types test ## everything the gate runs
 
-train: $(VENV)/.train ## train the seed engine: make train CORPUS=path/to/cremad
-	$(BIN)/undertone train --corpus $(CORPUS) --engine seed --out model/seed
+train: $(VENV)/.train ## train an engine: make train CORPUS=path/to/cremad ENGINE=default
+	$(BIN)/undertone train --corpus $(CORPUS) --engine $(ENGINE) --out model/$(ENGINE)
 
 bench: $(VENV)/.dev ## measure the engine and the packet path on this machine, as ratios
 	$(BIN)/undertone bench
