@@ -32,6 +32,8 @@ UNANSWERED_S: Final = 20.0
 """Heartbeats go out every 5 s or oftener; three without an answer are no accident."""
 MISSING_S: Final = 5.0
 KEEPALIVE_S: Final = 5.0
+PROVEN_WITHIN_S: Final = 10.0
+"""Where nobody talks after a new connection was made for the keys' sake, it counts as well after so long."""
 FLAPPING: Final = (12, 60.0)
 """So many returns in so many seconds are no returns."""
 
@@ -139,9 +141,12 @@ class Supervisor:
         if self._receiver.deaf_to():
             self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
             return self._about_keys(now_s)
-        self._tell(LinkState.LISTENING, Reason.DEAFENED if deafened else Reason.JOINED)
         if self._deaf_tries and self._receiver.hears_since(self._deaf_next_s - TRIES_S[-1]):
             self._deaf_tries = 0
+        if self._is_unproven(now_s):
+            self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
+        else:
+            self._tell(LinkState.LISTENING, Reason.DEAFENED if deafened else Reason.JOINED)
         return None
 
     def _about_keys(self, now_s: float) -> Reason | None:
@@ -154,6 +159,10 @@ class Supervisor:
         self._deaf_tries += 1
         self._deaf_next_s = now_s + TRIES_S[-1]
         return Reason.CONNECTION_LOST
+
+    def _is_unproven(self, now_s: float) -> bool:
+        """A connection made anew for the keys' sake has decrypted nothing yet: whether it can is not known."""
+        return self._deaf_tries > 0 and now_s - self._deaf_next_s < PROVEN_WITHIN_S
 
     def _keep_alive(self, now_s: float) -> None:
         """Discord stops sending to a client that sends nothing for minutes."""
@@ -170,7 +179,8 @@ class Supervisor:
         counters = self._receiver.counters
         code = self._end[1] if self._end is not None else None
         _log.warning("voice_connection_lost", reason=reason.code, close_code=code)
-        self._tell(LinkState.RECONNECTING, reason)
+        undecryptable = self._is_unproven(self._clock())
+        self._tell(LinkState.RECONNECTING, Reason.UNDECRYPTABLE if undecryptable else reason)
         if self._is_flapping():
             return Reason.GAVE_UP
         for number, wait_s in enumerate(TRIES_S, start=1):
@@ -182,7 +192,10 @@ class Supervisor:
                 self._returns.append(self._clock())
                 self._unsettled_s = self._missing_s = None
                 self._keepalive_s = float("-inf")
-                self._tell(LinkState.LISTENING, Reason.REJOINED)
+                if undecryptable:
+                    self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
+                else:
+                    self._tell(LinkState.LISTENING, Reason.REJOINED)
                 return None
             counters.reconnects_failed += 1
             if failure in _FINAL:
@@ -195,6 +208,8 @@ class Supervisor:
         while not self._connection.gateway_up() and self._clock() - began_s < TRY_TIMEOUT_S:
             await self._sleep(LOOK_S)
         while True:
+            if self._end is not None and self._end[0] in _FINAL:  # taken out while it waited: stay out
+                return self._end[0]
             left_s = TRY_TIMEOUT_S - (self._clock() - began_s)
             try:
                 async with asyncio.timeout(max(left_s, 0.0) + 1.0):
@@ -212,8 +227,6 @@ class Supervisor:
                 survive(self._receiver.counters, "voice_rejoin_failed", error, number=number)
             else:
                 return None
-            if self._end is not None and self._end[0] in _FINAL:
-                return self._end[0]
             if self._clock() - began_s + LOOK_S >= TRY_TIMEOUT_S:
                 return Reason.CONNECTION_LOST
             await self._sleep(LOOK_S)

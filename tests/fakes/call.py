@@ -138,6 +138,12 @@ class Call:
             await self.until(lambda: self.opus[speaker.user_id][-len(spoken) :] == [f.opus for f in spoken], timeout_s)
         return spoken
 
+    async def hears_exactly(self, speaker: Speaker, packets: list[bytes]) -> None:
+        """Let somebody talk: from here on, every frame is heard."""
+        heard = len(self.opus[speaker.user_id])
+        spoken = await self.hears(speaker, packets)
+        assert self.opus[speaker.user_id][heard:] == [frame.opus for frame in spoken]
+
     def exact(self, speaker: Speaker) -> bool:
         """Whether the bot heard every frame that was spoken, byte for byte and in order, and nothing else."""
         return self.opus[speaker.user_id] == [frame.opus for frame in speaker.spoken]

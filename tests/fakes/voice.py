@@ -14,7 +14,7 @@ from bot.voice.receiver import Receiver
 from bot.voice.transport import XCHACHA20
 from ser_engine.types import PcmFrame
 
-from .rtp import KEY
+from .rtp import KEY, RtpSender
 
 
 class FakeClock:
@@ -125,6 +125,12 @@ class Ears:
         for datagram in datagrams:
             self.receiver.datagram(datagram)
         self.work()
+
+    def stream(self, sender: RtpSender, packets: list[bytes], **kwargs: int) -> None:
+        """Packets every 20 ms, as they are spoken."""
+        for packet in packets:
+            self.take(sender.packet(packet, **kwargs))
+            self.wait(0.02)
 
     def work(self) -> None:
         while self.receiver.drain():

@@ -37,6 +37,7 @@ class Op(IntEnum):
 
 
 class Close(IntEnum):
+    NORMAL = 1000
     ABNORMAL = 1006
     """Not sent: the connection just ends."""
     UNKNOWN_OPCODE = 4001

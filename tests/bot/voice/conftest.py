@@ -14,6 +14,10 @@ from bot.sandbox.voice import VoiceSettings
 from bot.voice import opus
 from tests.fakes.call import Call, live_call
 from tests.fakes.plain_bot import point_at
+from tests.fakes.rtp import RtpSender
+from tests.fakes.voice import Ears
+
+SSRC = 77
 
 
 def tone(seconds: float, frequency_hz: float = 220.0) -> np.ndarray:
@@ -51,3 +55,17 @@ async def call(monkeypatch: pytest.MonkeyPatch, voice_settings: VoiceSettings) -
                 break
             await asyncio.sleep(0.01)
     assert not left, "threads outlived the call"
+
+
+@pytest.fixture
+def ears() -> Ears:
+    """A receiver that knows whose the sender's stream is."""
+    ears = Ears()
+    ears.receiver.speaking(1, SSRC)
+    return ears
+
+
+@pytest.fixture
+def sender() -> RtpSender:
+    """About to wrap, in sequence and in time."""
+    return RtpSender(ssrc=SSRC, sequence=65_500, timestamp=0xFFFFFF00)

@@ -10,7 +10,7 @@ import pytest
 from discord.errors import ConnectionClosed
 
 from bot.voice import LinkState, Reason
-from bot.voice.supervisor import FLAPPING, MISSING_S, SETTLING_S, TRIES_S, UNANSWERED_S, Supervisor
+from bot.voice.supervisor import FLAPPING, MISSING_S, PROVEN_WITHIN_S, SETTLING_S, TRIES_S, UNANSWERED_S, Supervisor
 from tests.fakes.voice import Ears, FakeClock
 
 pytestmark = pytest.mark.unit
@@ -216,6 +216,19 @@ async def test_being_taken_out_in_the_middle_of_coming_back_ends_it(watch: Watch
     assert await watch.ends() is Reason.REMOVED
 
 
+async def test_being_taken_out_between_two_tries_is_not_answered_by_another_try(watch: Watch) -> None:
+    async def sleep(seconds: float) -> None:
+        watch.slept.append(seconds)
+        if seconds == TRIES_S[1]:
+            watch.supervisor.lost(Reason.REMOVED, None)
+
+    watch.supervisor._sleep = sleep
+    watch.link.answers = [Refused(4006)]
+    watch.supervisor.lost(Reason.CONNECTION_LOST, 1006)
+    assert await watch.ends() is Reason.REMOVED
+    assert len(watch.link.joins) == 1
+
+
 async def test_a_network_that_is_away_for_a_while_does_not_use_up_the_tries_at_once(watch: Watch) -> None:
     watch.link.answers = [ConnectionResetError(), aiohttp.ClientError(), OSError(), RuntimeError()] * 4
     watch.supervisor.lost(Reason.CONNECTION_LOST, 1006)
@@ -254,6 +267,27 @@ async def test_a_call_that_cannot_be_decrypted_is_tried_three_times_and_then_end
     assert await watch.ends() is Reason.UNDECRYPTABLE
     assert len(watch.link.joins) == len(TRIES_S)
     assert (LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE) in watch.told
+
+
+async def test_a_new_connection_that_has_decrypted_nothing_yet_does_not_count_as_listening(watch: Watch) -> None:
+    watch.ears.receiver.deaf_to = lambda: [1]
+    await watch.turns()
+    watch.ears.receiver.deaf_to = list
+    await watch.turns()
+    cannot = (LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
+    assert watch.told[-3:] == [cannot, (LinkState.RECONNECTING, Reason.UNDECRYPTABLE), cannot]
+    watch.ears.receiver.hears_since = lambda since_s: True
+    await watch.turns()
+    assert watch.told[-1] == (LinkState.LISTENING, Reason.JOINED)
+
+
+async def test_a_new_connection_on_which_nobody_talks_counts_after_its_time(watch: Watch) -> None:
+    watch.ears.receiver.deaf_to = lambda: [1]
+    await watch.turns()
+    watch.ears.receiver.deaf_to = list
+    watch.clock.advance(TRIES_S[-1] + PROVEN_WITHIN_S + 0.1)
+    await watch.turns()
+    assert watch.told[-1] == (LinkState.LISTENING, Reason.JOINED)
 
 
 async def test_when_only_some_cannot_be_decrypted_the_others_are_not_left(watch: Watch) -> None:

@@ -1,0 +1,165 @@
+"""What ends or moves a connection, live: back within five seconds, or an end that is said in words."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.voice import CannotJoin, LinkState, Reason, connect
+from tests.fakes.call import Call
+
+pytestmark = pytest.mark.integration
+
+BACK_WITHIN_S = 5.0
+
+
+@pytest.mark.parametrize("code", [1000, 1006, 4006, 4009, 4015])
+async def test_after_a_cut_it_is_back_at_once_and_says_so(call: Call, code: int, speech: list[bytes]) -> None:
+    (anna,) = await call.together("Anna")
+    await call.hears_exactly(anna, speech[:10])
+    closing = asyncio.create_task(call.voice.close(call.bot_id, code), name="close")
+    assert await call.back() < BACK_WITHIN_S
+    await closing
+    await call.settled()
+    await call.hears_exactly(anna, speech[10:40])
+    assert call.told(LinkState.RECONNECTING) == [Reason.CONNECTION_LOST]
+    assert call.states[-1] == (LinkState.LISTENING, Reason.REJOINED)
+
+
+async def test_six_cuts_one_after_the_other_are_survived(call: Call, speech: list[bytes]) -> None:
+    (anna,) = await call.together("Anna")
+    for _ in range(6):
+        closing = asyncio.create_task(call.voice.close(call.bot_id, 1006), name="close")
+        assert await call.back() < BACK_WITHIN_S
+        await closing
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+    assert call.counters.reconnects == 6
+
+
+@pytest.mark.parametrize("code", [4014, 4022])
+async def test_an_ended_call_is_not_joined_again(call: Call, code: int) -> None:
+    await call.together("Anna")
+    await call.voice.close(call.bot_id, code)
+    assert await call.failed() is Reason.CALL_ENDED
+    await asyncio.sleep(0.3)
+    assert call.voice.connection(call.bot_id) is None
+    assert call.counters.reconnects == 0
+    assert call.sandbox.state.voice_state(call.sandbox.guild.id, call.bot_id) is None
+
+
+async def test_a_refusal_for_want_of_encryption_ends_the_link_without_further_tries(call: Call) -> None:
+    await call.together("Anna")
+    call.faults.refuse_connections, call.faults.refuse_code = 9, 4017
+    await call.voice.close(call.bot_id, 4017)
+    assert await call.failed() is Reason.DAVE_REFUSED
+    assert call.faults.refuse_connections >= 8
+
+
+async def test_three_tries_and_then_it_says_that_it_gave_up(call: Call) -> None:
+    await call.together("Anna")
+    call.faults.refuse_connections, call.faults.refuse_code = 99, 4006
+    await call.voice.close(call.bot_id, 1006)
+    assert await call.failed() is Reason.GAVE_UP
+    assert call.faults.refuse_connections == 99 - 3
+    assert call.counters.reconnects_failed == 3
+    assert call.told(LinkState.RECONNECTING) == [Reason.CONNECTION_LOST]
+
+
+async def test_a_try_that_is_refused_is_followed_by_one_that_works(call: Call, speech: list[bytes]) -> None:
+    (anna,) = await call.together("Anna")
+    call.faults.refuse_connections = 1
+    closing = asyncio.create_task(call.voice.close(call.bot_id, 4009), name="close")
+    assert await call.back() < BACK_WITHIN_S
+    await closing
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+
+
+async def test_joining_itself_has_three_tries_and_fails_in_words(call: Call, speech: list[bytes]) -> None:
+    anna = await call.person("Anna")
+    call.faults.refuse_connections = 1
+    await call.listen()
+    await call.settled()
+    await call.hears_exactly(anna, speech[:10])
+    assert call.link is not None
+    await call.link.close()
+    call.faults.refuse_connections, call.faults.refuse_code = 9, 4017
+    states: list[Any] = []
+    with pytest.raises(CannotJoin, match="end-to-end encryption") as caught:
+        await connect(
+            call.channel(),
+            sink=call.heard,
+            consent=lambda _: True,
+            on_state=lambda state, reason: states.append((state, reason)),
+        )
+    assert caught.value.reason is Reason.DAVE_REFUSED
+    assert states[-1] == (LinkState.FAILED, Reason.DAVE_REFUSED)
+
+
+async def test_another_voice_server_is_followed(call: Call, speech: list[bytes]) -> None:
+    (anna,) = await call.together("Anna")
+    for _ in range(3):
+        moving = asyncio.create_task(call.sandbox.seating.move_voice_server(call.sandbox.bot), name="move")
+        assert await call.back() < BACK_WITHIN_S
+        await moving
+        await call.settled()
+        await call.hears_exactly(anna, speech[:10])
+    assert call.counters.reconnects == 3
+    assert LinkState.FAILED not in dict(call.states)
+
+
+async def test_another_voice_server_in_the_middle_of_joining_is_followed(call: Call, speech: list[bytes]) -> None:
+    anna = await call.person("Anna")
+    joining = asyncio.create_task(call.listen(), name="join")
+    await call.until(lambda: call.voice.connection(call.bot_id))
+    await call.sandbox.seating.move_voice_server(call.sandbox.bot)
+    await joining
+    await asyncio.sleep(0.5)
+    await call.until(lambda: call.link is not None and call.link.is_connected())
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+
+
+async def test_dragged_to_another_channel_it_hears_the_people_there(call: Call, speech: list[bytes]) -> None:
+    anna, ben = await call.together("Anna", "Ben")
+    other = call.sandbox.add_voice_channel("Elsewhere")
+    await ben.join(other.id)
+    link = call.link
+    assert link is not None
+    before = link.counters.reconnects
+    call.sandbox.seating.move(call.sandbox.bot, other)
+    await call.until(lambda: link.channel_id == other.id and link.counters.reconnects > before)
+    await call.until(lambda: link.state is LinkState.LISTENING)
+    await call.voice.settled(other.id)
+    await asyncio.sleep(0.1)
+    await call.hears_exactly(ben, speech[:20])
+    heard = len(call.opus[anna.user_id])
+    await anna.say_packets(speech[:10])
+    assert len(call.opus[anna.user_id]) == heard
+
+
+async def test_taken_out_of_the_channel_it_stays_out_and_says_so(call: Call) -> None:
+    await call.together("Anna")
+    call.sandbox.state.leave_voice(call.sandbox.guild.id, call.bot_id)
+    assert await call.failed() is Reason.REMOVED
+    await asyncio.sleep(0.3)
+    assert call.voice.connection(call.bot_id) is None
+
+
+async def test_a_deleted_channel_ends_the_link(call: Call) -> None:
+    await call.together("Anna")
+    call.sandbox.state.delete_channel(call.sandbox.voice_channel)
+    assert await call.failed() in (Reason.CHANNEL_GONE, Reason.REMOVED, Reason.CALL_ENDED)
+
+
+async def test_deafened_by_the_server_it_says_that_it_hears_nobody(call: Call) -> None:
+    await call.together("Anna")
+    state = call.sandbox.state.voice_state(call.sandbox.guild.id, call.bot_id)
+    assert state is not None
+    call.sandbox.state.update_voice(state, deaf=True)
+    await call.until(lambda: call.states[-1] == (LinkState.LISTENING, Reason.DEAFENED))
+    call.sandbox.state.update_voice(state, deaf=False)
+    await call.until(lambda: call.states[-1] == (LinkState.LISTENING, Reason.JOINED))

@@ -1,0 +1,133 @@
+"""The voice gateway's words about speakers and keys, live: late, missing, too early, or nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.sandbox.voice import Op
+from tests.fakes.call import Call
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_late_word_on_whose_ssrc_it_is_costs_nothing(call: Call, speech: list[bytes]) -> None:
+    anna = await call.person("Anna")
+    call.faults.speaking_delay_s = 0.4
+    await call.listen()
+    await call.settled()
+    await call.hears(anna, speech[:60])
+    assert call.exact(anna)
+    assert call.counters.held_unknown > 0
+
+
+async def test_without_a_word_on_whose_ssrc_it_is_nothing_is_decrypted(call: Call, speech: list[bytes]) -> None:
+    call.faults.speaking_withheld = True
+    anna = await call.person("Anna")
+    await call.listen()
+    await call.settled()
+    await anna.say_packets(speech[:40])
+    await call.until(lambda: call.counters.dropped_unknown == len(anna.spoken))
+    assert call.opus == {}
+    assert call.counters.decrypted == 0
+
+
+async def test_the_external_sender_may_come_before_the_session(call: Call, speech: list[bytes]) -> None:
+    call.faults.sender_first = True
+    (anna,) = await call.together("Anna")
+    await call.hears_exactly(anna, speech[:20])
+    ben = await call.person("Ben")
+    await call.settled()
+    await call.hears_exactly(ben, speech[:20])
+
+
+async def test_a_new_epoch_that_reaches_us_late_costs_no_frame(call: Call, speech: list[bytes]) -> None:
+    (anna,) = await call.together("Anna")
+    call.faults.commit_delay_s = 0.4
+    talking = asyncio.create_task(anna.say_packets(speech), name="anna talks")
+    await asyncio.sleep(0.2)
+    ben = await call.person("Ben")
+    await talking
+    await call.until(lambda: call.exact(anna))
+    assert call.counters.held_dave > 0
+    assert call.counters.dropped_dave_no_key == 0
+    await call.settled()
+    await asyncio.sleep(0.4)
+    await call.hears_exactly(ben, speech[:20])
+
+
+@pytest.mark.parametrize("what", ["bad_proposals", "bad_commits"])
+async def test_what_cannot_be_applied_costs_what_is_said_until_we_are_added_anew_and_no_more(
+    call: Call, what: str, speech: list[bytes]
+) -> None:
+    """Op 27 or 29 makes no sense to us: op 31 is answered, and meanwhile we lack the keys of the others' epoch."""
+    (anna,) = await call.together("Anna")
+    group = call.voice.calls[call.sandbox.voice_channel.id].group
+    setattr(call.faults, what, 1)
+    talking = asyncio.create_task(anna.say_packets(speech * 2), name="anna talks")
+    await asyncio.sleep(0.1)
+    ben = await call.person("Ben")
+    await call.until(lambda: group.counters["commits_invalid"] == 1)  # op 31 was said, and taken
+    await call.settled()
+    await talking
+    await asyncio.sleep(2.0)  # until the hold has given up what nobody can decrypt
+    spoken, heard = [frame.opus for frame in anna.spoken], call.opus[anna.user_id]
+    rest = iter(spoken)
+    assert all(packet in rest for packet in heard)  # in order, and nothing that was not said
+    counters = call.counters
+    assert len(spoken) - len(heard) == counters.dropped_dave_no_key + counters.dropped_dave_not_in_group
+    assert len(spoken) - len(heard) < 100  # a second, as fast as she talks
+    await asyncio.gather(call.hears_exactly(anna, speech[:20]), call.hears_exactly(ben, speech[20:40]))
+    assert counters.gateway_errors == (what == "bad_proposals")
+    assert counters.reconnects == 0
+
+
+async def test_a_downgrade_to_no_encryption_and_back_costs_no_frame(call: Call, speech: list[bytes]) -> None:
+    (anna,) = await call.together("Anna")
+    talking = asyncio.create_task(anna.say_packets(speech), name="anna talks")
+    group = call.voice.calls[call.sandbox.voice_channel.id].group
+    await asyncio.sleep(0.3)
+    group.downgrade()
+    await call.until(lambda: call.link is not None and call.link.dave()[1] == 0)
+    await asyncio.sleep(0.3)
+    group.upgrade()
+    await talking
+    await call.until(lambda: call.exact(anna), 3.0)
+    await call.settled()
+    assert call.link is not None
+    assert call.link.dave()[1] == 1
+    await call.hears_exactly(anna, speech[:20])
+
+
+@pytest.mark.parametrize(
+    ("op", "data"),
+    [
+        (Op.SPEAKING, {"ssrc": "x", "user_id": None}),
+        (Op.SPEAKING, None),
+        (Op.CLIENT_DISCONNECT, {}),
+        (Op.PREPARE_TRANSITION, {}),
+        (Op.EXECUTE_TRANSITION, {"transition_id": 4_711}),
+        (Op.PREPARE_EPOCH, {"epoch": "one"}),
+        (Op.CLIENTS_CONNECT, []),
+        (Op.HELLO, {}),
+        (Op.SESSION_DESCRIPTION, {}),
+    ],
+)
+async def test_a_message_that_cannot_be_understood_does_not_end_the_one_task_that_listens(
+    call: Call, op: Op, data: Any, speech: list[bytes]
+) -> None:
+    (anna,) = await call.together("Anna")
+    connection = call.voice.connection(call.bot_id)
+    assert connection is not None
+    connection.send_json(op, data)
+    for body in (b"", b"\x00", b"\x00garbage", b"\x01" + bytes(40)):
+        for binary in (Op.EXTERNAL_SENDER, Op.PROPOSALS):
+            connection.send_binary(binary, body)
+    await asyncio.sleep(0.1)
+    await call.hears_exactly(anna, speech[:20])
+    assert call.link is not None
+    assert call.link.watching
+    assert call.counters.reconnects == 0
+    assert call.counters.gateway_errors >= 1
