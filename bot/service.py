@@ -173,8 +173,13 @@ class Service:
         await self.backend.close()
 
     async def _live(self, tasks: asyncio.TaskGroup, key: bytes) -> None:
+        sessions: set[asyncio.Task[None]] = set()
+
         def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
-            return tasks.create_task(work, name=name)
+            task = tasks.create_task(work, name=name)
+            sessions.add(task)
+            task.add_done_callback(sessions.discard)
+            return task
 
         self.sessions = SessionManager(self._tools(), spawn)
         self.app = self._make_app()
@@ -192,7 +197,11 @@ class Service:
                 await self.sessions.end_all(EndReason.SHUTDOWN)
                 await self.gateway.close()
                 self.bus.close_all()
-                for task in (*lasting, discord_task):
+                for task in (
+                    *lasting,
+                    discord_task,
+                    *sessions,
+                ):  # a session that is late is stored; it may wait for Discord
                     task.cancel()
                 await asyncio.gather(*lasting, discord_task, return_exceptions=True)
         _log.info("service_stopped")

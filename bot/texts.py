@@ -215,6 +215,8 @@ END_REASONS: Final = {
     "time_limit": "the longest time for a session was reached",
     "shutdown": "the bot is being stopped or restarted",
     "voice_failed": "the voice connection was lost and three tries did not bring it back",
+    "cannot_decrypt": "the call could not be decrypted: try another region for the channel",
+    "voice_refused": "Discord refused the voice connection",
     "connection_lost": "the connection to Discord was lost",
     "could_not_start": "it could not start",
     "error": "something broke in the bot",

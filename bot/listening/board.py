@@ -49,7 +49,8 @@ class Snapshot:
     excluded: Sequence[int]
     link: str
     """Value of the voice layer's LinkState."""
-    link_note: str = ""
+    link_reason: str = ""
+    """Code of the voice layer's Reason."""
     now_s: float = 0.0
     """Position on the session's timeline."""
     alone: bool = False
@@ -110,7 +111,9 @@ def _line(user_id: int, tone: Tone | None, now_s: float) -> str:
 
 def _trouble(now: Snapshot) -> str:
     troubles = []
-    if now.link != "listening":
+    if now.link == "reconnecting" and now.link_reason == "undecryptable":  # that is what it reconnects for
+        troubles.append(texts.LINK_STATES["cannot_decrypt"])
+    elif now.link != "listening":
         troubles.append(texts.LINK_STATES.get(now.link, now.link))
     if now.deafened:
         troubles.append(texts.SERVER_DEAFENED)

@@ -40,20 +40,33 @@ class EndReason(StrEnum):
     TIME_LIMIT = "time_limit"
     SHUTDOWN = "shutdown"
     VOICE_FAILED = "voice_failed"
+    CANNOT_DECRYPT = "cannot_decrypt"
+    VOICE_REFUSED = "voice_refused"
     CONNECTION_LOST = "connection_lost"
     COULD_NOT_START = "could_not_start"
     ERROR = "error"
 
 
 BROKEN: Final = frozenset(
-    {EndReason.VOICE_FAILED, EndReason.CONNECTION_LOST, EndReason.COULD_NOT_START, EndReason.ERROR}
+    {
+        EndReason.VOICE_FAILED,
+        EndReason.CANNOT_DECRYPT,
+        EndReason.VOICE_REFUSED,
+        EndReason.CONNECTION_LOST,
+        EndReason.COULD_NOT_START,
+        EndReason.ERROR,
+    }
 )
+"""After these a session is stored as interrupted."""
 
 
 LINK_ENDS: Final = {
     "removed": EndReason.KICKED,
     "call_ended": EndReason.KICKED,
     "channel_gone": EndReason.CHANNEL_DELETED,
+    "undecryptable": EndReason.CANNOT_DECRYPT,
+    "dave_refused": EndReason.VOICE_REFUSED,
+    "rate_limited": EndReason.VOICE_REFUSED,
 }
 """What the end of a link means for its session, by the code of its reason; anything else is a lost connection."""
 

@@ -16,15 +16,15 @@ import structlog
 
 from bot import texts
 from bot.errors import NotPossible, VoiceFailed
-from bot.listening import summary
 from bot.listening.aggregate import Aggregate, Shift
 from bot.listening.attendance import Attendance
-from bot.listening.board import Snapshot, ended_card, panel_card
+from bot.listening.board import Snapshot, panel_card
 from bot.listening.chime import chime_pcm
 from bot.listening.events import state_event, window_event, window_record
+from bot.listening.farewell import Farewell
 from bot.listening.intake import Intake
 from bot.listening.panel import Panel
-from bot.listening.parts import BROKEN, DISCORD_TROUBLE, LINK_ENDS, EndReason, Tools, quietly
+from bot.listening.parts import DISCORD_TROUBLE, LINK_ENDS, EndReason, Tools, quietly
 from bot.listening.surface import Surface, SurfaceGone
 from bot.listening.voice import Link
 from bot.voice.errors import VoiceError
@@ -37,8 +37,6 @@ BATCH: Final = 16
 ALONE_S: Final = 60.0
 DRAIN_S: Final = 4.0
 REASON_GRACE_S: Final = 0.5
-RECONNECT_S: Final = 60.0
-"""How long the summary of a session that lost Discord waits for Discord."""
 WATCH_EVERY_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -56,6 +54,7 @@ class ListeningSession:
         self._intake = Intake(lambda speaker: self.consents(int(speaker)))
         self._aggregate = Aggregate()
         self._panel = Panel(surface, tools.clock, lambda: panel_card(self.snapshot()))
+        self._farewell = Farewell(record, tools, surface, self._panel)
         self.people = Attendance(
             record,
             tools.storage,
@@ -65,7 +64,7 @@ class ListeningSession:
         )
         self._ending: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
         self._link: Link | None = None
-        self._link_state, self._link_note = "connecting", ""
+        self._link_state, self._link_reason = "connecting", ""
         self._deafened = False
         self._closing = False
         self._status_shown = False
@@ -168,7 +167,7 @@ class ListeningSession:
             included=[(user, self._aggregate.tone(str(user))) for user in self.people.book.included_ids()],
             excluded=self.people.book.excluded_ids(),
             link=self._link_state,
-            link_note=self._link_note,
+            link_reason=self._link_reason,
             now_s=self._now_s(),
             alone=self._alone_since_s is not None,
             deafened=self._deafened,
@@ -226,27 +225,28 @@ class ListeningSession:
             _log.info("server_deafened", session=self.record.id, deaf=deaf)
 
     def lost_place(self, reason: EndReason) -> None:
-        """The bot is not in the channel any more. While the link rejoins by itself, that is its own doing.
+        """The bot is not in the channel any more.
 
-        Why it is out may be told a moment later: a deleted channel, or what the link says.
+        While the link joins, being in no channel is its own doing; another channel never is. Why it is out may be told
+        a moment later: a deleted channel, or what the link says.
         """
-        if self._link_state in ("connecting", "reconnecting"):
-            return
         if reason is EndReason.KICKED:
+            if self._link_state in ("connecting", "reconnecting"):
+                return
             asyncio.get_running_loop().call_later(REASON_GRACE_S, self.end, reason)
         else:
             self.end(reason)
 
     def _on_link_state(self, state: str, note: str) -> None:
-        state = str(state)
-        if state == self._link_state:
+        before, reason = self._link_state, str(getattr(note, "code", note))
+        self._link_state, self._link_reason = str(state), reason
+        if state == before:
             return
-        self._link_state, self._link_note = state, note
-        _log.info("link_state", session=self.record.id, state=state)
+        _log.info("link_state", session=self.record.id, state=str(state), reason=reason)
         self._publish_state()
         self._panel.touch()
         if state == "failed":
-            self.end(LINK_ENDS.get(str(getattr(note, "code", note)), EndReason.VOICE_FAILED))
+            self.end(LINK_ENDS.get(reason, EndReason.VOICE_FAILED))
 
     async def _show_ears(self) -> None:
         """Self-deafened in the channel while nobody is included."""
@@ -328,29 +328,10 @@ class ListeningSession:
             await asyncio.wait({recognising}, timeout=DRAIN_S)
             recognising.cancel()
             await asyncio.gather(recognising, return_exceptions=True)
-        await quietly("flush", self._tools.writer.flush(), 3.0)
-        state = SessionState.INTERRUPTED if reason in BROKEN else SessionState.ENDED
-        counters |= self._intake.counters() | self._counts
-        storing = self._tools.storage.end_session(self.record.id, state=state, reason=reason.value, counters=counters)
-        record = await quietly("store", storing, 5.0)
-        self._publish("state", state_event(state, link=None, reason=reason.value))
-        await self._tell(reason, record)
-        _log.info("session_ended", session=self.record.id, reason=reason.value, state=state.value)
+        record = await self._farewell.store(reason, counters | self._intake.counters() | self._counts)
+        await self._farewell.tell(reason, record, lasted_s=self.elapsed_s)
         if not self.ended.done():
             self.ended.set_result(record)
-
-    async def _tell(self, reason: EndReason, record: SessionRecord | None) -> None:
-        if reason is EndReason.CONNECTION_LOST:
-            await quietly("reconnect", self._tools.connected(), RECONNECT_S)
-        url = self._tools.report_url(self.record.id)
-        lasted_s = self.elapsed_s
-        if record is not None and record.ended_at is not None:
-            lasted_s = (record.ended_at - record.started_at).total_seconds()
-        card = ended_card(channel_id=self.record.channel_id, reason=reason.value, duration_s=lasted_s, report_url=url)
-        await quietly("panel", self._panel.close(card), 3.0)
-        if reason is not EndReason.COULD_NOT_START:
-            posting = summary.post(self._surface, self._tools.storage, self.record.id, report_url=url)
-            await quietly("summary", posting, 6.0)
 
     # --- live events
 

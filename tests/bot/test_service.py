@@ -14,6 +14,7 @@ import pytest
 
 from bot import texts
 from bot.errors import KeyFileError, PortInUse
+from bot.listening.manager import SessionManager
 from bot.sandbox import Sandbox
 from bot.secret import load_key
 from bot.service import Service
@@ -141,6 +142,32 @@ async def test_stopping_ends_sessions_with_a_summary_within_ten_seconds(tmp_path
         assert (await world.embed(texts.SUMMARY_TITLE)).embeds
         assert voice.link.closed
         await service.stop()  # twice does no harm
+
+
+async def test_a_session_that_waits_for_discord_does_not_hold_up_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SessionManager.end_all.__kwdefaults__ or {}, "within_s", 0.5)
+    async with Sandbox(rate_limits=False) as sandbox:
+        voice = FakeVoice()
+        service = Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=voice)
+        async with service:
+            await service.discord_ready()
+            world = World(sandbox, service, voice)
+            world.sit(world.owner)
+            await world.seen(world.owner)
+            await world.attest_and_start()
+            (session,) = service.sessions.running()
+            sandbox.faults.refuse_gateway(1_000)
+            await service.gateway.client.close()
+            await sandbox.wait_for(lambda: voice.link.closed)
+            before_s = time.monotonic()
+        assert time.monotonic() - before_s < 8
+    storage = await Storage.open(service.settings.database_url, key=load_key(tmp_path))
+    record = await storage.session(session.record.id)
+    await storage.close()
+    assert record is not None
+    assert (record.state.value, record.end_reason) == ("interrupted", "connection_lost")
 
 
 async def test_a_start_closes_what_a_killed_process_left(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""The last part of a session's end: it is stored, its panel says why, and the summary is posted.
+
+Nothing is heard any more at this point, so all that counts is that it happens, whatever Discord and the database do.
+Discord may refuse for a while (rate limits, a server error) and discord.py then waits and tries again; a panel that
+still says that somebody listens, or a summary that never came, would be worse than waiting. Only a process that is
+being stopped, and a start that failed, have no time for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from bot.listening import summary
+from bot.listening.board import ended_card
+from bot.listening.events import state_event
+from bot.listening.panel import Panel
+from bot.listening.parts import BROKEN, EndReason, Tools, quietly
+from bot.listening.surface import Surface
+from storage.records import SessionRecord, SessionState
+
+RECONNECT_S: Final = 60.0
+"""How long the summary of a session that lost Discord waits for Discord."""
+PATIENCE_S: Final = 60.0
+"""For each of the two messages."""
+HURRY_S: Final = (3.0, 5.0)
+"""For the panel and the summary, when the process is being stopped or somebody waits for the answer to a start."""
+HURRIED: Final = frozenset({EndReason.SHUTDOWN, EndReason.COULD_NOT_START})
+
+_log = structlog.get_logger(__name__)
+
+
+class Farewell:
+    """What is left to do for one session after its link was closed and its last window was recognised."""
+
+    def __init__(self, record: SessionRecord, tools: Tools, surface: Surface, panel: Panel) -> None:
+        self._record = record
+        self._tools = tools
+        self._surface = surface
+        self._panel = panel
+
+    async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
+        """Write the last windows and the end, and tell open pages; None when the database could not."""
+        tools, state = self._tools, SessionState.INTERRUPTED if reason in BROKEN else SessionState.ENDED
+        await quietly("flush", tools.writer.flush(), 3.0)
+        ending = tools.storage.end_session(self._record.id, state=state, reason=reason.value, counters=counters)
+        record = await quietly("store", ending, 5.0)
+        tools.bus.publish(self._record.id, "state", state_event(state, link=None, reason=reason.value))
+        _log.info("session_ended", session=self._record.id, reason=reason.value, state=state.value)
+        return record
+
+    async def tell(self, reason: EndReason, record: SessionRecord | None, *, lasted_s: float) -> None:
+        """Say it in the channel: the panel without buttons, and the summary of what was stored."""
+        if reason is EndReason.CONNECTION_LOST:
+            await quietly("reconnect", self._tools.connected(), RECONNECT_S)
+        url = self._tools.report_url(self._record.id)
+        if record is not None and record.ended_at is not None:
+            lasted_s = (record.ended_at - record.started_at).total_seconds()
+        card = ended_card(channel_id=self._record.channel_id, reason=reason.value, duration_s=lasted_s, report_url=url)
+        panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
+        await quietly("panel", self._panel.close(card), panel_s)
+        if reason is not EndReason.COULD_NOT_START:
+            posting = summary.post(self._surface, self._tools.storage, self._record.id, report_url=url)
+            await quietly("summary", posting, summary_s)
