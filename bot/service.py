@@ -32,6 +32,7 @@ from bot.web.access import Access
 from bot.web.app import create_app
 from ser_engine.backends.base import InferenceBackend
 from storage import Storage, WindowWriter
+from storage.errors import StorageError
 
 PURGE_EVERY_S: Final = 3600.0
 LINGER_S: Final = 2.0
@@ -224,6 +225,7 @@ class Service:
             ),
             ready=self.ready,
             counters=self.counters,
+            each_session=self.sessions.each,
             frame_ancestors=self._frame_ancestors,
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, lingering_time=LINGER_S)
@@ -278,9 +280,18 @@ class Service:
         return self.url if self.settings.host in ("127.0.0.1", "localhost", "::1") else None
 
     async def _purge(self) -> None:
-        """Retention: what is older than its server's days goes, every hour."""
+        """Retention: what is older than its server's days goes, every hour; its live events, too."""
         while True:
-            gone = await to_the_end(self.storage.purge_expired(self._clock.now()))
-            if gone:
-                _log.info("sessions_purged", sessions=gone)
+            try:
+                await self._purge_once()
+            except StorageError as error:  # busy or away: what is old waits for the next time, and nothing ends over it
+                _log.warning("purge_failed", error=error.code)
             await self._clock.sleep(PURGE_EVERY_S)
+
+    async def _purge_once(self) -> None:
+        gone = await to_the_end(self.storage.purge_expired(self._clock.now()))
+        if gone:
+            _log.info("sessions_purged", sessions=gone)
+        for session_id in self.bus.held():
+            if await to_the_end(self.storage.session(session_id)) is None:
+                self.bus.forget(session_id)

@@ -18,6 +18,7 @@ from discord.shard import EventItem, EventType
 
 FATAL_CODES: Final = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
 """Authentication failed, invalid shard, sharding required, invalid version, invalid or disallowed intents."""
+QUEUE: Final = "_AutoShardedClient__queue"
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0
@@ -77,7 +78,7 @@ class SteadyClient(discord.AutoShardedClient):
     async def _async_setup_hook(self) -> None:
         await super()._async_setup_hook()
         self._events = ForgivingQueue()
-        self.__dict__["_AutoShardedClient__queue"] = self._events
+        self.__dict__[QUEUE] = self._events
 
     @property
     def cuts_survived(self) -> int:
@@ -96,5 +97,10 @@ def missing_names() -> list[str]:
         (discord.AutoShardedClient, "_async_setup_hook"),
         (EventType, "reconnect"),
         (EventType, "close"),
+        (EventType, "terminate"),
     ]
-    return [f"{owner.__name__}.{name}" for owner, name in names if not hasattr(owner, name)]
+    missing = [f"{owner.__name__}.{name}" for owner, name in names if not hasattr(owner, name)]
+    # An attribute of instances leaves a trace only in the method that reads it.
+    if QUEUE not in discord.AutoShardedClient.connect.__code__.co_names:
+        missing.append(f"AutoShardedClient.connect uses no {QUEUE}")
+    return missing

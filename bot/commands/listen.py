@@ -89,5 +89,13 @@ def status_card(session: ListeningSession) -> Card:
     )
 
 
-LOSSES = ("dropped", "windows_dropped", "windows_too_short", "windows_withdrawn", "predictions_lost", "concealed")
+LOSSES = (
+    "dropped",
+    "windows_dropped",
+    "windows_too_short",
+    "windows_withdrawn",
+    "predictions_lost",
+    "concealed",
+    "lost",
+)
 """Counters that stand for something that was not heard."""

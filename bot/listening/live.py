@@ -124,6 +124,10 @@ class LiveBus:
         """Whether events of the session are held, live or lately ended."""
         return session_id in self._channels
 
+    def held(self) -> list[str]:
+        """The sessions of which events are held."""
+        return list(self._channels)
+
     def last_id(self, session_id: str) -> int:
         """The id of the newest event, 0 before the first."""
         channel = self._channels.get(session_id)

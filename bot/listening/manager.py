@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from bot.errors import NotPossible
 from bot.listening.parts import EndReason, Tools
 from bot.listening.session import ListeningSession
 from bot.listening.surface import Surface
+from bot.voice.counters import ReceiveCounters
 from storage.records import Decision, NewSession
 
 STOP_WITHIN_S: Final = 9.0
+NOTHING_YET: Final = ReceiveCounters().as_dict()
+"""Every counter of the voice layer at 0, so that a reason for a drop is there before it ever happened."""
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +63,9 @@ class SessionManager:
         self._starting: set[int] = set()
         self._stopping = False
         self._past: Counter[str] = Counter()
+        self._numbers: dict[str, int] = {}
+        """Running sessions in the order of their starts, for figures that name nobody."""
+        self._next_number = itertools.count(1)
         self.started = 0
 
     def of(self, guild_id: int | None) -> ListeningSession | None:
@@ -105,6 +112,7 @@ class SessionManager:
             await session.abandon()
             raise
         self.started += 1
+        self._numbers[record.id] = next(self._next_number)
         self._spawn(self._drive(session), f"session-{record.id}")
         return session
 
@@ -115,6 +123,7 @@ class SessionManager:
             _log.error("session_broke", session=session.record.id, exc_info=error)
         finally:
             self._past.update(session.counters())
+            self._numbers.pop(session.record.id, None)
             self._sessions.pop(session.record.guild_id, None)
 
     async def stop(self, guild_id: int, reason: EndReason = EndReason.STOPPED) -> ListeningSession:
@@ -200,4 +209,9 @@ class SessionManager:
         totals = Counter(self._past)
         for session in self.running():
             totals.update(session.counters())
-        return {"sessions_running": len(self._sessions), "sessions_started": self.started, **totals}
+        return {**NOTHING_YET, "sessions_running": len(self._sessions), "sessions_started": self.started, **totals}
+
+    def each(self) -> dict[str, dict[str, int]]:
+        """The counters of each running session, under its number since the start: a figure names no session."""
+        numbered = ((self._numbers.get(session.record.id), session) for session in self.running())
+        return {str(number): session.counters() for number, session in numbered if number is not None}

@@ -57,6 +57,7 @@ def create_app(
     names: NameDirectory | None = None,
     ready: Ready = _always_ready,
     counters: Counters = _no_counters,
+    each_session: Counters = _no_counters,
     rate: RateLimiter | None = None,
     uploads: UploadGate | None = None,
     frame_ancestors: tuple[str, ...] = (),
@@ -64,7 +65,8 @@ def create_app(
     """The application; storage, backend and bus stay the caller's to open and close.
 
     `ready` says by name what else must hold (``{"gateway": True}``). `counters` gives totals by part and kind
-    (``{"voice": {"dropped_not_included": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here.
+    (``{"voice": {"dropped_not_included": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here;
+    `each_session` gives those of each running session under a number.
     `frame_ancestors` are origins whose pages may show ours in a frame (the demo's channel view).
     """
     guards = Guards(access, frame_ancestors=frame_ancestors)
@@ -75,7 +77,7 @@ def create_app(
     app[READY] = ready
     app[UPLOAD_RATE] = rate if rate is not None else RateLimiter()
     app[UPLOADS] = uploads if uploads is not None else UploadGate()
-    app[METRICS] = _metrics(app, counters)
+    app[METRICS] = _metrics(app, counters, each_session)
     app[STREAMS] = Streams()
     app[TEMPLATES] = environment()
     app.cleanup_ctx.append(_http_client)
@@ -111,8 +113,8 @@ def _add_routes(app: web.Application) -> None:
     router.add_static("/static", STATIC, append_version=True)
 
 
-def _metrics(app: web.Application, counters: Counters) -> Metrics:
-    metrics = Metrics(counters)
+def _metrics(app: web.Application, counters: Counters, each_session: Counters) -> Metrics:
+    metrics = Metrics(counters, each_session)
     backend, bus, gate, rate = app[BACKEND], app[BUS], app[UPLOADS], app[UPLOAD_RATE]
     metrics.add_totals("engine", backend.counters)
     metrics.add_totals("live", bus.counters)

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: counts of the whole service, nothing of a person or a session.
+"""Figures for Prometheus: counts of the whole service and of each running session, which has a number and no name.
 
 The totals live where they are counted (voice, recognition, live events, uploads); this collects them when asked.
 """
@@ -20,6 +20,7 @@ class _Sources(Collector):
         self.totals: dict[str, Source] = {}
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self.groups: Callable[[], Mapping[str, Mapping[str, float]]] = dict
+        self.sessions: Callable[[], Mapping[str, Mapping[str, float]]] = dict
 
     def collect(self) -> Iterable[Metric]:
         groups = {name: source() for name, source in self.totals.items()}
@@ -30,6 +31,15 @@ class _Sources(Collector):
             for kind, value in sorted(totals.items()):
                 family.add_metric([kind], value)
             yield family
+        each = GaugeMetricFamily(
+            "undertone_session_count",
+            "Counts of each running session, by its number since the start and by kind.",
+            labels=["session", "kind"],
+        )
+        for number, totals in self.sessions().items():
+            for kind, value in sorted(totals.items()):
+                each.add_metric([number, kind], value)
+        yield each
         for name, (help_text, read) in self.gauges.items():
             yield GaugeMetricFamily(f"undertone_{name}", help_text, value=read())
 
@@ -37,10 +47,15 @@ class _Sources(Collector):
 class Metrics:
     """The registry of one application, so that several may live in one process."""
 
-    def __init__(self, groups: Callable[[], Mapping[str, Mapping[str, float]]]) -> None:
+    def __init__(
+        self,
+        groups: Callable[[], Mapping[str, Mapping[str, float]]],
+        sessions: Callable[[], Mapping[str, Mapping[str, float]]] = dict,
+    ) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self._sources = _Sources()
         self._sources.groups = groups
+        self._sources.sessions = sessions
         self.registry.register(self._sources)
         self.responses = Counter(
             "undertone_http_responses", "Answers by route and status.", ["route", "status"], registry=self.registry

@@ -21,7 +21,7 @@ from bot.service import Service
 from bot.settings import Settings, load_settings
 from ser_engine.errors import ModelError
 from storage import NewSession, Storage
-from storage.errors import StorageError, WrongKey
+from storage.errors import StorageError, StorageUnavailable, WrongKey
 from tests.fakes.backend import FakeBackend
 from tests.fakes.clock import FakeClock
 from tests.fakes.voice_link import FakeVoice
@@ -122,8 +122,8 @@ async def test_alive_ready_and_metrics_are_three_answers(tmp_path: Path) -> None
             await service.discord_ready()
             assert (await http.get("/health/ready")).status == 200
             metrics = await (await http.get("/metrics")).text()
-            assert "sessions_running" in metrics
-            assert "dropped_excluded" in metrics or "sessions_started" in metrics
+            assert 'undertone_sessions_count{kind="sessions_running"} 0.0' in metrics
+            assert 'undertone_sessions_count{kind="dropped_excluded"} 0.0' in metrics
 
 
 async def test_stopping_ends_sessions_with_a_summary_within_ten_seconds(tmp_path: Path) -> None:
@@ -198,7 +198,30 @@ async def test_what_is_older_than_its_days_is_deleted_by_itself(tmp_path: Path) 
         clock._start = ended.ended_at + timedelta(days=settings.retention_days) - timedelta(minutes=30)
         async with Service(settings, backend=FakeBackend(), connect=FakeVoice(), clock=clock) as service:
             assert await service.storage.session(ended.id) is not None
+            service.bus.publish(ended.id, "window", {"participant_id": 1})  # as a session of this process leaves them
             await clock.advance(3601)
             async with asyncio.timeout(5):
-                while await service.storage.session(ended.id) is not None:
+                while await service.storage.session(ended.id) is not None or service.bus.knows(ended.id):
                     await asyncio.sleep(0.02)
+
+
+async def test_a_database_that_is_away_when_the_old_is_to_be_deleted_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = FakeClock(), []
+
+    async def away(*_: object) -> int:
+        asked.append(clock.now())
+        raise StorageUnavailable("busy")
+
+    async with (
+        Sandbox() as sandbox,
+        Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice(), clock=clock) as service,
+    ):
+        monkeypatch.setattr(service.storage, "purge_expired", away)
+        async with asyncio.timeout(10):
+            while len(asked) < 2:
+                await clock.advance(3601)
+                await asyncio.sleep(0.02)
+        assert service._main is not None
+        assert not service._main.done()

@@ -105,9 +105,11 @@ async def test_a_share_link_works_until_it_is_revoked(world: World) -> None:
 async def test_deleting_a_session_is_for_the_starter(world: World) -> None:
     session_id = await session_with(world, world.mara)
     options: dict[str, object] = {"session": session_id}
+    assert world.service.bus.knows(session_id)  # its live events are held a while after its end
     assert text_of(await world.ask(world.mara, "report delete", options)) == texts.MAY_NOT_DELETE
     assert text_of(await world.ask(world.owner, "report delete", options)) == texts.REPORT_DELETED
     assert await world.service.storage.session(session_id) is None
+    assert not world.service.bus.knows(session_id)
 
 
 async def test_settings_are_shown_to_all_and_changed_by_managers(world: World) -> None:

@@ -1,0 +1,107 @@
+"""The doctor's look at what a receiving bot stands on: private names, exact versions, the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import discord
+import pytest
+from discord.gateway import DiscordVoiceWebSocket
+from discord.voice_state import VoiceConnectionState
+
+from bot.cli import doctor
+from bot.cli.doctor import Finding, Verdict
+from bot.sandbox import Sandbox
+from bot.settings import Settings, load_settings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(env_file=None, data_dir=tmp_path, database_address=None)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+def about(findings: list[Finding], subject: str) -> Finding:
+    (found,) = [finding for finding in findings if finding.subject == subject]
+    return found
+
+
+def test_the_libraries_that_are_installed_fit(settings: Settings) -> None:
+    findings = doctor.check_voice(settings)
+    assert about(findings, "davey").text == doctor.PINNED["davey"] == metadata.version("davey")
+    assert {finding.verdict for finding in findings} == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(VoiceConnectionState, "_poll_voice_ws"), (DiscordVoiceWebSocket, "received_binary_message")],
+)
+def test_a_private_name_of_discord_py_that_is_gone_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+) -> None:
+    monkeypatch.delattr(owner, name)
+    found = about(doctor.check_voice(settings), "discord.py's private names")
+    assert found.verdict is Verdict.BAD
+    assert name in found.text
+
+
+def test_the_queue_between_shards_is_told_when_it_has_another_name(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(self: object) -> None: ...
+
+    monkeypatch.setattr(discord.AutoShardedClient, "connect", connect)
+    found = about(doctor.check_voice(settings), "discord.py's private names")
+    assert "_AutoShardedClient__queue" in found.text
+
+
+@pytest.mark.parametrize("package", ["davey", "discord.py"])
+def test_another_version_is_told_with_what_to_type(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setattr(doctor, "version", lambda name: "0.0.9" if name == package else metadata.version(name))
+    found = about(doctor.check_voice(settings), package)
+    assert found.verdict is Verdict.BAD
+    assert f"pip install '{package}=={doctor.PINNED[package]}'" in found.text
+
+
+@pytest.mark.parametrize(
+    ("off_s", "verdict"), [(0.0, Verdict.OK), (3.0, Verdict.OK), (60.0, Verdict.BAD), (-60.0, Verdict.BAD)]
+)
+async def test_the_clock_is_held_against_discords(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_s: float, verdict: Verdict
+) -> None:
+    monkeypatch.setattr(doctor, "time", SimpleNamespace(time=lambda: time.time() + off_s))  # ours, not the sandbox's
+    settings = load_settings(
+        env_file=None, data_dir=tmp_path, discord_token=sandbox.token, discord_api_base=sandbox.api_base
+    )
+    findings = await doctor._ask_discord(settings)
+    clock = about(findings, "clock")
+    assert clock.verdict is verdict
+    assert ("s off: set it" in clock.text) == (verdict is Verdict.BAD)
+    if verdict is Verdict.BAD:
+        assert clock.text[0] == f"{off_s:+.0f}"[0]
+    assert about(findings, "Discord").text == "answers and knows the token"
+
+
+async def test_a_token_that_discord_does_not_know_and_a_discord_that_is_away_are_told(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    base = sandbox.api_base
+    wrong = load_settings(env_file=None, data_dir=tmp_path, discord_token="wrong", discord_api_base=base)
+    assert about(await doctor._ask_discord(wrong), "Discord").verdict is Verdict.BAD
+    await sandbox.close()
+    away = about(await doctor._ask_discord(wrong), "Discord")
+    assert away.verdict is Verdict.BAD
+    assert "does not answer" in away.text
