@@ -103,6 +103,8 @@ def _lines(path: Path, pairs: Sequence[tuple[Window, Prediction]]) -> list[str]:
         f"  {window.start_s:6.1f} to {window.end_s:6.1f} s  {_words(prediction)}" for window, prediction in pairs
     ]
     summary = summarise(pairs)
+    if summary.reason == "no_speech":
+        return [f"{path}:", *windows, f"  {'summary':<18}  {_words(summary)}"]
     spread = ", ".join(f"{label} {p:.0%}" for label, p in sorted(summary.probabilities.items(), key=lambda x: -x[1]))
     return [f"{path}:", *windows, f"  {'summary':<18}  {_words(summary)} ({spread})"]
 

@@ -104,9 +104,12 @@ async def _recognise(request: web.Request) -> Prediction:
             windows = await backend.segment(file.data, filename=file.filename)
             if not windows:
                 raise UploadProblem(422, "No speech was heard in the file, or less than 0.8 seconds of it.")
-            return summarise(list(zip(windows, await backend.predict(windows, deadline_s=60.0), strict=True)))
+            answer = summarise(list(zip(windows, await backend.predict(windows, deadline_s=60.0), strict=True)))
     except GateFull:
         raise UploadProblem(503, "Too many uploads at the moment. Please try again.", retry_after_s=5) from None
+    if answer.reason == "no_speech":  # noise, a tone, music: the old body has no word for it but an emotion
+        raise UploadProblem(422, "No speech was heard in the file.")
+    return answer
 
 
 def _own_words(prediction: Prediction) -> str:

@@ -12,6 +12,7 @@ from bot.cli.analyze import analyze
 from ser_engine import Recognizer, segment_pcm, summarise
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import LABELS, make_model
+from tests.fakes.odd import NOTHING_TO_HEAR, ODD_VOICES, white_noise
 
 pytestmark = pytest.mark.integration
 
@@ -73,3 +74,53 @@ def test_unknown_model_is_said_in_words() -> None:
     result = CliRunner().invoke(analyze, [str(clip_paths()[0]), "--model", "no-such-model"])
     assert result.exit_code == 1
     assert "There is no model 'no-such-model'" in result.stderr
+
+
+def test_odd_files_are_analysed_or_refused_in_words(model: Path, tmp_path: Path) -> None:
+    """One run over all of them: a bad file does not keep the next from its answer."""
+    for k, make in enumerate([*ODD_VOICES.values(), *(make for make, _, _ in NOTHING_TO_HEAR.values())]):
+        (tmp_path / f"{k:02}.wav").write_bytes(make())
+    files = sorted(tmp_path.glob("*.wav"))
+    result = CliRunner().invoke(analyze, [*map(str, files), "--model", str(model), "--json"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)  # no traceback
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    answered, refused = lines[: len(ODD_VOICES)], lines[len(ODD_VOICES) :]
+    for name, line in zip(ODD_VOICES, answered, strict=True):
+        assert sum(line["summary"]["probabilities"].values()) == pytest.approx(1, abs=1e-4), name
+    for (name, (_, code, _)), line in zip(NOTHING_TO_HEAR.items(), refused, strict=True):
+        assert line["code"] == code, name
+        assert line["error"].endswith("."), name
+
+
+def test_noise_sounds_like_nothing(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "noise.wav").write_bytes(white_noise())
+    result = CliRunner().invoke(analyze, [str(tmp_path / "noise.wav"), "--model", str(model)])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1].split() == ["summary", "unclear:", "no", "speech"]
+    assert not any(label in result.stdout for label in LABELS)
+
+
+def test_a_broken_model_is_said_in_words(tmp_path: Path) -> None:
+    clip_path = str(clip_paths()[0])
+    broken = make_model(tmp_path / "broken")
+    (broken / "network.onnx").write_bytes(b"not a network")
+    few = make_model(tmp_path / "few", answers=4)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    pickled = make_model(tmp_path / "pickled")
+    manifest = json.loads((pickled / "model.json").read_text())
+    del manifest["files"]["scaler.json"]
+    (pickled / "model.json").write_text(json.dumps(manifest))
+    (pickled / "scaler.json").rename(pickled / "scaler.pkl")
+    for directory, words in (
+        (broken, "is not the file that model.json states"),
+        (few, "gives 4 answers"),
+        (bare, "it has no model.json"),
+        (pickled, "A pickle runs code when it is read"),
+    ):
+        result = CliRunner().invoke(analyze, [clip_path, "--model", str(directory)])
+        assert result.exit_code == 1, directory.name
+        assert isinstance(result.exception, SystemExit), directory.name
+        assert words in result.stderr, directory.name
+        assert result.stdout == "", directory.name
