@@ -37,7 +37,9 @@ def test_every_step_of_the_engine_is_measured(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")  # of librosa's imports
         result = CliRunner().invoke(bench, ["--rounds", "3", "--model", str(made), "--no-packets", "--json"])
     assert result.exit_code == 0, result.output
-    names = [row["name"] for row in json.loads(result.stdout)["results"]]
+    body = json.loads(result.stdout)
+    assert 0 < body["deviation"] < 2e-3
+    names = [row["name"] for row in body["results"]]
     assert [name for name in names if name.startswith("model")] == [
         "model tiny, whole way, batch 1",
         "model tiny, whole way, batch 4",
