@@ -95,6 +95,41 @@ def test_every_audible_sample_lies_in_exactly_one_window(phrases: list[tuple[flo
     assert [w.start_s for w in windows] == sorted(w.start_s for w in windows)
 
 
+@given(talk, packet_sizes, st.integers(50, 1600), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_silence_ends_every_window_within_its_time(
+    phrases: list[tuple[float, float]], sizes: list[int], step: int, packets_stop: bool
+) -> None:
+    """Whether silence comes as packets or as none: a window is given at most 0.6 s (and a packet and a look at the
+    clock) after its last audible sample, and nothing stays open after that."""
+    pcm = np.concatenate([spoken(phrases), silence(1.0)])
+    fs, segmenter, late = frames(pcm, sizes, skip_silent=packets_stop), Segmenter("a", ANY_LENGTH), []
+    longest = step + max(sizes)
+    for i, frame in enumerate(fs):
+        ends = frame.t_samples + len(frame.pcm)
+        late += [ends - w.end_s * SAMPLE_RATE_HZ for w in segmenter.push(frame)]
+        for now in range(ends, fs[i + 1].t_samples if i + 1 < len(fs) else len(pcm), step):
+            late += [now - w.end_s * SAMPLE_RATE_HZ for w in segmenter.advance(now)]
+    assert all(samples <= 9_600 + longest for samples in late)
+    assert segmenter.flush() == []  # a second of silence is at the end
+
+
+@given(talk, packet_sizes, st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_gap_ratio_is_the_share_of_made_up_samples(
+    phrases: list[tuple[float, float]], sizes: list[int], seed: int
+) -> None:
+    pcm, made_up, fs = spoken(phrases), np.random.default_rng(seed), []
+    lost = np.zeros(len(pcm), dtype=bool)
+    for frame in frames(pcm, sizes):
+        concealed = bool(made_up.random() < 0.3)
+        lost[frame.t_samples : frame.t_samples + len(frame.pcm)] = concealed
+        fs.append(PcmFrame(speaker="a", t_samples=frame.t_samples, pcm=frame.pcm, concealed=concealed))
+    for window in run(fs, ANY_LENGTH):
+        start = round(window.start_s * SAMPLE_RATE_HZ)
+        assert window.gap_ratio == pytest.approx(lost[start : start + len(window.pcm)].mean())
+
+
 def test_silence_ends_a_window_within_its_hangover() -> None:
     segmenter = Segmenter("a")
     for frame in frames(buzz(1.5), [320]):
