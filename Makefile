@@ -7,7 +7,7 @@ ENGINE ?= seed
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint types check train bench lock clean
+.PHONY: help run demo test lint types check train bench interop lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,10 @@ train: $(VENV)/.train ## train an engine: make train CORPUS=path/to/cremad ENGIN
 
 bench: $(VENV)/.dev ## measure the engine and the packet path on this machine, as ratios
 	$(BIN)/undertone bench
+
+interop: $(VENV)/.dev ## optional, needs Node: @discordjs/voice as a second client of the loopback voice server
+	cd tests/interop/discordjs && npm ci --ignore-scripts --no-audit --no-fund
+	PYTHONPATH=. $(BIN)/python tests/interop/discordjs/run.py
 
 lock: ## resolve the lock files anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-build --quiet -o requirements/run.lock
