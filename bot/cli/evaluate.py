@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -13,6 +15,10 @@ from rich.markdown import Markdown
 
 from bot.cli.progress import Bar
 from ser_engine.errors import CorpusError, EngineError
+
+if TYPE_CHECKING:
+    from ser_engine.models import Manifest
+    from ser_engine.training.corpus import Corpus
 
 _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
 
@@ -23,7 +29,8 @@ _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
     "--actors",
     default="validation",
     show_default=True,
-    help="validation, train, test, all, or speakers by name: 1001,1002. Without a split in the table: all.",
+    help="validation, train, test, all, or speakers by name: 1001,1002. Where the table states no split, validation is "
+    "whom the models held out when they were trained on it, and everybody when they were not.",
 )
 @click.option(
     "--condition",
@@ -59,14 +66,14 @@ def evaluate(
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.pictures import write_pictures
     from ser_engine.training.report import build, record, to_markdown, warnings
-    from ser_engine.training.split import choose
 
     console = Console(stderr=True)
     asked = _CONDITIONS if "all" in conditions else tuple(dict.fromkeys(conditions))
     try:
-        chosen = choose(read_corpus(corpus), actors)
+        read = read_corpus(corpus)
         directories = [find_model(name).resolve() for name in dict.fromkeys(models)]
         loaded = [Recognizer.load(directory) for directory in directories]
+        chosen = _chosen(read, actors, [one.manifest for one in loaded])
         names = [one.info.name for one in loaded]
         if len(set(names)) < len(names):
             raise CorpusError("Two of the models are in directories of the same name; rename one.")
@@ -95,8 +102,41 @@ def evaluate(
         Console().print(Markdown(markdown))
     else:
         click.echo(markdown)
-    for where, warning in warnings(report):
-        console.print(f"Warning ({where}): {warning}.", style="bold")
+    known = [(one.info.name, f"trained on {heard}") for one in loaded if (heard := _heard(chosen, one.manifest))]
+    for where, warning in [*warnings(report), *known]:
+        console.print(f"Warning ({where}): {warning}.", style="bold", soft_wrap=True)
+
+
+def _chosen(corpus: Corpus, actors: str, models: Sequence[Manifest]) -> Corpus:
+    """The recordings that `actors` names. Raises CorpusError.
+
+    Where the table states no split, who is held out was drawn at training time and stands in the model.
+    """
+    from ser_engine.training.split import choose
+
+    drawn = [set(held) for one in models if (held := _held_out(corpus, one)) is not None]
+    if actors != "validation" or not drawn or any(clip.split for clip in corpus.clips):
+        return choose(corpus, actors)
+    shared = set.intersection(*drawn) & set(corpus.speakers)
+    if not shared:
+        raise CorpusError("No speaker was held out by all of these models; measure them one by one.")
+    return corpus.of_speakers(shared)
+
+
+def _heard(chosen: Corpus, model: Manifest) -> str:
+    """Whom of `chosen` the model heard in training, in words; empty when nobody."""
+    held_out = _held_out(chosen, model)
+    if held_out is None:
+        return ""
+    heard = {clip.speaker for clip in chosen.clips if clip.split in (None, "train")} - set(held_out)
+    return f"{len(heard)} of these {len(chosen.speakers)} speakers, so its figures are worth nothing" if heard else ""
+
+
+def _held_out(corpus: Corpus, model: Manifest) -> list[str] | None:
+    """The speakers whom a model trained on `corpus` has not heard; None when it was trained on something else."""
+    held_out = model.training.get("held_out_speakers")
+    same = model.training.get("corpus") == corpus.name
+    return [str(name) for name in held_out] if same and isinstance(held_out, list) else None
 
 
 def _command(corpus: Path, actors: str, conditions: tuple[str, ...], models: tuple[str, ...]) -> str:

@@ -61,4 +61,5 @@ def train(
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on after the last finished epoch.")
         sys.exit(_INTERRUPTED)
-    console.print(f"Written to {out}. Measure it: undertone evaluate --corpus {corpus} --model {out}", highlight=False)
+    said = f"Written to {out}. Measure it on whom it has not heard: undertone evaluate --corpus {corpus} --model {out}"
+    console.print(said, highlight=False, soft_wrap=True)
