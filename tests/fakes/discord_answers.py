@@ -298,10 +298,11 @@ class Application(Answer):
     description: str
     verify_key: str
     flags: int
+    owner: User
+    redirect_uris: list[str]
+    explicit_content_filter: int
     bot_public: bool | None = None
     bot: User | None = None
-    owner: User | None = None
-    redirect_uris: list[str] | None = Field(default=None)
 
 
 class Error(Answer):

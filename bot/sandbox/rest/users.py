@@ -138,6 +138,7 @@ async def application(request: web.Request) -> web.Response:
             "owner": payloads.user(world.owner),
             "team": None,
             "flags": 0,
+            "explicit_content_filter": 0,
             "hook": True,
             "approximate_guild_count": len(world.state.guilds),
             "approximate_user_install_count": 0,
