@@ -22,7 +22,7 @@ FORBIDDEN = {
     "bot/voice": {"storage", "aiohttp", "bot.listening", "bot.web", "bot.client", "bot.commands", "bot.sandbox"},
     "bot/sandbox": {"storage", "ser_engine", "bot.listening", "bot.web", "bot.client", "bot.commands", "bot.service"},
 }
-MAY_USE_THE_SANDBOX = {"bot/cli/run.py", "bot/cli/soak.py", "bot/cli/demo.py"}
+MAY_USE_THE_SANDBOX = {"bot/cli/run.py", "bot/cli/soak.py", "bot/cli/soak_stage.py", "bot/cli/demo.py"}
 HEAVY = {"tensorflow", "keras", "librosa", "sklearn", "onnxruntime", "onnx", "pydub"}
 
 

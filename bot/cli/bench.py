@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.cli.progress import Bar
-from bot.cli.soak import measure_packets
 from bot.cli.soak_report import cost_table
+from bot.cli.soak_stage import measure_packets
 from ser_engine.backends.process import THREAD_VARIABLES
 from ser_engine.errors import EngineError
 

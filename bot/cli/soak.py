@@ -11,17 +11,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
 
 from bot.cli.soak_ledger import Ledger, numbered
 from bot.cli.soak_report import Report, cost_table, memory_mb, table
-
-if TYPE_CHECKING:
-    from bot.voice.bench import PacketCost, Recording
+from bot.cli.soak_stage import Listener, logged_in_client, measure_packets, speech_packets
 
 WARM_UP_S: Final = 20.0
 """Memory is measured from here on, when everything has been used once."""
@@ -83,47 +80,6 @@ async def run(*, minutes: float, speakers: int, seed: int | None = None, say: Ca
     return report
 
 
-def measure_packets(count: int = 3_000) -> PacketCost:
-    """What a packet costs from the socket to samples, on a call recorded in the loopback Discord."""
-    from bot.voice.bench import packet_cost
-
-    return packet_cost(asyncio.run(_record(count)))
-
-
-async def _record(count: int) -> Recording:
-    from bot.sandbox import Sandbox
-    from bot.voice import connect
-    from bot.voice.bench import Recorder
-
-    async with Sandbox(rate_limits=False) as sandbox, _client(sandbox) as client:
-        user = sandbox.add_person("Speaker")
-        speech = await asyncio.to_thread(lambda: list(_packets()))
-        async with sandbox.speaker(user, pace=0.1) as person:
-            await person.join(sandbox.voice_channel.id)
-            link = await connect(
-                client.get_channel(sandbox.voice_channel.id),
-                sink=_Listener(),
-                consent=lambda _: True,
-                on_state=lambda state, reason: None,
-            )
-            try:
-                while not link.counters.frames:  # until both have the keys of one epoch
-                    await person.say_packets(speech[:10], silence_frames=0)
-                with Recorder(link, user.id, count).running() as recorder:
-                    while not recorder.complete:
-                        await person.say_packets(speech[:500], silence_frames=0)
-                return recorder.finish()
-            finally:
-                await link.close()
-
-
-class _Listener:
-    """Hears and keeps nothing: the ledger sees the frames before they are decoded."""
-
-    def frame(self, frame: Any) -> None: ...
-    def silence(self, speaker: str, now_samples: int) -> None: ...
-
-
 class _Soak:
     """A sandbox, a client, a link in its voice channel, and people."""
 
@@ -156,8 +112,8 @@ class _Soak:
         from bot.voice import connect
 
         self._sandbox = await self._stack.enter_async_context(Sandbox(rate_limits=False))
-        client = await self._stack.enter_async_context(_client(self._sandbox))
-        self._speech = await asyncio.to_thread(lambda: list(_packets()))
+        client = await self._stack.enter_async_context(logged_in_client(self._sandbox))
+        self._speech = await asyncio.to_thread(lambda: list(speech_packets()))
         self._people = []
         for number in range(self._report.speakers):
             user = self._sandbox.add_person(f"Speaker {number + 1}")
@@ -171,7 +127,7 @@ class _Soak:
             await person.join(self._sandbox.voice_channel.id)
         self.link = await connect(
             client.get_channel(self._sandbox.voice_channel.id),
-            sink=_Listener(),
+            sink=Listener(),
             consent=lambda _: True,
             on_state=self._note_state,
             tap=self._ledger.heard,
@@ -358,43 +314,3 @@ class _Soak:
         self._ledger.settle(self._lost, time.monotonic() - patience_s)
         if len(self._lost) > 20_000:
             self._lost.clear()
-
-
-@contextlib.asynccontextmanager
-async def _client(sandbox: Any) -> AsyncIterator[Any]:
-    """A discord.py client that is logged in to the sandbox."""
-    import aiohttp
-    import discord
-    import yarl
-
-    discord.http.Route.BASE = sandbox.api_base
-    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(sandbox.gateway_url)
-    client = discord.AutoShardedClient(
-        intents=discord.Intents(guilds=True, voice_states=True),
-        chunk_guilds_at_startup=False,
-        connector=aiohttp.TCPConnector(ssl=sandbox.ssl_context()),
-    )
-    task = asyncio.create_task(client.start(sandbox.token), name="soak-client")
-    try:
-        await asyncio.sleep(0)
-        async with asyncio.timeout(20.0):
-            while not client.is_ready():
-                if task.done():
-                    task.result()
-                await asyncio.sleep(0.02)
-        yield client
-    finally:
-        await client.close()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def _packets() -> Iterator[bytes]:
-    """Real speech: the clips that the repository carries, as Opus."""
-    import bot.sandbox
-    from bot.sandbox.voice.speaker import speech
-    from bot.voice import opus
-
-    encoder = opus.Encoder()
-    clips = sorted((Path(bot.sandbox.__file__).parent / "clips").glob("*.flac"))
-    for path in clips[::3]:
-        yield from (packet for packet in encoder.packets(speech(path, 16_000)) if not packet[0] & 3)

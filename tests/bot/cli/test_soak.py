@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from bot.cli import soak
+from bot.cli import soak, soak_stage
 from bot.cli.soak_ledger import Ledger, number_of, numbered
 from bot.voice import opus
 
@@ -117,7 +117,7 @@ def test_a_short_soak_passes_and_is_printed_as_json(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.integration
 def test_the_cost_of_a_packet_is_measured_on_a_real_call() -> None:
-    cost = soak.measure_packets(300)
+    cost = soak_stage.measure_packets(300)
     assert cost.packets >= 290
     assert 0 < cost.dave_us < cost.total_us
     assert cost.total_us < 1_500  # ten times what is allowed: a busy machine must not fail a test
