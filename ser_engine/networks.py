@@ -84,8 +84,9 @@ class KerasNetwork:
 
         try:
             model = keras.saving.load_model(str(directory.path / name), compile=False)
-        except (ValueError, TypeError, OSError, KeyError) as error:
-            raise ModelError(f"{directory.path / name} is not a Keras model that can be loaded: {error}") from error
+        except Exception as error:  # Keras lets through whatever zip, HDF5, JSON or a layer raises
+            why = str(error).partition("\n")[0][:200]
+            raise ModelError(f"{directory.path / name} is not a Keras model that can be loaded: {why}") from error
         self._names = [tensor.name for tensor in model.inputs]
         self._frames: int | None = model.inputs[0].shape[1]
         self._probabilities = directory.manifest.keras_output == "probabilities"

@@ -98,6 +98,23 @@ def test_wrong_labels_are_refused_and_nothing_is_left(old: Path, tmp_path: Path)
     assert "labels must differ" in wrong
 
 
+@pytest.mark.parametrize("damage", ["words", "half", "middle"])
+def test_a_damaged_network_is_refused_in_words(old: Path, tmp_path: Path, damage: str) -> None:
+    (tmp_path / "scaler.pkl").write_bytes((old / "scaler.pkl").read_bytes())
+    whole = (old / "final_ser_model.keras").read_bytes()
+    middle = len(whole) // 2
+    damaged = {
+        "words": b"only words",
+        "half": whole[:middle],
+        "middle": whole[: middle - 2000] + bytes(4000) + whole[middle + 2000 :],
+    }
+    (tmp_path / "final_ser_model.keras").write_bytes(damaged[damage])
+    status, _, wrong = run("adopt", str(tmp_path))
+    assert status == 1
+    assert "is not a Keras model that can be loaded" in wrong
+    assert not (tmp_path / "model.json").exists()
+
+
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
     status, _, wrong = run("adopt", str(tmp_path), "--no-check")
     assert status == 1
