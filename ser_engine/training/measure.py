@@ -136,9 +136,15 @@ def figures(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, Any]:
         "accuracy": metrics.accuracy(table),
         "accuracy_interval": interval(lambda rows: metrics.accuracy(scored.table(rows))),
         "macro_f1": metrics.macro_f1(table),
+        "macro_f1_interval": interval(lambda rows: metrics.macro_f1(scored.table(rows))),
         "recall": dict(zip(scored.labels, metrics.recalls(table).tolist(), strict=True)),
+        "recall_interval": {
+            label: interval(lambda rows, k=k: float(metrics.recalls(scored.table(rows))[k]))  # type: ignore[misc]
+            for k, label in enumerate(scored.labels)
+        },
         "confusion": table.tolist(),
         "ece": metrics.ece(confidence, right),
+        "ece_interval": interval(lambda rows: metrics.ece(confidence[rows], right[rows])),
         "reliability": [
             {"low": b.low, "high": b.high, "count": b.count, "confidence": b.confidence, "accuracy": b.accuracy}
             for b in metrics.reliability(confidence, right)
@@ -151,26 +157,32 @@ def figures(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, Any]:
             "coverage": float(clear.mean()) if len(clear) else float("nan"),
             "accuracy": float(right[clear].mean()) if clear.any() else float("nan"),
         },
-        "slices": slices(scored),
+        "slices": slices(scored, rounds=rounds),
         "crowd": crowd(scored.clips, scored.labels),
         "warnings": warnings(table, scored.labels),
     }
 
 
-def slices(scored: Scored) -> dict[str, dict[str, dict[str, float]]]:
-    """UAR and number of clips by sex, age band, level of expression and sentence, where the corpus states them."""
-    out: dict[str, dict[str, dict[str, float]]] = {}
+def slices(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, dict[str, dict[str, Any]]]:
+    """UAR, its interval and the number of clips by sex, age band, level of expression and sentence, where stated."""
+    out: dict[str, dict[str, dict[str, Any]]] = {}
     for name, key in _SLICES.items():
         rows: dict[str, list[int]] = {}
         for k, clip in enumerate(scored.clips):
             value = key(clip)
             if value is not None:
                 rows.setdefault(value, []).append(k)
-        out[name] = {
-            value: {"clips": len(chosen), "uar": metrics.uar(scored.table(chosen))}
-            for value, chosen in sorted(rows.items())
-        }
+        out[name] = {value: _slice(scored, np.array(chosen), rounds) for value, chosen in sorted(rows.items())}
     return out
+
+
+def _slice(scored: Scored, chosen: metrics.Ints, rounds: int) -> dict[str, Any]:
+    interval = metrics.bootstrap(
+        [scored.clips[k].speaker for k in chosen],
+        lambda rows: metrics.uar(scored.table(chosen[rows])),
+        rounds=rounds,
+    )
+    return {"clips": len(chosen), "uar": metrics.uar(scored.table(chosen)), "uar_interval": list(interval)}
 
 
 def _age_band(clip: Clip) -> str | None:

@@ -113,10 +113,13 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Interval of `statistic` when whole groups (actors) are drawn anew with replacement, as other actors would be.
 
-    `statistic` is given the row numbers drawn. Rounds in which it is not a number are left out.
+    `statistic` is given the row numbers drawn. Rounds in which it is not a number are left out. One group alone says
+    nothing of others: (NaN, NaN).
     """
     names = np.array(groups)
     rows = [np.flatnonzero(names == name) for name in sorted(set(groups))]
+    if len(rows) < 2:
+        return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(rounds):

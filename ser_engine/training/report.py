@@ -59,7 +59,7 @@ def build(
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """The whole report: the engines side by side, then each engine's labels and slices under the first condition."""
-    parts = [f"Made by `{report['command']}` on {report['clips']} recordings of {report['speakers']} speakers.\n"]
+    parts = [f"Made by `{report['command']}` on {report['clips']} recordings of {_count(report['speakers'])}.\n"]
     for set_name in ("four", "five", "all"):
         rows = list(_entries(report, set_name))
         if rows:
@@ -151,19 +151,25 @@ def _crowd_line(entry: Mapping[str, Any]) -> str:
 def _labels(entry: Mapping[str, Any]) -> str:
     labels = entry["labels"]
     lines = [
-        (label, _number(entry["recall"][label]), *map(str, row), str(sum(row)))
+        (
+            label,
+            _number(entry["recall"][label]),
+            _interval(entry["recall_interval"][label]),
+            *map(str, row),
+            str(sum(row)),
+        )
         for label, row in zip(labels, entry["confusion"], strict=True)
     ]
-    return _table(("meant", "recall", *(f"called {label}" for label in labels), "recordings"), lines)
+    return _table(("meant", "recall", "95 %", *(f"called {label}" for label in labels), "recordings"), lines)
 
 
 def _slices(entry: Mapping[str, Any]) -> str:
     lines = [
-        (_SLICE_TITLES[name], value, str(one["clips"]), _number(one["uar"]))
+        (_SLICE_TITLES[name], value, str(one["clips"]), _number(one["uar"]), _interval(one["uar_interval"]))
         for name, values in entry["slices"].items()
         for value, one in values.items()
     ]
-    return _table(("slice", "", "recordings", "UAR"), lines) if lines else ""
+    return _table(("slice", "", "recordings", "UAR", "95 %"), lines) if lines else ""
 
 
 def _risk(entry: Mapping[str, Any]) -> str:
@@ -177,6 +183,10 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
+def _count(speakers: int) -> str:
+    return "one speaker" if speakers == 1 else f"{speakers} speakers"
+
+
 def _number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
@@ -186,4 +196,6 @@ def _percent(value: float | None) -> str:
 
 
 def _interval(values: Sequence[float | None]) -> str:
+    if values[0] is None:
+        return "–"
     return f"{_number(values[0])} to {_number(values[1])}"

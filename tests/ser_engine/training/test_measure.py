@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ import pytest
 
 from ser_engine.backends.base import ModelInfo
 from ser_engine.recognizer import Recognizer
-from ser_engine.training import conditions, measure, report
+from ser_engine.training import conditions, measure, metrics, report
 from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
 from ser_engine.training.pictures import write_pictures
 from ser_engine.training.recipes import Silent
@@ -102,6 +103,7 @@ def test_slices_and_the_crowd_come_from_the_table(tmp_path: Path) -> None:
         return Clip(path=tmp_path / label, speaker=sex, label=label, sex=sex, age=age, votes=votes)
 
     clips = (clip("Angry", "female", 25, Angry=6, Neutral=4), clip("Sad", "male", 64, Sad=1, Angry=3, Fear=6))
+    clips = tuple(replace(one, sentence="IEO") for one in clips)
     scored = measure.Scored(
         labels=measure.FOUR,
         clips=clips,
@@ -112,8 +114,10 @@ def test_slices_and_the_crowd_come_from_the_table(tmp_path: Path) -> None:
         clear=np.array([True, True]),
         unanswered=0,
     )
-    found = measure.slices(scored)
-    assert found["sex"] == {"female": {"clips": 1, "uar": 1.0}, "male": {"clips": 1, "uar": 0.0}}
+    found = metrics.rounded(measure.slices(scored))
+    one_speaker = {"clips": 1, "uar_interval": [None, None]}
+    assert found["sex"] == {"female": {**one_speaker, "uar": 1.0}, "male": {**one_speaker, "uar": 0.0}}
+    assert found["sentence"] == {"IEO": {"clips": 2, "uar": 0.5, "uar_interval": [0.0, 1.0]}}
     assert set(found["age"]) == {"under 30", "60 and over"}
     assert found["level"] == {}
     crowd = measure.crowd(clips, measure.FOUR)

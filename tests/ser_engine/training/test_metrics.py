@@ -73,6 +73,8 @@ def test_bootstrap_draws_whole_speakers() -> None:
     # The same clips by a hundred speakers say far more.
     low, high = metrics.bootstrap([str(k) for k in range(100)], lambda rows: float(right[rows].mean()), rounds=200)
     assert 0.35 < low < 0.5 < high < 0.65
+    # One alone says nothing of others.
+    assert np.isnan(metrics.bootstrap(["a"] * 100, lambda rows: float(right[rows].mean()), rounds=200)).all()
 
 
 def test_bootstrap_gives_the_same_interval_each_time() -> None:
