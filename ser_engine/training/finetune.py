@@ -63,8 +63,6 @@ class FineTuneSettings:
     """In half of the windows at most so many bands (frames) in a row are flattened (SpecAugment); 0 masks nothing."""
     likeness: float = 0.0
     """With two versions of each clip: how much the distance between what is said of them weighs beside the loss."""
-    start_share: float = 0.0
-    """Share of the weights that the training begins with in those it ends with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +109,10 @@ class FineTuner:
     ends: list[Any] = field(init=False)
     """The mean of the averages at the ends of the cycles so far."""
     optimisers: tuple[Any, Any] = field(init=False)
-    _start: list[Any] = field(init=False)
     _step: Any = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self._start = [tf.Variable(variable, trainable=False) for variable in self.weights]
         self.averages = [tf.Variable(variable, trainable=False) for variable in self.weights]
         self.ends = [tf.Variable(average, trainable=False) for average in self.averages]
         self.optimisers = (self._optimiser(settings.encoder_rate), self._optimiser(settings.head_rate))
@@ -140,9 +136,8 @@ class FineTuner:
 
     def use_averages(self) -> None:
         """Put the mean of the cycles' ends in place of the weights. Training does not go on after this."""
-        share = self.settings.start_share
-        for variable, mean, start in zip(self.weights, self.ends, self._start, strict=True):
-            variable.assign(share * start + (1 - share) * mean)
+        for variable, mean in zip(self.weights, self.ends, strict=True):
+            variable.assign(mean)
 
     def save(self, path: Path, epochs: int, losses: Sequence[float], key: str) -> None:
         about = json.dumps({"key": key, "epochs": epochs, "losses": list(losses)})

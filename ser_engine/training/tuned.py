@@ -1,9 +1,8 @@
 """How the default and the fast engine are made: Whisper tiny.en's first layers, trained along, and a BiLSTM after them.
 
 Whisper's encoder knows speech from 680,000 hours; what it lacks is to be asked for the tone. Its first layers are
-trained further, slowly, together with the head, on every clip as it was recorded and as calls would carry it. A last
-stage hears each clip before and after a good connection and learns to say the same of both. What was tried, and what it
-gave on speakers held out, is in `docs/experiments.md`.
+trained further, slowly, together with the head, on every clip as it was recorded and as calls would carry it. What was
+tried, and what it gave on speakers held out, is in `docs/experiments.md`.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ FEATURES: Final = FeatureSettings.whisper(level="peak", top_db=55.0)
 CLEANED_FROM: Final = 5
 """From this hearing on, half of the recordings have their background taken out: see `augment.clean`."""
 STEADYING: Final = finetune.FineTuneSettings(
-    epochs=5,
+    epochs=0,
     strangers=1,
     encoder_rate=2e-5,
     head_rate=3e-4,
@@ -46,7 +45,10 @@ STEADYING: Final = finetune.FineTuneSettings(
     masked_frames=0,
     likeness=30.0,
 )
-"""The last stage of both: gentle, nothing masked, and the distance between before and after a call weighs most."""
+"""A last stage that hears each clip before and after a good connection and learns to say the same of both: gentle,
+nothing masked, the distance weighs most. Neither engine has it (0 epochs): it steadies the answers, and costs some of
+their calibration. `docs/experiments.md` has the figures; ``--set steadying.epochs=5`` of the cross-validation tries it.
+"""
 KERAS_LAYERS: Final = "ser_engine.training.layers"
 _STATISTICS_CLIPS: Final = 200
 _STRANGERS: Final = 600
@@ -65,7 +67,7 @@ class TunedRecipe:
     units: int
     stages: finetune.FineTuneSettings
     steadying: finetune.FineTuneSettings
-    """The last stage, in which a clip and what a call makes of it are to be answered alike."""
+    """The last stage, in which a clip and what a call makes of it are to be answered alike; none where it has 0 epochs."""
     hearings: int
     """Random hearings of each clip in each cycle, beside the recording itself."""
     as_recorded: tuple[float, ...]

@@ -152,23 +152,6 @@ def test_two_versions_of_a_clip_are_answered_alike_after_a_stage_that_asks_for_i
     assert apart(30.0) < 0.7 * apart(0.01)
 
 
-def test_what_a_training_began_with_may_be_part_of_its_end(tmp_path: Path) -> None:
-    ends = []
-    for share in (0.0, 0.25, 1.0):
-        work = tmp_path / str(share)
-        work.mkdir()
-        tuner = a_tuner(2)
-        tuner = finetune.FineTuner(
-            encoder=tuner.encoder, head=tuner.head, settings=replace(tuner.settings, start_share=share), steps=3
-        )
-        begun = [np.asarray(weight).copy() for weight in tuner.weights]
-        run(tuner, work)
-        ends.append([np.asarray(weight).copy() for weight in tuner.weights])
-    for without, some, only, start in zip(*ends, begun, strict=True):
-        assert np.array_equal(only, start)
-        assert some == pytest.approx(0.25 * start + 0.75 * without, abs=1e-6)
-
-
 def test_the_distance_between_answers() -> None:
     one = np.array([[0.5, 0.5], [0.9, 0.1]], np.float32)
     other = np.array([[0.5, 0.5], [0.5, 0.5]], np.float32)

@@ -37,7 +37,8 @@ def few_clips(monkeypatch: pytest.MonkeyPatch) -> Corpus:
 
 @pytest.mark.parametrize("recipe", [default.RECIPE, fast.RECIPE], ids=["default", "fast"])
 def test_a_few_recordings_become_an_engine(recipe: tuned.TunedRecipe, few_clips: Corpus, tmp_path: Path) -> None:
-    small = replace(recipe, layers=1, hearings=1, twins=1)
+    steadying = replace(recipe.steadying, epochs=1)
+    small = replace(recipe, layers=1, hearings=1, twins=1, steadying=steadying)
 
     tuned.train(small, few_clips, tmp_path, TrainOptions(epochs=1, units=4), Silent())
 
