@@ -67,7 +67,7 @@ class TunedRecipe:
     units: int
     stages: finetune.FineTuneSettings
     steadying: finetune.FineTuneSettings
-    """The last stage, in which a clip and what a call makes of it are to be answered alike; none where it has 0 epochs."""
+    """The last stage, in which a clip before and after a call is to be answered alike; none with 0 epochs."""
     hearings: int
     """Random hearings of each clip in each cycle, beside the recording itself."""
     as_recorded: tuple[float, ...]
