@@ -38,8 +38,13 @@ class KeyFilter(logging.Filter):
         return not any(word.lower() in text for word in _SECRETS)
 
 
-def configure(level: str = "info", *, json: bool = False, stream: TextIO | None = None) -> None:
-    """Set up structlog and the standard library's root logger; call once, from the command line."""
+def configure(
+    level: str = "info", *, json: bool = False, stream: TextIO | None = None, gateway_level: int = logging.NOTSET
+) -> None:
+    """Set up structlog and the standard library's loggers, discord.py's gateway at a level of its own on request.
+
+    Called once, from the command line; called again, nothing of the first time is left.
+    """
     target = stream or sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -78,8 +83,8 @@ def configure(level: str = "info", *, json: bool = False, stream: TextIO | None 
     root.setLevel(level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    if level != "debug":
-        logging.getLogger("discord").setLevel(logging.WARNING)
+    logging.getLogger("discord").setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
+    logging.getLogger("discord.gateway").setLevel(gateway_level)
     logging.captureWarnings(capture=True)
 
 

@@ -63,9 +63,8 @@ def demo(host: str, port: int | None, model: str | None, seconds: float | None, 
     chosen = port if port is not None else _port_from_environment()
     settings = _settings(host=host, model=model, port=chosen)
     if settings.log_level == "info":
-        logs.configure("warning", json=settings.log_json)
         # A loopback answers a heartbeat before discord.py has noted when it sent it, and discord.py warns of 41 s.
-        logging.getLogger("discord.gateway").setLevel(logging.ERROR)
+        logs.configure("warning", json=settings.log_json, gateway_level=logging.ERROR)
     try:
         web_port, chat_port = demo_ports(host, chosen)
     except PortInUse as error:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in (*logs._CHATTY, "discord")}
+    levels = {name: logging.getLogger(name).level for name in (*logs._CHATTY, "discord", "discord.gateway")}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -50,6 +50,14 @@ def test_nothing_below_the_level_is_written() -> None:
     structlog.get_logger("bot.x").info("quiet")
     logging.getLogger("discord.gateway").info("quiet too")
     assert stream.getvalue() == ""
+
+
+def test_a_second_configuration_leaves_nothing_of_the_first() -> None:
+    logs.configure("warning", stream=io.StringIO(), gateway_level=logging.ERROR)
+    stream = io.StringIO()
+    logs.configure("debug", stream=stream)
+    logging.getLogger("discord.gateway").debug("Keeping shard alive")
+    assert "Keeping shard alive" in stream.getvalue()
 
 
 def test_at_debug_the_transport_key_and_the_token_do_not_appear() -> None:
