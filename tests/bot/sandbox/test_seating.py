@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import threading
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import aiohttp
 import discord
 import numpy as np
 import pytest
+from discord import voice_state
 
 from bot.sandbox import Sandbox
 from bot.sandbox.permissions import Permission
 from tests.fakes.plain_bot import PlainBot, logged_in
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+async def no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """discord.py's reading thread would sit in select() on a closed socket for 30 s; here it looks up more often."""
+    brief = SimpleNamespace(select=lambda r, w, x, timeout=0.05: select.select(r, w, x, 0.05))
+    monkeypatch.setattr(voice_state, "select", brief)
+    yield
+    readers = [thread for thread in threading.enumerate() if thread.name.startswith("voice-socket-reader")]
+    for reader in readers:
+        await asyncio.to_thread(reader.join, 2.0)
+    assert not any(reader.is_alive() for reader in readers)
 
 
 async def test_a_call_is_joined_heard_and_left(sandbox: Sandbox) -> None:
