@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import dave  # noqa: F401 - first of all: loaded after TensorFlow, libdave finds its functions there and crashes
 import pytest
 
 GRACE_S = 3.0
