@@ -42,6 +42,8 @@ async def own(how: str, model_dir: Path) -> None:
     answers = await backend.predict(windows, deadline_s=60)
     say(len(answers) - len(windows), backend.counters()["restarts"], sum(slot.starts for slot in backend._slots))
     await backend.close()
+    # The loop takes its handler away when it closes; a signal that comes then would decide how this ended.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def never_ends(ready: Connection) -> None:
