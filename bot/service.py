@@ -198,11 +198,8 @@ class Service:
                 await self.sessions.end_all(EndReason.SHUTDOWN)
                 await self.gateway.close()
                 self.bus.close_all()
-                for task in (
-                    *lasting,
-                    discord_task,
-                    *sessions,
-                ):  # a session that is late is stored; it may wait for Discord
+                # A session that is late is stored; what it still waits for is Discord.
+                for task in (*lasting, discord_task, *sessions):
                     task.cancel()
                 await asyncio.gather(*lasting, discord_task, return_exceptions=True)
         _log.info("service_stopped")

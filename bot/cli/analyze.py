@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ser_engine.backends.process import THREAD_VARIABLES
+from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import AudioError, AudioTooLarge, EngineError, NoSpeech, UndecodableAudio
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def analyze(files: Sequence[Path], model: str, as_json: bool) -> None:
 
     A file that cannot be analysed is said so, the others go on, and the exit status is 1.
     """
-    for name in THREAD_VARIABLES:  # read when numpy is loaded, which is now
-        os.environ.setdefault(name, "1")
+    keep_to_one_thread()  # read when numpy is loaded, which is now
     from ser_engine.recognizer import Recognizer
 
     try:

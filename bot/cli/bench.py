@@ -4,7 +4,6 @@ one yardstick measured in the same run: librosa's front end for the same three s
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from rich.table import Table
 from bot.cli.progress import Bar
 from bot.cli.soak_report import cost_table
 from bot.cli.soak_stage import measure_packets
-from ser_engine.backends.process import THREAD_VARIABLES
+from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -59,8 +58,7 @@ class Result:
 def bench(rounds: int, models: Sequence[str], packets: bool, as_json: bool) -> None:
     """Measure this machine: the front end against librosa's (how fast, and how equal its numbers are), the whole way of
     each present model, a voice packet's."""
-    for name in THREAD_VARIABLES:  # read when numpy is loaded, which is now
-        os.environ.setdefault(name, "1")
+    keep_to_one_thread()  # read when numpy is loaded, which is now
     console = Console(stderr=True)
     try:
         steps = _steps(models)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.cli.progress import Bar
+from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
 
 
@@ -41,8 +42,7 @@ def crossvalidate(
     """
     console = Console(stderr=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    keep_to_one_thread()
     from ser_engine.training import crossval, default, fast
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.seed import one_thread_each

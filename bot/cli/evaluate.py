@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bot.cli.progress import Bar
+from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import CorpusError, EngineError
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def evaluate(
 
     Figures on speakers that a model was trained on say nothing; the default is the corpus's validation speakers.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    keep_to_one_thread()
     from ser_engine.models import find_model
     from ser_engine.recognizer import Recognizer
     from ser_engine.training.corpus import read_corpus

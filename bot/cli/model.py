@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ser_engine.backends.process import THREAD_VARIABLES
+from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError, ModelError
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def adopt(directory: Path, labels: str, padding: str, force: bool, check: bool) 
 
     A pickle runs code when it is read. Adopt only files whose origin you know: once stated, they are read.
     """
-    for name in THREAD_VARIABLES:
-        os.environ.setdefault(name, "1")
+    keep_to_one_thread()
     from ser_engine.models import MANIFEST
 
     if (directory / MANIFEST).exists() and not force:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from bot.cli.progress import Bar
+from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
 
 _INTERRUPTED = 130
@@ -42,8 +43,7 @@ def train(
     console = Console(stderr=True)
     # TensorFlow reads these when it is imported, which the recipe does.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    keep_to_one_thread()
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.recipes import TrainOptions, recipe
 

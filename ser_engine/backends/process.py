@@ -33,6 +33,12 @@ PARENTS_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """Requests to end that are the parent's to obey."""
 
 
+def keep_to_one_thread() -> None:
+    """Numeric libraries that this process loads from now on use one thread, unless its environment says otherwise."""
+    for name in THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Processes started inside this inherit numeric libraries kept to one thread."""
