@@ -13,6 +13,7 @@ again for further cycles, the ends of all cycles are averaged, for each has lear
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -63,6 +64,16 @@ class FineTuneSettings:
     """In half of the windows at most so many bands (frames) in a row are flattened (SpecAugment); 0 masks nothing."""
     likeness: float = 0.0
     """With two versions of each clip: how much the distance between what is said of them weighs beside the loss."""
+
+    @property
+    def ends(self) -> list[int]:
+        """Epochs done at the end of each cycle."""
+        return [self.epochs + k * self.later_epochs for k in range(self.cycles)]
+
+    def cycle_of(self, epoch: int) -> tuple[int, int]:
+        """Number of the cycle that `epoch` belongs to, and of the epoch within it; all count from 0."""
+        cycle = bisect_right(self.ends, epoch)
+        return cycle, epoch - (self.ends[cycle - 1] if cycle else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +229,7 @@ def fine_tune(
     called = f"{name} epoch" if name else "epoch"
     if done:
         progress.note(f"going on after {called} {done}")
-    ends = [settings.epochs + k * settings.later_epochs for k in range(settings.cycles)]
+    ends = settings.ends
     for epoch in range(done, ends[-1]):
         rng = np.random.default_rng([seed, 1, epoch, *name.encode()])
         _seed_dropout(tuner.head, seed, epoch)

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.features import Features, FeatureSettings, extract
-from ser_engine.training.augment import over_a_call, vary
+from ser_engine.training.augment import not_speech, over_a_call, vary
 from ser_engine.training.corpus import Clip
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES, Pcm
 
 AS_RECORDED: Final = 0
 """The hearing that is the recording itself, cut to one window."""
+STRANGERS: Final = 600
 _BABBLE_CLIPS: Final = 64
 _CLEANED_SHARE: Final = 0.5
 _TWINS_AS_RECORDED: Final = 0.5
@@ -157,6 +158,16 @@ class Hearings:
         for clip in self._clips:
             self._pcm.append(np.clip(np.round(clip.read() * 32768), -32768, 32767).astype(np.int16))
             self._progress.advance()
+
+
+def strangers(settings: FeatureSettings, *, seed: int, progress: Progress, count: int = STRANGERS) -> list[Features]:
+    """Features of `count` windows that nobody spoke: noise, hum, made music. Their target is every label alike."""
+    progress.stage("what is no speech", count)
+    out = []
+    for k in range(count):
+        out.append(extract(not_speech(np.random.default_rng([seed, 99, k])), settings))
+        progress.advance()
+    return out
 
 
 def _hearing(frames: NDArray[np.float16], starts: NDArray[np.int64]) -> Hearing:

@@ -15,14 +15,13 @@ from typing import Any, Final
 import keras
 import numpy as np
 
-from ser_engine.features import Features, FeatureSettings, extract
+from ser_engine.features import Features, FeatureSettings
 from ser_engine.models import ENCODER_ONNX
 from ser_engine.training import finetune, finish
-from ser_engine.training.augment import not_speech
 from ser_engine.training.corpus import LABELS, Clip, Corpus
 from ser_engine.training.distill import answers, load_teacher
 from ser_engine.training.encoder import LayerMix, SpeechEncoder, export_encoder, state_statistics
-from ser_engine.training.hearings import AS_RECORDED, Heard, Hearings
+from ser_engine.training.hearings import AS_RECORDED, Heard, Hearings, strangers
 from ser_engine.training.layers import AttentiveStatistics
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress, TrainOptions
@@ -51,7 +50,6 @@ their calibration. `docs/experiments.md` has the figures; ``--set steadying.epoc
 """
 KERAS_LAYERS: Final = "ser_engine.training.layers"
 _STATISTICS_CLIPS: Final = 200
-_STRANGERS: Final = 600
 _WORK: Final = ".training"
 
 
@@ -163,10 +161,10 @@ def fit(
     tensors = read_encoder()
     encoder = build_encoder(tensors, [recorded[int(k)] for k in sample], recipe.layers, halved=recipe.halved)
     head = build_head(recipe)
-    others = strangers(seed, progress)
+    others = strangers(FEATURES, seed=seed, progress=progress)
 
     def draw(epoch: int, rng: np.random.Generator) -> list[list[Features]]:
-        cycle, within = _cycle_of(epoch, recipe.stages)
+        cycle, within = recipe.stages.cycle_of(epoch)
         share = recipe.as_recorded[min(cycle, len(recipe.as_recorded) - 1)]
         varied = heard[1 + cycle * recipe.hearings + within % recipe.hearings]
         return [[(recorded if rng.random() < share else varied)[k] for k in range(len(recorded))]]
@@ -183,14 +181,6 @@ def fit(
                 *(tuner, drawn, wanted, others), seed=seed, key=key, work=work, progress=progress, name=name
             )
     return Fitted(encoder=exact(encoder, tensors), head=head, losses=losses)
-
-
-def _cycle_of(epoch: int, settings: finetune.FineTuneSettings) -> tuple[int, int]:
-    """Number of the cycle that `epoch` belongs to, and of the epoch within it."""
-    if epoch < settings.epochs:
-        return 0, epoch
-    later, within = divmod(epoch - settings.epochs, settings.later_epochs)
-    return 1 + later, within
 
 
 def build_head(recipe: TunedRecipe) -> Any:
@@ -227,16 +217,6 @@ def smoothed_targets(clips: Sequence[Clip], recipe: TunedRecipe) -> Floats:
     """What the network shall say of each clip: intention, votes, and a little of every label. (clips, 5)."""
     said = targets(clips, LABELS, recipe.votes_share)
     return np.asarray((1 - recipe.smoothing) * said + recipe.smoothing / len(LABELS))
-
-
-def strangers(seed: int, progress: Progress, count: int = _STRANGERS) -> list[Features]:
-    """Features of `count` windows that nobody spoke: noise, hum, made music. Their target is every label alike."""
-    progress.stage("what is no speech", count)
-    out = []
-    for k in range(count):
-        out.append(extract(not_speech(np.random.default_rng([seed, 99, k])), FEATURES))
-        progress.advance()
-    return out
 
 
 def logits_of(encoder: SpeechEncoder, head: Any, clips: Sequence[Features]) -> Floats:

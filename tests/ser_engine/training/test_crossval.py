@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ser_engine.errors import CorpusError
-from ser_engine.training import crossval, default, tuned
+from ser_engine.training import crossval, default, hearings, tuned
 from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
 from ser_engine.training.recipes import Silent
 from tests.fakes.whisper import made_tensors
@@ -24,7 +24,7 @@ SHORT = ("layers=1", "units=4", "hearings=1", "stages.epochs=1", "stages.cycles=
 @pytest.fixture
 def corpus(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
-    monkeypatch.setattr(tuned.strangers, "__defaults__", (3,))
+    monkeypatch.setitem(hearings.strangers.__kwdefaults__, "count", 3)
     every = read_corpus(CLIPS)
     return Corpus(name="few", clips=tuple(replace(clip, split="train") for clip in every.clips[:21]))
 

@@ -173,6 +173,13 @@ def test_the_rate_rises_and_falls_once_a_cycle() -> None:
     assert course[[99, 159]].max() < 0.02
 
 
+def test_every_epoch_belongs_to_one_cycle() -> None:
+    settings = finetune.FineTuneSettings(epochs=3, cycles=3, later_epochs=2)
+    assert settings.ends == [3, 5, 7]
+    found = [settings.cycle_of(epoch) for epoch in range(7)]
+    assert found == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 1)]
+
+
 def test_batches_hold_each_clip_at_most_once_and_like_lengths_together() -> None:
     lengths = list(np.random.default_rng(1).integers(60, 300, 100))
     batches = finetune._batches(lengths, 8, np.random.default_rng(2))

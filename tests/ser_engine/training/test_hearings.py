@@ -9,7 +9,7 @@ import pytest
 
 from ser_engine.features import FeatureSettings, extract
 from ser_engine.training.corpus import read_corpus
-from ser_engine.training.hearings import AS_RECORDED, Hearings
+from ser_engine.training.hearings import AS_RECORDED, Hearings, strangers
 from ser_engine.training.recipes import Silent
 from ser_engine.types import WINDOW_SAMPLES
 
@@ -84,3 +84,11 @@ def test_twins_differ_by_the_call_alone(tmp_path: Path) -> None:
         assert np.array_equal(found[1][k], after[k])
         unchanged += len(before[k]) == len(recorded[k]) and np.array_equal(before[k], recorded[k])
     assert 0 < unchanged < len(CLIPS)
+
+
+def test_what_nobody_said_is_drawn_from_the_seed() -> None:
+    one, again, other = (strangers(FEATURES, seed=seed, progress=Silent(), count=3) for seed in (1, 1, 2))
+
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(a.shape == b.shape and np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert all(60 < len(features) <= 300 and features.shape[1] == 80 for features in one)

@@ -10,7 +10,7 @@ import pytest
 
 from ser_engine.models import verify
 from ser_engine.recognizer import Recognizer
-from ser_engine.training import default, fast, tuned
+from ser_engine.training import default, fast, hearings, tuned
 from ser_engine.training.corpus import LABELS, Corpus, read_corpus
 from ser_engine.training.recipes import Silent, TrainOptions
 from tests.fakes.whisper import made_tensors
@@ -28,7 +28,7 @@ def few_clips(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     """Clips of three speakers, and an encoder that is read at once."""
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
     monkeypatch.setattr(tuned, "CLEANED_FROM", 2)
-    monkeypatch.setattr(tuned.strangers, "__defaults__", (3,))
+    monkeypatch.setitem(hearings.strangers.__kwdefaults__, "count", 3)
     every = read_corpus(CLIPS)
     few = every.of_speakers(every.speakers[:3])
     assert {clip.label for clip in few.clips} == set(LABELS)
