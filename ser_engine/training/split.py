@@ -65,7 +65,8 @@ def choose(corpus: Corpus, actors: str) -> Corpus:
     if actors in SPLITS:
         chosen = corpus.of_speakers(clip.speaker for clip in corpus.clips if clip.split == actors)
         if not chosen.clips:
-            raise CorpusError(f"No recording of {corpus.name} is in the split {actors}.")
+            stated = ", ".join(sorted({clip.split for clip in corpus.clips if clip.split}))
+            raise CorpusError(f"No recording of {corpus.name} is in the split {actors}; its table has {stated}.")
         return chosen
     names = [name.strip() for name in actors.split(",") if name.strip()]
     unknown = [name for name in names if name not in corpus.speakers]
