@@ -11,8 +11,7 @@ the training corpus, clean and with noise down to 10 dB, and on made signals, wi
   all but two windows of 4,000;
 - how much of the power lies in the six strongest lines (median): a whistle over 0.9, speech under 0.86.
 
-Music with drums moves as speech does and may pass. The networks `fast` and `default` were taught such sound and are
-unsure about it; `seed`, the old network, was not.
+Music with drums moves as speech does and may pass. The networks were taught such sound and are unsure about it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _LIKE_LENGTHS: Final = 10
 """Clips are sorted by length within this many batches: little padding, still a random order."""
 
 Draw = Callable[[int, np.random.Generator], list[Features]]
-"""Epoch number and its generator → one feature array a training clip, unscaled, in the clips' order."""
+"""Epoch number and its generator → one feature array, unscaled, for each row of the targets."""
 Schedule = Callable[[float], float]
 """Epochs done, with their fraction → learning rate."""
 
@@ -93,7 +93,7 @@ def train(
     epoch 0 (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018).
 
     Its outputs are probabilities; further outputs than the first only help the training (`LoopSettings.helper_weight`).
-    `targets` has shape (clips, labels); `key` names corpus and recipe: a checkpoint with another key is not used. The
+    `targets` has shape (rows, labels); `key` names corpus and recipe: a checkpoint with another key is not used. The
     best epoch is the one under which the held-out labels are most likely, temperature fitted. Without a `schedule` the
     learning rate follows one cosine over all epochs.
     """

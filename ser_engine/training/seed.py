@@ -23,7 +23,7 @@ from ser_engine.models import SCALER_JSON
 from ser_engine.scaler import Scaler
 from ser_engine.training import finish, loop
 from ser_engine.training.corpus import Clip, Corpus
-from ser_engine.training.hearings import AS_RECORDED, Hearing, Hearings
+from ser_engine.training.hearings import AS_RECORDED, Hearing, Hearings, strangers
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress, TrainOptions
 from ser_engine.training.split import split_corpus
@@ -41,6 +41,8 @@ VOTES_SHARE: Final = 0.3
 HEARINGS: Final = 4
 """Random hearings of each clip, beside the recording itself."""
 AS_RECORDED_SHARE: Final = 0.35
+STRANGERS_SHARE: Final = 1 / 16
+"""So much of an epoch is sound that nobody made with their voice; its target is every label alike."""
 COVERAGE: Final = 0.7
 """Share of clear answers on held-out speakers, from the risk-coverage curve."""
 WORK: Final = ".training"
@@ -78,16 +80,21 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     units = options.units or UNITS
     recipe = {**asdict(settings), "units": units, "dropout": DROPOUT, "votes_share": VOTES_SHARE}
     recipe |= {"hearings": HEARINGS, "as_recorded_share": AS_RECORDED_SHARE, "cycles": CYCLES}
+    recipe |= {"strangers_share": STRANGERS_SHARE}
     recipe |= {"averaged_epochs": AVERAGED_EPOCHS}
     key = finish.fingerprint(split, FEATURES, {**recipe, "seed": options.seed, "engine": "seed"})
     folders = finish.hearing_folders(work, split, FEATURES, options.seed)
     heard = Hearings(split.train.clips, FEATURES, seed=options.seed, folder=folders[0], progress=progress)
     judged = Hearings(split.validation.clips, FEATURES, seed=options.seed, folder=folders[1], progress=progress)
     scaler = fit_scaler([heard[AS_RECORDED], heard[1]])
+    others = strangers(FEATURES, seed=options.seed, progress=progress)
+    beside = round(STRANGERS_SHARE * len(split.train.clips))
+    wanted = np.concatenate([targets(split.train.clips), np.full((beside, len(LABELS)), 1 / len(LABELS))])
 
     def draw(epoch: int, rng: np.random.Generator) -> list[Features]:
         recorded, varied = heard[AS_RECORDED], heard[1 + epoch % HEARINGS]
-        return [(recorded if rng.random() < AS_RECORDED_SHARE else varied)[k] for k in range(len(recorded))]
+        clips = [(recorded if rng.random() < AS_RECORDED_SHARE else varied)[k] for k in range(len(recorded))]
+        return clips + [others[int(k)] for k in rng.integers(0, len(others), beside)]
 
     truth = np.array([LABELS.index(clip.label) for clip in split.validation.clips])
     twice = [scaler.apply(one) for hearing in (judged[AS_RECORDED], judged[1]) for one in hearing]
@@ -97,7 +104,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         build(units),
         draw,
         scaler.apply,
-        targets(split.train.clips),
+        wanted,
         judges,
         settings,
         seed=options.seed,

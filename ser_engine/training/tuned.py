@@ -82,8 +82,10 @@ class TunedRecipe:
     """An engine whose answers are part of the target."""
     teacher_share: float = 0.6
     softness: float = 1.5
-    coverage: float = 0.7
+    coverage: float = 0.65
     """Share of clear answers on held-out speakers, from the risk-coverage curve."""
+    caution: float = 1.0
+    """See `finish.HeldOut`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
         fitted.head,
         labels=LABELS,
         features=FEATURES,
-        held_out=finish.HeldOut(logits=logits, truth=truth, coverage=recipe.coverage),
+        held_out=finish.HeldOut(logits=logits, truth=truth, coverage=recipe.coverage, caution=recipe.caution),
         training={**stated, "seed": options.seed, **finish.describe(split), "losses": fitted.losses},
         keras_layers=KERAS_LAYERS,
     )

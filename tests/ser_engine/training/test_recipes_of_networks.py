@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from ser_engine.training import default, fast, tuned
+from ser_engine.training import default, fast, finish, metrics, tuned
 from ser_engine.training.corpus import LABELS, Clip
 from ser_engine.training.export import FEATURES, LENGTHS, export_network
 from ser_engine.training.whisper import WIDTH
@@ -45,3 +45,23 @@ def test_targets_mix_intention_votes_and_a_little_of_everything() -> None:
     assert row[LABELS.index("Angry")] == pytest.approx(0.95 * (0.7 + 0.3 * 0.6) + even)
     assert row[LABELS.index("Disgust")] == pytest.approx(0.95 * 0.3 * 0.2 + even)
     assert row[LABELS.index("Sad")] == pytest.approx(even)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, when it saves
+def test_caution_makes_the_answers_less_sure_and_as_many_clear(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, len(LABELS), 400)
+    logits = rng.standard_normal((400, len(LABELS))) + 2 * np.eye(len(LABELS))[truth]
+    network = tuned.build_head(replace(fast.RECIPE, units=4))
+    found = []
+    for caution in (1.0, 1.05):
+        out = tmp_path / str(caution)
+        out.mkdir()
+        held_out = finish.HeldOut(logits=logits, truth=truth, coverage=0.6, caution=caution)
+        found.append(finish.write(out, network, labels=LABELS, features=tuned.FEATURES, held_out=held_out, training={}))
+        confidence = metrics.softmax(logits / found[-1].temperature).max(axis=1)
+        assert (confidence >= found[-1].unclear_below).mean() == pytest.approx(0.6, abs=0.02)
+
+    plain, cautious = found
+    assert cautious.temperature == pytest.approx(1.05 * plain.temperature, abs=1e-4)
+    assert cautious.unclear_below <= plain.unclear_below
