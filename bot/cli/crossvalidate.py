@@ -37,8 +37,8 @@ def crossvalidate(
     """Train a recipe once for each group of speakers, and measure it on that group.
 
     Compare the figures of two runs that differ in one --set. Shorter trainings (--set stages.epochs=3) tell which way
-    is better long before they tell how good it gets. Only the corpus's training speakers are used, so that the others
-    can judge what was chosen.
+    is better long before they tell how good it gets. Only the corpus's training speakers train, so that the others can
+    judge what was chosen; its validation speakers are asked as well, to see whether they are easier than most.
     """
     console = Console(stderr=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -65,11 +65,12 @@ def crossvalidate(
         click.echo(json.dumps(found))
         return
     title = f"{engine}, {folds} folds of {found['speakers']} speakers" + (", sentences held out" if sentences else "")
-    table = Table("heard", "recordings", "clips", "UAR, four", "UAR, five", title=title)
+    table = Table("heard", "recordings", "answers", "UAR, four", "UAR, five", "temperature", title=title)
     for figure in found["figures"]:
         shown = (
             f"{figure[many]:.3f} ({figure[f'{many}_interval'][0]:.3f} to {figure[f'{many}_interval'][1]:.3f})"
             for many in ("four", "five")
         )
-        table.add_row(figure["heard_as"], figure["recordings"], str(figure["clips"]), *shown)
+        counted, temperature = str(figure["clips"]), f"{figure['temperature']:.2f}"
+        table.add_row(figure["heard_as"], figure["recordings"], counted, *shown, temperature)
     Console().print(table)

@@ -3,7 +3,8 @@
 Two groups are held out in turn: speakers, and on request sentences as well. A corpus of acted sentences is learned by
 heart in part, so figures on sentences that the training heard promise more than another corpus will give; those on a
 fold's own sentences, held out and not, tell how much. What is compared is one recipe against another on the same
-folds: `undertone crossvalidate`.
+folds: `undertone crossvalidate`. Every fold's network also answers the validation speakers, whom none of them heard: on
+them the shipped networks are calibrated and reported, so it matters whether they are easier than others.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ import keras
 import numpy as np
 
 from ser_engine.errors import CorpusError
+from ser_engine.features import Features
 from ser_engine.training import finish, metrics, tuned
-from ser_engine.training.corpus import LABELS, Corpus
+from ser_engine.training.calibrate import fit_temperature
+from ser_engine.training.corpus import LABELS, Clip, Corpus
 from ser_engine.training.hearings import AS_RECORDED, Hearing, Hearings
 from ser_engine.training.recipes import Progress
 from ser_engine.training.split import choose, folds
 
 FOUR: Final = len(LABELS) - 1
 """The old app's labels come first."""
+VALIDATION: Final = "validation speakers"
 HEARD_AS: Final = {"as recorded": AS_RECORDED, "over a call": tuned.CLEANED_FROM}
 """What the held-out speakers are heard as: name → number of the hearing."""
 
@@ -45,12 +49,29 @@ class Figure:
 
     heard_as: str
     recordings: str
-    """``all`` of the held-out speakers, or only those of each fold's ``own sentences``."""
+    """``all`` of the held-out speakers, only those of each fold's ``own sentences``, or ``validation speakers``."""
     clips: int
+    """How many answers; the validation speakers are asked once a fold."""
     four: float
     four_interval: tuple[float, float]
     five: float
     five_interval: tuple[float, float]
+    temperature: float
+    """Under which these answers are calibrated best: above another's, the same network would be too sure here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What the folds' networks say of some recordings: one row an answer."""
+
+    heard_as: str
+    recordings: str
+    logits: metrics.Floats
+    clips: Sequence[Clip]
+
+    def of(self, recordings: str, inside: Sequence[bool]) -> _Answers:
+        rows = [k for k, among in enumerate(inside) if among]
+        return replace(self, recordings=recordings, logits=self.logits[rows], clips=[self.clips[k] for k in rows])
 
 
 class _Part:
@@ -124,37 +145,54 @@ def cross_validate(
     A teacher is left out: it may have heard the speakers that judge here. `work` keeps hearings and what the trainings
     leave, so a run that was interrupted goes on. Raises CorpusError when the corpus cannot be divided so.
     """
-    usable = choose(corpus.with_labels(LABELS), "train")
+    labelled = corpus.with_labels(LABELS)
+    usable = choose(labelled, "train")
+    beside = labelled.of_speakers(clip.speaker for clip in labelled.clips if clip.split == "validation")
     divided = divide(usable, count, seed=seed)
     if hold_out_sentences and not all(fold.sentences for fold in divided):
         raise CorpusError(f"{corpus.name} has not enough sentences to hold some out in {count} folds.")
     recipe = replace(recipe, teacher=None)
     about = {"recipe": asdict(recipe), "folds": count, "sentences_held_out": hold_out_sentences, "seed": seed}
     key = finish.key_of(usable, tuned.FEATURES, about)
-    heard = Hearings(
-        usable.clips,
-        tuned.FEATURES,
-        seed=seed,
-        folder=finish.hearing_folder(work, usable, tuned.FEATURES, seed),
-        progress=progress,
-        cleaned_from=tuned.CLEANED_FROM,
+    heard, beside_heard = (
+        Hearings(
+            side.clips,
+            tuned.FEATURES,
+            seed=seed,
+            folder=finish.hearing_folder(work, side, tuned.FEATURES, seed),
+            progress=progress,
+            cleaned_from=tuned.CLEANED_FROM,
+        )
+        for side in (usable, beside)
     )
     answered = {name: np.zeros((len(usable.clips), len(LABELS))) for name in HEARD_AS}
+    of_beside: dict[str, list[metrics.Floats]] = {name: [] for name in HEARD_AS}
     for number, fold in enumerate(divided, start=1):
         judges = [k for k, clip in enumerate(usable.clips) if clip.speaker in fold.speakers]
-        folder = work / f"{key}-{number}"
-        kept = folder / "answers.npz"
+        kept = work / f"{key}-{number}" / "answers.npz"
         if not kept.is_file():
             progress.note(f"fold {number} of {count}: {', '.join(fold.speakers)} judge")
-            _train_and_ask(recipe, usable, heard, fold, judges, hold_out_sentences, kept, seed, progress)
+            asked = {name: list(heard[hearing].of(judges)) for name, hearing in HEARD_AS.items()}
+            if beside.clips:
+                asked |= {f"{name}, {VALIDATION}": list(beside_heard[hearing]) for name, hearing in HEARD_AS.items()}
+            _train_and_ask(recipe, usable, heard, fold, asked, hold_out_sentences, kept, seed, progress)
         with np.load(kept) as found:
             for name in HEARD_AS:
                 answered[name][judges] = found[name]
+                if beside.clips:
+                    of_beside[name].append(found[f"{name}, {VALIDATION}"])
+    answers = []
+    for name, logits in answered.items():
+        own = _Answers(heard_as=name, recordings="all", logits=logits, clips=usable.clips)
+        answers += [own, own.of("own sentences", _own_sentences(usable.clips, divided))]
+        if beside.clips:
+            every = np.concatenate(of_beside[name])
+            answers.append(_Answers(heard_as=name, recordings=VALIDATION, logits=every, clips=beside.clips * count))
     return about | {
         "corpus": usable.name,
         "speakers": len(usable.speakers),
         "divided": [asdict(fold) for fold in divided],
-        "figures": [asdict(figure) for figure in _figures(usable, divided, answered)],
+        "figures": [asdict(_figure(one)) for one in answers if one.clips],
     }
 
 
@@ -163,7 +201,7 @@ def _train_and_ask(
     corpus: Corpus,
     heard: Hearings,
     fold: Fold,
-    judges: Sequence[int],
+    asked: Mapping[str, Sequence[Features]],
     hold_out_sentences: bool,
     kept: Path,
     seed: int,
@@ -177,44 +215,38 @@ def _train_and_ask(
     wanted = tuned.smoothed_targets([corpus.clips[k] for k in rows], recipe)
     keras.utils.clear_session()
     fitted = tuned.fit(recipe, _Part(heard, rows), wanted, seed=seed, key="fold", work=kept.parent, progress=progress)
-    logits = {
-        name: tuned.logits_of(fitted.encoder, fitted.head, list(heard[number].of(judges)))
-        for name, number in HEARD_AS.items()
-    }
+    logits = {name: tuned.logits_of(fitted.encoder, fitted.head, clips) for name, clips in asked.items()}
     np.savez(kept, **logits)  # type: ignore[arg-type]  # numpy's stub takes its keyword for an array
     for checkpoint in kept.parent.glob("*checkpoint.npz"):
         checkpoint.unlink()
 
 
-def _figures(corpus: Corpus, divided: Sequence[Fold], answered: Mapping[str, metrics.Floats]) -> list[Figure]:
-    truth = np.array([LABELS.index(clip.label) for clip in corpus.clips])
-    speakers = np.array([clip.speaker for clip in corpus.clips])
+def _own_sentences(clips: Sequence[Clip], divided: Sequence[Fold]) -> list[bool]:
+    """Which of `clips` are of a sentence of the very fold that holds out their speaker."""
     own_of = {speaker: fold.sentences for fold in divided for speaker in fold.speakers}
-    own = np.array([clip.sentence in own_of[clip.speaker] for clip in corpus.clips])
-    found = []
-    for name, logits in answered.items():
-        for recordings, inside in (("all", np.ones(len(truth), bool)), ("own sentences", own)):
-            if not inside.any():
-                continue
-            uars, intervals = [], []
-            for labels in (FOUR, len(LABELS)):
-                rows = np.flatnonzero(inside & (truth < labels))
-                decided = logits[rows, :labels].argmax(axis=1)
+    return [clip.sentence in own_of[clip.speaker] for clip in clips]
 
-                def uar(drawn: metrics.Ints, rows: Any = rows, decided: Any = decided, labels: int = labels) -> float:
-                    return metrics.uar(metrics.confusion(truth[rows][drawn], decided[drawn], labels))
 
-                uars.append(uar(np.arange(len(rows))))
-                intervals.append(metrics.bootstrap(speakers[rows].tolist(), uar))
-            found.append(
-                Figure(
-                    heard_as=name,
-                    recordings=recordings,
-                    clips=int(inside.sum()),
-                    four=uars[0],
-                    four_interval=intervals[0],
-                    five=uars[1],
-                    five_interval=intervals[1],
-                )
-            )
-    return found
+def _figure(answers: _Answers) -> Figure:
+    truth = np.array([LABELS.index(clip.label) for clip in answers.clips])
+    speakers = np.array([clip.speaker for clip in answers.clips])
+    uars, intervals = [], []
+    for labels in (FOUR, len(LABELS)):
+        rows = np.flatnonzero(truth < labels)
+        decided = answers.logits[rows, :labels].argmax(axis=1)
+
+        def uar(drawn: metrics.Ints, rows: Any = rows, decided: Any = decided, labels: int = labels) -> float:
+            return metrics.uar(metrics.confusion(truth[rows][drawn], decided[drawn], labels))
+
+        uars.append(uar(np.arange(len(rows))))
+        intervals.append(metrics.bootstrap(speakers[rows].tolist(), uar))
+    return Figure(
+        heard_as=answers.heard_as,
+        recordings=answers.recordings,
+        clips=len(truth),
+        four=uars[0],
+        four_interval=intervals[0],
+        five=uars[1],
+        five_interval=intervals[1],
+        temperature=fit_temperature(answers.logits, truth),
+    )

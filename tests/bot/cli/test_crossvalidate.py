@@ -19,6 +19,7 @@ CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
 FIGURE = {
     **{"heard_as": "over a call", "recordings": "own sentences", "clips": 1067},
     **{"four": 0.5562, "four_interval": [0.52, 0.59], "five": 0.489, "five_interval": [0.46, 0.52]},
+    "temperature": 1.07,
 }
 
 
@@ -47,6 +48,7 @@ def test_changes_folds_and_sentences_reach_the_trainings(tmp_path: Path, asked: 
     assert (asked["count"], asked["hold_out_sentences"], asked["clips"]) == (3, True, 40)
     assert "fast, 3 folds of 63 speakers, sentences held out" in " ".join(result.output.split())
     assert "0.556" in result.output
+    assert "1.07" in result.output
 
 
 def test_as_json(tmp_path: Path, asked: dict[str, Any]) -> None:

@@ -69,6 +69,20 @@ def test_figures_are_of_all_folds_together_and_a_second_run_trains_nothing(
     assert run(corpus, tmp_path, hold_out_sentences=False) == found
 
 
+def test_every_folds_network_answers_the_validation_speakers(corpus: Corpus, tmp_path: Path) -> None:
+    speakers = corpus.speakers
+    split = {speaker: "validation" if speaker in speakers[:2] else "train" for speaker in speakers}
+    stated = Corpus(name="few", clips=tuple(replace(clip, split=split[clip.speaker]) for clip in corpus.clips))
+
+    found = run(stated, tmp_path, hold_out_sentences=False)
+
+    beside = sum(clip.speaker in speakers[:2] for clip in corpus.clips)
+    clips = {(one["heard_as"], one["recordings"]): one["clips"] for one in found["figures"]}
+    assert clips["as recorded", "validation speakers"] == clips["over a call", "validation speakers"] == 2 * beside
+    assert clips["as recorded", "all"] == len(corpus.clips) - beside
+    assert found["speakers"] == len(speakers) - 2
+
+
 def test_the_figures_are_right() -> None:
     clips = [
         Clip(path=Path(f"{k}.wav"), speaker="ab"[k % 2], label=label, sentence="xy"[k // 5])
@@ -79,12 +93,15 @@ def test_the_figures_are_right() -> None:
     logits = np.log(np.eye(5)[[*range(5), *range(5)]] + 0.01)
     logits[1] = logits[0]  # one Happy of two is called Angry; said by b, whose own sentence is y
 
-    every, own = crossval._figures(corpus, folds, {"as recorded": logits})
+    answers = crossval._Answers(heard_as="as recorded", recordings="all", logits=logits, clips=corpus.clips)
+    own_sentences = answers.of("own sentences", crossval._own_sentences(corpus.clips, folds))
+    every, own = (crossval._figure(one) for one in (answers, own_sentences))
 
     assert (every.clips, own.clips) == (10, 6)
     assert every.five == pytest.approx(0.9)
     assert every.four == pytest.approx(0.875)
     assert own.five == 1.0
+    assert own.temperature < every.temperature
 
 
 @pytest.mark.parametrize(
