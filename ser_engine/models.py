@@ -24,7 +24,8 @@ A directory holds ``model.json`` (a `Manifest`) and the files it states, each wi
 zeros to `features.max_frames`, standardised with the padding, and every length is `max_frames`.
 
 The answer is softmax(logits / temperature); *unclear* when its maximum is under `unclear_below`, or a gate of
-`ser_engine.gates` closes.
+`ser_engine.gates` closes. With several `speeds` the window is played at each, and the logits are the logarithms of the
+mean of their probabilities.
 
 A directory of the old app holds ``final_ser_model.keras`` and ``scaler.pkl`` instead; a pickle runs code when it is
 read, so it is only read when its hash is stated.
@@ -73,6 +74,8 @@ class Manifest(BaseModel):
     """Divides the logits; fitted on held-out speakers."""
     unclear_below: float = Field(default=0.0, ge=0, le=1)
     """Calibrated confidence under which a window is *unclear*; chosen from the risk-coverage curve."""
+    speeds: tuple[Annotated[float, Field(ge=0.8, le=1.25)], ...] = Field(default=(1.0,), min_length=1, max_length=5)
+    """A window is heard at each of these speeds, pitch and all; the probabilities are averaged before calibration."""
     keras_output: Literal["probabilities", "logits"] = "probabilities"
     keras_layers: str | None = Field(default=None, pattern=r"^ser_engine(\.[a-z_][a-z0-9_]*)+$")
     """Module of ser_engine that registers the Keras layers of ``network.keras`` when it is imported."""

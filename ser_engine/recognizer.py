@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from ser_engine.audio import change_speed
 from ser_engine.backends.base import ModelInfo
 from ser_engine.errors import InvalidSamples, ModelError
 from ser_engine.features import extract
@@ -25,9 +26,10 @@ from ser_engine.gates import gate
 from ser_engine.models import ENCODER_ONNX, Manifest, ModelDirectory, find_model, open_directory
 from ser_engine.networks import Encoder, Logits, Network, Runtime, load_network, load_scaler
 from ser_engine.scaler import Scaler, collate
-from ser_engine.types import SAMPLE_RATE_HZ, Pcm, Prediction, Window
+from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Prediction, Window
 
 MAX_BATCH: Final = 16
+_PROBABILITY_FLOOR: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,20 +90,22 @@ class Recognizer:
     def probabilities(self, clips: Sequence[Pcm]) -> np.ndarray:
         """Calibrated probabilities, shape ``(n, labels)``, float64, rows sum to 1; no gates."""
         scaled = self.logits(clips).astype(np.float64) / self.manifest.temperature
-        exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True)) if len(scaled) else scaled
-        return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+        return _softmax(scaled)
 
-    def logits(self, clips: Sequence[Pcm]) -> Logits:
+    def logits(self, clips: Sequence[Pcm], *, speeds: Sequence[float] | None = None) -> Logits:
         """The network's raw answers, shape ``(n, labels)``: what evaluation and calibration start from.
 
-        `clips` are mono float32 at 16 kHz. They run in batches of at most 16, sorted by length.
+        `clips` are mono float32 at 16 kHz. They run in batches of at most 16, sorted by length, each at the model's
+        `speeds` or at those given here; of several the logarithm of their mean probabilities is returned.
         """
-        out = np.zeros((len(clips), len(self.info.labels)), dtype=np.float32)
-        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
+        speeds = self.manifest.speeds if speeds is None else speeds
+        heard = [_at_speed(clip, speed) for clip in clips for speed in speeds]
+        out = np.zeros((len(heard), len(self.info.labels)), dtype=np.float32)
+        order = sorted(range(len(heard)), key=lambda i: len(heard[i]))
         for begin in range(0, len(order), MAX_BATCH):
             rows = order[begin : begin + MAX_BATCH]
-            out[rows] = self._batch([clips[i] for i in rows])
-        return out
+            out[rows] = self._batch([heard[i] for i in rows])
+        return _averaged(out, len(speeds))
 
     def _batch(self, clips: Sequence[Pcm]) -> Logits:
         features = [extract(clip, self.manifest.features) for clip in clips]
@@ -145,3 +149,21 @@ class Recognizer:
             )
         if not np.isfinite(answer).all():
             raise ModelError(f"The network of {path} answers with numbers that are not finite.")
+
+
+def _at_speed(clip: Pcm, speed: float) -> Pcm:
+    """`clip` at `speed`; what was a window stays one, so a slow one loses its end."""
+    return change_speed(clip, speed)[: max(WINDOW_SAMPLES, len(clip))]
+
+
+def _averaged(logits: Logits, together: int) -> Logits:
+    """Logarithms of the mean probabilities of each `together` rows; of single rows the rows themselves."""
+    if together == 1:
+        return logits
+    each = _softmax(logits.astype(np.float64)).reshape(-1, together, logits.shape[1])
+    return np.asarray(np.log(np.maximum(each.mean(axis=1), _PROBABILITY_FLOOR)), dtype=np.float32)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))

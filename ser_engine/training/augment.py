@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
+from ser_engine.audio import change_speed
 from ser_engine.training.opus import through_opus
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm
 
@@ -68,11 +68,6 @@ def over_a_call(pcm: Pcm, rng: np.random.Generator) -> Pcm:
     application: Literal["voip", "audio"] = "voip" if rng.random() < 0.5 else "audio"
     heard = through_opus(np.pad(pcm, (lead, 0)), int(rng.choice(_CALL_BITRATES_BPS)), rng, application=application)
     return heard[lead + int(rng.integers(0, _MOVED_SAMPLES)) :]
-
-
-def change_speed(pcm: Pcm, factor: float) -> Pcm:
-    """`pcm` played `factor` times as fast; the pitch goes along, as with another size of vocal tract."""
-    return np.asarray(soxr.resample(pcm, SAMPLE_RATE_HZ * factor, SAMPLE_RATE_HZ), dtype=np.float32)
 
 
 def cut(pcm: Pcm, rng: np.random.Generator) -> Pcm:

@@ -38,12 +38,15 @@ def load_teacher(teacher: str | Path, labels: Sequence[str]) -> Recognizer:
 def answers(teacher: Recognizer, clips: Sequence[Clip], *, softness: float, progress: Progress) -> Floats:
     """The teacher's probabilities for the first 3 s of each clip, (clips, labels), rows sum to 1.
 
-    Its logits are divided by `softness` instead of by its own temperature: above 1, its second thoughts weigh more.
+    It hears them at their own speed. Its logits are divided by `softness` instead of by its own temperature: above 1,
+    its second thoughts weigh more.
     """
     progress.stage(f"asking {teacher.info.name}", len(clips))
     out = np.zeros((len(clips), len(teacher.info.labels)))
     for start in range(0, len(clips), _AT_ONCE):
         chosen = clips[start : start + _AT_ONCE]
-        out[start : start + len(chosen)] = teacher.logits([clip.read()[:WINDOW_SAMPLES] for clip in chosen])
+        out[start : start + len(chosen)] = teacher.logits(
+            [clip.read()[:WINDOW_SAMPLES] for clip in chosen], speeds=(1.0,)
+        )
         progress.advance(len(chosen))
     return softmax(out / softness)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ser_engine.features import FeatureSettings
-from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, write_manifest
+from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, load_manifest, write_manifest
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature, threshold_for
 from ser_engine.training.corpus import Corpus
@@ -44,36 +44,46 @@ def write(
     *,
     labels: Sequence[str],
     features: FeatureSettings,
-    held_out: HeldOut,
     training: Mapping[str, Any],
     keras_layers: str | None = None,
+    speeds: tuple[float, ...] = (1.0,),
 ) -> Manifest:
-    """Write ``network.keras``, ``network.onnx`` and ``model.json`` to `out`; the scaler lies there already.
+    """Write ``network.keras``, ``network.onnx`` and ``model.json`` to `out`; scaler and encoder lie there already.
 
-    Temperature and the threshold of *unclear* come from `held_out`, and its figures go into the manifest.
+    It can be loaded now, and has to be calibrated.
     """
     save_network(network, out / NETWORK_KERAS)
     export_network(network, out / NETWORK_ONNX)
-    temperature = round(held_out.caution * fit_temperature(held_out.logits, held_out.truth), 4)
-    probabilities = metrics.softmax(held_out.logits / temperature)
-    confidence, decided = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    table = metrics.confusion(held_out.truth, decided, len(labels))
-    figures = {
-        "clips": len(held_out.truth),
-        "uar": metrics.uar(table),
-        "recall": dict(zip(labels, metrics.recalls(table).tolist(), strict=True)),
-        "ece": metrics.ece(confidence, decided == held_out.truth),
-    }
     manifest = Manifest(
         labels=tuple(labels),
         features=features,
-        temperature=temperature,
-        unclear_below=threshold_for(confidence, held_out.coverage),
+        speeds=speeds,
         keras_layers=keras_layers,
-        training={**training, "held_out": metrics.rounded(figures)},
+        training=dict(training),
         versions=versions(),
     )
     return write_manifest(out, manifest)
+
+
+def calibrate(out: Path, held_out: HeldOut) -> Manifest:
+    """Put temperature and threshold of *unclear* into the manifest of `out`, with the figures of `held_out`."""
+    manifest = load_manifest(out)
+    temperature = round(held_out.caution * fit_temperature(held_out.logits, held_out.truth), 4)
+    probabilities = metrics.softmax(held_out.logits / temperature)
+    confidence, decided = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    table = metrics.confusion(held_out.truth, decided, len(manifest.labels))
+    figures = {
+        "clips": len(held_out.truth),
+        "uar": metrics.uar(table),
+        "recall": dict(zip(manifest.labels, metrics.recalls(table).tolist(), strict=True)),
+        "ece": metrics.ece(confidence, decided == held_out.truth),
+    }
+    found = {
+        "temperature": temperature,
+        "unclear_below": threshold_for(confidence, held_out.coverage),
+        "training": {**manifest.training, "held_out": metrics.rounded(figures)},
+    }
+    return write_manifest(out, manifest.model_copy(update=found))
 
 
 def save_network(network: Any, path: Path) -> None:

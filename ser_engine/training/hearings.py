@@ -105,6 +105,11 @@ class Hearings:
             before, after = (self._keep(name, [pair[k] for pair in pairs]) for k, name in enumerate(names))
         return before, after
 
+    def sounds(self, number: int) -> list[Pcm]:
+        """What hearing `number` consists of, before its features are taken: a window of samples of each clip."""
+        text = f"listening to hearing {number}"
+        return list(self._each(text, lambda pcm, others, k: self._sound(pcm, others, number, k)))
+
     def _find(self, name: int | str) -> Hearing | None:
         frames, starts = self._folder / f"hearing-{name}.npy", self._folder / f"hearing-{name}-starts.npy"
         if not (frames.is_file() and starts.is_file()):
@@ -133,11 +138,14 @@ class Hearings:
         return self._find(name) or _hearing(frames, starts)
 
     def _hear(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> NDArray[np.float16]:
+        return self._features(self._sound(pcm, others, number, clip))
+
+    def _sound(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> Pcm:
         if number == AS_RECORDED:
-            return self._features(pcm[:WINDOW_SAMPLES])
+            return pcm[:WINDOW_SAMPLES]
         cleaned = _CLEANED_SHARE if self._cleaned_from is not None and number >= self._cleaned_from else 0.0
         rng = np.random.default_rng([self._seed, number, clip])
-        return self._features(vary(pcm, rng, others, cleaned=cleaned))
+        return vary(pcm, rng, others, cleaned=cleaned)
 
     def _hear_twice(
         self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int

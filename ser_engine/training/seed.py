@@ -126,9 +126,9 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         network,
         labels=LABELS,
         features=FEATURES,
-        held_out=finish.HeldOut(logits=logits, truth=truth, coverage=COVERAGE),
         training={**recipe, "engine": "seed", "seed": options.seed, **finish.describe(split), **finish.course(state)},
     )
+    finish.calibrate(out, finish.HeldOut(logits=logits, truth=truth, coverage=COVERAGE))
     finish.clear(out / WORK)
 
 

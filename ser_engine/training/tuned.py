@@ -17,6 +17,7 @@ import numpy as np
 
 from ser_engine.features import Features, FeatureSettings
 from ser_engine.models import ENCODER_ONNX
+from ser_engine.recognizer import Recognizer
 from ser_engine.training import finetune, finish
 from ser_engine.training.corpus import LABELS, Clip, Corpus
 from ser_engine.training.distill import answers, load_teacher
@@ -82,6 +83,8 @@ class TunedRecipe:
     """An engine whose answers are part of the target."""
     teacher_share: float = 0.6
     softness: float = 1.5
+    speeds: tuple[float, ...] = (1.0,)
+    """At which speeds a window is heard when the engine serves; their answers are averaged."""
     coverage: float = 0.65
     """Share of clear answers on held-out speakers, from the risk-coverage curve."""
     caution: float = 1.0
@@ -122,19 +125,25 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
     key = finish.fingerprint(split, FEATURES, {**stated, "seed": options.seed})
     fitted = fit(recipe, heard, wanted, seed=options.seed, key=key, work=work, progress=progress)
     export_encoder(fitted.encoder, out / ENCODER_ONNX)
-    # Calibrated on the held-out clips as recorded and as calls would carry them: its use is the latter.
-    logits = logits_of(fitted.encoder, fitted.head, [*judged[AS_RECORDED], *judged[CLEANED_FROM]])
-    truth = np.tile([LABELS.index(clip.label) for clip in split.validation.clips], 2)
     finish.write(
         out,
         fitted.head,
         labels=LABELS,
         features=FEATURES,
-        held_out=finish.HeldOut(logits=logits, truth=truth, coverage=recipe.coverage, caution=recipe.caution),
         training={**stated, "seed": options.seed, **finish.describe(split), "losses": fitted.losses},
         keras_layers=KERAS_LAYERS,
+        speeds=recipe.speeds,
     )
+    calibrate(recipe, out, split.validation.clips, judged)
     finish.clear(work)
+
+
+def calibrate(recipe: TunedRecipe, out: Path, clips: Sequence[Clip], judged: Hearings) -> None:
+    """Calibrate the engine in `out` as it is served, on held-out `clips` as recorded and as calls would carry them."""
+    sounds = [pcm for number in (AS_RECORDED, CLEANED_FROM) for pcm in judged.sounds(number)]
+    logits = Recognizer.load(out).logits(sounds).astype(np.float64)
+    truth = np.tile([LABELS.index(clip.label) for clip in clips], 2)
+    finish.calibrate(out, finish.HeldOut(logits=logits, truth=truth, coverage=recipe.coverage, caution=recipe.caution))
 
 
 def with_options(recipe: TunedRecipe, options: TrainOptions) -> TunedRecipe:

@@ -25,6 +25,7 @@ def make_model(
     encoder: bool = False,
     temperature: float = 1.0,
     unclear_below: float = 0.0,
+    speeds: tuple[float, ...] = (1.0,),
     seed: int = 5,
 ) -> Path:
     """Write a directory that `Recognizer.load` takes. `answers` other than the number of labels makes a broken one."""
@@ -39,7 +40,9 @@ def make_model(
     mean, scale = spread * rng.standard_normal(width), spread * (0.5 + rng.random(width))
     scaler = Scaler(mean=mean.astype(np.float32), scale=scale.astype(np.float32))
     (directory / "scaler.json").write_text(scaler.to_json())
-    manifest = Manifest(labels=tuple(labels), features=settings, temperature=temperature, unclear_below=unclear_below)
+    manifest = Manifest(
+        labels=tuple(labels), features=settings, temperature=temperature, unclear_below=unclear_below, speeds=speeds
+    )
     write_manifest(directory, manifest)
     return directory
 

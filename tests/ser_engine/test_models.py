@@ -74,6 +74,8 @@ def test_unstated_pickle_is_refused_in_words(directory: Path) -> None:
         ({"labels": ["Angry", "Angry"]}, "must differ"),
         ({"temperature": 0}, "temperature"),
         ({"unclear_below": 2}, "unclear_below"),
+        ({"speeds": []}, "speeds"),
+        ({"speeds": [2.0]}, "speeds"),
         ({"format": 2}, "format"),
         ({"surprise": 1}, "surprise"),
         ({"files": {"../../etc/passwd": "0" * 64}}, "is not a file of a model directory"),

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from ser_engine import Recognizer, segment_pcm
+from ser_engine.audio import change_speed
 from ser_engine.errors import InvalidSamples, ModelError
 from ser_engine.features import FeatureSettings, extract
 from ser_engine.models import open_directory
 from ser_engine.networks import load_scaler
-from ser_engine.types import SAMPLE_RATE_HZ, Pcm, Window
+from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Window
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import LABELS, make_model
 
@@ -66,6 +67,26 @@ def test_logits_equal_the_contract_written_out(tmp_path: Path) -> None:
     assert np.allclose(recognizer.logits([pcm])[0], expected, atol=1e-3)
     softened = np.exp(expected / 2) / np.exp(expected / 2).sum()
     assert np.allclose(recognizer.probabilities([pcm])[0], softened, atol=1e-3)
+
+
+def test_several_speeds_are_heard_and_what_is_said_of_them_is_averaged(tmp_path: Path) -> None:
+    recognizer = Recognizer.load(make_model(tmp_path, speeds=(0.97, 1.03), temperature=2.0))
+    clips = [clip(path)[:WINDOW_SAMPLES] for path in clip_paths()[:5]]
+    one, other = (
+        np.concatenate([recognizer.logits([change_speed(c, speed)[:WINDOW_SAMPLES]], speeds=(1.0,)) for c in clips])
+        for speed in (0.97, 1.03)
+    )
+    assert np.abs(one - other).max() > 0.01
+    mean = sum(np.exp(x) / np.exp(x).sum(axis=1, keepdims=True) for x in (one, other)) / 2
+    assert np.allclose(recognizer.logits(clips), np.log(mean), atol=1e-4)
+    assert np.allclose(recognizer.probabilities(clips).sum(axis=1), 1)
+    assert recognizer.logits([]).shape == (0, 5)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 160])
+def test_the_shortest_window_has_every_speed(tmp_path: Path, samples: int) -> None:
+    recognizer = Recognizer.load(make_model(tmp_path, speeds=(0.8, 1.25)))
+    assert np.isfinite(recognizer.probabilities([np.full(samples, 0.1, np.float32)])).all()
 
 
 def test_unsure_is_unclear(tmp_path: Path) -> None:

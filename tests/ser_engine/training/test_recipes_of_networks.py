@@ -57,8 +57,9 @@ def test_caution_makes_the_answers_less_sure_and_as_many_clear(tmp_path: Path) -
     for caution in (1.0, 1.05):
         out = tmp_path / str(caution)
         out.mkdir()
+        finish.write(out, network, labels=LABELS, features=tuned.FEATURES, training={})
         held_out = finish.HeldOut(logits=logits, truth=truth, coverage=0.6, caution=caution)
-        found.append(finish.write(out, network, labels=LABELS, features=tuned.FEATURES, held_out=held_out, training={}))
+        found.append(finish.calibrate(out, held_out))
         confidence = metrics.softmax(logits / found[-1].temperature).max(axis=1)
         assert (confidence >= found[-1].unclear_below).mean() == pytest.approx(0.6, abs=0.02)
 
