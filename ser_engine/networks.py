@@ -34,6 +34,17 @@ Runtime = Literal["onnxruntime", "tensorflow"]
 _PROBABILITY_FLOOR = 1e-12
 
 
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Along the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def logarithms(probabilities: NDArray[np.floating]) -> Logits:
+    """Of probabilities, as logits: up to a constant a row, which no softmax sees. Nothing is under log 1e-12."""
+    return np.asarray(np.log(np.maximum(probabilities, _PROBABILITY_FLOOR)), dtype=np.float32)
+
+
 class Network(Protocol):
     """What turns a batch into logits."""
 
@@ -104,7 +115,7 @@ class KerasNetwork:
         if len(self._names) == 2:
             inputs = [lengths if name.split(":")[0] == "lengths" else batch for name in self._names]
         out = np.asarray(self._call(inputs), dtype=np.float32)
-        return np.log(np.maximum(out, np.float32(_PROBABILITY_FLOOR))) if self._probabilities else out
+        return logarithms(out) if self._probabilities else out
 
 
 def load_network(directory: ModelDirectory, runtime: Runtime | None) -> tuple[Network, Runtime]:

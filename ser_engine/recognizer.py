@@ -24,12 +24,11 @@ from ser_engine.errors import InvalidSamples, ModelError
 from ser_engine.features import extract
 from ser_engine.gates import gate
 from ser_engine.models import ENCODER_ONNX, Manifest, ModelDirectory, find_model, open_directory
-from ser_engine.networks import Encoder, Logits, Network, Runtime, load_network, load_scaler
+from ser_engine.networks import Encoder, Logits, Network, Runtime, load_network, load_scaler, logarithms, softmax
 from ser_engine.scaler import Scaler, collate
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Prediction, Window
 
 MAX_BATCH: Final = 16
-_PROBABILITY_FLOOR: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ class Recognizer:
     def probabilities(self, clips: Sequence[Pcm]) -> np.ndarray:
         """Calibrated probabilities, shape ``(n, labels)``, float64, rows sum to 1; no gates."""
         scaled = self.logits(clips).astype(np.float64) / self.manifest.temperature
-        return _softmax(scaled)
+        return softmax(scaled)
 
     def logits(self, clips: Sequence[Pcm], *, speeds: Sequence[float] | None = None) -> Logits:
         """The network's raw answers, shape ``(n, labels)``: what evaluation and calibration start from.
@@ -160,10 +159,5 @@ def _averaged(logits: Logits, together: int) -> Logits:
     """Logarithms of the mean probabilities of each `together` rows; of single rows the rows themselves."""
     if together == 1:
         return logits
-    each = _softmax(logits.astype(np.float64)).reshape(-1, together, logits.shape[1])
-    return np.asarray(np.log(np.maximum(each.mean(axis=1), _PROBABILITY_FLOOR)), dtype=np.float32)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+    each = softmax(logits.astype(np.float64)).reshape(-1, together, logits.shape[1])
+    return logarithms(each.mean(axis=1))

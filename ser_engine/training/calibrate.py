@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from ser_engine.training.metrics import Floats, Ints, softmax
+from ser_engine.networks import softmax
+from ser_engine.training.metrics import Floats, Ints
 
 _TEMPERATURES: Final = np.geomspace(0.25, 4.0, 161)
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from ser_engine.errors import CorpusError, ModelError
 from ser_engine.models import find_model
+from ser_engine.networks import softmax
 from ser_engine.recognizer import Recognizer
 from ser_engine.training.corpus import Clip
-from ser_engine.training.metrics import Floats, softmax
+from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES
 

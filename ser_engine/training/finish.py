@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ser_engine.features import FeatureSettings
 from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, load_manifest, write_manifest
+from ser_engine.networks import softmax
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature, threshold_for
 from ser_engine.training.corpus import Corpus
@@ -69,7 +70,7 @@ def calibrate(out: Path, held_out: HeldOut) -> Manifest:
     """Put temperature and threshold of *unclear* into the manifest of `out`, with the figures of `held_out`."""
     manifest = load_manifest(out)
     temperature = round(held_out.caution * fit_temperature(held_out.logits, held_out.truth), 4)
-    probabilities = metrics.softmax(held_out.logits / temperature)
+    probabilities = softmax(held_out.logits / temperature)
     confidence, decided = probabilities.max(axis=1), probabilities.argmax(axis=1)
     table = metrics.confusion(held_out.truth, decided, len(manifest.labels))
     figures = {

@@ -17,12 +17,6 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
 
-def softmax(logits: Floats) -> Floats:
-    """Along the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
-
-
 def confusion(truth: Ints, decided: Ints, labels: int) -> Ints:
     """Counts, shape (labels, labels): a row a true label, a column a decision."""
     table = np.zeros((labels, labels), np.int64)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ser_engine.networks import softmax
 from ser_engine.training import calibrate, metrics
 
 pytestmark = pytest.mark.unit
@@ -109,7 +110,7 @@ def test_rounding_reaches_into_everything_and_json_gets_no_nan() -> None:
 def test_the_temperature_that_was_applied_is_found_again() -> None:
     rng = np.random.default_rng(0)
     honest = rng.normal(0, 2, (4000, 4))
-    truth = np.array([rng.choice(4, p=row) for row in metrics.softmax(honest)])
+    truth = np.array([rng.choice(4, p=row) for row in softmax(honest)])
     assert calibrate.fit_temperature(honest * 2.5, truth) == pytest.approx(2.5, rel=0.1)
     assert calibrate.fit_temperature(honest / 2, truth) == pytest.approx(0.5, rel=0.1)
 

@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from ser_engine.training import default, fast, finish, metrics, tuned
+from ser_engine.networks import softmax
+from ser_engine.training import default, fast, finish, tuned
 from ser_engine.training.corpus import LABELS, Clip
 from ser_engine.training.export import FEATURES, LENGTHS, export_network
 from ser_engine.training.whisper import WIDTH
@@ -60,7 +61,7 @@ def test_caution_makes_the_answers_less_sure_and_as_many_clear(tmp_path: Path) -
         finish.write(out, network, labels=LABELS, features=tuned.FEATURES, training={})
         held_out = finish.HeldOut(logits=logits, truth=truth, coverage=0.6, caution=caution)
         found.append(finish.calibrate(out, held_out))
-        confidence = metrics.softmax(logits / found[-1].temperature).max(axis=1)
+        confidence = softmax(logits / found[-1].temperature).max(axis=1)
         assert (confidence >= found[-1].unclear_below).mean() == pytest.approx(0.6, abs=0.02)
 
     plain, cautious = found
