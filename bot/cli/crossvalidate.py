@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from ser_engine.errors import EngineError
 
 @click.command()
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
-@click.option("--engine", type=click.Choice(("default", "fast")), default="default", show_default=True)
+@click.option("--engine", type=click.Choice(("default", "fast", "seed")), default="default", show_default=True)
 @click.option("--folds", default=4, show_default=True, type=click.IntRange(2, 20), help="Groups of speakers.")
 @click.option("--sentences", is_flag=True, help="Hold out sentences as well as speakers.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the recipe: votes_share=0.5.")
@@ -44,12 +45,14 @@ def crossvalidate(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep_to_one_thread()
     from ser_engine.training import crossval, default, fast
+    from ser_engine.training import seed as seed_engine
     from ser_engine.training.corpus import read_corpus
-    from ser_engine.training.seed import one_thread_each
 
-    one_thread_each(1)
+    seed_engine.one_thread_each(1)
     try:
-        recipe = crossval.vary({"default": default.RECIPE, "fast": fast.RECIPE}[engine], changes)
+        untaught = replace(fast.RECIPE, teacher=None)  # the teacher may have heard the speakers that judge here
+        recipes: dict[str, crossval.Recipe] = {"default": default.RECIPE, "fast": untaught, "seed": seed_engine.RECIPE}
+        recipe = crossval.vary(recipes[engine], changes)
         with Bar(console) as bar:
             found = crossval.cross_validate(
                 *(recipe, read_corpus(corpus)),
@@ -67,10 +70,11 @@ def crossvalidate(
     title = f"{engine}, {folds} folds of {found['speakers']} speakers" + (", sentences held out" if sentences else "")
     table = Table("heard", "recordings", "answers", "UAR, four", "UAR, five", "temperature", title=title)
     for figure in found["figures"]:
-        shown = (
-            f"{figure[many]:.3f} ({figure[f'{many}_interval'][0]:.3f} to {figure[f'{many}_interval'][1]:.3f})"
-            for many in ("four", "five")
-        )
+        shown = (_with_interval(figure[many], figure[f"{many}_interval"]) for many in ("four", "five"))
         counted, temperature = str(figure["clips"]), f"{figure['temperature']:.2f}"
         table.add_row(figure["heard_as"], figure["recordings"], counted, *shown, temperature)
     Console().print(table)
+
+
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

@@ -13,25 +13,50 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 import keras
 import numpy as np
 
 from ser_engine.errors import CorpusError
-from ser_engine.features import Features
-from ser_engine.training import finish, metrics, tuned
+from ser_engine.features import Features, FeatureSettings
+from ser_engine.training import finish, metrics
 from ser_engine.training.calibrate import fit_temperature
 from ser_engine.training.corpus import LABELS, Clip, Corpus
-from ser_engine.training.hearings import AS_RECORDED, Hearing, Hearings
+from ser_engine.training.hearings import AS_RECORDED, Heard, Hearing, Hearings
 from ser_engine.training.recipes import Progress
 from ser_engine.training.split import choose, folds
+from ser_engine.training.tuned import CLEANED_FROM
 
 FOUR: Final = len(LABELS) - 1
 """The old app's labels come first."""
 VALIDATION: Final = "validation speakers"
-HEARD_AS: Final = {"as recorded": AS_RECORDED, "over a call": tuned.CLEANED_FROM}
+HEARD_AS: Final = {"as recorded": AS_RECORDED, "over a call": CLEANED_FROM}
 """What the held-out speakers are heard as: name → number of the hearing."""
+_R = TypeVar("_R", bound="Recipe")
+
+
+class Recipe(Protocol):
+    """What can be cross-validated: a frozen data class, whose fields `vary` changes."""
+
+    labels: ClassVar[tuple[str, ...]]
+    features: ClassVar[FeatureSettings]
+
+    def answer(
+        self,
+        clips: Sequence[Clip],
+        heard: Heard,
+        asked: Mapping[str, Sequence[Features]],
+        *,
+        seed: int,
+        work: Path,
+        progress: Progress,
+    ) -> dict[str, metrics.Floats]:
+        """Train on `clips` as `heard`; logits (clips, labels) of the trained network for each of `asked`.
+
+        What it leaves in `work` lets it go on from there after an interruption.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +79,9 @@ class Figure:
     """How many answers; the validation speakers are asked once a fold."""
     four: float
     four_interval: tuple[float, float]
-    five: float
-    five_interval: tuple[float, float]
+    five: float | None
+    """None for an engine of four labels."""
+    five_interval: tuple[float, float] | None
     temperature: float
     """Under which these answers are calibrated best: above another's, the same network would be too sure here."""
 
@@ -88,7 +114,7 @@ class _Part:
         return before.of(self._rows), after.of(self._rows)
 
 
-def vary(recipe: tuned.TunedRecipe, changes: Sequence[str]) -> tuned.TunedRecipe:
+def vary(recipe: _R, changes: Sequence[str]) -> _R:
     """`recipe` with ``name=value`` for each of `changes`; ``stages.epochs=4`` reaches into its stages.
 
     Raises CorpusError for a name that it has not, or a value of another kind.
@@ -131,7 +157,7 @@ def divide(corpus: Corpus, count: int, *, seed: int) -> list[Fold]:
 
 
 def cross_validate(
-    recipe: tuned.TunedRecipe,
+    recipe: Recipe,
     corpus: Corpus,
     *,
     count: int,
@@ -142,30 +168,35 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Train `recipe` once for each of `count` folds of the training speakers of `corpus`; figures on the held-out ones.
 
-    A teacher is left out: it may have heard the speakers that judge here. `work` keeps hearings and what the trainings
-    leave, so a run that was interrupted goes on. Raises CorpusError when the corpus cannot be divided so.
+    `work` keeps hearings and what the trainings leave, so a run that was interrupted goes on. Raises CorpusError when
+    the corpus cannot be divided so.
     """
-    labelled = corpus.with_labels(LABELS)
+    labels, settings = recipe.labels, recipe.features
+    labelled = corpus.with_labels(labels)
     usable = choose(labelled, "train")
     beside = labelled.of_speakers(clip.speaker for clip in labelled.clips if clip.split == "validation")
     divided = divide(usable, count, seed=seed)
     if hold_out_sentences and not all(fold.sentences for fold in divided):
         raise CorpusError(f"{corpus.name} has not enough sentences to hold some out in {count} folds.")
-    recipe = replace(recipe, teacher=None)
-    about = {"recipe": asdict(recipe), "folds": count, "sentences_held_out": hold_out_sentences, "seed": seed}
-    key = finish.key_of(usable, tuned.FEATURES, about)
+    about = {
+        "recipe": asdict(recipe),  # type: ignore[call-overload]  # no protocol can ask for a data class
+        "folds": count,
+        "sentences_held_out": hold_out_sentences,
+        "seed": seed,
+    }
+    key = finish.key_of(usable, settings, about)
     heard, beside_heard = (
         Hearings(
             side.clips,
-            tuned.FEATURES,
+            settings,
             seed=seed,
-            folder=finish.hearing_folder(work, side, tuned.FEATURES, seed),
+            folder=finish.hearing_folder(work, side, settings, seed),
             progress=progress,
-            cleaned_from=tuned.CLEANED_FROM,
+            cleaned_from=CLEANED_FROM,
         )
         for side in (usable, beside)
     )
-    answered = {name: np.zeros((len(usable.clips), len(LABELS))) for name in HEARD_AS}
+    answered = {name: np.zeros((len(usable.clips), len(labels))) for name in HEARD_AS}
     of_beside: dict[str, list[metrics.Floats]] = {name: [] for name in HEARD_AS}
     for number, fold in enumerate(divided, start=1):
         judges = [k for k, clip in enumerate(usable.clips) if clip.speaker in fold.speakers]
@@ -197,7 +228,7 @@ def cross_validate(
 
 
 def _train_and_ask(
-    recipe: tuned.TunedRecipe,
+    recipe: Recipe,
     corpus: Corpus,
     heard: Hearings,
     fold: Fold,
@@ -211,14 +242,12 @@ def _train_and_ask(
     rows = [
         k for k, clip in enumerate(corpus.clips) if clip.speaker not in fold.speakers and clip.sentence not in hidden
     ]
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    wanted = tuned.smoothed_targets([corpus.clips[k] for k in rows], recipe)
+    clips, training = [corpus.clips[k] for k in rows], kept.with_name("training")
+    training.mkdir(parents=True, exist_ok=True)
     keras.utils.clear_session()
-    fitted = tuned.fit(recipe, _Part(heard, rows), wanted, seed=seed, key="fold", work=kept.parent, progress=progress)
-    logits = {name: tuned.logits_of(fitted.encoder, fitted.head, clips) for name, clips in asked.items()}
+    logits = recipe.answer(clips, _Part(heard, rows), asked, seed=seed, work=training, progress=progress)
     np.savez(kept, **logits)  # type: ignore[arg-type]  # numpy's stub takes its keyword for an array
-    for checkpoint in kept.parent.glob("*checkpoint.npz"):
-        checkpoint.unlink()
+    finish.clear(training)
 
 
 def _own_sentences(clips: Sequence[Clip], divided: Sequence[Fold]) -> list[bool]:
@@ -230,23 +259,25 @@ def _own_sentences(clips: Sequence[Clip], divided: Sequence[Fold]) -> list[bool]
 def _figure(answers: _Answers) -> Figure:
     truth = np.array([LABELS.index(clip.label) for clip in answers.clips])
     speakers = np.array([clip.speaker for clip in answers.clips])
-    uars, intervals = [], []
-    for labels in (FOUR, len(LABELS)):
+
+    def among(labels: int) -> tuple[float, tuple[float, float]]:
         rows = np.flatnonzero(truth < labels)
         decided = answers.logits[rows, :labels].argmax(axis=1)
 
-        def uar(drawn: metrics.Ints, rows: Any = rows, decided: Any = decided, labels: int = labels) -> float:
+        def uar(drawn: metrics.Ints) -> float:
             return metrics.uar(metrics.confusion(truth[rows][drawn], decided[drawn], labels))
 
-        uars.append(uar(np.arange(len(rows))))
-        intervals.append(metrics.bootstrap(speakers[rows].tolist(), uar))
+        return uar(np.arange(len(rows))), metrics.bootstrap(speakers[rows].tolist(), uar)
+
+    four, four_interval = among(FOUR)
+    five, five_interval = among(len(LABELS)) if answers.logits.shape[1] == len(LABELS) else (None, None)
     return Figure(
         heard_as=answers.heard_as,
         recordings=answers.recordings,
         clips=len(truth),
-        four=uars[0],
-        four_interval=intervals[0],
-        five=uars[1],
-        five_interval=intervals[1],
+        four=four,
+        four_interval=four_interval,
+        five=five,
+        five_interval=five_interval,
         temperature=fit_temperature(answers.logits, truth),
     )

@@ -8,7 +8,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,6 @@ from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature, threshold_for
 from ser_engine.training.corpus import Corpus
 from ser_engine.training.export import export_network
-from ser_engine.training.loop import State
 from ser_engine.training.split import Split
 
 _PACKAGES: Final = ("undertone", "tensorflow-cpu", "tensorflow", "keras", "numpy", "scikit-learn", "onnx")
@@ -160,12 +159,6 @@ def describe(split: Split) -> dict[str, Any]:
         "speakers": len(split.train.speakers),
         "held_out_speakers": list(split.validation.speakers),
     }
-
-
-def course(state: State) -> dict[str, Any]:
-    """How the training went, for model.json."""
-    kept = asdict(state)
-    return {"best_epoch": kept["best_epoch"], "history": kept["history"]}
 
 
 def versions() -> dict[str, str]:

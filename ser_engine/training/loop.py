@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,6 @@ from ser_engine.training.metrics import Floats, Ints, confusion, uar
 from ser_engine.training.recipes import Progress
 
 _STATE: Final = "state.json"
-_BEST: Final = "best.weights.h5"
-AVERAGED: Final = 0
-"""Stands for the mean of several epochs' weights where an epoch is named."""
 _PAD_TO: Final = 32
 """Batches are padded to a multiple of this, so that TensorFlow meets few shapes."""
 _LIKE_LENGTHS: Final = 10
@@ -33,15 +30,16 @@ _LIKE_LENGTHS: Final = 10
 
 Draw = Callable[[int, np.random.Generator], list[Features]]
 """Epoch number and its generator → one feature array, unscaled, for each row of the targets."""
-Schedule = Callable[[float], float]
-"""Epochs done, with their fraction → learning rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopSettings:
     """How long and how fast."""
 
-    epochs: int
+    cycles: tuple[int, ...]
+    """Epochs under one cosine of learning rates, then under another that begins at half its peak, and so on."""
+    averaged_epochs: int = 5
+    """The weights at the ends of the last so many epochs are averaged."""
     batch: int = 64
     peak_rate: float = 2e-3
     clip_norm: float = 1.0
@@ -51,6 +49,19 @@ class LoopSettings:
     masked_frames: int = 25
     """At most this many frames in a row are replaced by their clip's mean (SpecAugment's time mask); 0: none."""
 
+    @property
+    def epochs(self) -> int:
+        return sum(self.cycles)
+
+    def rate(self, done: float) -> float:
+        """Learning rate after `done` epochs: over each cycle linear up, then half a cosine down to 2 % of its peak."""
+        begins, peak = 0, self.peak_rate
+        for epochs in self.cycles[:-1]:
+            if done < begins + epochs:
+                return _cosine((done - begins) / epochs, peak)
+            begins, peak = begins + epochs, peak / 2
+        return _cosine(min(1.0, (done - begins) / self.cycles[-1]), peak)
+
 
 @dataclass(slots=True, kw_only=True)
 class State:
@@ -59,8 +70,6 @@ class State:
     key: str
     epoch: int = 0
     """Epochs finished."""
-    best_epoch: int = AVERAGED
-    best_loss: float = math.inf
     history: list[dict[str, float]]
 
 
@@ -77,57 +86,47 @@ def train(
     draw: Draw,
     scale: Callable[[Features], Features],
     targets: Floats,
-    judges: Judges,
     settings: LoopSettings,
     *,
+    judges: Judges | None = None,
     seed: int,
     key: str,
     work: Path,
     progress: Progress,
-    schedule: Schedule | None = None,
-    average_last: int = 0,
 ) -> tuple[Any, State]:
-    """Train `network` and return it with the weights of its best epoch on the judges.
+    """Train `network` and return it with the mean of its weights after each of the last epochs.
 
-    With `average_last`, the mean of the weights after each of the last so many epochs stands for election too, as
-    epoch 0 (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018).
+    (Izmailov et al., "Averaging Weights Leads to Wider Optima", 2018.) How it does on the `judges` is noted after each,
+    and decides nothing.
 
-    Its outputs are probabilities; further outputs than the first only help the training (`LoopSettings.helper_weight`).
-    `targets` has shape (rows, labels); `key` names corpus and recipe: a checkpoint with another key is not used. The
-    best epoch is the one under which the held-out labels are most likely, temperature fitted. Without a `schedule` the
-    learning rate follows one cosine over all epochs.
+    The network's outputs are probabilities; further outputs than the first only help the training
+    (`LoopSettings.helper_weight`). `targets` has shape (rows, labels); `key` names corpus and recipe: a checkpoint with
+    another key is not used.
     """
-    schedule = schedule or (lambda done: cosine(done / settings.epochs, settings.peak_rate))
     state, network = _resume(network, key, work, settings, progress)
+    averaged = min(settings.averaged_epochs, settings.epochs)
     while state.epoch < settings.epochs:
         epoch = state.epoch
         rng = np.random.default_rng([seed, 1, epoch])
         _seed_dropout(network, seed, epoch)
         clips = [scale(one) for one in draw(epoch, rng)]
-        loss = _epoch(network, clips, targets, epoch, settings, schedule, rng, progress)
-        figures = {"loss": round(loss, 4), **_judge(network, judges)}
+        loss = _epoch(network, clips, targets, epoch, settings, rng, progress)
         state.epoch += 1
-        state.history.append(figures)
-        if figures["held_out_loss"] < state.best_loss:
-            state.best_loss, state.best_epoch = figures["held_out_loss"], state.epoch
-            network.save_weights(work / f"draft-{_BEST}")
-            (work / f"draft-{_BEST}").replace(work / _BEST)
-        averaged = state.epoch - (settings.epochs - average_last)
-        if average_last and averaged > 0:
-            _average(network, averaged, work)
+        state.history.append({"loss": round(loss, 4), **_watched(network, judges)})
+        if (count := state.epoch - (settings.epochs - averaged)) > 0:
+            _average(network, count, work)
         _checkpoint(network, state, work)
-        progress.note(f"epoch {state.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-    if average_last:
-        with np.load(_mean_of(work, min(average_last, settings.epochs))) as kept:
-            network.set_weights([kept[name] for name in kept.files])
-        figures = _judge(network, judges)
-        progress.note("their mean: " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        _note(f"epoch {state.epoch}", state.history[-1], progress)
+    with np.load(_mean_of(work, averaged)) as kept:
+        network.set_weights([kept[name] for name in kept.files])
+    if figures := _watched(network, judges):
         state.history.append(figures)
-        if figures["held_out_loss"] < state.best_loss:
-            state.best_loss, state.best_epoch = figures["held_out_loss"], AVERAGED
-            return network, state
-    network.load_weights(work / _BEST)
+        _note("their mean", figures, progress)
     return network, state
+
+
+def _note(what: str, figures: Mapping[str, float], progress: Progress) -> None:
+    progress.note(f"{what}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 
 
 def _average(network: Any, count: int, work: Path) -> None:
@@ -169,7 +168,6 @@ def _epoch(
     targets: Floats,
     epoch: int,
     settings: LoopSettings,
-    schedule: Schedule,
     rng: np.random.Generator,
     progress: Progress,
 ) -> float:
@@ -177,7 +175,7 @@ def _epoch(
     progress.stage(f"epoch {epoch + 1} of {settings.epochs}", len(batches))
     total = 0.0
     for number, chosen in enumerate(batches):
-        network.optimizer.learning_rate = schedule(epoch + number / len(batches))
+        network.optimizer.learning_rate = settings.rate(epoch + number / len(batches))
         inputs = pad([_mask_time(clips[k], settings.masked_frames, rng) for k in chosen])
         losses = network.train_on_batch(inputs, [targets[chosen]] * len(network.outputs))
         total += float(np.ravel(losses)[0])
@@ -194,7 +192,7 @@ def _batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> li
     return [batches[int(k)] for k in rng.permutation(len(batches))]
 
 
-def cosine(done: float, peak: float, warm: float = 0.08) -> float:
+def _cosine(done: float, peak: float, warm: float = 0.08) -> float:
     """Linear over the share `warm` of the way, then half a cosine from `peak` down to 2 % of it. `done` 0 to 1."""
     if done < warm:
         return peak * (0.1 + 0.9 * done / warm)
@@ -211,7 +209,9 @@ def _mask_time(clip: Features, most: int, rng: np.random.Generator) -> Features:
     return masked
 
 
-def _judge(network: Any, judges: Judges) -> dict[str, float]:
+def _watched(network: Any, judges: Judges | None) -> dict[str, float]:
+    if judges is None:
+        return {}
     logits = logits_of(network, judges.features)
     temperature = fit_temperature(logits, judges.truth)
     table = confusion(judges.truth, logits.argmax(axis=1), logits.shape[1])

@@ -8,10 +8,10 @@ hears went through rooms, noise and the codec. `docs/training.md` has what was t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import keras
 import numpy as np
@@ -23,49 +23,65 @@ from ser_engine.models import SCALER_JSON
 from ser_engine.scaler import Scaler
 from ser_engine.training import finish, loop
 from ser_engine.training.corpus import Clip, Corpus
-from ser_engine.training.hearings import AS_RECORDED, Hearing, Hearings, strangers
+from ser_engine.training.hearings import AS_RECORDED, Heard, Hearing, Hearings, strangers
+from ser_engine.training.loop import LoopSettings
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress, TrainOptions
 from ser_engine.training.split import split_corpus
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
 FEATURES: Final = FeatureSettings(level="peak")
-CYCLES: Final = (16, 7)
-"""Epochs under one cosine of learning rates, then under another that begins at half its peak."""
-AVERAGED_EPOCHS: Final = 5
-"""The weights of the last so many epochs are averaged."""
-UNITS: Final = 128
-DROPOUT: Final = 0.3
-VOTES_SHARE: Final = 0.3
-"""How much of a target the crowd decides; the actor's intention decides the rest."""
-HEARINGS: Final = 4
-"""Random hearings of each clip, beside the recording itself."""
-AS_RECORDED_SHARE: Final = 0.35
-STRANGERS_SHARE: Final = 1 / 16
-"""So much of an epoch is sound that nobody made with their voice; its target is every label alike."""
-COVERAGE: Final = 0.7
-"""Share of clear answers on held-out speakers, from the risk-coverage curve."""
 WORK: Final = ".training"
+_LOOP: Final = LoopSettings(cycles=(16, 7), batch=32)
 
 
-def build(units: int = UNITS) -> Any:
-    """The network to train, uncompiled: (batch, frames, 120) → probabilities (batch, 4), twice.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRecipe:
+    """Everything that decides such an engine beside the corpus and the seed."""
 
-    The first output is the old app's network. The second judges from the mean over time of its first recurrent layer:
-    the last step of the second layer alone is a narrow way for the error to come back. It is cut off afterwards.
-    """
-    layers = keras.layers
-    features = keras.Input((None, FEATURES.dims), name="features")
-    x = layers.Masking(name="masking")(features)
-    x = layers.Bidirectional(layers.LSTM(units, return_sequences=True, name="lstm_1"), name="bilstm_1")(x)
-    steps = layers.Dropout(DROPOUT, name="dropout_1")(x)
-    x = layers.Bidirectional(layers.LSTM(units // 2, name="lstm_2"), name="bilstm_2")(steps)
-    x = layers.Dropout(DROPOUT, name="dropout_2")(x)
-    x = layers.Dense(64, activation="relu", name="dense")(x)
-    emotion = layers.Dense(len(LABELS), activation="softmax", name="emotion")(x)
-    early = layers.Dense(64, activation="relu", name="early_dense")(layers.GlobalAveragePooling1D(name="mean")(steps))
-    early = layers.Dense(len(LABELS), activation="softmax", name="early_emotion")(early)
-    return keras.Model(features, [emotion, early], name="seed_in_training")
+    labels: ClassVar[tuple[str, ...]] = LABELS
+    features: ClassVar[FeatureSettings] = FEATURES
+
+    name: str = "seed"
+    loop: LoopSettings = _LOOP
+    units: int = 128
+    dropout: float = 0.3
+    votes_share: float = 0.3
+    """How much of a target the crowd decides; the actor's intention decides the rest."""
+    hearings: int = 4
+    """Random hearings of each clip, beside the recording itself."""
+    as_recorded_share: float = 0.35
+    strangers_share: float = 1 / 16
+    """So much of an epoch is sound that nobody made with their voice; its target is every label alike."""
+    coverage: float = 0.7
+    """Share of clear answers on held-out speakers, from the risk-coverage curve."""
+
+    def answer(
+        self,
+        clips: Sequence[Clip],
+        heard: Heard,
+        asked: Mapping[str, Sequence[Features]],
+        *,
+        seed: int,
+        work: Path,
+        progress: Progress,
+    ) -> dict[str, Floats]:
+        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.Recipe`."""
+        fitted = fit(self, clips, heard, seed=seed, key="fold", work=work, progress=progress)
+        scaled = {name: [fitted.scaler.apply(one) for one in features] for name, features in asked.items()}
+        return {name: loop.logits_of(fitted.network, features) for name, features in scaled.items()}
+
+
+RECIPE: Final = SeedRecipe()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A trained network, the scaler before it, and how the training went."""
+
+    network: Any
+    scaler: Scaler
+    state: loop.State
 
 
 def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
@@ -76,68 +92,114 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     if options.restart:
         finish.clear(work)
     work.mkdir(parents=True, exist_ok=True)
-    settings = loop.LoopSettings(epochs=options.epochs or sum(CYCLES), batch=32)
-    units = options.units or UNITS
-    recipe = {**asdict(settings), "units": units, "dropout": DROPOUT, "votes_share": VOTES_SHARE}
-    recipe |= {"hearings": HEARINGS, "as_recorded_share": AS_RECORDED_SHARE, "cycles": CYCLES}
-    recipe |= {"strangers_share": STRANGERS_SHARE}
-    recipe |= {"averaged_epochs": AVERAGED_EPOCHS}
-    key = finish.fingerprint(split, FEATURES, {**recipe, "seed": options.seed, "engine": "seed"})
+    recipe = with_options(RECIPE, options)
+    stated = {**asdict(recipe), "seed": options.seed}
     folders = finish.hearing_folders(work, split, FEATURES, options.seed)
-    heard = Hearings(split.train.clips, FEATURES, seed=options.seed, folder=folders[0], progress=progress)
-    judged = Hearings(split.validation.clips, FEATURES, seed=options.seed, folder=folders[1], progress=progress)
+    heard, judged = (
+        Hearings(side.clips, FEATURES, seed=options.seed, folder=folder, progress=progress)
+        for side, folder in zip((split.train, split.validation), folders, strict=True)
+    )
+    truth = np.array([LABELS.index(clip.label) for clip in split.validation.clips])
+    fitted = fit(
+        recipe,
+        split.train.clips,
+        heard,
+        judged=loop.Judges(features=[*judged[AS_RECORDED], *judged[1]], truth=np.tile(truth, 2)),
+        seed=options.seed,
+        key=finish.fingerprint(split, FEATURES, stated),
+        work=work,
+        progress=progress,
+    )
+    (out / SCALER_JSON).write_text(fitted.scaler.to_json(), encoding="utf-8")
+    finish.write(
+        out,
+        fitted.network,
+        labels=LABELS,
+        features=FEATURES,
+        training={**stated, **finish.describe(split), "history": fitted.state.history},
+    )
+    logits = loop.logits_of(fitted.network, [fitted.scaler.apply(one) for one in judged[AS_RECORDED]])
+    finish.calibrate(out, finish.HeldOut(logits=logits, truth=truth, coverage=recipe.coverage))
+    finish.clear(work)
+
+
+def with_options(recipe: SeedRecipe, options: TrainOptions) -> SeedRecipe:
+    """`recipe` as the person at the command line wants it: so many epochs are one cycle."""
+    if options.units:
+        recipe = replace(recipe, units=options.units)
+    if options.epochs:
+        recipe = replace(recipe, loop=replace(recipe.loop, cycles=(options.epochs,)))
+    return recipe
+
+
+def fit(
+    recipe: SeedRecipe,
+    clips: Sequence[Clip],
+    heard: Heard,
+    *,
+    judged: loop.Judges | None = None,
+    seed: int,
+    key: str,
+    work: Path,
+    progress: Progress,
+) -> Fitted:
+    """Train the network on `clips` as `heard`; `judged` (not scaled) is only watched.
+
+    What it leaves in `work` belongs to `key`: called again after an interruption, it goes on from there.
+    """
     scaler = fit_scaler([heard[AS_RECORDED], heard[1]])
-    others = strangers(FEATURES, seed=options.seed, progress=progress)
-    beside = round(STRANGERS_SHARE * len(split.train.clips))
-    wanted = np.concatenate([targets(split.train.clips), np.full((beside, len(LABELS)), 1 / len(LABELS))])
+    others = strangers(FEATURES, seed=seed, progress=progress)
+    beside = round(recipe.strangers_share * len(clips))
+    wanted = np.concatenate(
+        [targets(clips, votes_share=recipe.votes_share), np.full((beside, len(LABELS)), 1 / len(LABELS))]
+    )
 
     def draw(epoch: int, rng: np.random.Generator) -> list[Features]:
-        recorded, varied = heard[AS_RECORDED], heard[1 + epoch % HEARINGS]
-        clips = [(recorded if rng.random() < AS_RECORDED_SHARE else varied)[k] for k in range(len(recorded))]
-        return clips + [others[int(k)] for k in rng.integers(0, len(others), beside)]
+        recorded, varied = heard[AS_RECORDED], heard[1 + epoch % recipe.hearings]
+        rows = [(recorded if rng.random() < recipe.as_recorded_share else varied)[k] for k in range(len(recorded))]
+        return rows + [others[int(k)] for k in rng.integers(0, len(others), beside)]
 
-    truth = np.array([LABELS.index(clip.label) for clip in split.validation.clips])
-    twice = [scaler.apply(one) for hearing in (judged[AS_RECORDED], judged[1]) for one in hearing]
-    judges = loop.Judges(features=twice, truth=np.concatenate([truth, truth]))
-    keras.utils.set_random_seed(options.seed)
+    if judged is not None:
+        judged = replace(judged, features=[scaler.apply(one) for one in judged.features])
+    keras.utils.set_random_seed(seed)
     trained, state = loop.train(
-        build(units),
+        build(recipe),
         draw,
         scaler.apply,
         wanted,
-        judges,
-        settings,
-        seed=options.seed,
+        recipe.loop,
+        judges=judged,
+        seed=seed,
         key=key,
         work=work,
         progress=progress,
-        schedule=lambda done: rate(done, settings.peak_rate),
-        average_last=min(AVERAGED_EPOCHS, settings.epochs),
     )
     weights = trained.get_weights()
     keras.utils.clear_session()  # Keras numbers what has no name; begun anew, the file is the same after a resumption
-    made = build(units)
+    made = build(recipe)
     made.set_weights(weights)
-    network = keras.Model(made.inputs, made.outputs[0], name="seed")
-    (out / SCALER_JSON).write_text(scaler.to_json(), encoding="utf-8")
-    logits = loop.logits_of(network, [scaler.apply(one) for one in judged[AS_RECORDED]])
-    finish.write(
-        out,
-        network,
-        labels=LABELS,
-        features=FEATURES,
-        training={**recipe, "engine": "seed", "seed": options.seed, **finish.describe(split), **finish.course(state)},
-    )
-    finish.calibrate(out, finish.HeldOut(logits=logits, truth=truth, coverage=COVERAGE))
-    finish.clear(out / WORK)
+    return Fitted(network=keras.Model(made.inputs, made.outputs[0], name="seed"), scaler=scaler, state=state)
 
 
-def rate(done: float, peak: float) -> float:
-    """Learning rate after `done` epochs."""
-    first, second = CYCLES
-    if done < first:
-        return loop.cosine(done / first, peak)
-    return loop.cosine(min(1.0, (done - first) / second), peak / 2)
+def build(recipe: SeedRecipe = RECIPE) -> Any:
+    """The network to train, uncompiled: (batch, frames, 120) → probabilities (batch, 4), twice.
+
+    The first output is the old app's network. The second judges from the mean over time of its first recurrent layer:
+    the last step of the second layer alone is a narrow way for the error to come back. It is cut off afterwards.
+    """
+    layers = keras.layers
+    units, dropout = recipe.units, recipe.dropout
+    features = keras.Input((None, FEATURES.dims), name="features")
+    x = layers.Masking(name="masking")(features)
+    x = layers.Bidirectional(layers.LSTM(units, return_sequences=True, name="lstm_1"), name="bilstm_1")(x)
+    steps = layers.Dropout(dropout, name="dropout_1")(x)
+    x = layers.Bidirectional(layers.LSTM(units // 2, name="lstm_2"), name="bilstm_2")(steps)
+    x = layers.Dropout(dropout, name="dropout_2")(x)
+    x = layers.Dense(64, activation="relu", name="dense")(x)
+    emotion = layers.Dense(len(LABELS), activation="softmax", name="emotion")(x)
+    early = layers.Dense(64, activation="relu", name="early_dense")(layers.GlobalAveragePooling1D(name="mean")(steps))
+    early = layers.Dense(len(LABELS), activation="softmax", name="early_emotion")(early)
+    return keras.Model(features, [emotion, early], name="seed_in_training")
 
 
 def one_thread_each(threads: int) -> None:
@@ -158,7 +220,7 @@ def fit_scaler(hearings: Sequence[Hearing]) -> Scaler:
     return Scaler.checked(fitted.mean_.tolist(), fitted.scale_.tolist())
 
 
-def targets(clips: Sequence[Clip], labels: Sequence[str] = LABELS, votes_share: float = VOTES_SHARE) -> Floats:
+def targets(clips: Sequence[Clip], labels: Sequence[str] = LABELS, *, votes_share: float) -> Floats:
     """What the network shall say of each clip: the intended label, and in part what the crowd heard among `labels`.
 
     Shape (clips, labels), rows sum to 1. A clip without votes for any of `labels` has the intended label alone.

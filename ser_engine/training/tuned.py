@@ -7,10 +7,10 @@ tried, and what it gave on speakers held out, is in `docs/experiments.md`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import keras
 import numpy as np
@@ -58,6 +58,9 @@ _WORK: Final = ".training"
 class TunedRecipe:
     """Everything that decides such an engine beside the corpus and the seed."""
 
+    labels: ClassVar[tuple[str, ...]] = LABELS
+    features: ClassVar[FeatureSettings] = FEATURES
+
     name: str
     layers: int
     """How many of Whisper's four."""
@@ -89,6 +92,24 @@ class TunedRecipe:
     """Share of clear answers on held-out speakers, from the risk-coverage curve."""
     caution: float = 1.0
     """See `finish.HeldOut`."""
+
+    def answer(
+        self,
+        clips: Sequence[Clip],
+        heard: Heard,
+        asked: Mapping[str, Sequence[Features]],
+        *,
+        seed: int,
+        work: Path,
+        progress: Progress,
+    ) -> dict[str, Floats]:
+        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.Recipe`.
+
+        No teacher has a share in it: it may have heard the speakers that are asked about.
+        """
+        wanted = smoothed_targets(clips, self)
+        fitted = fit(self, heard, wanted, seed=seed, key="fold", work=work, progress=progress)
+        return {name: logits_of(fitted.encoder, fitted.head, features) for name, features in asked.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +247,7 @@ def exact(encoder: SpeechEncoder, tensors: Tensors) -> SpeechEncoder:
 
 def smoothed_targets(clips: Sequence[Clip], recipe: TunedRecipe) -> Floats:
     """What the network shall say of each clip: intention, votes, and a little of every label. (clips, 5)."""
-    said = targets(clips, LABELS, recipe.votes_share)
+    said = targets(clips, LABELS, votes_share=recipe.votes_share)
     return np.asarray((1 - recipe.smoothing) * said + recipe.smoothing / len(LABELS))
 
 

@@ -44,7 +44,7 @@ def test_changes_folds_and_sentences_reach_the_trainings(tmp_path: Path, asked: 
     result = run(tmp_path, "--engine", "fast", "--folds", "3", "--sentences", "--set", "votes_share=0.0")
 
     assert result.exit_code == 0, result.output
-    assert (asked["recipe"].name, asked["recipe"].votes_share) == ("fast", 0.0)
+    assert (asked["recipe"].name, asked["recipe"].votes_share, asked["recipe"].teacher) == ("fast", 0.0, None)
     assert (asked["count"], asked["hold_out_sentences"], asked["clips"]) == (3, True, 40)
     assert "fast, 3 folds of 63 speakers, sentences held out" in " ".join(result.output.split())
     assert "0.556" in result.output
@@ -56,6 +56,19 @@ def test_as_json(tmp_path: Path, asked: dict[str, Any]) -> None:
 
     assert json.loads(result.stdout)["figures"] == [FIGURE]
     assert asked["recipe"].name == "default"
+
+
+def test_an_engine_of_four_labels_has_no_figure_over_five(
+    tmp_path: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FIGURE, "five", None)
+    monkeypatch.setitem(FIGURE, "five_interval", None)
+
+    result = run(tmp_path, "--engine", "seed", "--set", "loop.cycles=[8]")
+
+    assert result.exit_code == 0, result.output
+    assert (asked["recipe"].name, asked["recipe"].loop.epochs) == ("seed", 8)
+    assert "–" in result.output
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ser_engine.errors import CorpusError
-from ser_engine.training import crossval, default, hearings, tuned
+from ser_engine.training import crossval, default, hearings, seed, tuned
 from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
 from ser_engine.training.recipes import Silent
 from tests.fakes.whisper import made_tensors
@@ -81,6 +81,21 @@ def test_every_folds_network_answers_the_validation_speakers(corpus: Corpus, tmp
     assert clips["as recorded", "validation speakers"] == clips["over a call", "validation speakers"] == 2 * beside
     assert clips["as recorded", "all"] == len(corpus.clips) - beside
     assert found["speakers"] == len(speakers) - 2
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's tensors, numpy 2
+def test_the_old_network_is_judged_over_its_four_labels(corpus: Corpus, tmp_path: Path) -> None:
+    recipe = crossval.vary(seed.RECIPE, ["loop.cycles=[1]", "units=4", "hearings=1"])
+
+    found = crossval.cross_validate(
+        recipe, corpus, count=2, hold_out_sentences=False, seed=1, work=tmp_path, progress=Silent()
+    )
+
+    figure = found["figures"][0]
+    assert figure["clips"] == sum(clip.label in seed.LABELS for clip in corpus.clips)
+    assert 0 <= figure["four_interval"][0] <= figure["four"] <= figure["four_interval"][1] <= 1
+    assert figure["five"] is figure["five_interval"] is None
+    assert not list(tmp_path.rglob("*.keras"))  # what the trainings left is cleared away
 
 
 def test_the_figures_are_right() -> None:

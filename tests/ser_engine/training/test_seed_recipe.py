@@ -9,6 +9,7 @@ import pytest
 
 from ser_engine.training import loop, seed
 from ser_engine.training.corpus import Clip
+from ser_engine.training.recipes import TrainOptions
 
 pytestmark = pytest.mark.integration  # TensorFlow is imported
 
@@ -18,20 +19,29 @@ def clip(label: str, **votes: int) -> Clip:
 
 
 def test_targets_mix_what_was_meant_with_what_was_heard() -> None:
-    rows = seed.targets([clip("Happy", Happy=3, Angry=1, Neutral=6), clip("Sad"), clip("Sad", Neutral=9)])
+    rows = seed.targets(
+        [clip("Happy", Happy=3, Angry=1, Neutral=6), clip("Sad"), clip("Sad", Neutral=9)], votes_share=0.3
+    )
     np.testing.assert_allclose(rows[0], [0.3 * 0.25, 0.7 + 0.3 * 0.75, 0, 0], atol=1e-6)
     assert rows[1].tolist() == rows[2].tolist() == [0, 0, 1, 0]
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-6)
 
 
 def test_the_learning_rate_rises_falls_and_begins_again_at_half() -> None:
-    first, second = seed.CYCLES
-    rates = np.array([seed.rate(done, 1.0) for done in np.linspace(0, first + second, 521)])
+    settings = loop.LoopSettings(cycles=(16, 7), peak_rate=1.0)
+    rates = np.array([settings.rate(done) for done in np.linspace(0, 23, 521)])
     assert rates.max() == pytest.approx(1.0, abs=0.01)
-    assert seed.rate(0, 1.0) == pytest.approx(0.1)
-    assert seed.rate(first - 0.01, 1.0) == pytest.approx(0.02, abs=0.001)
-    assert max(seed.rate(first + part * second, 1.0) for part in np.linspace(0, 1, 50)) <= 0.5
-    assert seed.rate(first + second + 5, 1.0) == pytest.approx(0.01)
+    assert settings.rate(0) == pytest.approx(0.1)
+    assert settings.rate(16 - 0.01) == pytest.approx(0.02, abs=0.001)
+    assert max(settings.rate(16 + part * 7) for part in np.linspace(0, 1, 50)) == pytest.approx(0.5, abs=0.005)
+    assert settings.rate(23 + 5) == pytest.approx(0.01)
+    assert settings.epochs == 23
+
+
+def test_epochs_asked_for_are_one_cycle() -> None:
+    shorter = seed.with_options(seed.RECIPE, TrainOptions(epochs=3, units=8))
+    assert (shorter.loop.cycles, shorter.units) == ((3,), 8)
+    assert seed.with_options(seed.RECIPE, TrainOptions()) == seed.RECIPE
 
 
 def test_every_clip_is_in_one_batch_beside_clips_of_its_length() -> None:
