@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import multiprocessing
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -68,12 +69,10 @@ class Slot:
     def _start(self) -> None:
         self._kill()
         self._still_wanted()
-        ours, theirs = _SPAWN.Pipe()
-        made = _SPAWN.Process(
-            target=process.main, args=(theirs, self._kind, self._model_dir, self._runtime), name=self.name, daemon=True
-        )
-        with process.one_thread(), process.deaf_to_signals():
-            made.start()
+        try:
+            made, ours, theirs = self._make()
+        except OSError as error:  # no memory, no process, no file descriptor is left: perhaps there is later
+            raise WorkerGone from error
         # multiprocessing would ask it to end at the interpreter's exit, which it does not hear, and wait for it.
         atexit.register(made.kill)
         theirs.close()
@@ -82,15 +81,34 @@ class Slot:
         (self.info,), _ = self._receive(time.monotonic() + START_LIMIT_S)
         self._ready = True
 
+    def _make(self) -> tuple[SpawnProcess, Connection, Connection]:
+        ours, theirs = _SPAWN.Pipe()
+        arguments = (theirs, self._kind, self._model_dir, self._runtime)
+        made = _SPAWN.Process(target=process.main, args=arguments, name=self.name, daemon=True)
+        try:
+            with process.one_thread(), process.deaf_to_signals():
+                made.start()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        return made, ours, theirs
+
     def _ask(self, request: tuple[Any, ...], limit_s: float) -> list[Any]:
-        if self._connection is None or not self.ready:
+        if self._connection is None or self._process is None or not self.ready:
             raise WorkerGone
+        deadline = time.monotonic() + limit_s
+        late = threading.Timer(limit_s, self._process.kill)  # a pipe whose reader stands still would take no more
+        late.daemon = True
+        late.start()
         try:
             self._connection.send(request)
         except (OSError, ValueError) as error:
             self._kill()
             raise WorkerGone from error
-        return self._receive(time.monotonic() + limit_s)[1]
+        finally:
+            late.cancel()
+        return self._receive(deadline)[1]
 
     def _receive(self, deadline: float) -> tuple[tuple[Any, ...], list[Any]]:
         """Rest of the last message, and the parts before it."""

@@ -79,7 +79,7 @@ class WorkerBackend:
         self._slots = [Slot(f"recogniser-{i}", "recognise", str(model_dir), runtime) for i in range(max(1, workers))]
         self._decoder = Slot("decoder", "decode", str(model_dir))
         self._decoding = asyncio.Lock()
-        self._waiting_files = 0
+        self._files: set[asyncio.Task[list[Window]]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._model: ModelInfo | None = None
         self._closed = False
@@ -118,7 +118,7 @@ class WorkerBackend:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(slot.end() for slot in (*self._slots, self._decoder)))
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._files, return_exceptions=True)
         while self._queue:
             _fail(self._queue.popleft(), BackendError("The backend has stopped."))
 
@@ -158,31 +158,43 @@ class WorkerBackend:
     async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
         if self._closed or self._model is None:
             raise BackendError("The backend is not running.")
-        if self._waiting_files >= _MAX_WAITING_FILES:
+        if len(self._files) >= _MAX_WAITING_FILES:
             self._counts["dropped"] += 1
             raise BackendOverloaded("Too many files are waiting to be decoded; try again in a moment.")
-        self._waiting_files += 1
+        # Who asked may give up; the decoder, and the next in the queue, only go on when it is done with this file.
+        task = asyncio.create_task(self._decode_in_turn(data, filename, time.monotonic() + deadline_s))
+        self._files.add(task)
+        task.add_done_callback(self._file_done)
+        return await asyncio.shield(task)
+
+    def _file_done(self, task: asyncio.Task[list[Window]]) -> None:
+        self._files.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that it is not reported as lost where nobody waits any more
+
+    async def _decode_in_turn(self, data: bytes, filename: str | None, deadline: float) -> list[Window]:
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 await self._decoding.acquire()
         except TimeoutError:
             raise DeadlineExceeded("The file had to wait too long; try again in a moment.") from None
-        else:
-            try:
-                return await self._decode(data, filename, min(deadline_s, self._limits.max_decode_s))
-            finally:
-                self._decoding.release()
+        try:
+            left = max(0.0, deadline - time.monotonic())
+            return await self._decode(data, filename, min(left, self._limits.max_decode_s))
         finally:
-            self._waiting_files -= 1
+            self._decoding.release()
 
     async def _decode(self, data: bytes, filename: str | None, limit_s: float) -> list[Window]:
         self._counts["files"] += 1
         limits = replace(self._limits, max_decode_s=limit_s)
         begun = time.monotonic()
         for attempt in range(2):
-            try:
-                if not self._decoder.ready:
+            if not self._decoder.ready:
+                try:
                     await self._replace(self._decoder, attempt)
+                except WorkerGone:
+                    raise BackendError("The decoder cannot be started; try again in a moment.") from None
+            try:
                 parts = await self._decoder.ask(data, filename, limits, limit_s=limit_s + 1)
             except WorkerGone:
                 if self._closed:

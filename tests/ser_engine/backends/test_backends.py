@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ser_engine import Recognizer
 from ser_engine.audio import DecodeLimits
+from ser_engine.backends import slot
 from ser_engine.backends.base import InferenceBackend
 from ser_engine.backends.inline import InlineBackend
 from ser_engine.backends.workers import WorkerBackend
@@ -21,6 +24,7 @@ from ser_engine.errors import (
     BackendError,
     BackendOverloaded,
     DeadlineExceeded,
+    DecodeTimeout,
     InvalidSamples,
     ModelError,
     UndecodableAudio,
@@ -196,23 +200,79 @@ async def test_decoder_that_dies_over_a_file_is_replaced(workers: WorkerBackend)
     assert len(await workers.segment(data)) == 1
 
 
-async def test_file_that_kills_the_decoder_twice_is_refused(workers: WorkerBackend) -> None:
+async def test_file_that_kills_the_decoder_twice_is_refused(
+    workers: WorkerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     decoder = workers._decoder
-    killed: set[int] = set()
+    ask = decoder.ask
 
-    async def kill_each() -> None:
-        while True:
-            if decoder.pid is not None and decoder.pid not in killed:
-                killed.add(decoder.pid)
-                os.kill(decoder.pid, signal.SIGKILL)
-            await asyncio.sleep(0.005)
+    async def die(*request: Any, limit_s: float) -> list[Any]:
+        assert decoder.pid is not None
+        os.kill(decoder.pid, signal.SIGKILL)
+        return await ask(*request, limit_s=limit_s)
 
-    killer = asyncio.create_task(kill_each())
-    with pytest.raises(UndecodableAudio):
-        await workers.segment(clip_paths()[0].read_bytes())
-    killer.cancel()
-    await asyncio.gather(killer, return_exceptions=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder, "ask", die)
+        with pytest.raises(UndecodableAudio):
+            await workers.segment(clip_paths()[0].read_bytes())
     assert len(await workers.segment(clip_paths()[0].read_bytes())) == 1
+
+
+async def test_machine_without_room_for_a_process_is_nobodys_fault_and_passes(
+    workers: WorkerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file descriptor is left when dead workers are to be replaced; then there are some again."""
+    data, (window,) = clip_paths()[0].read_bytes(), windows(1)
+    for pid in pids(workers):
+        os.kill(pid, signal.SIGKILL)
+
+    class Exhausted:
+        def Pipe(self) -> Any:  # noqa: N802 - multiprocessing's own name
+            raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slot, "_SPAWN", Exhausted())
+        with pytest.raises(BackendError, match="cannot be started"):
+            await workers.segment(data)
+        with pytest.raises(WorkerLost):
+            await workers.predict([window], deadline_s=30)
+    assert len(await workers.segment(data)) == 1
+    assert len(await workers.predict([window], deadline_s=30)) == 1
+
+
+async def test_frozen_decoder_is_killed_though_the_file_does_not_fit_into_its_pipe(model: Path) -> None:
+    backend = WorkerBackend(model, limits=DecodeLimits(max_decode_s=0.3))
+    await backend.start()
+    try:
+        stuck = pids(backend)[1]
+        os.kill(stuck, signal.SIGSTOP)
+        with pytest.raises(DecodeTimeout):
+            await asyncio.wait_for(backend.segment(bytes(2_000_000)), 10)
+        assert not alive(stuck)
+    finally:
+        await backend.close()
+
+
+async def test_who_gives_up_on_a_file_keeps_its_turn_until_the_decoder_is_done(workers: WorkerBackend) -> None:
+    data = clip_paths()[0].read_bytes()
+    stuck = pids(workers)[1]
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        given_up = [asyncio.create_task(workers.segment(data)) for _ in range(16)]
+        await asyncio.sleep(0.05)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        with pytest.raises(BackendOverloaded):
+            await workers.segment(data)
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+    for _ in range(100):
+        with contextlib.suppress(BackendOverloaded):
+            assert len(await workers.segment(data)) == 1
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("the turns of those who gave up were never over")
 
 
 async def test_decoding_without_end_is_killed(model: Path) -> None:
