@@ -9,6 +9,7 @@ a hostile file costs no more memory than an honest one.
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -176,7 +177,8 @@ def _stated_duration_s(
 ) -> float | None:
     codec = stream.codec_context
     if codec.name.startswith("pcm_"):  # a header may lie or be left open by a recorder; the bytes do not
-        bits = max(8, getattr(codec, "bits_per_coded_sample", 0) or 8)
+        width = re.search(r"\d+", codec.name)  # pcm_s16le, pcm_f32be; pcm_alaw and pcm_mulaw have eight bits
+        bits = int(width[0]) if width else 8
         return size * 8 / (bits * codec.channels * codec.sample_rate)
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)

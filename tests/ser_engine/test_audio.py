@@ -189,6 +189,13 @@ def test_a_wav_with_an_open_header_is_decoded() -> None:
     assert len(decode(bytes(data))) == SAMPLE_RATE_HZ
 
 
+@pytest.mark.parametrize("kind", ["wav8", "wav", "wav24", "wav32", "wavf", "wavd"])
+def test_what_is_just_short_enough_is_taken_whatever_its_width(kind: str) -> None:
+    """How long a WAV is follows from its bytes and from how many of them make a sample."""
+    got = decode(encode(tones(16_000, 1.0), 16_000, kind), limits=DecodeLimits(max_duration_s=1.0))
+    assert len(got) == SAMPLE_RATE_HZ
+
+
 def test_limits_are_kept() -> None:
     data = encode(tones(16_000, 2.0), 16_000, "wav")
     with pytest.raises(AudioTooLong):
