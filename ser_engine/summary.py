@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from ser_engine.errors import NoSpeech
 from ser_engine.types import Prediction, Window
 
 _CLEAR_SHARE: Final = 0.25
@@ -15,10 +16,10 @@ def summarise(pairs: Sequence[tuple[Window, Prediction]]) -> Prediction:
     """Mean of the clear windows' probabilities, weighted by their seconds of speech.
 
     When the clear windows hold less than a quarter of all speech (or there is none), the mean is over all windows and
-    the answer is *unclear*, for the reason that most of the speech has. Raises ValueError without windows.
+    the answer is *unclear*, for the reason that most of the speech has. Raises NoSpeech without windows.
     """
     if not pairs:
-        raise ValueError("there is no window to summarise")
+        raise NoSpeech("There is no stretch of speech of 0.8 s or more in it.")
     clear = [pair for pair in pairs if not pair[1].unclear]
     relied_on = _speech_s(clear) >= _CLEAR_SHARE * _speech_s(pairs) and bool(clear)
     taken = clear if relied_on else list(pairs)

@@ -61,11 +61,12 @@ def analyse(path: Path, recognizer: Recognizer) -> list[tuple[Window, Prediction
     from ser_engine.segmenter import segment_pcm
 
     try:
-        if path.stat().st_size > DEFAULT_LIMITS.max_bytes:
-            raise AudioTooLarge(f"The file is larger than {DEFAULT_LIMITS.max_bytes / 2**20:.0f} MB.")
-        data = path.read_bytes()
+        with path.open("rb") as stream:  # a device or a pipe states no size
+            data = stream.read(DEFAULT_LIMITS.max_bytes + 1)
     except OSError as error:
         raise UndecodableAudio(f"The file cannot be read: {error.strerror}.") from error
+    if len(data) > DEFAULT_LIMITS.max_bytes:
+        raise AudioTooLarge(f"The file is larger than {DEFAULT_LIMITS.max_bytes / 2**20:.0f} MB.")
     windows = segment_pcm(decode(data, filename=path.name))
     if not windows:
         raise NoSpeech("There is no stretch in it with at least 0.8 s of speech.")

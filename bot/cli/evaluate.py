@@ -69,6 +69,11 @@ def evaluate(
     console = Console(stderr=True)
     asked = _CONDITIONS if "all" in conditions else tuple(dict.fromkeys(conditions))
     try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"There can be no folder {out}: {error.strerror}.") from error
+    try:
         read = read_corpus(corpus)
         directories = [find_model(name).resolve() for name in dict.fromkeys(models)]
         loaded = [Recognizer.load(directory) for directory in directories]
@@ -91,7 +96,6 @@ def evaluate(
         raise click.ClickException(str(error)) from error
     markdown, text = to_markdown(report), json.dumps(report, indent=2, ensure_ascii=False)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         (out / "report.md").write_text(markdown, encoding="utf-8")
         (out / "report.json").write_text(text + "\n", encoding="utf-8")
         write_pictures(report, out)

@@ -82,11 +82,23 @@ def _adopted(directory: Path, labels: tuple[str, ...], padding: str) -> Manifest
     from pydantic import ValidationError
 
     from ser_engine.features import FeatureSettings
-    from ser_engine.models import OLD_NETWORK_KERAS, OLD_SCALER_PICKLE, Manifest, write_manifest
+    from ser_engine.models import (
+        NETWORK_KERAS,
+        NETWORK_ONNX,
+        OLD_NETWORK_KERAS,
+        OLD_SCALER_PICKLE,
+        Manifest,
+        write_manifest,
+    )
 
     for name in (OLD_NETWORK_KERAS, OLD_SCALER_PICKLE):
         if not (directory / name).is_file():
             raise ModelError(f"{directory} is not a directory of the old app: it has no {name}.")
+    newer = [name for name in (NETWORK_KERAS, NETWORK_ONNX) if (directory / name).exists()]
+    if newer:
+        raise ModelError(
+            f"{directory} also holds {', '.join(newer)}; put the old app's files into a folder of their own."
+        )
     try:
         features = FeatureSettings.model_validate({"padding": padding})
         draft = Manifest(labels=labels, features=features, training={"origin": "adopted from the old app"})

@@ -18,20 +18,20 @@ import numpy as np
 import tensorflow as tf
 from sklearn.preprocessing import StandardScaler
 
+from ser_engine.errors import CorpusError
 from ser_engine.features import Features, FeatureSettings
-from ser_engine.models import SCALER_JSON
+from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON
 from ser_engine.scaler import Scaler
 from ser_engine.training import finish, loop
 from ser_engine.training.corpus import Clip, Corpus
 from ser_engine.training.hearings import AS_RECORDED, Heard, Hearing, Hearings, strangers
 from ser_engine.training.loop import LoopSettings
 from ser_engine.training.metrics import Floats
-from ser_engine.training.recipes import Progress, TrainOptions
+from ser_engine.training.recipes import WORK, Progress, TrainOptions
 from ser_engine.training.split import split_corpus
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
 FEATURES: Final = FeatureSettings(level="peak")
-WORK: Final = ".training"
 _LOOP: Final = LoopSettings(cycles=(16, 7), batch=32)
 
 
@@ -41,6 +41,7 @@ class SeedRecipe:
 
     labels: ClassVar[tuple[str, ...]] = LABELS
     features: ClassVar[FeatureSettings] = FEATURES
+    unheard: ClassVar[tuple[str, ...]] = ("name", "coverage")
 
     name: str = "seed"
     loop: LoopSettings = _LOOP
@@ -55,6 +56,10 @@ class SeedRecipe:
     """So much of an epoch is sound that nobody made with their voice; its target is every label alike."""
     coverage: float = 0.7
     """Share of clear answers on held-out speakers, from the risk-coverage curve."""
+
+    def __post_init__(self) -> None:
+        if min(self.units, self.hearings) < 1:
+            raise CorpusError("units and hearings must be 1 at least.")
 
     def answer(
         self,
@@ -86,6 +91,7 @@ class Fitted:
 
 def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
     """Train on `corpus` and write a model directory to `out`. See `recipes.Recipe`."""
+    finish.refuse_foreign(out, own=(NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON))
     one_thread_each(options.threads)
     split = split_corpus(corpus, LABELS, seed=options.seed)
     work = out / WORK

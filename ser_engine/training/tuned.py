@@ -15,25 +15,25 @@ from typing import Any, ClassVar, Final
 import keras
 import numpy as np
 
+from ser_engine.errors import CorpusError
 from ser_engine.features import Features, FeatureSettings
-from ser_engine.models import ENCODER_ONNX
+from ser_engine.models import ENCODER_ONNX, NETWORK_KERAS, NETWORK_ONNX
+from ser_engine.networks import logarithms
 from ser_engine.recognizer import Recognizer
 from ser_engine.training import finetune, finish
 from ser_engine.training.corpus import LABELS, Clip, Corpus
 from ser_engine.training.distill import answers, load_teacher
 from ser_engine.training.encoder import LayerMix, SpeechEncoder, export_encoder, state_statistics
-from ser_engine.training.hearings import AS_RECORDED, Heard, Hearings, strangers
+from ser_engine.training.hearings import AS_RECORDED, CLEANED_FROM, Heard, Hearings, strangers
 from ser_engine.training.layers import AttentiveStatistics
 from ser_engine.training.metrics import Floats
-from ser_engine.training.recipes import Progress, TrainOptions
+from ser_engine.training.recipes import WORK, Progress, TrainOptions
 from ser_engine.training.seed import one_thread_each, targets
 from ser_engine.training.split import split_corpus
-from ser_engine.training.whisper import WIDTH, Tensors, WhisperEncoder, read_encoder
+from ser_engine.training.whisper import MAX_LAYERS, WIDTH, Tensors, WhisperEncoder, read_encoder
 
 FEATURES: Final = FeatureSettings.whisper(level="peak", top_db=55.0)
 """What lies 55 dB below a window's loudest band tells of the room and the codec more than of the voice."""
-CLEANED_FROM: Final = 5
-"""From this hearing on, half of the recordings have their background taken out: see `augment.clean`."""
 STEADYING: Final = finetune.FineTuneSettings(
     epochs=0,
     strangers=1,
@@ -51,7 +51,6 @@ their calibration. `docs/experiments.md` has the figures; ``--set steadying.epoc
 """
 KERAS_LAYERS: Final = "ser_engine.training.layers"
 _STATISTICS_CLIPS: Final = 200
-_WORK: Final = ".training"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +59,15 @@ class TunedRecipe:
 
     labels: ClassVar[tuple[str, ...]] = LABELS
     features: ClassVar[FeatureSettings] = FEATURES
+    unheard: ClassVar[tuple[str, ...]] = (
+        "name",
+        "teacher",
+        "teacher_share",
+        "softness",
+        "speeds",
+        "coverage",
+        "caution",
+    )
 
     name: str
     layers: int
@@ -93,6 +101,15 @@ class TunedRecipe:
     caution: float = 1.0
     """See `finish.HeldOut`."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.layers <= MAX_LAYERS:
+            raise CorpusError(f"layers must be 1 to {MAX_LAYERS}, for Whisper tiny.en has no more.")
+        counts = (self.hearings, self.twins, self.units, self.stages.epochs, self.stages.cycles)
+        if min(counts) < 1 or not self.as_recorded:
+            raise CorpusError(
+                "hearings, twins, units, epochs and cycles must be 1 at least, and as_recorded not empty."
+            )
+
     def answer(
         self,
         clips: Sequence[Clip],
@@ -124,9 +141,10 @@ class Fitted:
 
 def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
     """Train `recipe` on `corpus` and write a model directory to `out`. See `recipes.Recipe`."""
+    finish.refuse_foreign(out, own=(NETWORK_KERAS, NETWORK_ONNX, ENCODER_ONNX))
     one_thread_each(options.threads)
     split = split_corpus(corpus, LABELS, seed=options.seed)
-    work = out / _WORK
+    work = out / WORK
     if options.restart:
         finish.clear(work)
     work.mkdir(parents=True, exist_ok=True)
@@ -134,7 +152,7 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
     stated: dict[str, Any] = asdict(recipe)
     folders = finish.hearing_folders(work, split, FEATURES, options.seed)
     heard, judged = (
-        Hearings(side.clips, FEATURES, seed=options.seed, folder=folder, progress=progress, cleaned_from=CLEANED_FROM)
+        Hearings(side.clips, FEATURES, seed=options.seed, folder=folder, progress=progress)
         for side, folder in zip((split.train, split.validation), folders, strict=True)
     )
     wanted = smoothed_targets(split.train.clips, recipe)
@@ -258,4 +276,4 @@ def logits_of(encoder: SpeechEncoder, head: Any, clips: Sequence[Features]) -> F
     for start in range(0, len(order), 32):
         chosen = order[start : start + 32]
         out[chosen] = head(encoder(*finetune.pad([clips[k] for k in chosen])))
-    return np.asarray(np.log(np.maximum(out, 1e-9)))
+    return logarithms(out).astype(np.float64)

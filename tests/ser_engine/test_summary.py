@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ser_engine.errors import NoSpeech
 from ser_engine.summary import restrict, summarise
 from ser_engine.types import Prediction, Window
 from tests.fakes.backend import prediction
@@ -50,7 +51,7 @@ def test_mostly_unclear_is_unclear_for_its_main_reason() -> None:
 
 
 def test_nothing_cannot_be_summarised() -> None:
-    with pytest.raises(ValueError, match="no window"):
+    with pytest.raises(NoSpeech):
         summarise([])
 
 

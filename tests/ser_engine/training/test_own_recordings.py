@@ -15,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from bot.__main__ import main
+from ser_engine.errors import CorpusError
 from ser_engine.models import find_model, load_manifest
 from ser_engine.recognizer import Recognizer
 from ser_engine.training.corpus import read_corpus
-from ser_engine.training.recipes import RECIPES, TrainOptions, recipe
+from ser_engine.training.recipes import RECIPES, Silent, TrainOptions, recipe
 
 pytestmark = pytest.mark.integration
 
@@ -89,8 +90,51 @@ def test_from_a_folder_and_a_csv_to_a_model_that_answers(recordings: Path, tmp_p
     assert digest(again / "model.json") == digest(out / "model.json")
 
 
+@pytest.mark.parametrize(
+    ("engine", "foreign"), [("seed", "encoder.onnx"), ("fast", "scaler.json"), ("default", "scaler.pkl")]
+)
+def test_another_engines_folder_is_not_trained_into(
+    engine: str, foreign: str, recordings: Path, tmp_path: Path
+) -> None:
+    """What lies there would be stated as this engine's own; a pickle would even be read."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / foreign).write_bytes(b"another engine's")
+
+    with pytest.raises(CorpusError, match=f"{foreign} of another engine"):
+        recipe(engine)(read_corpus(recordings), out, TrainOptions(epochs=1), Silent())
+
+    assert [path.name for path in out.iterdir()] == [foreign]
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_finished_model_is_not_trained_over_by_accident(recordings: Path, tmp_path: Path) -> None:
+    kept = b"somebody's afternoon"
+    (tmp_path / "model.json").write_bytes(kept)
+    words = ["train", "--corpus", str(recordings), "--engine", "seed", "--out", str(tmp_path)]
+
+    result = CliRunner().invoke(main, words)
+
+    assert result.exit_code == 1
+    assert "holds a finished model. Name another folder, or --restart" in " ".join(result.output.split())
+    assert (tmp_path / "model.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_folder_that_cannot_be_is_said_before_the_work_is_done(
+    command: str, recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    more = ["--engine", "seed"] if command == "train" else ["--model", "seed", "--actors", "1015"]
+
+    result = CliRunner().invoke(main, [command, "--corpus", str(recordings), "--out", str(tmp_path / "file"), *more])
+
+    assert result.exit_code == 1
+    assert "File exists" in result.output
+    assert "Traceback" not in result.output
 
 
 def test_what_cannot_be_trained_on_is_said_in_a_sentence(recordings: Path, tmp_path: Path) -> None:
