@@ -39,6 +39,7 @@ _DELTA_BLOCK: Final = 32
 _TRIM_FRAME: Final = 2048
 _TRIM_HOP: Final = 512
 _SILENCE: Final = 1e-5
+_LEAST_FRAMES: Final = 3
 
 
 class FeatureSettings(BaseModel):
@@ -185,8 +186,12 @@ def _mel_db(pcm: Pcm, settings: FeatureSettings) -> Features:
 
 
 def _whisper(pcm: Pcm, settings: FeatureSettings) -> Features:
-    """Whisper's log-mel: 3 s give 300 frames (the last, half outside, is dropped as Whisper does)."""
-    mel = _mel_power(pcm, settings, "reflect")[: max(1, len(pcm) // settings.hop)]
+    """Whisper's log-mel: 3 s give 300 frames (the last, half outside, is dropped as Whisper does).
+
+    Silence follows what is shorter than three frames: the encoder makes one state of them, and none of fewer.
+    """
+    pcm = np.pad(pcm, (0, max(0, _LEAST_FRAMES * settings.hop - len(pcm))))
+    mel = _mel_power(pcm, settings, "reflect")[: len(pcm) // settings.hop]
     logs = np.log10(np.maximum(mel, np.float32(_AMIN)))
     logs = (np.maximum(logs, logs.max() - np.float32(settings.top_db / 10)) + 4.0) / 4.0
     return np.ascontiguousarray(logs[: settings.max_frames], dtype=np.float32)

@@ -22,7 +22,13 @@ from ser_engine.errors import EngineError
 @click.option("--folds", default=4, show_default=True, type=click.IntRange(2, 20), help="Groups of speakers.")
 @click.option("--sentences", is_flag=True, help="Hold out sentences as well as speakers.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the recipe: votes_share=0.5.")
-@click.option("--seed", default=1, show_default=True, help="Decides the folds and everything drawn at random.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Decides the folds and everything drawn at random.",
+)
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder for what can be used again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def crossvalidate(
@@ -47,6 +53,7 @@ def crossvalidate(
     from ser_engine.training import crossval, default, fast
     from ser_engine.training import seed as seed_engine
     from ser_engine.training.corpus import read_corpus
+    from ser_engine.training.metrics import rounded
 
     seed_engine.one_thread_each(1)
     try:
@@ -65,7 +72,7 @@ def crossvalidate(
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(rounded(found)))
         return
     title = f"{engine}, {folds} folds of {found['speakers']} speakers" + (", sentences held out" if sentences else "")
     table = Table("heard", "recordings", "answers", "UAR, four", "UAR, five", "temperature", title=title)

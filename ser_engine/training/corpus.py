@@ -38,6 +38,7 @@ _VOTE_COLUMNS: Final = {
     "votes_neutral": "Neutral",
     "votes_fear": "Fear",
 }
+_OLDEST: Final = 130
 _TABLES: Final = ("manifest.csv", "labels.csv")
 SPLITS: Final = ("train", "validation", "test")
 
@@ -119,7 +120,7 @@ def read_corpus(folder: Path) -> Corpus:
         if values.get("flag"):
             left_out += 1
             continue
-        clips.append(_clip(table, number, values, row))
+        clips.append(_clip(table, number, values))
     corpus = Corpus(name=table.parent.resolve().name, clips=tuple(clips), left_out=left_out)
     _check(table, corpus)
     return corpus
@@ -165,11 +166,11 @@ def _columns(table: Path, header: Iterable[str]) -> dict[str, str]:
         if match is None:
             raise CorpusError(f"{table} has no column {ours!r}; it needs file, label and speaker.")
         columns[ours] = match
-    optional = ("split", "sex", "age", "sentence", "level", "flag")
+    optional = ("split", "sex", "age", "sentence", "level", "flag", *_VOTE_COLUMNS)
     return columns | {name: present[name] for name in optional if name in present}
 
 
-def _clip(table: Path, number: int, values: Mapping[str, str], row: Mapping[str, str | None]) -> Clip:
+def _clip(table: Path, number: int, values: Mapping[str, str]) -> Clip:
     where = f"{table}, line {number}"
     if not values["file"] or not values["speaker"]:
         raise CorpusError(f"{where}: file and speaker must not be empty.")
@@ -184,9 +185,9 @@ def _clip(table: Path, number: int, values: Mapping[str, str], row: Mapping[str,
         speaker=values["speaker"],
         label=label,
         split=split,
-        votes=_votes(row, where),
+        votes=_votes(values, where),
         sex=values.get("sex") or None,
-        age=_whole(values.get("age"), where, "age"),
+        age=_count(values.get("age"), where, "age", most=_OLDEST),
         sentence=values.get("sentence") or None,
         level=values.get("level") or None,
     )
@@ -199,18 +200,17 @@ def _audio(table: Path, file: str, where: str) -> Path:
     raise CorpusError(f"{where}: there is no recording {file} in {table.parent} or its folder audio.")
 
 
-def _votes(row: Mapping[str, str | None], where: str) -> dict[str, int]:
-    found = {label: _whole(row.get(column), where, column) for column, label in _VOTE_COLUMNS.items()}
+def _votes(values: Mapping[str, str], where: str) -> dict[str, int]:
+    found = {label: _count(values.get(column), where, column) for column, label in _VOTE_COLUMNS.items()}
     return {label: count for label, count in found.items() if count is not None}
 
 
-def _whole(text: str | None, where: str, column: str) -> int | None:
-    if not text or not text.strip():
+def _count(text: str | None, where: str, column: str, most: int = 10_000) -> int | None:
+    if not text:
         return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise CorpusError(f"{where}: {column} must be a whole number, not {text!r}.") from error
+    if not text.isdecimal() or int(text) > most:
+        raise CorpusError(f"{where}: {column} must be a whole number, 0 to {most}, or empty, not {text!r}.")
+    return int(text)
 
 
 def _check(table: Path, corpus: Corpus) -> None:

@@ -23,10 +23,9 @@ from ser_engine.features import Features, FeatureSettings
 from ser_engine.training import finish, metrics
 from ser_engine.training.calibrate import fit_temperature
 from ser_engine.training.corpus import LABELS, Clip, Corpus
-from ser_engine.training.hearings import AS_RECORDED, Heard, Hearing, Hearings
+from ser_engine.training.hearings import AS_RECORDED, CLEANED_FROM, Heard, Hearing, Hearings
 from ser_engine.training.recipes import Progress
 from ser_engine.training.split import choose, folds
-from ser_engine.training.tuned import CLEANED_FROM
 
 FOUR: Final = len(LABELS) - 1
 """The old app's labels come first."""
@@ -41,6 +40,8 @@ class Recipe(Protocol):
 
     labels: ClassVar[tuple[str, ...]]
     features: ClassVar[FeatureSettings]
+    unheard: ClassVar[tuple[str, ...]]
+    """Fields in which two trainings here would not differ: they decide what comes after, or who teaches."""
 
     def answer(
         self,
@@ -121,6 +122,8 @@ def vary(recipe: _R, changes: Sequence[str]) -> _R:
     """
     for change in changes:
         name, _, value = change.partition("=")
+        if name in recipe.unheard:
+            raise CorpusError(f"{change!r}: {name} has no part in these trainings, so the figures would not change.")
         recipe = _replaced(recipe, name.split("."), value, change)
     return recipe
 
@@ -183,8 +186,9 @@ def cross_validate(
         "folds": count,
         "sentences_held_out": hold_out_sentences,
         "seed": seed,
+        "divided": [asdict(fold) for fold in divided],
     }
-    key = finish.key_of(usable, settings, about)
+    key = finish.digest({"train": usable, "validation": beside}, settings, about)
     heard, beside_heard = (
         Hearings(
             side.clips,
@@ -192,7 +196,6 @@ def cross_validate(
             seed=seed,
             folder=finish.hearing_folder(work, side, settings, seed),
             progress=progress,
-            cleaned_from=CLEANED_FROM,
         )
         for side in (usable, beside)
     )
@@ -222,7 +225,6 @@ def cross_validate(
     return about | {
         "corpus": usable.name,
         "speakers": len(usable.speakers),
-        "divided": [asdict(fold) for fold in divided],
         "figures": [asdict(_figure(one)) for one in answers if one.clips],
     }
 
@@ -246,7 +248,9 @@ def _train_and_ask(
     training.mkdir(parents=True, exist_ok=True)
     keras.utils.clear_session()
     logits = recipe.answer(clips, _Part(heard, rows), asked, seed=seed, work=training, progress=progress)
-    np.savez(kept, **logits)  # type: ignore[arg-type]  # numpy's stub takes its keyword for an array
+    draft = training / kept.name
+    np.savez(draft, **logits)  # type: ignore[arg-type]  # numpy's stub takes its keyword for an array
+    draft.replace(kept)
     finish.clear(training)
 
 

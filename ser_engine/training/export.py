@@ -6,8 +6,8 @@ layer, from the Keras network that was trained: nothing is padded to a fixed len
 
 The graph's inputs are `features` (batch, time, bands; float32, padded with anything) and `lengths` (batch; int32, true
 numbers of frames); its output is `logits` (batch, labels), what stands before the softmax. Layers understood: Masking,
-Dropout (nothing to do when serving), Bidirectional(LSTM), Dense, and the two of `ser_engine.training.layers`
-(PaddedConv1D, AttentiveStatistics). An engine with another shape uses `GraphBuilder` and the pieces directly.
+Dropout (nothing to do when serving), Bidirectional(LSTM), Dense, and AttentiveStatistics of `ser_engine.training`. An
+engine with another shape uses `GraphBuilder` and the pieces directly.
 """
 
 from __future__ import annotations
@@ -123,23 +123,6 @@ def dense(graph: GraphBuilder, value: str, weights: list[NDArray[Any]], activati
     return _activate(graph, total, activation)
 
 
-def padded_conv1d(
-    graph: GraphBuilder, sequence: Sequence, weights: list[NDArray[Any]], *, stride: int, activation: str | None
-) -> Sequence:
-    """A strided convolution with `kernel // 2` zeros on both sides of each row's true steps.
-
-    `weights`: kernel (k, in, out) with odd k, and bias (out,). Row lengths become ceil(length / stride).
-    """
-    kernel, bias = weights
-    pad = kernel.shape[0] // 2
-    clean = _zero_beyond(graph, sequence)
-    channels = graph.add("Transpose", clean, perm=[0, 2, 1])
-    taps = graph.constant(np.transpose(kernel, (2, 1, 0)), "conv_w")
-    out = graph.add("Conv", channels, taps, graph.constant(bias, "conv_b"), strides=[stride], pads=[pad, pad])
-    out = _activate(graph, graph.add("Transpose", out, perm=[0, 2, 1]), activation)
-    return Sequence(name=out, lengths=_strided(graph, sequence.lengths, stride))
-
-
 def attentive_statistics(graph: GraphBuilder, sequence: Sequence, weights: list[NDArray[Any]], epsilon: float) -> str:
     """Weighted mean and standard deviation over a row's true steps, weighted by a small network: (batch, 2 · width).
 
@@ -170,13 +153,6 @@ def _activate(graph: GraphBuilder, value: str, activation: str | None) -> str:
     if activation not in _ACTIVATIONS:
         raise ValueError(f"no ONNX operator is known here for the activation {activation!r}")
     return graph.add(_ACTIVATIONS[activation], value)
-
-
-def _strided(graph: GraphBuilder, lengths: str, stride: int) -> str:
-    if stride == 1:
-        return lengths
-    more = graph.add("Add", lengths, graph.constant(np.int32(stride - 1), "stride"))
-    return graph.add("Div", more, graph.constant(np.int32(stride), "stride"))
 
 
 def _inside(graph: GraphBuilder, sequence: Sequence) -> str:
@@ -245,8 +221,6 @@ def _add_layer(graph: GraphBuilder, value: Sequence | str, layer: Any) -> Sequen
     if kind == "Bidirectional" and type(layer.forward_layer).__name__ == "LSTM" and layer.merge_mode == "concat":
         out = bidirectional_lstm(graph, value, weights, return_sequences=layer.return_sequences)
         return Sequence(name=out, lengths=value.lengths) if layer.return_sequences else out
-    if kind == "PaddedConv1D":
-        return padded_conv1d(graph, value, weights, stride=layer.stride, activation=layer.activation)
     if kind == "AttentiveStatistics":
         return attentive_statistics(graph, value, weights, layer.epsilon)
     raise ValueError(f"{layer.name}: no way to export a {kind} layer is known")

@@ -26,6 +26,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ser_engine.features import Features
+from ser_engine.training.loop import seed_dropout
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress
 
@@ -232,7 +233,7 @@ def fine_tune(
     ends = settings.ends
     for epoch in range(done, ends[-1]):
         rng = np.random.default_rng([seed, 1, epoch, *name.encode()])
-        _seed_dropout(tuner.head, seed, epoch)
+        seed_dropout(tuner.head, seed, epoch)
         versions = draw(epoch, rng)
         clips = settings.batch // len(versions) - settings.strangers
         batches = _batches([len(clip) for clip in versions[0]], clips, rng)
@@ -299,11 +300,3 @@ def _distance(one: Any, other: Any) -> Any:
     one, other = tf.maximum(one, 1e-6), tf.maximum(other, 1e-6)
     apart = one - other
     return tf.reduce_sum(apart * (tf.math.log(one) - tf.math.log(other)) / 2 + tf.square(apart), axis=-1)
-
-
-def _seed_dropout(network: Any, seed: int, epoch: int) -> None:
-    """Dropout draws from state that no checkpoint keeps; set it anew for each epoch."""
-    for number, layer in enumerate(network.layers):
-        generator = getattr(layer, "seed_generator", None)
-        if generator is not None:
-            generator.state.assign(np.array([seed * 1000 + epoch, number], np.uint32))

@@ -7,14 +7,15 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from ser_engine.errors import CorpusError
 from ser_engine.features import FeatureSettings
-from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, load_manifest, write_manifest
+from ser_engine.models import KNOWN_FILES, NETWORK_KERAS, NETWORK_ONNX, Manifest, load_manifest, write_manifest
 from ser_engine.networks import softmax
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature, threshold_for
@@ -23,6 +24,8 @@ from ser_engine.training.export import export_network
 from ser_engine.training.split import Split
 
 _PACKAGES: Final = ("undertone", "tensorflow-cpu", "tensorflow", "keras", "numpy", "scikit-learn", "onnx")
+EVEN_ODDS: Final = 0.5
+"""What is more probably wrong than right is not clear, however many answers a poor network then leaves."""
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -36,6 +39,13 @@ class HeldOut:
     """Share of answers to be called clear."""
     caution: float = 1.0
     """What the fitted temperature is multiplied by: above 1 where the speakers held out are easier than others."""
+
+
+def refuse_foreign(out: Path, *, own: Collection[str]) -> None:
+    """Raise CorpusError when `out` holds another kind of engine's files: model.json would state them as this one's."""
+    foreign = [name for name in KNOWN_FILES if name not in own and (out / name).exists()]
+    if foreign:
+        raise CorpusError(f"{out} holds {', '.join(foreign)} of another engine. Choose a folder of its own with --out.")
 
 
 def write(
@@ -80,7 +90,7 @@ def calibrate(out: Path, held_out: HeldOut) -> Manifest:
     }
     found = {
         "temperature": temperature,
-        "unclear_below": threshold_for(confidence, held_out.coverage),
+        "unclear_below": max(EVEN_ODDS, threshold_for(confidence, held_out.coverage)),
         "training": {**manifest.training, "held_out": metrics.rounded(figures)},
     }
     return write_manifest(out, manifest.model_copy(update=found))
@@ -116,22 +126,24 @@ def _without_addresses(config: bytes) -> bytes:
 
 def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
     """12 hex digits that change with the clips, their labels and split, the features and the recipe."""
-    return _digest({"train": split.train, "validation": split.validation}, features, recipe)
+    return digest({"train": split.train, "validation": split.validation}, features, recipe)
 
 
-def key_of(corpus: Corpus, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
-    """The same, of a corpus that is not split."""
-    return _digest({"all": corpus}, features, recipe)
-
-
-def _digest(sides: Mapping[str, Corpus], features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
+def digest(sides: Mapping[str, Corpus], features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
+    """The same, of any corpora by their part in it."""
     parts = [
-        [side, clip.path.name, clip.label, clip.speaker, dict(clip.votes)]
+        [side, clip.path.name, _version(clip.path), clip.label, clip.speaker, clip.sentence, dict(clip.votes)]
         for side, corpus in sides.items()
         for clip in corpus.clips
     ]
     text = json.dumps([parts, features.hash, dict(recipe)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _version(path: Path) -> list[int]:
+    """What changes when a recording is made again under its old name."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 def hearing_folders(work: Path, split: Split, features: FeatureSettings, seed: int) -> tuple[Path, Path]:
@@ -141,7 +153,7 @@ def hearing_folders(work: Path, split: Split, features: FeatureSettings, seed: i
 
 def hearing_folder(work: Path, corpus: Corpus, features: FeatureSettings, seed: int) -> Path:
     """Where the hearings of `corpus` are kept."""
-    folder = work / f"hearings-{key_of(corpus, features, {'seed': seed})}"
+    folder = work / f"hearings-{digest({'all': corpus}, features, {'seed': seed})}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -6,6 +6,7 @@ an epoch's worth of arithmetic. It is kept in half precision: 0.001 of a feature
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from ser_engine.types import WINDOW_SAMPLES, Pcm
 
 AS_RECORDED: Final = 0
 """The hearing that is the recording itself, cut to one window."""
+CLEANED_FROM: Final = 5
+"""From this hearing on, half of the recordings have their background taken out first: see `augment.clean`."""
 STRANGERS: Final = 600
 _BABBLE_CLIPS: Final = 64
 _CLEANED_SHARE: Final = 0.5
@@ -72,15 +75,12 @@ class Hearings:
         seed: int,
         folder: Path,
         progress: Progress,
-        cleaned_from: int | None = None,
     ) -> None:
-        """From hearing number `cleaned_from` on, half of the recordings have their background taken out first."""
         self._clips = clips
         self._settings = settings
         self._seed = seed
         self._folder = folder
         self._progress = progress
-        self._cleaned_from = cleaned_from
         self._pcm: list[NDArray[np.int16]] = []
         self._made: dict[int, Hearing] = {}
 
@@ -133,8 +133,10 @@ class Hearings:
 
     def _keep(self, name: int | str, features: Sequence[NDArray[np.float16]]) -> Hearing:
         frames, starts = np.concatenate(features), np.cumsum([0, *map(len, features)])
-        np.save(self._folder / f"hearing-{name}.npy", frames)
-        np.save(self._folder / f"hearing-{name}-starts.npy", starts)  # written last: both are whole
+        for array, called in ((frames, f"hearing-{name}"), (starts, f"hearing-{name}-starts")):  # then both are whole
+            draft = self._folder / f"draft-{os.getpid()}-{called}.npy"
+            np.save(draft, array)
+            draft.replace(self._folder / f"{called}.npy")  # who reads an older one goes on reading that
         return self._find(name) or _hearing(frames, starts)
 
     def _hear(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> NDArray[np.float16]:
@@ -143,7 +145,7 @@ class Hearings:
     def _sound(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> Pcm:
         if number == AS_RECORDED:
             return pcm[:WINDOW_SAMPLES]
-        cleaned = _CLEANED_SHARE if self._cleaned_from is not None and number >= self._cleaned_from else 0.0
+        cleaned = _CLEANED_SHARE if number >= CLEANED_FROM else 0.0
         rng = np.random.default_rng([self._seed, number, clip])
         return vary(pcm, rng, others, cleaned=cleaned)
 

@@ -17,7 +17,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ser_engine.errors import CorpusError
 from ser_engine.features import Features
+from ser_engine.networks import logarithms
 from ser_engine.training.calibrate import fit_temperature, negative_log_likelihood
 from ser_engine.training.metrics import Floats, Ints, confusion, uar
 from ser_engine.training.recipes import Progress
@@ -48,6 +50,12 @@ class LoopSettings:
     """Weight of the loss of outputs beyond the first."""
     masked_frames: int = 25
     """At most this many frames in a row are replaced by their clip's mean (SpecAugment's time mask); 0: none."""
+
+    def __post_init__(self) -> None:
+        if not self.cycles or not all(isinstance(epochs, int) and epochs >= 1 for epochs in self.cycles):
+            raise CorpusError(f"cycles must be whole numbers of epochs, one at least, not {list(self.cycles)}.")
+        if self.averaged_epochs < 1 or self.batch < 1:
+            raise CorpusError("averaged_epochs and batch must be 1 at least.")
 
     @property
     def epochs(self) -> int:
@@ -108,7 +116,7 @@ def train(
     while state.epoch < settings.epochs:
         epoch = state.epoch
         rng = np.random.default_rng([seed, 1, epoch])
-        _seed_dropout(network, seed, epoch)
+        seed_dropout(network, seed, epoch)
         clips = [scale(one) for one in draw(epoch, rng)]
         loss = _epoch(network, clips, targets, epoch, settings, rng, progress)
         state.epoch += 1
@@ -150,7 +158,7 @@ def logits_of(network: Any, clips: Sequence[Features], batch: int = 128) -> Floa
         chosen = order[start : start + batch]
         answers = network.predict_on_batch(pad([clips[k] for k in chosen]))
         out[chosen] = answers[0] if isinstance(answers, list) else answers
-    return np.asarray(np.log(np.maximum(out, 1e-9)))
+    return logarithms(out).astype(np.float64)
 
 
 def pad(clips: Sequence[Features]) -> NDArray[np.float32]:
@@ -219,12 +227,12 @@ def _watched(network: Any, judges: Judges | None) -> dict[str, float]:
     return {"held_out_loss": round(loss, 4), "held_out_uar": round(uar(table), 4)}
 
 
-def _seed_dropout(network: Any, seed: int, epoch: int) -> None:
-    """Dropout draws from state that a saved network does not keep; set it anew for each epoch."""
+def seed_dropout(network: Any, seed: int, epoch: int) -> None:
+    """Dropout draws from state that no checkpoint keeps; set it anew for each epoch."""
     for number, layer in enumerate(network.layers):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
-            generator.state.assign(np.array([seed * 1000 + epoch, number], np.uint32))
+            generator.state.assign(np.array([(seed * 1000 + epoch) % 2**32, number], np.uint32))
 
 
 def _resume(network: Any, key: str, work: Path, settings: LoopSettings, progress: Progress) -> tuple[State, Any]:
@@ -240,10 +248,11 @@ def _resume(network: Any, key: str, work: Path, settings: LoopSettings, progress
     )
     path = work / _STATE
     if path.is_file():
-        kept = State(**json.loads(path.read_text(encoding="utf-8")))
-        if kept.key == key and kept.epoch <= settings.epochs:
-            progress.note(f"going on after epoch {kept.epoch}")
-            return kept, keras.saving.load_model(_last(work, kept.epoch))
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            state = State(**kept)
+            progress.note(f"going on after epoch {state.epoch}")
+            return state, keras.saving.load_model(_last(work, state.epoch))
         progress.note("the checkpoint belongs to another corpus or recipe: beginning anew")
     return State(key=key, history=[]), network
 

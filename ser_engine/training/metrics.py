@@ -91,12 +91,6 @@ def risk_coverage(confidence: Floats, right: NDArray[np.bool_]) -> tuple[Floats,
     return count / max(len(order), 1), np.cumsum(right[order]) / count, np.asarray(confidence[order])
 
 
-def accuracy_at(confidence: Floats, right: NDArray[np.bool_], coverage: float) -> float:
-    """Accuracy of the most confident share `coverage` of the answers."""
-    shares, accuracies, _ = risk_coverage(confidence, right)
-    return float(accuracies[min(int(np.searchsorted(shares, coverage - 1e-12)), len(accuracies) - 1)])
-
-
 def bootstrap(
     groups: Sequence[str],
     statistic: Callable[[Ints], float],

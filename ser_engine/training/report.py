@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ser_engine.errors import CorpusError
 from ser_engine.models import verify, write_manifest
 from ser_engine.recognizer import Recognizer
 from ser_engine.training.corpus import Clip
@@ -31,7 +32,8 @@ def build(
     """Measure every model under every condition; numbers are rounded to four digits.
 
     Each model is measured over the four labels of the old app, and over all of its own where those are more. `about`
-    goes into the report as it is: corpus, command. Raises CorpusError when a recording cannot be read.
+    goes into the report as it is: corpus, command. Raises CorpusError when a recording cannot be read, or none has a
+    label that a model knows.
     """
     found: dict[str, Any] = {}
     for model in models:
@@ -41,6 +43,9 @@ def build(
             sets[_SET_NAMES.get(len(labels), "all")] = labels
         wanted = set().union(*sets.values())
         heard = [clip for clip in clips if clip.label in wanted]
+        for members in sets.values():
+            if not any(clip.label in members for clip in heard):
+                raise CorpusError(f"None of the {len(clips)} recordings is {', '.join(members)}: nothing to measure.")
         by_condition = {}
         for condition in conditions:
             answers = ask(model, heard, condition, progress)

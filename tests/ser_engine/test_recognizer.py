@@ -89,6 +89,13 @@ def test_the_shortest_window_has_every_speed(tmp_path: Path, samples: int) -> No
     assert np.isfinite(recognizer.probabilities([np.full(samples, 0.1, np.float32)])).all()
 
 
+@pytest.mark.parametrize("engine", ["seed", "fast", "default"])
+def test_every_shipped_engine_takes_windows_of_any_length(engine: str) -> None:
+    recognizer = Recognizer.load(engine)
+    clips = [np.full(samples, 0.1, np.float32) for samples in (1, 160, 319, 320, 479, 480, 481, 640)]
+    assert np.isfinite(recognizer.probabilities(clips)).all()
+
+
 def test_unsure_is_unclear(tmp_path: Path) -> None:
     heard = windows()[:1]
     (sure,) = Recognizer.load(make_model(tmp_path / "a")).predict(heard)

@@ -74,6 +74,8 @@ def test_a_spreadsheet_may_separate_with_semicolons_and_begin_with_a_mark(tmp_pa
         (["file,label,speaker,split", "a.wav,sad,me,train", "b.wav,sad,you,"], "state it for all or for none"),
         (["file,label,speaker,split", "a.wav,sad,me,dev"], "'dev' is not a split"),
         (["file,label,speaker,age", "a.wav,sad,me,old"], "age must be a whole number"),
+        (["file,label,speaker,age", "a.wav,sad,me,-1"], "age must be a whole number, 0 to 130, or empty, not '-1'"),
+        (["file,label,speaker,Votes_Anger", "a.wav,sad,me,-1"], "votes_anger must be a whole number"),
         (["file,label,speaker"], "names no recording"),
     ],
 )

@@ -83,6 +83,19 @@ def test_every_folds_network_answers_the_validation_speakers(corpus: Corpus, tmp
     assert found["speakers"] == len(speakers) - 2
 
 
+def test_answers_without_the_validation_speakers_are_not_taken_for_those_with_them(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    judges = [replace(clip, split="validation") for clip in read_corpus(CLIPS).clips[30:33]]
+    assert not {clip.speaker for clip in judges} & set(corpus.speakers)
+    run(corpus, tmp_path, hold_out_sentences=False)
+
+    found = run(Corpus(name="few", clips=(*corpus.clips, *judges)), tmp_path, hold_out_sentences=False)
+
+    clips = {(one["heard_as"], one["recordings"]): one["clips"] for one in found["figures"]}
+    assert clips["as recorded", "validation speakers"] == 2 * len(judges)
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's tensors, numpy 2
 def test_the_old_network_is_judged_over_its_four_labels(corpus: Corpus, tmp_path: Path) -> None:
     recipe = crossval.vary(seed.RECIPE, ["loop.cycles=[1]", "units=4", "hearings=1"])
@@ -128,6 +141,9 @@ def test_the_figures_are_right() -> None:
         ("layers=1.5", "of another kind, now 3"),
         ("layers.more=1", "of another kind"),
         ("halved=1", "of another kind, now False"),
+        ("speeds=[1.0]", "no part in these trainings"),
+        ("layers=5", "Whisper tiny.en has no more"),
+        ("hearings=0", "must be 1 at least"),
     ],
 )
 def test_a_change_that_fits_nothing_is_refused(change: str, words: str) -> None:

@@ -36,6 +36,16 @@ def test_json_for_programs_and_a_folder_for_people(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".json", ".svg"}
 
 
+def test_recordings_without_a_label_that_is_measured_are_refused_in_words(tmp_path: Path) -> None:
+    shutil.copy(CLIPS / "1015_IEO_NEU_XX.flac", tmp_path)
+    (tmp_path / "labels.csv").write_text("file,label,speaker\n1015_IEO_NEU_XX.flac,neutral,me\n")
+
+    result = CliRunner().invoke(main, ["evaluate", "--corpus", str(tmp_path), "--actors", "me", "--model", "seed"])
+
+    assert result.exit_code == 1
+    assert "None of the 1 recordings is Angry, Happy, Sad, Disgust" in " ".join(result.output.split())
+
+
 def test_figures_can_be_recorded_in_the_model(tmp_path: Path) -> None:
     model = tmp_path / "mine"
     shutil.copytree(find_model("seed"), model, ignore=shutil.ignore_patterns(".*"))

@@ -30,7 +30,7 @@ class Counts(Silent):
 
 
 def hearings(folder: Path, *, seed: int = 1, progress: Silent | None = None) -> Hearings:
-    return Hearings(CLIPS, FEATURES, seed=seed, folder=folder, progress=progress or Silent(), cleaned_from=3)
+    return Hearings(CLIPS, FEATURES, seed=seed, folder=folder, progress=progress or Silent())
 
 
 def test_the_first_is_the_recording_itself(tmp_path: Path) -> None:

@@ -56,8 +56,6 @@ def test_risk_coverage_gives_the_surest_answers_first() -> None:
     assert coverage.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
     assert accuracy.tolist() == pytest.approx([1, 1, 2 / 3])
     assert threshold.tolist() == [0.9, 0.7, 0.5]
-    assert metrics.accuracy_at(confidence, right, 2 / 3) == 1.0
-    assert metrics.accuracy_at(confidence, right, 1.0) == pytest.approx(2 / 3)
 
 
 def test_among_is_the_chance_given_that_it_is_one_of_them() -> None:

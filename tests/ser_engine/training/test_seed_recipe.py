@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from ser_engine.errors import CorpusError
 from ser_engine.training import loop, seed
 from ser_engine.training.corpus import Clip
-from ser_engine.training.recipes import TrainOptions
+from ser_engine.training.recipes import Silent, TrainOptions
 
 pytestmark = pytest.mark.integration  # TensorFlow is imported
 
@@ -42,6 +45,80 @@ def test_epochs_asked_for_are_one_cycle() -> None:
     shorter = seed.with_options(seed.RECIPE, TrainOptions(epochs=3, units=8))
     assert (shorter.loop.cycles, shorter.units) == ((3,), 8)
     assert seed.with_options(seed.RECIPE, TrainOptions()) == seed.RECIPE
+
+
+def _small_training(work: Path, *, judges: loop.Judges | None = None, stop_after: int | None = None) -> list[Any]:
+    """Weights after a training of four epochs, and of each epoch on the way where nothing stopped it."""
+    features = keras.Input((None, 2))
+    pooled = keras.layers.GlobalAveragePooling1D()(features)
+    network = keras.Model(features, keras.layers.Dense(2, activation="softmax", name="said")(pooled))
+    network.set_weights([np.zeros((2, 2)), np.zeros(2)])
+    clips = [np.full((40, 2), k / 8, np.float32) for k in range(8)]
+    after: list[Any] = []
+
+    class Watcher(Silent):
+        def note(self, text: str) -> None:
+            if text.startswith("epoch"):
+                number = int(text.split(":")[0].split()[1])
+                after.append(keras.saving.load_model(work / f"epoch-{number}.keras").get_weights())
+                if number == stop_after:
+                    raise KeyboardInterrupt
+
+    trained, _ = loop.train(
+        network,
+        lambda _epoch, _rng: clips,
+        lambda one: one,
+        np.eye(2, dtype=np.float32)[[0, 1] * 4],
+        loop.LoopSettings(cycles=(4,), averaged_epochs=2, batch=4, peak_rate=0.1),
+        judges=judges,
+        seed=1,
+        key="small",
+        work=work,
+        progress=Watcher(),
+    )
+    return [*after, trained.get_weights()]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, when it saves
+def test_what_is_kept_is_the_mean_of_the_last_epochs_whoever_judges(tmp_path: Path) -> None:
+    *epochs, kept = _small_training(tmp_path / "once")
+    assert len(epochs) == 4
+    for k, weight in enumerate(kept):
+        np.testing.assert_allclose(weight, (epochs[2][k] + epochs[3][k]) / 2, rtol=1e-6)
+        assert np.abs(weight - epochs[3][k]).max() > 1e-4
+
+    judges = loop.Judges(features=[np.zeros((40, 2), np.float32)] * 2, truth=np.array([0, 1]))
+    judged = _small_training(tmp_path / "judged", judges=judges)[-1]
+    with pytest.raises(KeyboardInterrupt):
+        _small_training(tmp_path / "again", stop_after=3)  # one of the two that are averaged is done
+    resumed = _small_training(tmp_path / "again")[-1]
+    for k, weight in enumerate(kept):
+        np.testing.assert_array_equal(judged[k], weight)
+        np.testing.assert_array_equal(resumed[k], weight)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_checkpoint_of_another_recipe_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"key": "older", "epoch": 2, "best_epoch": 1}')
+    assert len(_small_training(tmp_path)) == 5
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_any_seed_reaches_dropout() -> None:
+    dropout = keras.layers.Dropout(0.5)
+    network = keras.Sequential([keras.Input((2,)), dropout])
+    states = []
+    for number in (1, 2**32 - 1):
+        loop.seed_dropout(network, number, epoch=3)
+        states.append(np.array(dropout.seed_generator.state).tolist())
+    assert states[0] == [1003, 0]
+    assert states[1] == [((2**32 - 1) * 1000 + 3) % 2**32, 0]
+
+
+@pytest.mark.parametrize("cycles", [(), (0,), (2.5,)])
+def test_epochs_that_cannot_be_are_refused(cycles: Any) -> None:
+    with pytest.raises(CorpusError, match="whole numbers of epochs"):
+        loop.LoopSettings(cycles=cycles)
 
 
 def test_every_clip_is_in_one_batch_beside_clips_of_its_length() -> None:
