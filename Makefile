@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORPUS ?= corpus
 ENGINE ?= seed
+OUT ?= trained/$(ENGINE)
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -30,7 +31,7 @@ types: $(VENV)/.dev ## mypy, strict
 check: lint types test ## everything the gate runs
 
 train: $(VENV)/.train ## train an engine: make train CORPUS=path/to/cremad ENGINE=default
-	$(BIN)/undertone train --corpus $(CORPUS) --engine $(ENGINE) --out model/$(ENGINE)
+	$(BIN)/undertone train --corpus $(CORPUS) --engine $(ENGINE) --out $(OUT)
 
 bench: $(VENV)/.dev ## measure the engine and the packet path on this machine, as ratios
 	$(BIN)/undertone bench

@@ -177,7 +177,7 @@ def load_manifest(directory: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ModelError(f"{path} is not valid: {where}: {first['msg']}.") from error
+        raise ModelError(f"{path} is not valid: {where}: {first['msg'].removeprefix('Value error, ')}.") from error
     if not manifest.features_hash:
         raise ModelError(f"{path} does not state features_hash; write it with write_manifest.")
     if not set(manifest.files) & {NETWORK_KERAS, NETWORK_ONNX, OLD_NETWORK_KERAS}:

@@ -103,7 +103,9 @@ def _adopted(directory: Path, labels: tuple[str, ...], padding: str) -> Manifest
         features = FeatureSettings.model_validate({"padding": padding})
         draft = Manifest(labels=labels, features=features, training={"origin": "adopted from the old app"})
     except ValidationError as error:
-        raise ModelError(f"The labels cannot be used: {error.errors()[0]['msg']}.") from error
+        raise ModelError(
+            f"The labels cannot be used: {error.errors()[0]['msg'].removeprefix('Value error, ')}."
+        ) from error
     return write_manifest(directory, draft)
 
 

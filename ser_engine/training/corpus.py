@@ -111,11 +111,13 @@ def read_corpus(folder: Path) -> Corpus:
         with table.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, dialect=_dialect(table))
             columns = _columns(table, reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            rows = [(reader.line_num, row) for row in reader]
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{table} is not in UTF-8; save it again as CSV UTF-8.") from error
+    except (OSError, csv.Error) as error:
         raise CorpusError(f"{table} cannot be read as a CSV file: {error}.") from error
     clips, left_out = [], 0
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         values = {name: (row.get(column) or "").strip() for name, column in columns.items()}
         if values.get("flag"):
             left_out += 1

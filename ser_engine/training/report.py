@@ -170,7 +170,13 @@ def _labels(entry: Mapping[str, Any]) -> str:
 
 def _slices(entry: Mapping[str, Any]) -> str:
     lines = [
-        (_SLICE_TITLES[name], value, str(one["clips"]), _number(one["uar"]), _interval(one["uar_interval"]))
+        (
+            _SLICE_TITLES[name],
+            value.replace("|", "\\|"),
+            str(one["clips"]),
+            _number(one["uar"]),
+            _interval(one["uar_interval"]),
+        )
         for name, values in entry["slices"].items()
         for value, one in values.items()
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,15 +53,16 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_another_models_network_beside_the_old_ones_is_not_adopted_along(old: Path) -> None:
-    (old / "network.onnx").write_bytes(b"trained the other way round")
-    (old / "model.json").write_text("{}")
+def test_another_models_network_beside_the_old_ones_is_not_adopted_along(old: Path, tmp_path: Path) -> None:
+    both = shutil.copytree(old, tmp_path / "both")
+    (both / "network.onnx").write_bytes(b"trained the other way round")
+    (both / "model.json").write_text("{}")
 
-    status, _, wrong = run("adopt", str(old), "--force")
+    status, _, wrong = run("adopt", str(both), "--force")
 
     assert status == 1
     assert "also holds network.onnx" in " ".join(wrong.split())
-    assert (old / "model.json").read_text() == "{}"
+    assert (both / "model.json").read_text() == "{}"
 
 
 def test_adopted_directory_is_served_as_it_was_trained(old: Path) -> None:

@@ -68,6 +68,7 @@ def test_a_spreadsheet_may_separate_with_semicolons_and_begin_with_a_mark(tmp_pa
     [
         (["file,label", "a.wav,sad"], "no column 'speaker'"),
         (["file,label,speaker", "a.wav,bored,me"], "line 2: 'bored' is not a label; known are Angry"),
+        (["file,label,speaker", "a.wav,sad,me", "", "b.wav,bored,me"], "line 4: 'bored' is not a label"),
         (["file,label,speaker", "a.wav,sad,"], "file and speaker must not be empty"),
         (["file,label,speaker", "a.wav,sad,me", "a.wav,happy,me"], "names a.wav more than once"),
         (["file,label,speaker,split", "a.wav,sad,me,train", "b.wav,sad,me,validation"], "speaker me into two splits"),
@@ -170,3 +171,9 @@ def test_speakers_are_chosen_by_split_or_name(write: Write) -> None:
     with pytest.raises(CorpusError, match="split test; its table has train, validation"):
         choose(corpus.of_speakers("abc"), "test")
     assert choose(read_corpus(CLIPS), "validation").speakers == read_corpus(CLIPS).speakers
+
+
+def test_a_table_in_another_encoding_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes("file,label,speaker\na.wav,sad,J\u00f6rg\n".encode("latin-1"))
+    with pytest.raises(CorpusError, match="save it again as CSV UTF-8"):
+        read_corpus(tmp_path)
