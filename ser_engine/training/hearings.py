@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.features import Features, FeatureSettings, extract
-from ser_engine.training.augment import not_speech, over_a_call, vary
+from ser_engine.training.augment import MIN_WINDOW_SAMPLES, not_speech, over_a_call, vary
 from ser_engine.training.corpus import Clip
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES, Pcm
@@ -27,6 +27,8 @@ CLEANED_FROM: Final = 5
 """From this hearing on, half of the recordings have their background taken out first: see `augment.clean`."""
 STRANGERS: Final = 600
 _BABBLE_CLIPS: Final = 64
+_SILENT: Final = 33
+"""−60 dBFS, of 16 bits."""
 _CLEANED_SHARE: Final = 0.5
 _TWINS_AS_RECORDED: Final = 0.5
 _Heard = TypeVar("_Heard")
@@ -168,6 +170,11 @@ class Hearings:
         for clip in self._clips:
             self._pcm.append(np.clip(np.round(clip.read() * 32768), -32768, 32767).astype(np.int16))
             self._progress.advance()
+        poor = [k for k, pcm in enumerate(self._pcm) if len(pcm) < MIN_WINDOW_SAMPLES or np.abs(pcm).max() < _SILENT]
+        if poor:
+            text = f"{len(poor)} of {len(self._pcm)} recordings are silent or shorter than 0.8 s and teach nothing"
+            named = [self._clips[k].path.name for k in poor[:3]] + ["…"] * (len(poor) > 3)
+            self._progress.note(f"{text}: {', '.join(named)}")
 
 
 def strangers(settings: FeatureSettings, *, seed: int, progress: Progress, count: int = STRANGERS) -> list[Features]:

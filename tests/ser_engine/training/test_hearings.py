@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ser_engine.training.corpus import read_corpus
 from ser_engine.training.hearings import AS_RECORDED, Hearings, strangers
 from ser_engine.training.recipes import Silent
 from ser_engine.types import WINDOW_SAMPLES
+from tests.fakes.media import encode
 
 pytestmark = pytest.mark.integration
 
@@ -92,3 +94,23 @@ def test_what_nobody_said_is_drawn_from_the_seed() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     assert not all(a.shape == b.shape and np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert all(60 < len(features) <= 300 and features.shape[1] == 80 for features in one)
+
+
+def test_recordings_that_teach_nothing_are_named(tmp_path: Path) -> None:
+    blip, silence = np.full(1600, 0.5, np.float32), np.zeros(32_000, np.float32)
+    for name, samples in (("blip.wav", blip), ("silence.wav", silence)):
+        (tmp_path / name).write_bytes(encode(samples, 16_000, "wav"))
+    poor = [replace(CLIPS[0], path=tmp_path / name) for name in ("blip.wav", "silence.wav")]
+    notes: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    heard = Hearings([*CLIPS[:2], *poor], FEATURES, seed=1, folder=tmp_path, progress=Notes())[1]
+
+    assert len(heard) == 4
+    assert all(np.isfinite(features).all() for features in heard)
+    (note,) = notes
+    assert note.startswith("2 of 4 recordings are silent or shorter than 0.8 s")
+    assert "blip.wav, silence.wav" in note

@@ -67,3 +67,18 @@ def test_caution_makes_the_answers_less_sure_and_as_many_clear(tmp_path: Path) -
     plain, cautious = found
     assert cautious.temperature == pytest.approx(1.05 * plain.temperature, abs=1e-4)
     assert cautious.unclear_below <= plain.unclear_below
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_network_that_learned_nothing_is_never_clear(tmp_path: Path) -> None:
+    """Seven in ten of its answers would be, though four in five are wrong."""
+    rng = np.random.default_rng(0)
+    truth, logits = rng.integers(0, len(LABELS), 400), rng.standard_normal((400, len(LABELS)))
+    finish.write(
+        tmp_path, tuned.build_head(replace(fast.RECIPE, units=4)), labels=LABELS, features=tuned.FEATURES, training={}
+    )
+
+    manifest = finish.calibrate(tmp_path, finish.HeldOut(logits=logits, truth=truth, coverage=0.7))
+
+    confidence = softmax(logits / manifest.temperature).max(axis=1)
+    assert (confidence >= manifest.unclear_below).mean() < 0.1
