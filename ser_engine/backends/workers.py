@@ -189,6 +189,8 @@ class WorkerBackend:
         limits = replace(self._limits, max_decode_s=limit_s)
         begun = time.monotonic()
         for attempt in range(2):
+            if self._closed:  # while this file waited for its turn
+                raise BackendError("The backend has stopped.")
             if not self._decoder.ready:
                 try:
                     await self._replace(self._decoder, attempt)

@@ -253,6 +253,19 @@ async def test_frozen_decoder_is_killed_though_the_file_does_not_fit_into_its_pi
         await backend.close()
 
 
+async def test_files_that_wait_are_told_when_the_backend_stops(model: Path) -> None:
+    backend = WorkerBackend(model)
+    await backend.start()
+    os.kill(pids(backend)[1], signal.SIGSTOP)
+    waiting = [asyncio.create_task(backend.segment(clip_paths()[0].read_bytes())) for _ in range(3)]
+    await asyncio.sleep(0.2)
+
+    await backend.close()
+
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(outcome, BackendError), outcome
+
+
 async def test_who_gives_up_on_a_file_keeps_its_turn_until_the_decoder_is_done(workers: WorkerBackend) -> None:
     data = clip_paths()[0].read_bytes()
     stuck = pids(workers)[1]
