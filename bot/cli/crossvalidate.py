@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.cli.progress import Bar
+from bot.cli.train import SEED
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
 
@@ -22,13 +23,7 @@ from ser_engine.errors import EngineError
 @click.option("--folds", default=4, show_default=True, type=click.IntRange(2, 20), help="Groups of speakers.")
 @click.option("--sentences", is_flag=True, help="Hold out sentences as well as speakers.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the recipe: votes_share=0.5.")
-@click.option(
-    "--seed",
-    default=1,
-    show_default=True,
-    type=click.IntRange(0, 2**32 - 1),
-    help="Decides the folds and everything drawn at random.",
-)
+@click.option("--seed", default=1, show_default=True, type=SEED, help="Decides the folds and all that is random.")
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder for what can be used again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def crossvalidate(

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bot.cli.progress import Bar
 from ser_engine.backends.process import keep_to_one_thread
-from ser_engine.errors import CorpusError, EngineError
+from ser_engine.errors import EngineError
 
 _INTERRUPTED = 130
 SEED = click.IntRange(0, 2**32 - 1)
@@ -21,13 +21,7 @@ SEED = click.IntRange(0, 2**32 - 1)
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model directory to write.")
 @click.option("--engine", default=None, help="seed, fast or default; the out directory's name unless given.")
-@click.option(
-    "--seed",
-    default=1,
-    show_default=True,
-    type=SEED,
-    help="Decides everything that is drawn at random.",
-)
+@click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, help="Passes over the corpus.")
 @click.option("--units", type=click.IntRange(min=2), default=None, help="Width of the first recurrent layer.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of TensorFlow.")
@@ -51,9 +45,8 @@ def train(
     # TensorFlow reads these when it is imported, which the recipe does.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep_to_one_thread()
-    from ser_engine.models import MANIFEST
     from ser_engine.training.corpus import read_corpus
-    from ser_engine.training.recipes import WORK, TrainOptions, recipe
+    from ser_engine.training.recipes import TrainOptions, recipe
 
     options = TrainOptions(seed=seed, epochs=epochs, units=units, threads=threads, restart=restart)
     try:
@@ -61,8 +54,6 @@ def train(
         name = engine or out.resolve().name
         console.print(f"{len(read.clips)} recordings of {len(read.speakers)} speakers; engine {name}", highlight=False)
         run = recipe(name)
-        if (out / MANIFEST).exists() and not (out / WORK).exists() and not restart:
-            raise CorpusError(f"{out} holds a finished model. Name another folder, or --restart to train in its place.")
         out.mkdir(parents=True, exist_ok=True)
         with Bar(console) as bar:
             run(read, out, options, bar)

@@ -20,12 +20,13 @@ import numpy as np
 
 from ser_engine.errors import CorpusError
 from ser_engine.features import Features, FeatureSettings
-from ser_engine.training import finish, metrics
+from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature
 from ser_engine.training.corpus import LABELS, Clip, Corpus
 from ser_engine.training.hearings import AS_RECORDED, CLEANED_FROM, Heard, Hearing, Hearings
 from ser_engine.training.recipes import Progress
 from ser_engine.training.split import choose, folds
+from ser_engine.training.work import clear, digest, hearings_of
 
 FOUR: Final = len(LABELS) - 1
 """The old app's labels come first."""
@@ -188,16 +189,9 @@ def cross_validate(
         "seed": seed,
         "divided": [asdict(fold) for fold in divided],
     }
-    key = finish.digest({"train": usable, "validation": beside}, settings, about)
+    key = digest({"train": usable, "validation": beside}, settings, about)
     heard, beside_heard = (
-        Hearings(
-            side.clips,
-            settings,
-            seed=seed,
-            folder=finish.hearing_folder(work, side, settings, seed),
-            progress=progress,
-        )
-        for side in (usable, beside)
+        hearings_of(side, settings, seed=seed, work=work, progress=progress) for side in (usable, beside)
     )
     answered = {name: np.zeros((len(usable.clips), len(labels))) for name in HEARD_AS}
     of_beside: dict[str, list[metrics.Floats]] = {name: [] for name in HEARD_AS}
@@ -251,7 +245,7 @@ def _train_and_ask(
     draft = training / kept.name
     np.savez(draft, **logits)  # type: ignore[arg-type]  # numpy's stub takes its keyword for an array
     draft.replace(kept)
-    finish.clear(training)
+    clear(training)
 
 
 def _own_sentences(clips: Sequence[Clip], divided: Sequence[Fold]) -> list[bool]:

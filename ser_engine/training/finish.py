@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import shutil
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from ser_engine.errors import CorpusError
 from ser_engine.features import FeatureSettings
-from ser_engine.models import KNOWN_FILES, NETWORK_KERAS, NETWORK_ONNX, Manifest, load_manifest, write_manifest
+from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, Manifest, load_manifest, write_manifest
 from ser_engine.networks import softmax
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature, threshold_for
-from ser_engine.training.corpus import Corpus
 from ser_engine.training.export import export_network
 from ser_engine.training.split import Split
 
@@ -39,13 +35,6 @@ class HeldOut:
     """Share of answers to be called clear."""
     caution: float = 1.0
     """What the fitted temperature is multiplied by: above 1 where the speakers held out are easier than others."""
-
-
-def refuse_foreign(out: Path, *, own: Collection[str]) -> None:
-    """Raise CorpusError when `out` holds another kind of engine's files: model.json would state them as this one's."""
-    foreign = [name for name in KNOWN_FILES if name not in own and (out / name).exists()]
-    if foreign:
-        raise CorpusError(f"{out} holds {', '.join(foreign)} of another engine. Choose a folder of its own with --out.")
 
 
 def write(
@@ -122,45 +111,6 @@ def _without_addresses(config: bytes) -> bytes:
         return b"%s%d" % (match[1], numbers.setdefault(match[2], len(numbers) + 1))
 
     return re.sub(rb'("shared_object_id": )(\d+)', number, config)
-
-
-def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
-    """12 hex digits that change with the clips, their labels and split, the features and the recipe."""
-    return digest({"train": split.train, "validation": split.validation}, features, recipe)
-
-
-def digest(sides: Mapping[str, Corpus], features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
-    """The same, of any corpora by their part in it."""
-    parts = [
-        [side, clip.path.name, _version(clip.path), clip.label, clip.speaker, clip.sentence, dict(clip.votes)]
-        for side, corpus in sides.items()
-        for clip in corpus.clips
-    ]
-    text = json.dumps([parts, features.hash, dict(recipe)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _version(path: Path) -> list[int]:
-    """What changes when a recording is made again under its old name."""
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
-
-
-def hearing_folders(work: Path, split: Split, features: FeatureSettings, seed: int) -> tuple[Path, Path]:
-    """Where the hearings of both sides of `split` are kept: they outlive a change of recipe, but not of features."""
-    return hearing_folder(work, split.train, features, seed), hearing_folder(work, split.validation, features, seed)
-
-
-def hearing_folder(work: Path, corpus: Corpus, features: FeatureSettings, seed: int) -> Path:
-    """Where the hearings of `corpus` are kept."""
-    folder = work / f"hearings-{digest({'all': corpus}, features, {'seed': seed})}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def clear(work: Path) -> None:
-    """Remove the checkpoints and hearings."""
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def describe(split: Split) -> dict[str, Any]:

@@ -17,8 +17,6 @@ from ser_engine.errors import CorpusError
 if TYPE_CHECKING:
     from ser_engine.training.corpus import Corpus
 
-WORK: Final = ".training"
-"""Folder in the out directory that keeps what an interrupted training goes on from."""
 RECIPES: Final[Mapping[str, str]] = {
     "seed": "ser_engine.training.seed",
     "fast": "ser_engine.training.fast",

@@ -24,11 +24,12 @@ from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON
 from ser_engine.scaler import Scaler
 from ser_engine.training import finish, loop
 from ser_engine.training.corpus import Clip, Corpus
-from ser_engine.training.hearings import AS_RECORDED, Heard, Hearing, Hearings, strangers
+from ser_engine.training.hearings import AS_RECORDED, Heard, Hearing, strangers
 from ser_engine.training.loop import LoopSettings
 from ser_engine.training.metrics import Floats
-from ser_engine.training.recipes import WORK, Progress, TrainOptions
+from ser_engine.training.recipes import Progress, TrainOptions
 from ser_engine.training.split import split_corpus
+from ser_engine.training.work import begin, clear, fingerprint, hearings_of
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
 FEATURES: Final = FeatureSettings(level="peak")
@@ -91,19 +92,14 @@ class Fitted:
 
 def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
     """Train on `corpus` and write a model directory to `out`. See `recipes.Recipe`."""
-    finish.refuse_foreign(out, own=(NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON))
     one_thread_each(options.threads)
     split = split_corpus(corpus, LABELS, seed=options.seed)
-    work = out / WORK
-    if options.restart:
-        finish.clear(work)
-    work.mkdir(parents=True, exist_ok=True)
+    work = begin(out, own=(NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON), restart=options.restart)
     recipe = with_options(RECIPE, options)
     stated = {**asdict(recipe), "seed": options.seed}
-    folders = finish.hearing_folders(work, split, FEATURES, options.seed)
     heard, judged = (
-        Hearings(side.clips, FEATURES, seed=options.seed, folder=folder, progress=progress)
-        for side, folder in zip((split.train, split.validation), folders, strict=True)
+        hearings_of(side, FEATURES, seed=options.seed, work=work, progress=progress)
+        for side in (split.train, split.validation)
     )
     truth = np.array([LABELS.index(clip.label) for clip in split.validation.clips])
     fitted = fit(
@@ -112,7 +108,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
         heard,
         judged=loop.Judges(features=[*judged[AS_RECORDED], *judged[1]], truth=np.tile(truth, 2)),
         seed=options.seed,
-        key=finish.fingerprint(split, FEATURES, stated),
+        key=fingerprint(split, FEATURES, stated),
         work=work,
         progress=progress,
     )
@@ -126,7 +122,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     )
     logits = loop.logits_of(fitted.network, [fitted.scaler.apply(one) for one in judged[AS_RECORDED]])
     finish.calibrate(out, finish.HeldOut(logits=logits, truth=truth, coverage=recipe.coverage))
-    finish.clear(work)
+    clear(work)
 
 
 def with_options(recipe: SeedRecipe, options: TrainOptions) -> SeedRecipe:

@@ -27,10 +27,11 @@ from ser_engine.training.encoder import LayerMix, SpeechEncoder, export_encoder,
 from ser_engine.training.hearings import AS_RECORDED, CLEANED_FROM, Heard, Hearings, strangers
 from ser_engine.training.layers import AttentiveStatistics
 from ser_engine.training.metrics import Floats
-from ser_engine.training.recipes import WORK, Progress, TrainOptions
+from ser_engine.training.recipes import Progress, TrainOptions
 from ser_engine.training.seed import one_thread_each, targets
 from ser_engine.training.split import split_corpus
 from ser_engine.training.whisper import MAX_LAYERS, WIDTH, Tensors, WhisperEncoder, read_encoder
+from ser_engine.training.work import begin, clear, fingerprint, hearings_of
 
 FEATURES: Final = FeatureSettings.whisper(level="peak", top_db=55.0)
 """What lies 55 dB below a window's loudest band tells of the room and the codec more than of the voice."""
@@ -141,19 +142,14 @@ class Fitted:
 
 def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
     """Train `recipe` on `corpus` and write a model directory to `out`. See `recipes.Recipe`."""
-    finish.refuse_foreign(out, own=(NETWORK_KERAS, NETWORK_ONNX, ENCODER_ONNX))
     one_thread_each(options.threads)
     split = split_corpus(corpus, LABELS, seed=options.seed)
-    work = out / WORK
-    if options.restart:
-        finish.clear(work)
-    work.mkdir(parents=True, exist_ok=True)
+    work = begin(out, own=(NETWORK_KERAS, NETWORK_ONNX, ENCODER_ONNX), restart=options.restart)
     recipe = with_options(recipe, options)
     stated: dict[str, Any] = asdict(recipe)
-    folders = finish.hearing_folders(work, split, FEATURES, options.seed)
     heard, judged = (
-        Hearings(side.clips, FEATURES, seed=options.seed, folder=folder, progress=progress)
-        for side, folder in zip((split.train, split.validation), folders, strict=True)
+        hearings_of(side, FEATURES, seed=options.seed, work=work, progress=progress)
+        for side in (split.train, split.validation)
     )
     wanted = smoothed_targets(split.train.clips, recipe)
     if recipe.teacher is not None:
@@ -161,7 +157,7 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
         stated["teacher"] = f"{teacher.info.name} {teacher.info.version}"
         taught = answers(teacher, split.train.clips, softness=recipe.softness, progress=progress)
         wanted = recipe.teacher_share * taught + (1 - recipe.teacher_share) * wanted
-    key = finish.fingerprint(split, FEATURES, {**stated, "seed": options.seed})
+    key = fingerprint(split, FEATURES, {**stated, "seed": options.seed})
     fitted = fit(recipe, heard, wanted, seed=options.seed, key=key, work=work, progress=progress)
     export_encoder(fitted.encoder, out / ENCODER_ONNX)
     finish.write(
@@ -174,7 +170,7 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
         speeds=recipe.speeds,
     )
     calibrate(recipe, out, split.validation.clips, judged)
-    finish.clear(work)
+    clear(work)
 
 
 def calibrate(recipe: TunedRecipe, out: Path, clips: Sequence[Clip], judged: Hearings) -> None:

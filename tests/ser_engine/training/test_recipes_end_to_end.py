@@ -27,7 +27,7 @@ CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
 def few_clips(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     """Clips of three speakers, and an encoder that is read at once."""
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
-    monkeypatch.setattr(tuned, "CLEANED_FROM", 2)  # fewer hearings to make
+    monkeypatch.setattr(tuned, "CLEANED_FROM", 2)
     monkeypatch.setitem(hearings.strangers.__kwdefaults__, "count", 3)
     every = read_corpus(CLIPS)
     few = every.of_speakers(every.speakers[:3])

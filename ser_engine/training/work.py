@@ -1,0 +1,72 @@
+"""The folder in which a training keeps what it can go on from, and the keys by which that is known again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ser_engine.errors import CorpusError
+from ser_engine.features import FeatureSettings
+from ser_engine.models import KNOWN_FILES, MANIFEST
+from ser_engine.training.corpus import Corpus
+from ser_engine.training.hearings import Hearings
+from ser_engine.training.recipes import Progress
+from ser_engine.training.split import Split
+
+_NAME: Final = ".training"
+
+
+def begin(out: Path, *, own: Collection[str], restart: bool) -> Path:
+    """The work folder of the training whose model directory is `out`, emptied first with `restart`.
+
+    Raises CorpusError when `out` holds a finished model and no `restart` was asked for, or files that are not among
+    `own`: they are another kind of engine's, and model.json would state them as this one's.
+    """
+    foreign = [name for name in KNOWN_FILES if name not in own and (out / name).exists()]
+    if foreign:
+        raise CorpusError(f"{out} holds {', '.join(foreign)} of another engine. Choose a folder of its own with --out.")
+    work = out / _NAME
+    if (out / MANIFEST).exists() and not work.exists() and not restart:
+        raise CorpusError(f"{out} holds a finished model. Name another folder, or --restart to train in its place.")
+    if restart:
+        clear(work)
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def hearings_of(corpus: Corpus, features: FeatureSettings, *, seed: int, work: Path, progress: Progress) -> Hearings:
+    """Hearings of all clips of `corpus`, kept in `work`: they outlive a change of recipe, but not of features."""
+    folder = work / f"hearings-{digest({'all': corpus}, features, {'seed': seed})}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Hearings(corpus.clips, features, seed=seed, folder=folder, progress=progress)
+
+
+def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
+    """12 hex digits that change with the clips, their labels and split, the features and the recipe."""
+    return digest({"train": split.train, "validation": split.validation}, features, recipe)
+
+
+def digest(sides: Mapping[str, Corpus], features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
+    """The same, of any corpora by their part in it."""
+    parts = [
+        [side, clip.path.name, _version(clip.path), clip.label, clip.speaker, clip.sentence, dict(clip.votes)]
+        for side, corpus in sides.items()
+        for clip in corpus.clips
+    ]
+    text = json.dumps([parts, features.hash, dict(recipe)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _version(path: Path) -> list[int]:
+    """What changes when a recording is made again under its old name."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def clear(work: Path) -> None:
+    """Remove the checkpoints and hearings."""
+    shutil.rmtree(work, ignore_errors=True)
