@@ -10,7 +10,7 @@ import click
 _COMMANDS: Final = {
     # name: (module, attribute, one line of help)
     "run": ("bot.cli.run", "run", "Run the bot and its web pages."),
-    "demo": ("bot.cli.run", "demo", "Run everything against a Discord inside the process; no account needed."),
+    "demo": ("lab.cli", "demo", "Run everything against a Discord inside the process; no account needed."),
     "analyze": ("bot.cli.analyze", "analyze", "Tell how audio files sound."),
     "train": ("bot.cli.train", "train", "Train a model directory from a corpus folder."),
     "evaluate": ("bot.cli.evaluate", "evaluate", "Measure models on a corpus folder."),
@@ -20,10 +20,10 @@ _COMMANDS: Final = {
         "Compare recipes on speakers and sentences held out.",
     ),
     "model": ("bot.cli.model", "model", "Inspect model directories and adopt one of the old app."),
-    "bench": ("bot.cli.bench", "bench", "Measure the engine on this machine, as ratios."),
+    "bench": ("lab.bench", "bench", "Measure the engine on this machine, as ratios."),
     "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),
     "db": ("bot.cli.db", "db", "Look after the database."),
-    "soak": ("bot.cli.soak", "soak", "Let ten simulated speakers join, leave, cut and move at random."),
+    "soak": ("lab.soak", "soak", "Let ten simulated speakers join, leave, cut and move at random."),
 }
 
 
@@ -35,7 +35,15 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, attribute, _ = _COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), attribute)
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name not in ("lab", "sandbox"):
+                raise
+            raise click.ClickException(
+                f"`undertone {cmd_name}` needs the folders lab and sandbox, which this installation lacks. "
+                "Install Undertone from its repository: pip install ."
+            ) from None
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is not a command")
         return command

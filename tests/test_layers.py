@@ -1,5 +1,5 @@
-"""Imports run one way: `ser_engine` and `storage` know nothing of each other or of `bot`, and nothing in the product
-leans on the sandbox except the command that starts the demo."""
+"""Imports run one way: `ser_engine` and `storage` know nothing of each other or of `bot`; the loopback Discord in
+`sandbox` knows nothing of the product; only `lab` stands both up together."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parent.parent
 
+DISCORD = {"discord", "davey", "dave"}
 FORBIDDEN = {
-    "ser_engine": {"bot", "storage", "discord", "davey", "dave", "aiohttp", "sqlalchemy", "alembic", "aiosqlite"},
-    "storage": {"bot", "ser_engine", "discord", "davey", "dave", "aiohttp"},
-    "bot": {"tests"},
-    "bot/web": {"discord", "davey", "dave", "bot.voice", "bot.client", "bot.commands", "bot.sandbox"},
+    "ser_engine": {"bot", "lab", "sandbox", "storage", *DISCORD, "aiohttp", "sqlalchemy", "alembic", "aiosqlite"},
+    "storage": {"bot", "lab", "sandbox", "ser_engine", *DISCORD, "aiohttp"},
+    "sandbox": {"bot", "lab", "storage", "sqlalchemy"},
+    "bot": {"lab", "sandbox", "tests"},
+    "lab": {"tests"},
+    "bot/web": {*DISCORD, "bot.voice", "bot.client", "bot.commands"},
     "bot/pictures": {"discord", "aiohttp", "bot.web", "bot.voice", "bot.client", "bot.commands", "bot.listening"},
-    "bot/voice": {"storage", "aiohttp", "bot.listening", "bot.web", "bot.client", "bot.commands", "bot.sandbox"},
-    "bot/sandbox": {"storage", "ser_engine", "bot.listening", "bot.web", "bot.client", "bot.commands", "bot.service"},
+    "bot/voice": {"storage", "aiohttp", "bot.listening", "bot.web", "bot.client", "bot.commands", "bot.pictures"},
+    "bot/listening": {"bot.web", "bot.client", "bot.commands", "bot.service", "bot.cli"},
+    "bot/commands": {"aiohttp", "bot.web", "bot.client", "bot.service", "bot.cli"},
 }
-MAY_USE_THE_SANDBOX = {"bot/cli/run.py", "bot/cli/soak.py", "bot/cli/soak_stage.py", "bot/cli/demo.py"}
+CODEC_ONLY = "ser_engine.opus"
+"""All that the loopback Discord may take from the engine: the Opus codec."""
 HEAVY = {"tensorflow", "keras", "librosa", "sklearn", "onnxruntime", "onnx", "pydub"}
 
 
@@ -64,14 +69,14 @@ def test_no_import_runs_against_the_layers(layer: str) -> None:
     assert not wrong, wrong
 
 
-def test_only_the_demo_and_the_soak_use_the_sandbox() -> None:
-    users = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "bot").rglob("*.py")
-        if not path.is_relative_to(ROOT / "bot" / "sandbox")
-        and any(_within(name, "bot.sandbox") for _, name in _imports(path))
-    }
-    assert users <= MAY_USE_THE_SANDBOX
+def test_the_loopback_discord_takes_only_the_codec_from_the_engine() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in sorted((ROOT / "sandbox").rglob("*.py"))
+        for line, name in _imports(path)
+        if _within(name, "ser_engine") and not _within(name, CODEC_ONLY)
+    ]
+    assert not wrong, wrong
 
 
 def test_nothing_heavy_is_imported_at_the_top_of_the_service() -> None:

@@ -161,7 +161,8 @@ def check_voice(_: Settings) -> list[Finding]:
         else:
             findings.append(_bad(package, f"{found}, but {wanted} is needed: pip install '{package}=={wanted}'"))
     from bot.shards import missing_names
-    from bot.voice import compat, opus
+    from bot.voice import compat
+    from ser_engine import opus
 
     problems = [*compat.check(), *missing_names()]
     if problems:

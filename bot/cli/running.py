@@ -11,7 +11,9 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from bot.errors import StartError
+from bot import logs
+from bot.errors import SettingsError, StartError
+from bot.settings import Settings, load_settings
 from ser_engine.errors import EngineError
 from storage.errors import StorageError
 
@@ -34,6 +36,16 @@ def until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) ->
 def fail(text: str) -> NoReturn:
     click.secho(text, err=True, fg="red")
     raise SystemExit(1)
+
+
+def settings_of(**overrides: Any) -> Settings:
+    """The settings with the options that were given, and the log set up by them. Ends in words when one is wrong."""
+    try:
+        settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    except SettingsError as error:
+        fail(str(error))
+    logs.configure(settings.log_level, json=settings.log_json)
+    return settings
 
 
 async def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import davey
 
-from .opus import SILENCE
+from ser_engine.opus import SILENCE
 
 MARKER: Final = b"\xfa\xfa"
 """The last two bytes of every frame that DAVE encrypted."""

@@ -12,7 +12,9 @@ import discord
 import numpy as np
 import structlog
 
-from . import compat, logs, opus
+from ser_engine import opus
+
+from . import compat, logs
 from .client import HearingClient, final_reason
 from .counters import ReceiveCounters
 from .dave import DaveSession

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from ser_engine import opus
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame
 
-from . import opus
 from .counters import ReceiveCounters
 from .faults import survive
 from .hold import HOLD_S

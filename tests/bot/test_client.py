@@ -11,10 +11,10 @@ from discord.shard import EventItem, EventType
 
 from bot.client import intents
 from bot.errors import DiscordRefused
-from bot.sandbox import Sandbox
 from bot.service import Service
 from bot.settings import Settings, load_settings
 from bot.shards import ForgivingQueue, mendable, missing_names
+from sandbox import Sandbox
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice
 

@@ -15,10 +15,10 @@ import pytest
 from bot import texts
 from bot.errors import KeyFileError, PortInUse
 from bot.listening.manager import SessionManager
-from bot.sandbox import Sandbox
 from bot.secret import load_key
 from bot.service import Service
 from bot.settings import Settings, load_settings
+from sandbox import Sandbox
 from ser_engine.errors import ModelError
 from storage import NewSession, Storage
 from storage.errors import StorageError, StorageUnavailable, WrongKey

@@ -13,11 +13,11 @@ import aiohttp
 
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
-from bot.sandbox import Message, Sandbox, User
-from bot.sandbox.permissions import EVERYONE, Permission
-from bot.sandbox.voice import Speaker
 from bot.service import Service
 from bot.settings import load_settings
+from sandbox import Message, Sandbox, User
+from sandbox.permissions import EVERYONE, Permission
+from sandbox.voice import Speaker
 
 
 @dataclass

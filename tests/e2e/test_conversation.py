@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, text
 from bot import texts
 from bot.commands.panel_view import INCLUDE_ID, STOP_ID
 from bot.pictures import palette
-from bot.sandbox.voice import Speaker, SpokenFrame
-from bot.voice import opus
+from sandbox.voice import Speaker, SpokenFrame
+from ser_engine import opus
 from ser_engine.models import find_model
 from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm

@@ -9,7 +9,7 @@ import wave
 import aiohttp
 import pytest
 
-from bot.cli.demo import ogg_opus
+from lab.demo import ogg_opus
 from tests.e2e.stage import Stage
 from tests.fakes.clips import CLIPS
 

@@ -15,8 +15,8 @@ import pytest
 from bot import texts
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
-from bot.sandbox import Message, Sandbox
-from bot.sandbox.permissions import EVERYONE, Permission
+from sandbox import Message, Sandbox
+from sandbox.permissions import EVERYONE, Permission
 from tests.fakes.clips import clip_paths
 from tests.fakes.world import text_of
 

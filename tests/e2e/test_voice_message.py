@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bot import texts
-from bot.cli.demo import ogg_opus
 from bot.pictures import palette
-from bot.sandbox import Message
-from bot.sandbox.models import MessageFlag
+from lab.demo import ogg_opus
+from sandbox import Message
+from sandbox.models import MessageFlag
 from ser_engine.models import find_model
 from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm

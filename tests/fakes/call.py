@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import discord
 
-from bot.sandbox import Sandbox
-from bot.sandbox.models import Channel, User
-from bot.sandbox.voice import Speaker, SpokenFrame
 from bot.voice import LinkState, Reason, VoiceLink, connect
+from sandbox import Sandbox
+from sandbox.models import Channel, User
+from sandbox.voice import Speaker, SpokenFrame
 
 from .plain_bot import PlainBot, logged_in
 from .voice import Heard

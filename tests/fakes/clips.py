@@ -8,7 +8,7 @@ from pathlib import Path
 from ser_engine.audio import decode
 from ser_engine.types import Pcm
 
-CLIPS = Path(__file__).resolve().parents[2] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).resolve().parents[2] / "sandbox" / "clips"
 
 
 def clip_paths() -> list[Path]:

@@ -13,12 +13,12 @@ import aiohttp
 
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.session import ListeningSession
-from bot.sandbox import Message, Sandbox, User
-from bot.sandbox.state import Change
-from bot.sandbox.voice import Speaker, SpokenFrame
 from bot.service import Service
 from bot.settings import load_settings
 from bot.voice import LinkState, Reason, VoiceLink, connect
+from sandbox import Message, Sandbox, User
+from sandbox.state import Change
+from sandbox.voice import Speaker, SpokenFrame
 from storage.records import SessionRecord
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice

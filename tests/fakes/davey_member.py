@@ -7,8 +7,8 @@ from typing import Any
 
 import davey
 
-from bot.sandbox.voice import Op
-from bot.sandbox.voice.member import Reply
+from sandbox.voice import Op
+from sandbox.voice.member import Reply
 
 
 class DaveyMember:

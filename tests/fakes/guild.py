@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 from discord import VoiceClient
 
-from bot.sandbox.voice import VoiceServer
-from bot.sandbox.voice.udp import KEEPALIVE_BYTES
+from sandbox.voice import VoiceServer
+from sandbox.voice.udp import KEEPALIVE_BYTES
 
 GUILD_ID = 9_000_000_000_000_000_001
 _ROUND_TRIP_S = 0.01

@@ -13,7 +13,7 @@ import yarl
 from discord import app_commands
 from discord.ext import commands
 
-from bot.sandbox import Sandbox
+from sandbox import Sandbox
 
 DEFAULT_INTENTS = discord.Intents(
     guilds=True, voice_states=True, guild_messages=True, dm_messages=True, guild_reactions=True

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from bot.sandbox.voice import Op, VoiceServer, VoiceTicket
+from sandbox.voice import Op, VoiceServer, VoiceTicket
 
 
 class VoiceSocket:

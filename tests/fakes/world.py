@@ -13,8 +13,8 @@ import numpy as np
 
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
-from bot.sandbox import Channel, Message, Sandbox, User
 from bot.service import Service
+from sandbox import Channel, Message, Sandbox, User
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
 

@@ -21,9 +21,9 @@ from types import SimpleNamespace
 
 import discord
 
-from bot.sandbox.voice.speaker import speech
-from bot.voice import opus
 from bot.voice.receiver import Receiver
+from sandbox.voice.speaker import speech
+from ser_engine import opus
 from tests.fakes.clips import clip_paths
 from tests.fakes.rtp import KEY, RtpSender
 from tests.fakes.voice import FakeConnection

@@ -17,7 +17,7 @@ from ser_engine.models import available_models, find_model, load_manifest
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("bot", "ser_engine", "storage")
+PACKAGES = ("bot", "lab", "sandbox", "ser_engine", "storage")
 MODELS = "data/share/undertone/model"
 
 
@@ -93,7 +93,7 @@ def test_the_models_are_in_it_and_what_is_only_about_them_is_not(wheel: Path) ->
 
 
 def test_an_installed_wheel_analyses(installed: Path, tmp_path: Path) -> None:
-    clip = installed / "bot" / "sandbox" / "clips" / "1030_IEO_ANG_HI.flac"
+    clip = installed / "sandbox" / "clips" / "1030_IEO_ANG_HI.flac"
     for model in ("seed", "fast", "default"):
         said = json.loads(undertone(installed, tmp_path, "analyze", "--json", "--model", model, str(clip)))
         assert said["summary"]["emotion"] in said["summary"]["probabilities"]

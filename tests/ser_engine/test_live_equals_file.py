@@ -10,10 +10,10 @@ import pytest
 import soxr
 
 from bot.voice.counters import ReceiveCounters
-from bot.voice.opus import SILENCE, Encoder
 from bot.voice.speaker import AudioPacket, Speaker
 from ser_engine import Recognizer, Segmenter, segment_pcm
 from ser_engine.models import available_models
+from ser_engine.opus import SILENCE, Encoder
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame, Window
 from tests.fakes.clips import clip, clip_paths
 

@@ -15,8 +15,8 @@ from discord.voice_state import VoiceConnectionState
 
 from bot.cli import doctor
 from bot.cli.doctor import Finding, Verdict
-from bot.sandbox import Sandbox
 from bot.settings import Settings, load_settings
+from sandbox import Sandbox
 
 pytestmark = pytest.mark.integration
 

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 from bot.__main__ import main
-from bot.cli.demo import Demo
 from bot.cli.doctor import Verdict, check_database, check_port, check_settings, check_voice
-from bot.cli.run import demo_ports
 from bot.cli.running import first_of, next_free_port, port_is_free, signals
 from bot.errors import PortInUse, StartError
 from bot.settings import Settings, load_settings, variable
+from lab.cli import demo_ports
+from lab.demo import Demo
 from tests.fakes.backend import FakeBackend
 
 pytestmark = pytest.mark.integration

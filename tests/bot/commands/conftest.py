@@ -8,9 +8,9 @@ from pathlib import Path
 import discord
 import pytest
 
-from bot.sandbox import Sandbox
 from bot.service import Service
 from bot.settings import load_settings
+from sandbox import Sandbox
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.world import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot import texts
-from bot.sandbox import Message
+from sandbox import Message
 from storage.records import Decision
 from tests.fakes.world import World, text_of, wav
 

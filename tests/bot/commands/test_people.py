@@ -9,7 +9,7 @@ import pytest
 
 from bot import texts
 from bot.commands.panel_view import INCLUDE_ID
-from bot.sandbox import Message, User
+from sandbox import Message, User
 from storage.records import Decision
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from bot import texts
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID
-from bot.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.fakes import discord_answers as answers
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of, wav

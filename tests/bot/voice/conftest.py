@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from bot.sandbox import Sandbox
-from bot.sandbox.voice import VoiceSettings
-from bot.voice import opus
+from sandbox import Sandbox
+from sandbox.voice import VoiceSettings
+from ser_engine import opus
 from tests.fakes.call import Call, live_call
 from tests.fakes.plain_bot import point_at
 from tests.fakes.rtp import RtpSender

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from bot.voice import dave
 from bot.voice.dave import Refusal, decrypt
-from bot.voice.opus import SILENCE
 from bot.voice.ssrc import SsrcMap
+from ser_engine.opus import SILENCE
 from tests.fakes.voice import FakeDave
 
 pytestmark = pytest.mark.unit

@@ -9,8 +9,8 @@ import davey
 import discord
 import pytest
 
-from bot.sandbox.voice import VoiceSettings
 from bot.voice import LinkState, Reason, connect, supervisor
+from sandbox.voice import VoiceSettings
 from tests.fakes.call import Call
 from tests.fakes.plain_bot import PlainBot, logged_in
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.voice import Op
+from sandbox.voice import Op
 from tests.fakes.call import Call
 
 pytestmark = pytest.mark.integration

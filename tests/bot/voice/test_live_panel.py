@@ -15,10 +15,10 @@ import pytest
 
 from bot import texts
 from bot.listening import panel, session
-from bot.sandbox import Sandbox
-from bot.sandbox.permissions import Permission
-from bot.sandbox.voice import VoiceSettings
 from bot.voice import supervisor
+from sandbox import Sandbox
+from sandbox.permissions import Permission
+from sandbox.voice import VoiceSettings
 from storage.records import SessionState
 from tests.fakes.conversation import Conversation, conversation
 from tests.fakes.world import text_of

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bot.sandbox.voice import WirePlan
 from bot.voice import jitter
+from sandbox.voice import WirePlan
 from tests.fakes.call import Call
 
 pytestmark = pytest.mark.integration

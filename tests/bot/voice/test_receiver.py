@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bot.voice import opus
+from ser_engine import opus
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears, FakeConnection, FakeDave
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.voice import opus
 from bot.voice.hold import HOLD_PACKETS
+from ser_engine import opus
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears, FakeConnection, FakeDave
 

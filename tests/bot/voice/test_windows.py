@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bot.sandbox.voice.speaker import speech
-from bot.voice import opus
+from sandbox.voice.speaker import speech
+from ser_engine import opus
 from ser_engine.segmenter import Segmenter
 from ser_engine.types import PcmFrame, Window
 from tests.fakes.clips import clip_paths

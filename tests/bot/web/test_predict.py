@@ -22,7 +22,7 @@ from tests.fakes.backend import FakeBackend, prediction
 
 pytestmark = pytest.mark.integration
 
-CLIP = Path(__file__).parents[3] / "bot" / "sandbox" / "clips" / "1015_IEO_ANG_HI.flac"
+CLIP = Path(__file__).parents[3] / "sandbox" / "clips" / "1015_IEO_ANG_HI.flac"
 Client = TestClient[Any, Any]
 
 

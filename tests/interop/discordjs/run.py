@@ -18,11 +18,11 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import bot.sandbox
-from bot.sandbox.voice import DirectSeats, Speaker, SpokenFrame, VoiceServer, WirePlan
+import sandbox
+from sandbox.voice import DirectSeats, Speaker, SpokenFrame, VoiceServer, WirePlan
 
 HERE = Path(__file__).parent
-CLIPS = sorted((Path(bot.sandbox.__path__[0]) / "clips").glob("*.flac"))
+CLIPS = sorted((Path(sandbox.__path__[0]) / "clips").glob("*.flac"))
 GUILD_ID = 9_000_000_000_000_000_001
 CHANNEL_ID = 7_700_000_000_000_000_077
 LISTENER_ID = 4_000_000_000_000_000_004

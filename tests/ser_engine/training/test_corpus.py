@@ -12,7 +12,7 @@ from ser_engine.training.split import Split, choose, folds, split_corpus
 
 pytestmark = pytest.mark.unit
 
-CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 
 Write = Callable[..., Path]
 

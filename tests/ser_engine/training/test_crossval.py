@@ -17,7 +17,7 @@ from tests.fakes.whisper import made_tensors
 
 pytestmark = pytest.mark.integration
 
-CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 SHORT = ("layers=1", "units=4", "hearings=1", "stages.epochs=1", "stages.cycles=1", "steadying.epochs=1", "twins=1")
 
 

@@ -14,7 +14,7 @@ from ser_engine.training.recipes import Silent
 
 pytestmark = pytest.mark.integration
 
-CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 
 
 def test_a_teacher_that_is_not_there_is_named(tmp_path: Path) -> None:

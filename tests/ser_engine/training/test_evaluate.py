@@ -14,7 +14,7 @@ from ser_engine.models import find_model, load_manifest, verify
 
 pytestmark = pytest.mark.integration
 
-CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 
 
 def test_json_for_programs_and_a_folder_for_people(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.fakes.media import encode
 
 pytestmark = pytest.mark.integration
 
-CLIPS = read_corpus(Path(__file__).parents[3] / "bot" / "sandbox" / "clips").clips[:6]
+CLIPS = read_corpus(Path(__file__).parents[3] / "sandbox" / "clips").clips[:6]
 FEATURES = FeatureSettings.whisper()
 
 

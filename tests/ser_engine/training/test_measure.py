@@ -22,7 +22,7 @@ from ser_engine.types import SAMPLE_RATE_HZ, Pcm, Prediction, Window
 
 pytestmark = pytest.mark.unit
 
-CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 
 
 class Oracle:

@@ -23,7 +23,7 @@ from ser_engine.training.recipes import RECIPES, Silent, TrainOptions, recipe
 
 pytestmark = pytest.mark.integration
 
-CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 
 
 @pytest.fixture

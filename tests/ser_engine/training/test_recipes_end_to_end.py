@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras, when it saves
 ]
 
-CLIPS = Path(__file__).parents[3] / "bot" / "sandbox" / "clips"
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from lab import soak, soak_stage
+from lab.soak_ledger import Ledger, number_of, numbered
+from ser_engine import opus
+
+pytestmark = pytest.mark.unit
+
+ANNA = 1
+
+
+@pytest.fixture
+def packet() -> bytes:
+    import numpy as np
+
+    noise = np.random.default_rng(1).normal(0, 0.1, 960).astype(np.float32)
+    return opus.Encoder().encode(noise)
+
+
+def test_a_numbered_packet_is_the_same_audio_and_tells_its_number(packet: bytes) -> None:
+    import numpy as np
+
+    tagged = numbered(packet, 123_456)
+    assert number_of(tagged) == 123_456
+    assert number_of(packet) is None
+    assert number_of(opus.SILENCE) is None
+    assert np.array_equal(opus.Decoder().decode(tagged), opus.Decoder().decode(packet))
+    with pytest.raises(ValueError, match="one frame"):
+        numbered(tagged, 1)
+
+
+def spoken(ledger: Ledger, packet: bytes, numbers: range, at_s: float = 0.0) -> list[bytes]:
+    packets = [numbered(packet, number) for number in numbers]
+    for number, one in zip(numbers, packets, strict=True):
+        ledger.spoke(ANNA, one, (7, number), at_s)
+    return packets
+
+
+def test_what_is_heard_as_spoken_is_right(packet: bytes) -> None:
+    ledger = Ledger()
+    for one in spoken(ledger, packet, range(10)):
+        ledger.heard(ANNA, one)
+    ledger.settle(set(), 100.0)
+    assert ledger.sums == {"spoken": 10, "received": 10}
+
+
+def test_a_changed_frame_a_second_time_another_order_and_another_speaker_are_wrong(packet: bytes) -> None:
+    ledger = Ledger()
+    first, second, third, fourth = spoken(ledger, packet, range(4))
+    ledger.heard(ANNA, first[:-20] + b"\x00" * 12 + first[-8:])
+    assert ledger.sums["wrong"] == 1
+    ledger.heard(ANNA, third)
+    ledger.heard(ANNA, third)
+    assert ledger.sums["wrong"] == 2
+    ledger.heard(ANNA, second)
+    assert ledger.sums["wrong"] == 3
+    ledger.heard(2, fourth)
+    assert ledger.sums["wrong"] == 4
+
+
+def test_what_is_missing_has_its_reason_or_none(packet: bytes) -> None:
+    ledger = Ledger()
+    spoken(ledger, packet, range(3), at_s=1.0)
+    spoken(ledger, packet, range(3, 5), at_s=11.0)
+    spoken(ledger, packet, range(5, 9), at_s=20.0)
+    spoken(ledger, packet, range(9, 10), at_s=99.0)
+    ledger.away(10.0)
+    ledger.back(12.0)
+    ledger.settle({(7, 0), (7, 1)}, before_s=50.0)
+    assert ledger.sums == {
+        "spoken": 10,
+        "lost_on_wire": 2,
+        "unexplained": 5,
+        "missed_while_reconnecting": 2,
+    }
+
+
+def report(**fields: object) -> soak.Report:
+    made = soak.Report(minutes=1, speakers=1, sums={"spoken": 2, "received": 2}, tasks=(1, 1), threads=(1, 1))
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sums": {"received": 2, "wrong": 1}},
+        {"sums": {"received": 2, "unexplained": 1}},
+        {"sums": {}},
+        {"tasks": (1, 2)},
+        {"threads": (1, 2)},
+        {"failure": "TimeoutError: "},
+    ],
+)
+def test_what_must_not_be_fails_the_soak(fields: dict[str, object]) -> None:
+    assert report().passed
+    assert not report(**fields).passed
+
+
+@pytest.mark.e2e
+def test_a_short_soak_passes_and_is_printed_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak, "CALM_S", (0.2, 0.5))
+    result = CliRunner().invoke(soak.soak, ["--minutes", "0.1", "--speakers", "2", "--seed", "4", "--json"])
+    body = json.loads(result.stdout.splitlines()[-1])
+    assert body["sums"].get("wrong", 0) == 0
+    assert body["sums"]["received"] > 0
+    assert body["failure"] is None
+    assert body["tasks"][0] == body["tasks"][1]
+    assert body["threads"][0] == body["threads"][1]
+
+
+@pytest.mark.integration
+def test_the_cost_of_a_packet_is_measured_on_a_real_call() -> None:
+    cost = soak_stage.measure_packets(300)
+    assert cost.packets >= 290
+    assert 0 < cost.dave_us < cost.total_us
+    assert cost.total_us < 1_500  # ten times what is allowed: a busy machine must not fail a test
