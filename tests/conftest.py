@@ -1,4 +1,4 @@
-"""What every test has: a check that it leaves no task behind."""
+"""What every test has: a category, and a check that it leaves no task behind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ import pytest
 
 GRACE_S = 3.0
 """What a transport that is being closed may take to end its own tasks."""
+
+
+CATEGORIES = frozenset({"unit", "integration", "e2e"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that does not say what it needs, so that `-m unit` means what it says."""
+    without = sorted(
+        {item.location[0] for item in items if not CATEGORIES & {mark.name for mark in item.iter_markers()}}
+    )
+    if without:
+        raise pytest.UsageError(f"these tests lack one of the markers {sorted(CATEGORIES)}: {', '.join(without)}")
 
 
 @pytest.fixture(autouse=True)

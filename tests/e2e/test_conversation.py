@@ -109,7 +109,7 @@ def near(heard: Mapping[str, list[Any]], expected: Mapping[str, list[Prediction]
     flipped = [(w["start_s"], w["emotion"], p.emotion) for w, p in pairs if w["emotion"] != p.emotion]
     assert not flipped, flipped
     apart = [max(abs(w["probabilities"][label] - x) for label, x in p.probabilities.items()) for w, p in pairs]
-    return sum(difference <= MOST_APART for difference in apart) / len(apart)
+    return float(sum(difference <= MOST_APART for difference in apart) / len(apart))
 
 
 def _nobody_else_has_a_row(database: Path, *, included: int) -> None:

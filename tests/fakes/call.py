@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import aiohttp
 import discord
 
 from bot.voice import LinkState, Reason, VoiceLink, connect
+from bot.voice.counters import ReceiveCounters
 from sandbox import Sandbox
 from sandbox.models import Channel, User
-from sandbox.voice import Speaker, SpokenFrame
+from sandbox.voice import Speaker, SpokenFrame, VoiceServer
+from sandbox.voice.faults import Faults
 
 from .plain_bot import PlainBot, logged_in
 from .voice import Heard
@@ -33,7 +36,7 @@ class Call:
         self.speakers: list[Speaker] = []
 
     @property
-    def voice(self):
+    def voice(self) -> VoiceServer:
         return self.sandbox.voice
 
     @property
@@ -41,12 +44,12 @@ class Call:
         return self.sandbox.bot.id
 
     @property
-    def faults(self):
+    def faults(self) -> Faults:
         """What goes wrong between the voice server and the bot."""
         return self.voice.faults(self.bot_id)
 
     @property
-    def counters(self):
+    def counters(self) -> ReceiveCounters:
         assert self.link is not None
         return self.link.counters
 
@@ -94,9 +97,9 @@ class Call:
         here = [one.dave for one in clients if one.ticket.channel_id == self.sandbox.voice_channel.id]
         epochs = {member.epoch_authenticator for member in here}
         if self.link is not None and self.voice.connection(self.bot_id) is not None:
-            session, _ = self.link.dave()
+            session: Any = self.link.dave()[0]
             epochs.add(session.get_epoch_authenticator() if session is not None else None)
-        under_way = any(member._pending for member in here)
+        under_way = any(getattr(member, "_pending", False) for member in here)
         return len(epochs) <= 1 and not under_way
 
     async def until(self, true: Callable[[], object], timeout_s: float = 5.0) -> float:
@@ -116,10 +119,11 @@ class Call:
 
     async def back(self, timeout_s: float = 5.0) -> float:
         """Wait until the bot noticed that the connection ended, and is back; how long that took."""
-        assert self.link is not None
-        before = self.link.counters.reconnects
+        link = self.link
+        assert link is not None
+        before = link.counters.reconnects
         return await self.until(
-            lambda: self.link.counters.reconnects > before and self.link.state is LinkState.LISTENING, timeout_s
+            lambda: link.counters.reconnects > before and link.state is LinkState.LISTENING, timeout_s
         )
 
     async def failed(self, timeout_s: float = 10.0) -> Reason:

@@ -19,6 +19,7 @@ from bot.voice import LinkState, Reason, VoiceLink, connect
 from sandbox import Message, Sandbox, User
 from sandbox.state import Change
 from sandbox.voice import Speaker, SpokenFrame
+from sandbox.voice.faults import Faults
 from storage.records import SessionRecord
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice
@@ -48,7 +49,7 @@ class Conversation:
         return self._links[-1]
 
     @property
-    def faults(self):
+    def faults(self) -> Faults:
         """What goes wrong between the voice server and the bot."""
         return self.sandbox.voice.faults(self.sandbox.bot.id)
 
@@ -84,7 +85,7 @@ class Conversation:
         await self.until(self._one_epoch, 10.0)
 
     def _one_epoch(self) -> bool:
-        session, _ = self.link.dave()
+        session: Any = self.link.dave()[0]
         client = self.anna.client
         return (
             session is not None

@@ -27,7 +27,7 @@ def noise(rng: Rng, n: int, exponent: float = 0.0) -> np.ndarray:
     """Deviation 1; 0 is white, 0.5 pink, 1 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(n)) / np.maximum(1, np.arange(n // 2 + 1)) ** exponent
     out = np.fft.irfft(spectrum, n)
-    return out / out.std()
+    return np.asarray(out / out.std())
 
 
 def waves(rng: Rng, n: int) -> np.ndarray:

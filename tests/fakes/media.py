@@ -32,6 +32,7 @@ def encode(samples: np.ndarray, rate_hz: int, kind: str) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format=muxer) as container:
         stream = container.add_stream(codec, rate=rate_hz, layout=LAYOUTS[len(channels)])
+        assert isinstance(stream, av.AudioStream)
         stream.codec_context.format = sample_format
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels), format="fltp", layout=LAYOUTS[len(channels)])
         frame.sample_rate = rate_hz

@@ -58,7 +58,9 @@ class PlainBot(commands.AutoShardedBot):
 
     async def add_slash(self, name: str, callback: Reply, **options: Any) -> None:
         """Add a slash command without options and register it."""
-        command = app_commands.Command(name=name, description=f"Does {name}", callback=callback)
+        answer: Any = callback
+        command: app_commands.Command[Any, ..., None]
+        command = app_commands.Command(name=name, description=f"Does {name}", callback=answer)
         for key, value in options.items():
             setattr(command, key, value)
         self.tree.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import davey
 import numpy as np
@@ -126,7 +127,7 @@ class Ears:
             self.receiver.datagram(datagram)
         self.work()
 
-    def stream(self, sender: RtpSender, packets: list[bytes], **kwargs: int) -> None:
+    def stream(self, sender: RtpSender, packets: list[bytes], **kwargs: Any) -> None:
         """Packets every 20 ms, as they are spoken."""
         for packet in packets:
             self.take(sender.packet(packet, **kwargs))

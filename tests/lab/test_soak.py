@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from lab import soak, soak_stage
 from lab.soak_ledger import Ledger, number_of, numbered
+from lab.soak_report import Report
 from ser_engine import opus
 
 pytestmark = pytest.mark.unit
@@ -80,8 +81,8 @@ def test_what_is_missing_has_its_reason_or_none(packet: bytes) -> None:
     }
 
 
-def report(**fields: object) -> soak.Report:
-    made = soak.Report(minutes=1, speakers=1, sums={"spoken": 2, "received": 2}, tasks=(1, 1), threads=(1, 1))
+def report(**fields: object) -> Report:
+    made = Report(minutes=1, speakers=1, sums={"spoken": 2, "received": 2}, tasks=(1, 1), threads=(1, 1))
     for name, value in fields.items():
         setattr(made, name, value)
     return made

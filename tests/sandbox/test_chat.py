@@ -103,7 +103,7 @@ async def test_a_visitor_presses_fills_in_and_types(page: Page, bot: PlainBot, s
         async def pressed(press: discord.Interaction) -> None:
             await press.response.send_modal(Form())
 
-        button.callback = pressed  # type: ignore[method-assign]
+        button.callback = pressed  # type: ignore[assignment]
         view.add_item(button)
         await interaction.response.send_message(f"{note} {who.id} {file.filename}", view=view)
 

@@ -28,7 +28,7 @@ def rng() -> np.random.Generator:
 def coloured(exponent: float) -> np.ndarray:
     spectrum = np.fft.rfft(rng().standard_normal(N)) / np.maximum(1, np.arange(N // 2 + 1)) ** exponent
     noise = np.fft.irfft(spectrum, N)
-    return 0.1 * noise / noise.std()
+    return np.asarray(0.1 * noise / noise.std())
 
 
 def harmonic(f0: float, n: int) -> np.ndarray:

@@ -57,7 +57,8 @@ def test_a_report_holds_each_speakers_figures_and_the_whole() -> None:
     ]
     report = build_report(session(), [participant(1), participant(2), participant(3)], windows, [])
     first, second, third = report.participants
-    assert (first.talk_s, first.turns, first.unclear_share) == (pytest.approx(6.0), 2, pytest.approx(0.5))
+    assert (first.talk_s, first.unclear_share) == pytest.approx((6.0, 0.5))
+    assert first.turns == 2
     assert second.shares == {"Happy": 1.0}
     assert (third.talk_s, third.turns, dict(third.shares), third.unclear_share) == (0.0, 0, {}, 0.0)
     assert report.duration_s == pytest.approx(12.0)

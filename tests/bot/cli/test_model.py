@@ -96,7 +96,7 @@ def _by_the_notebook(directory: Path, pcm: np.ndarray) -> np.ndarray:
     features = extract(pcm, FeatureSettings())
     padded[: len(features)] = features
     network = keras.saving.load_model(str(directory / "final_ser_model.keras"), compile=False)
-    return np.asarray(network.predict(fitted.transform(padded)[None], verbose=0))[0]
+    return np.asarray(network.predict(fitted.transform(padded)[None], verbose=0)[0])
 
 
 def test_wrong_labels_are_refused_and_nothing_is_left(old: Path, tmp_path: Path) -> None:

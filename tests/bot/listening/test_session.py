@@ -225,7 +225,7 @@ async def test_no_notice_no_session(stage: Stage) -> None:
         async def no_sound(_: bytes) -> bool:
             return False
 
-        link.play = no_sound  # type: ignore[method-assign]
+        link.play = no_sound  # type: ignore[assignment]
         return link
 
     object.__setattr__(stage.manager._tools, "connect", silent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ async def test_a_person_who_is_not_included_is_never_decrypted(call: Call, speec
     await call.until(lambda: call.counters.dropped_excluded >= len(eve.spoken))
     assert call.exact(anna)
     assert set(call.heard.frames) == {str(anna.user_id)}
+    session: Any
     session, version = link.dave()
     assert version == 1
     assert session.get_decryption_stats(anna.user_id).attempts == 40  # silence passes DAVE as it is

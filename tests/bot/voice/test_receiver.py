@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,7 +164,7 @@ def test_packets_that_overtake_the_transports_key_wait(ears: Ears, sender: RtpSe
 
 @pytest.mark.parametrize("surroundings", [{"padding": 40}, {"extension": 1}, {"csrcs": 3}, {"marker": 1}])
 def test_extension_padding_and_sources_are_stripped(
-    ears: Ears, sender: RtpSender, speech: list[bytes], surroundings: dict[str, int]
+    ears: Ears, sender: RtpSender, speech: list[bytes], surroundings: dict[str, Any]
 ) -> None:
     extension = b"\xbe\xde\x00\x01" if surroundings.pop("extension", 0) else b""
     for packet in speech:

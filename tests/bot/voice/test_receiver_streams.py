@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bot.voice.hold import HOLD_PACKETS
 from ser_engine import opus
+from ser_engine.types import PcmFrame
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears, FakeConnection, FakeDave
 
@@ -206,7 +207,7 @@ def test_a_listener_that_fails_makes_nobody_deaf(sender: RtpSender, speech: list
     ears.receiver.speaking(1, SSRC)
     good, calls = ears.heard.frame, 0
 
-    def failing(frame: object) -> None:
+    def failing(frame: PcmFrame) -> None:
         nonlocal calls
         calls += 1
         if calls % 2:

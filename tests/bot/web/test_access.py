@@ -42,7 +42,7 @@ class FakeDiscord:
         good = request.headers["Authorization"].startswith("Basic ") and form["code"] in self.codes
         if not good or form["redirect_uri"] != f"{PUBLIC}/oauth/callback":
             return web.json_response({"error": "invalid_grant"}, status=400)
-        return web.json_response({"access_token": f"token-{form['code']}"})
+        return web.json_response({"access_token": f"token-{form['code']!s}"})
 
     async def _me(self, request: web.Request) -> web.Response:
         if self.broken:

@@ -104,7 +104,7 @@ async def test_an_upload_without_extension_goes_to_the_decoder_as_webm(client: C
         seen.append(filename)
         return await segment(data, filename=filename, deadline_s=deadline_s)
 
-    backend.segment = spy  # type: ignore[method-assign]
+    backend.segment = spy
     await _post(client, _form(CLIP.read_bytes(), "blob"))
     assert seen == ["recording.webm"]
 

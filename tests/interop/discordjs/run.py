@@ -45,7 +45,7 @@ class NodeListener:
         authority = self._folder / "authority.pem"
         authority.write_bytes(self._voice.certificate.certificate_pem)
         seat = {"guild_id": GUILD_ID, "channel_id": CHANNEL_ID, "user_id": LISTENER_ID}
-        self._voice.voice_state(**seat)
+        self._voice.voice_state(guild_id=GUILD_ID, channel_id=CHANNEL_ID, user_id=LISTENER_ID)
         ticket = self._voice.ticket(**seat, session_id=secrets.token_hex(16))
         words = {key: str(getattr(ticket, key)) for key in (*seat, "session_id", "token", "endpoint")}
         node = shutil.which("node")

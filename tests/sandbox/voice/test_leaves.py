@@ -37,7 +37,8 @@ def test_blank_leaves_at_the_end_are_cut_off() -> None:
 
 @given(st.lists(st.integers(0, 9)))
 def test_nobody_moves_while_others_come_and_go(users: list[int]) -> None:
-    leaves, known = Leaves(), {}
+    leaves = Leaves()
+    known: dict[int, int] = {}
     for user in users:
         if user in leaves:
             leaves.blank(known.pop(user))

@@ -28,6 +28,12 @@ def libdave(user_id: int, sender: mls.ExternalSender) -> dave.Session:
     return session
 
 
+def package_of(session: dave.Session) -> mls.KeyPackage:
+    marshalled = session.get_marshalled_key_package()
+    assert marshalled is not None
+    return mls.parse_key_package(marshalled)
+
+
 def snazzah(user_id: int, sender: mls.ExternalSender) -> davey.DaveSession:
     session = davey.DaveSession(1, user_id, GROUP)
     session.set_external_sender(sender.package())
@@ -55,7 +61,7 @@ def test_lengths_that_do_not_hold_are_refused() -> None:
 
 
 def test_both_libraries_key_packages_are_read(sender: mls.ExternalSender) -> None:
-    ours = mls.parse_key_package(libdave(ANNA, sender).get_marshalled_key_package())
+    ours = package_of(libdave(ANNA, sender))
     theirs = mls.parse_key_package(snazzah(BEN, sender).get_serialized_key_package())
     assert (ours.user_id, theirs.user_id) == (ANNA, BEN)
     assert ours.ref != theirs.ref
@@ -83,7 +89,7 @@ def test_a_commit_is_split_from_its_welcome_and_the_welcome_cut_for_each(sender:
     anna, ben, cleo = libdave(ANNA, sender), snazzah(BEN, sender), libdave(CLEO, sender)
     packages = [
         mls.parse_key_package(ben.get_serialized_key_package()),
-        mls.parse_key_package(cleo.get_marshalled_key_package()),
+        package_of(cleo),
     ]
     proposals = [sender.propose_add(0, package) for package in packages]
     answer = anna.process_proposals(mls.append_message(proposals), {str(ANNA), str(BEN), str(CLEO)})
@@ -110,7 +116,7 @@ def test_a_removal_is_followed_by_both_libraries(sender: mls.ExternalSender) -> 
     everyone = {str(ANNA), str(BEN), str(CLEO)}
     packages = [
         mls.parse_key_package(ben.get_serialized_key_package()),
-        mls.parse_key_package(cleo.get_marshalled_key_package()),
+        package_of(cleo),
     ]
     adds = mls.append_message([sender.propose_add(0, package) for package in packages])
     first = mls.parse_commit(anna.process_proposals(adds, everyone) or b"")
@@ -132,7 +138,7 @@ def test_a_removal_is_followed_by_both_libraries(sender: mls.ExternalSender) -> 
 
 def test_a_proposal_can_be_taken_back(sender: mls.ExternalSender) -> None:
     anna, ben = snazzah(ANNA, sender), libdave(BEN, sender)
-    package = mls.parse_key_package(ben.get_marshalled_key_package())
+    package = package_of(ben)
     first, second = sender.propose_add(0, package), sender.propose_add(0, package)
     anna.process_proposals(davey.ProposalsOperationType.append, mls.append_message([first])[1:])
     anna.process_proposals(davey.ProposalsOperationType.revoke, mls.revoke_message([first.ref])[1:])
@@ -143,7 +149,7 @@ def test_a_proposal_can_be_taken_back(sender: mls.ExternalSender) -> None:
 
 def test_a_signature_that_does_not_hold_is_refused_by_the_members(sender: mls.ExternalSender) -> None:
     anna, ben = snazzah(ANNA, sender), libdave(BEN, sender)
-    package = mls.parse_key_package(ben.get_marshalled_key_package())
+    package = package_of(ben)
     stranger = mls.ExternalSender(GROUP)
     with pytest.raises(ValueError, match=r"."):
         anna.process_proposals(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -222,8 +223,8 @@ async def test_the_deaf_hear_nothing_and_the_mute_are_not_heard(
 
 async def test_what_the_wire_loses_is_listed_exactly(voice: VoiceServer, anna: Speaker, ben: Speaker) -> None:
     wire = voice.faults(12).wire
-    dressed = {"padding": 0.5, "extension": 0.5, "sources": 0.3, "padding_burst": 0.1}
-    wire.use(WirePlan(seed=3, loss=0.2, foreign=0.2, garbage=0.2, **dressed))
+    dressed = WirePlan(padding=0.5, extension=0.5, sources=0.3, padding_burst=0.1)
+    wire.use(replace(dressed, seed=3, loss=0.2, foreign=0.2, garbage=0.2))
     await anna.join(CHANNEL_ID)
     await ben.join(CHANNEL_ID)
     spoken = await anna.say(noise(2.0))

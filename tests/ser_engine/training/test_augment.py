@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from ser_engine.audio import change_speed
 from ser_engine.features import FeatureSettings, extract
 from ser_engine.training import augment
 from ser_engine.training.opus import through_opus
@@ -64,7 +67,7 @@ def test_noise_lies_as_far_below_the_voice_as_asked(snr_db: float) -> None:
 
 
 def test_speed_changes_the_length_by_its_factor() -> None:
-    assert len(augment.change_speed(voice(2.0), 1.1)) == pytest.approx(2.0 * SAMPLE_RATE_HZ / 1.1, abs=2)
+    assert len(change_speed(voice(2.0), 1.1)) == pytest.approx(2.0 * SAMPLE_RATE_HZ / 1.1, abs=2)
 
 
 def test_a_room_smears_but_keeps_the_voice() -> None:
@@ -86,7 +89,9 @@ def test_a_gate_leaves_digital_silence_between_words_and_the_words_alone() -> No
 def test_cleaning_takes_the_background_out_and_leaves_the_voice() -> None:
     pause = np.zeros(SAMPLE_RATE_HZ // 2, np.float32)
     spoken = np.concatenate([pause, voice(1.0), pause]).astype(np.float32)
-    noisy = augment.add_noise(spoken, augment.coloured(len(spoken), 1, np.random.default_rng(4)), snr_db=15)
+    noisy = augment.add_noise(
+        spoken, augment.coloured(len(spoken), 1, np.random.default_rng(4)).astype(np.float32), snr_db=15
+    )
 
     cleaned = augment.clean(noisy, np.random.default_rng(9))
 
@@ -99,7 +104,8 @@ def test_cleaning_takes_the_background_out_and_leaves_the_voice() -> None:
 
 
 def test_a_hearing_without_cleaning_is_what_it_always_was() -> None:
-    one, same = (augment.vary(voice(), np.random.default_rng(7), **more) for more in ({}, {"cleaned": 0.0}))
+    none: dict[str, Any] = {}
+    one, same = (augment.vary(voice(), np.random.default_rng(7), **more) for more in (none, {"cleaned": 0.0}))
 
     assert np.array_equal(one, same)
 

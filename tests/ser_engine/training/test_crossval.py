@@ -24,7 +24,9 @@ SHORT = ("layers=1", "units=4", "hearings=1", "stages.epochs=1", "stages.cycles=
 @pytest.fixture
 def corpus(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
-    monkeypatch.setitem(hearings.strangers.__kwdefaults__, "count", 3)
+    defaults = hearings.strangers.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "count", 3)
     every = read_corpus(CLIPS)
     return Corpus(name="few", clips=tuple(replace(clip, split="train") for clip in every.clips[:21]))
 

@@ -107,7 +107,8 @@ def test_it_learns(tmp_path: Path) -> None:
 
 def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    whole.mkdir(), halves.mkdir()
+    whole.mkdir()
+    halves.mkdir()
     straight = a_tuner(3)
     losses = run(straight, whole)
     with pytest.raises(Stopped):
@@ -141,8 +142,15 @@ def test_two_versions_of_a_clip_are_answered_alike_after_a_stage_that_asks_for_i
         work.mkdir()
         strangers = [np.zeros((40, BANDS), np.float32)]
         finetune.fine_tune(
-            *(tuner, lambda epoch, rng: [clips, calls], targets, strangers),
-            **{"seed": 1, "key": "k", "work": work, "progress": Silent(), "name": "steadying"},
+            tuner,
+            lambda epoch, rng: [clips, calls],
+            targets,
+            strangers,
+            seed=1,
+            key="k",
+            work=work,
+            progress=Silent(),
+            name="steadying",
         )
         assert (work / "steadying-checkpoint.npz").is_file()
         before, after = (np.asarray(tuner.head(tuner.encoder(*finetune.pad(one)))) for one in (clips, calls))

@@ -102,8 +102,8 @@ def test_slices_and_the_crowd_come_from_the_table(tmp_path: Path) -> None:
     def clip(label: str, sex: str, age: int, **votes: int) -> Clip:
         return Clip(path=tmp_path / label, speaker=sex, label=label, sex=sex, age=age, votes=votes)
 
-    clips = (clip("Angry", "female", 25, Angry=6, Neutral=4), clip("Sad", "male", 64, Sad=1, Angry=3, Fear=6))
-    clips = tuple(replace(one, sentence="IEO") for one in clips)
+    two = (clip("Angry", "female", 25, Angry=6, Neutral=4), clip("Sad", "male", 64, Sad=1, Angry=3, Fear=6))
+    clips = tuple(replace(one, sentence="IEO") for one in two)
     scored = measure.Scored(
         labels=measure.FOUR,
         clips=clips,

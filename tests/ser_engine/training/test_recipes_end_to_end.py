@@ -28,7 +28,9 @@ def few_clips(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     """Clips of three speakers, and an encoder that is read at once."""
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
     monkeypatch.setattr(tuned, "CLEANED_FROM", 2)
-    monkeypatch.setitem(hearings.strangers.__kwdefaults__, "count", 3)
+    defaults = hearings.strangers.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "count", 3)
     every = read_corpus(CLIPS)
     few = every.of_speakers(every.speakers[:3])
     assert {clip.label for clip in few.clips} == set(LABELS)

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 def erf(x: Floats) -> Floats:
     from math import erf as one
 
-    return np.vectorize(one)(x)
+    return np.asarray(np.vectorize(one)(x))
 
 
 def gelu(x: Floats) -> Floats:
@@ -42,7 +42,7 @@ def in_numpy(tensors: dict[str, NDArray[np.float32]], mel: NDArray[np.float32], 
     def norm(x: Floats, name: str) -> Floats:
         centred = x - x.mean(1, keepdims=True)
         scaled = centred / np.sqrt(x.var(1, keepdims=True) + 1e-5)
-        return scaled * t[f"{name}/gamma"] + t[f"{name}/beta"]
+        return np.asarray(scaled * t[f"{name}/gamma"] + t[f"{name}/beta"])
 
     def linear(x: Floats, name: str) -> Floats:
         return x @ t[f"{name}/weight"].T + t[f"{name}/bias"]
