@@ -22,6 +22,7 @@ FORBIDDEN = {
     "lab": {"tests"},
     "bot/web": {*DISCORD, "bot.voice", "bot.client", "bot.commands"},
     "bot/pictures": {"discord", "aiohttp", "bot.web", "bot.voice", "bot.client", "bot.commands", "bot.listening"},
+    "bot/report": {"discord", "aiohttp", "bot.web", "bot.voice", "bot.client", "bot.commands", "bot.listening"},
     "bot/voice": {"storage", "aiohttp", "bot.listening", "bot.web", "bot.client", "bot.commands", "bot.pictures"},
     "bot/listening": {"bot.web", "bot.client", "bot.commands", "bot.service", "bot.cli"},
     "bot/commands": {"aiohttp", "bot.web", "bot.client", "bot.service", "bot.cli"},

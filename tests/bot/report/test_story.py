@@ -1,0 +1,78 @@
+"""The three sentences and the line of facts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.report import Story, key_moments, story
+from storage import SessionState, WindowRecord
+from storage.report import build_report
+from tests.bot.report.test_moments import talk
+from tests.fakes.records import STARTED, participant, session
+
+pytestmark = pytest.mark.unit
+
+MARA = "\u2068Mara\u2069"
+
+
+def told(*people: list[WindowRecord], minutes: int = 48, silent: int = 0, **changes: object) -> Story:
+    windows = sorted((w for person in people for w in person), key=lambda w: w.start_s)
+    persons = [participant(index + 1) for index in range(len(people) + silent)]
+    ended = {"state": SessionState.ENDED, "ended_at": STARTED.replace(minute=minutes)} | changes
+    report = build_report(session(**ended), persons, windows, [])
+    names = {1: "Mara", 2: "Otto", 3: "Ines"}
+    return story(report, names, key_moments(report), gone_at=datetime(2026, 12, 4, tzinfo=UTC))
+
+
+def test_it_says_how_it_sounded_when_it_turned_and_what_was_unclear() -> None:
+    mara = talk("N" * 30 + "A" * 6 + "N" * 8 + "?" * 10)
+    assert told(mara).sentences == (
+        "Mostly neutral.",
+        f"{MARA} sounded angry from about 1:30 and calmed within a minute.",
+        "19 % of the speech was unclear.",
+    )
+
+
+def test_every_fact_has_its_unit() -> None:
+    assert told(talk("NNN"), silent=1).facts == ("1 of 2 spoke", "48 min", "no audio was stored", "gone on 4 December")
+    assert told(talk("NNN"), talk("NNN", participant_id=2)).facts[0] == "2 people took part"
+
+
+@pytest.mark.parametrize(
+    ("letters", "overall"),
+    [
+        ("NNNNN", "All that was clear sounded neutral."),
+        ("NNNNNNNA", "Mostly neutral."),
+        ("NNNNNHHHHS", "More neutral than anything else, then happy."),
+        ("NNNHHHSSSA", "A mix of happy, neutral and sad."),
+    ],
+)
+def test_the_first_sentence_names_no_more_than_it_can(letters: str, overall: str) -> None:
+    assert told(talk(letters)).sentences[0] == overall
+
+
+def test_a_change_that_stayed_says_for_how_long() -> None:
+    assert (
+        told(talk("S" * 10 + "H" * 60)).sentences[1]
+        == f"{MARA} sounded happy from about 0:30, for about three minutes."
+    )
+    assert told(talk("S" * 10 + "H" * 5)).sentences[1] == f"{MARA} sounded happy from about 0:30, for about 15 seconds."
+
+
+def test_a_change_that_went_is_said_to_be_over() -> None:
+    assert told(talk("H" * 40 + "S" * 30 + "H" * 40)).sentences[1] == (
+        f"{MARA} sounded sad from about 2:00 and was back to happy after about two minutes."
+    )
+
+
+def test_a_level_talk_says_so_and_one_without_figures_invents_none() -> None:
+    assert told(talk("NNNN")).sentences[1:] == (
+        "Nobody's tone changed for long.",
+        "Nearly all of the speech was clear.",
+    )
+    assert told(talk("????")).sentences == ("All of it was unclear: no speech was clear enough to name a tone.",)
+    assert told([]).sentences == ("Nobody who was included spoke long enough to be heard.",)
+    live = told([], state=SessionState.LIVE, ended_at=None)
+    assert live.sentences == ("Nobody who is included has spoken yet.",)
