@@ -67,6 +67,17 @@ def turns(windows: Sequence[WindowRecord]) -> int:
     return (1 if windows else 0) + sum(gap >= TURN_GAP_S for gap in gaps)
 
 
+def longest_turn_s(windows: Sequence[WindowRecord]) -> float:
+    """The longest time for which one speaker kept the floor; `windows` are that speaker's, in order."""
+    longest_s, begins_s, ends_s = 0.0, 0.0, float("-inf")
+    for window in windows:
+        if window.start_s - ends_s >= TURN_GAP_S:
+            begins_s = window.start_s
+        ends_s = window.end_s
+        longest_s = max(longest_s, ends_s - begins_s)
+    return longest_s
+
+
 def overlap_s(windows: Iterable[WindowRecord]) -> float:
     """Seconds in which two or more participants have a window.
 

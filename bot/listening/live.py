@@ -128,6 +128,11 @@ class LiveBus:
         """The sessions of which events are held."""
         return list(self._channels)
 
+    def recent(self, session_id: str) -> list[LiveEvent]:
+        """The events of the session that are held, oldest first."""
+        channel = self._channels.get(session_id)
+        return list(channel.history) if channel is not None else []
+
     def last_id(self, session_id: str) -> int:
         """The id of the newest event, 0 before the first."""
         channel = self._channels.get(session_id)

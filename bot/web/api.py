@@ -13,9 +13,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bot.web import words
+from bot.web.chart import voice_out
 from bot.web.errors import BadParameter, NotFound
-from bot.web.grants import admit, grant_of, heading_of, headings_of, visitor_of
-from bot.web.keys import ACCESS, BUS, STORAGE
+from bot.web.grants import admit, headings_of, visitor_of
+from bot.web.keys import ACCESS, STORAGE
+from bot.web.reading import read_report
 from bot.web.schema import ReportOut, SessionListOut, report_out, session_out
 from bot.web.templating import compressed
 from storage.records import SessionRecord
@@ -43,6 +45,23 @@ async def report(request: web.Request) -> web.Response:
     """``GET /api/v1/sessions/{id}``: everything in the report."""
     body = await _report(request)
     return _json(await asyncio.to_thread(body.model_dump_json))
+
+
+async def chart(request: web.Request) -> web.Response:
+    """``GET …/chart.json``: what the report page is drawn from."""
+    reading = await read_report(request)
+    return _json(await asyncio.to_thread(lambda: reading.chart().model_dump_json()))
+
+
+async def voice(request: web.Request) -> web.Response:
+    """``GET …/voices/{speaker}.json``: the probabilities of one speaker."""
+    reading = await read_report(request)
+    wanted = request.match_info["speaker"]
+    person = next((p for p in reading.report.participants if str(p.participant.id) == wanted), None)
+    if person is None:
+        raise NotFound(words.NO_SPEAKER)
+    out = await asyncio.to_thread(voice_out, person, reading.report, last_event_id=reading.last_event_id)
+    return _json(out.model_dump_json())
 
 
 async def windows_csv(request: web.Request) -> web.Response:
@@ -127,14 +146,14 @@ async def visible_sessions(
 
 
 async def _report(request: web.Request) -> ReportOut:
-    grant = await grant_of(request)
-    last_event_id = request.app[BUS].last_id(grant.session_id)  # before the read: an event in between comes twice
-    found = await request.app[STORAGE].report(grant.session_id)
-    if found is None:
-        raise NotFound(words.NO_SESSION)
-    people = [p.participant for p in found.participants]
-    heading = await heading_of(request, found.session, people, shared=grant.shared)
-    return await asyncio.to_thread(report_out, found, heading.names, title=heading.title, last_event_id=last_event_id)
+    reading = await read_report(request)
+    return await asyncio.to_thread(
+        report_out,
+        reading.report,
+        reading.heading.names,
+        title=reading.heading.title,
+        last_event_id=reading.last_event_id,
+    )
 
 
 def _limit(request: web.Request) -> int:

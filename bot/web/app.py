@@ -98,6 +98,8 @@ def _add_routes(app: web.Application) -> None:
         get(f"{base}/windows.csv", api.windows_csv)
         get(f"{base}/speakers.csv", api.participants_csv)
         get(f"{base}/moments.csv", api.moments_csv)
+        get(f"{base}/chart.json", api.chart)
+        get(base + r"/voices/{speaker:\d{1,18}}.json", api.voice)
         get(f"{base}/events", events.events)
     get("/s/{token}/report.json", api.report)
     for page in ("/sessions/{session_id}", "/s/{token}"):

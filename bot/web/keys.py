@@ -17,7 +17,7 @@ from bot.web.limits import RateLimiter, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
 from ser_engine.backends.base import InferenceBackend
-from storage.records import ParticipantRecord, SessionRecord, SessionReport
+from storage.records import ParticipantRecord, ServerSettings, SessionRecord, SessionReport
 
 
 class ReportStore(Protocol):
@@ -36,6 +36,8 @@ class ReportStore(Protocol):
     async def report(self, session_id: str) -> SessionReport | None: ...
 
     async def sessions_of(self, user_id: int) -> set[str]: ...
+
+    async def server(self, guild_id: int) -> ServerSettings: ...
 
     async def session_of_share(self, token: str) -> str | None: ...
 

@@ -11,16 +11,16 @@ from aiohttp import web
 
 from bot.pictures import palette
 from bot.texts import END_REASONS
-from bot.web import words
 from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
-from bot.web.errors import BadParameter, NotFound, SignInNeeded
-from bot.web.grants import grant_of, heading_of, headings_of
-from bot.web.keys import BACKEND, BUS, STORAGE
+from bot.web.errors import BadParameter, SignInNeeded
+from bot.web.grants import headings_of
+from bot.web.keys import BACKEND
 from bot.web.predict import OLD_LABELS
+from bot.web.reading import read_report
 from bot.web.templating import palette_css as palette_sheet
 from bot.web.templating import render
 from bot.web.views import View, build_view
-from storage.records import SessionReport, SessionState
+from storage.records import SessionState
 
 _MAX_SECONDS: Final = 7 * 24 * 3600
 
@@ -76,14 +76,9 @@ async def palette_css(request: web.Request) -> web.Response:
 
 
 async def _report_context(request: web.Request) -> dict[str, Any]:
-    grant = await grant_of(request)
     view = _view(request)
-    last_event_id = request.app[BUS].last_id(grant.session_id)  # before the read: an event in between comes twice
-    found: SessionReport | None = await request.app[STORAGE].report(grant.session_id)
-    if found is None:
-        raise NotFound(words.NO_SESSION)
-    people = [p.participant for p in found.participants]
-    heading = await heading_of(request, found.session, people, shared=grant.shared)
+    reading = await read_report(request)
+    grant, found, heading = reading.grant, reading.report, reading.heading
     return {
         "grant": grant,
         "report": found,
@@ -92,8 +87,10 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "reason": END_REASONS.get(found.session.end_reason or ""),
         "title": heading.title,
         "server": heading.server,
+        "summary": await asyncio.to_thread(reading.summary),
+        "expires_at": reading.expires_at,
         "view": await asyncio.to_thread(build_view, found, heading.names, view, page=grant.page),
-        "last_event_id": last_event_id,
+        "last_event_id": reading.last_event_id,
     }
 
 

@@ -103,6 +103,119 @@ class ReportOut(BaseModel):
     """Where to join the live events so that nothing is missed."""
 
 
+class WindowColumnsOut(BaseModel):
+    """One speaker's windows as columns, an entry a window, in order. Times are in tenths of a second."""
+
+    gap: list[int]
+    """From the end of the window before it, of the first from the session's start."""
+    length: list[int]
+    label: list[int]
+    """Index into `labels`: what it sounded like, also when it was unclear."""
+    sure: list[int]
+    """Confidence in percent."""
+    why: list[int]
+    """0: clear. Otherwise `reasons[why - 1]` says why it is unclear."""
+    speech: list[int]
+    """Share of the window that was speech, in percent."""
+
+
+class ChartPersonOut(ParticipantOut):
+    left: bool
+    """Took part and left the analysis."""
+    windows: WindowColumnsOut
+    bins: list[list[int]]
+    """Rows of ``[bin, tenths of a second of speech for each label …, the same for unclear]``; empty bins are left out.
+    Bin n holds the windows whose middle lies from ``n * bin_s`` to ``(n + 1) * bin_s``."""
+
+
+class FiguresOut(BaseModel):
+    """What is counted of one speaker."""
+
+    id: int
+    windows: int
+    clear_windows: int
+    talk_s: float
+    turns: int
+    longest_s: float
+    """The longest turn."""
+    shares: Mapping[str, float]
+    unclear_share: float
+
+
+class HighlightOut(BaseModel):
+    """One of the three to seven moments that are shown, numbered in order of time."""
+
+    number: int
+    at_s: float
+    until_s: float | None
+    """End of the last window that sounded so; null for a mark."""
+    kind: str
+    """``mark`` or ``shift``."""
+    participant_id: int | None
+    emotion: str | None
+    before: str | None
+    """The tone that held before the shift."""
+    windows: int
+    """Clear windows for which it held."""
+    confidence: float
+    text: str
+
+
+class TickOut(BaseModel):
+    """Somebody joined or left the analysis."""
+
+    at_s: float
+    kind: str
+    """``joined`` or ``left``."""
+    participant_id: int
+
+
+class SummaryOut(BaseModel):
+    """All that a report says before its pictures; also the live event ``summary``."""
+
+    sentences: list[str]
+    """How it sounded, when it turned, how much was unclear; empty before the first window."""
+    line: list[str]
+    """Facts to be set beside each other: who took part, how long, what was kept, until when."""
+    duration_s: float
+    moments: list[HighlightOut]
+    speakers: list[FiguresOut]
+    totals: TotalsOut
+
+
+class ChartOut(BaseModel):
+    """What the report page is drawn from."""
+
+    id: str
+    state: str
+    title: str
+    server: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    expires_at: datetime | None
+    """When it is deleted; null while it runs."""
+    end_reason: str | None
+    labels: list[str]
+    reasons: list[str]
+    bin_s: float
+    summary: SummaryOut
+    people: list[ChartPersonOut]
+    ticks: list[TickOut]
+    model: ModelOut
+    last_event_id: int
+
+
+class VoiceOut(BaseModel):
+    """One speaker's windows with the probability of every label."""
+
+    id: int
+    labels: list[str]
+    windows: WindowColumnsOut
+    probabilities: list[list[int]]
+    """For each label a column of percentages, an entry a window."""
+    last_event_id: int
+
+
 def session_out(
     session: SessionRecord,
     participants: Sequence[ParticipantRecord],
