@@ -1,29 +1,52 @@
-"""What commands and events work with: the service's parts, handed to them in one piece."""
+"""What commands, events and sessions work with: the service's parts, handed to them in one piece."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 import discord
 
+from bot.listening.clock import Clock
 from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
+from bot.listening.surface import Surface
+from bot.listening.voice import Connect
 from bot.settings import Settings
 from ser_engine.backends.base import InferenceBackend
-from storage import Storage
+from storage import SessionRecord, Storage, WindowWriter
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+"""Gives a task its name and its owner."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class App:
     settings: Settings
     storage: Storage
+    writer: WindowWriter
     backend: InferenceBackend
     bus: LiveBus
-    sessions: SessionManager
+    clock: Clock
     client: Callable[[], discord.Client]
     """The client that is connected now; it is replaced when it breaks."""
+    connected: Callable[[], Awaitable[None]]
+    """Returns when Discord can be talked to (again)."""
+    connect: Connect
+    """Joins a voice channel."""
+    surface: Callable[[SessionRecord, int], Surface]
+    """Where a session shows itself; the number is the channel in which it was asked for."""
+    spawn: Spawn
     report_url: Callable[[str], str | None]
     """Address of a session's report; None when people could not open it anyway."""
     share_url: Callable[[str], str | None]
     """Address for a share token."""
+    sessions: SessionManager = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sessions = SessionManager(self)
+
+    @property
+    def max_session_s(self) -> float:
+        return self.settings.max_session_h * 3600.0

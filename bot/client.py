@@ -25,8 +25,8 @@ from bot.commands.common import report_error
 from bot.commands.starting import people_in
 from bot.commands.voice_consent import VoiceMessages
 from bot.errors import DiscordRefused
+from bot.listening.ends import EndReason
 from bot.listening.manager import SessionManager, VoiceChange
-from bot.listening.parts import EndReason
 from bot.settings import Settings
 from bot.shards import SteadyClient
 from bot.voice import logs

@@ -18,20 +18,22 @@ from typing import Any, Final, Self
 import structlog
 from aiohttp import web
 
-from bot.app import App
+from bot.app import App, Spawn
 from bot.assembly import default_connect, first_of, make_backend, port_error, to_the_end
 from bot.client import Gateway, MakeConnector
+from bot.commands.panel_view import PanelView
 from bot.listening.clock import Clock, SystemClock
+from bot.listening.discord_surface import DiscordSurface
+from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
-from bot.listening.parts import EndReason, Tools
 from bot.listening.voice import Connect
 from bot.secret import load_key
 from bot.settings import Settings
 from bot.web.access import Access
 from bot.web.app import create_app
 from ser_engine.backends.base import InferenceBackend
-from storage import Storage, WindowWriter
+from storage import SessionRecord, Storage, WindowWriter
 from storage.errors import StorageError
 
 PURGE_EVERY_S: Final = 3600.0
@@ -71,7 +73,6 @@ class Service:
         self._base_url: str | None = None
         self.storage: Storage
         self.writer: WindowWriter
-        self.sessions: SessionManager
         self.app: App
         self.port = settings.port
         """The port that was taken; differs from the setting when that is 0."""
@@ -122,6 +123,10 @@ class Service:
             if self._main in done:
                 await self.wait()
             raise TimeoutError(f"Discord was not ready within {timeout_s:.0f} s")
+
+    @property
+    def sessions(self) -> SessionManager:
+        return self.app.sessions
 
     @property
     def url(self) -> str:
@@ -182,8 +187,7 @@ class Service:
             task.add_done_callback(sessions.discard)
             return task
 
-        self.sessions = SessionManager(self._tools(), spawn)
-        self.app = self._make_app()
+        self.app = self._make_app(spawn)
         async with self._web(key):
             lasting = [
                 tasks.create_task(self.writer.run(), name="window-writer"),
@@ -241,29 +245,30 @@ class Service:
             raise port_error(error, host, port) from error
         self.port = int(runner.addresses[0][1])
 
-    def _tools(self) -> Tools:
-        return Tools(
+    def _make_app(self, spawn: Spawn) -> App:
+        return App(
+            settings=self.settings,
             storage=self.storage,
             writer=self.writer,
             backend=self.backend,
             bus=self.bus,
             clock=self._clock,
-            connect=self._connect if self._connect is not None else default_connect(),
-            report_url=self._report_url,
-            connected=self.gateway.connected,
-            max_session_s=self.settings.max_session_h * 3600.0,
-        )
-
-    def _make_app(self) -> App:
-        return App(
-            settings=self.settings,
-            storage=self.storage,
-            backend=self.backend,
-            bus=self.bus,
-            sessions=self.sessions,
             client=lambda: self.gateway.client,
+            connected=self.gateway.connected,
+            connect=self._connect if self._connect is not None else default_connect(),
+            surface=self._surface,
+            spawn=spawn,
             report_url=self._report_url,
             share_url=lambda token: f"{base}/s/{token}" if (base := self._links_base()) else None,
+        )
+
+    def _surface(self, record: SessionRecord, asked_in: int) -> DiscordSurface:
+        return DiscordSurface(
+            lambda: self.gateway.client,
+            guild_id=record.guild_id,
+            panel_channel_id=asked_in,
+            voice_channel_id=record.channel_id,
+            buttons=lambda: PanelView(self.app),
         )
 
     def _report_url(self, session_id: str) -> str | None:

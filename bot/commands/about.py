@@ -9,9 +9,8 @@ from discord import app_commands
 
 from bot import texts
 from bot.app import App
+from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, say
-from bot.listening.board import Card
-from bot.listening.discord_surface import embed_of
 
 
 def about_command(app: App) -> app_commands.Command[Any, ..., None]:

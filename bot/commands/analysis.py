@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import discord
 
 from bot import texts
+from bot.cards import Card
 from bot.errors import NotPossible
-from bot.listening.board import Card
 from bot.pictures import palette
 from bot.settings import Settings
 from ser_engine.backends.base import InferenceBackend

@@ -9,11 +9,11 @@ from discord import app_commands
 
 from bot import texts
 from bot.app import App
+from bot.cards import embed_of
 from bot.commands.analysis import analysis_card, audio_of
 from bot.commands.common import Interaction, defer, say
 from bot.commands.voice_consent import Consent, VoiceMessages
 from bot.errors import NotPossible
-from bot.listening.discord_surface import embed_of
 
 USES, PER_S = 6, 60.0
 """A person's analyses in that time."""

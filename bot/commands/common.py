@@ -12,6 +12,7 @@ import discord
 import structlog
 
 from bot import texts
+from bot.commands.permissions import Asker
 from bot.errors import NotAllowed, NotPossible, code_of, expected, in_words, unwrap
 
 Interaction = discord.Interaction[Any]
@@ -72,6 +73,16 @@ def member_of(interaction: Interaction) -> discord.Member:
     if not isinstance(interaction.user, discord.Member):
         raise NotPossible(texts.SERVER_ONLY)
     return interaction.user
+
+
+def asker_of(interaction: Interaction) -> Asker:
+    """The asking person, as the rules see them."""
+    member = member_of(interaction)
+    return Asker(
+        user_id=member.id,
+        manages_server=manages_server(interaction),
+        role_ids=frozenset(role.id for role in member.roles),
+    )
 
 
 def manages_server(interaction: Interaction) -> bool:

@@ -8,13 +8,12 @@ from discord import app_commands
 
 from bot import texts
 from bot.app import App
+from bot.cards import Card, embed_of
 from bot.commands import starting
 from bot.commands.attest import AttestView
-from bot.commands.common import Interaction, defer, guild_of, say
+from bot.commands.common import Interaction, asker_of, defer, guild_of, say
 from bot.commands.permissions import needs_attestation, require_stop
 from bot.errors import NotPossible
-from bot.listening.board import Card
-from bot.listening.discord_surface import embed_of
 from bot.listening.session import ListeningSession
 
 
@@ -28,7 +27,7 @@ class ListenGroup(app_commands.Group):
         await defer(interaction)
         guild = guild_of(interaction)
         server = await self._app.storage.server(guild.id)
-        if needs_attestation(starting.asker_of(interaction), server):
+        if needs_attestation(asker_of(interaction), server):
             text = texts.ATTEST.format(days=server.retention_days)
             await say(interaction, text, view=AttestView(self._app))
             return
@@ -39,7 +38,7 @@ class ListenGroup(app_commands.Group):
         await defer(interaction)
         session = running(self._app, interaction)
         server = await self._app.storage.server(session.record.guild_id)
-        require_stop(starting.asker_of(interaction), server, started_by=session.record.started_by)
+        require_stop(asker_of(interaction), server, started_by=session.record.started_by)
         await self._app.sessions.stop(session.record.guild_id)
         await say(interaction, texts.STOPPING_SESSION)
 

@@ -9,7 +9,7 @@ import discord
 
 from bot import texts
 from bot.app import App
-from bot.commands.common import Interaction, defer, guild_of, report_error, say
+from bot.commands.common import Interaction, asker_of, defer, guild_of, report_error, say
 from bot.commands.permissions import require_stop
 from bot.errors import NotPossible
 from bot.listening.consent import Answer
@@ -58,8 +58,6 @@ class PanelView(discord.ui.View):
 
     @discord.ui.button(label=texts.BTN_STOP, style=discord.ButtonStyle.danger, custom_id=STOP_ID)
     async def stop_session(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
-        from bot.commands.starting import asker_of  # that module makes this view
-
         await defer(interaction)
         session = self._session(interaction)
         server = await self._app.storage.server(guild_of(interaction).id)

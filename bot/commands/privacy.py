@@ -12,9 +12,8 @@ from discord import app_commands
 
 from bot import texts
 from bot.app import App
+from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, defer, guild_of, report_error, say
-from bot.listening.board import Card
-from bot.listening.discord_surface import embed_of
 from storage.records import Decision
 
 CONFIRM_S = 120.0

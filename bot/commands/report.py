@@ -12,10 +12,9 @@ from discord import app_commands
 
 from bot import texts
 from bot.app import App
+from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, defer, guild_of, manages_server, say
 from bot.errors import NotAllowed, NotPossible
-from bot.listening.board import Card
-from bot.listening.discord_surface import embed_of
 from bot.listening.summary import summary_card
 from storage.records import SessionRecord, SessionState
 

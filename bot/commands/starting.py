@@ -8,24 +8,12 @@ import discord
 
 from bot import texts
 from bot.app import App
-from bot.commands.common import Interaction, guild_of, manages_server, member_of, say
-from bot.commands.panel_view import PanelView
-from bot.commands.permissions import Asker, require_start, require_voice
+from bot.commands.common import Interaction, asker_of, guild_of, say
+from bot.commands.permissions import require_start, require_voice
 from bot.errors import NotPossible
-from bot.listening.discord_surface import DiscordSurface
 from bot.listening.manager import StartRequest
 
 VoiceChannel = discord.VoiceChannel | discord.StageChannel
-
-
-def asker_of(interaction: Interaction) -> Asker:
-    """The asking person, as the rules see them."""
-    member = member_of(interaction)
-    return Asker(
-        user_id=member.id,
-        manages_server=manages_server(interaction),
-        role_ids=frozenset(role.id for role in member.roles),
-    )
 
 
 async def start(interaction: Interaction, app: App) -> None:
@@ -36,7 +24,7 @@ async def start(interaction: Interaction, app: App) -> None:
     require_voice(channel.permissions_for(guild.me), channel.id)
     if not app.backend.ready:
         raise NotPossible(texts.STARTING_UP)
-    panel_channel_id = panel_channel(interaction, channel)
+    asked_in = panel_channel(interaction, channel)
     session = await app.sessions.start(
         StartRequest(
             guild_id=guild.id,
@@ -44,19 +32,13 @@ async def start(interaction: Interaction, app: App) -> None:
             channel=channel,
             started_by=interaction.user.id,
             present=people_in(channel),
-            surface=DiscordSurface(
-                app.client,
-                guild_id=guild.id,
-                panel_channel_id=panel_channel_id,
-                voice_channel_id=channel.id,
-                buttons=lambda: PanelView(app),
-            ),
+            asked_in=asked_in,
         )
     )
     message_id = session.panel_message_id
     url = None
     if message_id is not None and app.settings.is_discord:
-        url = f"https://discord.com/channels/{guild.id}/{panel_channel_id}/{message_id}"
+        url = f"https://discord.com/channels/{guild.id}/{asked_in}/{message_id}"
     await say(interaction, texts.listening_in(channel.id, url))
 
 

@@ -16,10 +16,10 @@ import structlog
 
 from bot import texts
 from bot.app import App
+from bot.cards import embed_of
 from bot.commands.analysis import Analyst, analysis_card, audio_of, reaction_of
 from bot.commands.common import NO_MENTIONS, Interaction, report_error, say
 from bot.errors import NotAllowed, NotPossible, code_of, expected, in_words
-from bot.listening.discord_surface import embed_of
 from storage.records import Decision
 
 MAX_ASKED: Final = 200

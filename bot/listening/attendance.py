@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bot.listening.consent import Answer, ConsentBook
 from bot.listening.events import participant_event
-from storage import Storage
 from storage.errors import StorageError
 from storage.records import Decision, ParticipantRecord, SessionRecord
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 _log = structlog.get_logger(__name__)
 
@@ -28,18 +30,17 @@ class Attendance:
     def __init__(
         self,
         record: SessionRecord,
-        storage: Storage,
+        app: App,
         *,
         released: Callable[[int], None],
         changed: Callable[[], Awaitable[None]],
-        publish: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self.book = ConsentBook()
         self._record = record
-        self._storage = storage
+        self._storage = app.storage
+        self._bus = app.bus
         self._released = released
         self._changed = changed
-        self._publish = publish
         self._participants: dict[int, ParticipantRecord] = {}
         self._changing = asyncio.Lock()
 
@@ -60,6 +61,11 @@ class Attendance:
             answer = self.book.arrive(user_id, standing=standing, bot=bot)
             if answer is Answer.INCLUDED:
                 await self._admit(user_id)
+        await self._changed()
+
+    async def depart(self, user_id: int) -> None:
+        """Somebody left the channel."""
+        self.book.depart(user_id)
         await self._changed()
 
     async def include(self, user_id: int) -> Answer:
@@ -98,7 +104,7 @@ class Attendance:
             self.book.exclude(user_id)
             raise
         self._participants[user_id] = participant
-        self._publish("participant", participant_event(participant, included=True))
+        self._bus.publish(self._record.id, "participant", participant_event(participant, included=True))
         _log.info("participant_included", session=self._record.id, participant=participant.id)
 
     async def _release(self, user_id: int) -> None:
@@ -107,6 +113,6 @@ class Attendance:
         if participant is not None:
             async with self._changing:
                 await self._storage.withdraw_participant(self._record.id, user_id)
-            self._publish("participant", participant_event(participant, included=False))
+            self._bus.publish(self._record.id, "participant", participant_event(participant, included=False))
             _log.info("participant_withdrew", session=self._record.id, participant=participant.id)
         await self._changed()

@@ -12,30 +12,15 @@ from datetime import datetime
 from typing import Final
 
 from bot import texts
+from bot.cards import COLOUR, COLOUR_ENDED, COLOUR_TROUBLE, Card
 from bot.listening.aggregate import Tone
 from bot.pictures import palette
+from bot.voice.states import LinkState, Reason
 
-COLOUR: Final = 0x5865F2
-COLOUR_TROUBLE: Final = 0xD9822B
-COLOUR_ENDED: Final = 0x6B7280
 QUIET_AFTER_S: Final = 30.0
 """After this time without a window somebody does not *sound* like anything now."""
 MAX_LISTED: Final = 20
 """People listed one by one; an embed's description holds 4,096 characters."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """A message of the bot in the channel, before it becomes an embed."""
-
-    title: str
-    text: str
-    fields: tuple[tuple[str, str], ...] = ()
-    footer: str = ""
-    colour: int = COLOUR
-    buttons: bool = False
-    """Whether the panel's buttons hang below it."""
-    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +32,8 @@ class Snapshot:
     included: Sequence[tuple[int, Tone | None]]
     """User id and tone, in order of arrival."""
     excluded: Sequence[int]
-    link: str
-    """Value of the voice layer's LinkState."""
-    link_reason: str = ""
-    """Code of the voice layer's Reason."""
+    link: LinkState
+    link_reason: Reason = Reason.JOINED
     now_s: float = 0.0
     """Position on the session's timeline."""
     alone: bool = False
@@ -111,10 +94,10 @@ def _line(user_id: int, tone: Tone | None, now_s: float) -> str:
 
 def _trouble(now: Snapshot) -> str:
     troubles = []
-    if now.link == "reconnecting" and now.link_reason == "undecryptable":  # that is what it reconnects for
-        troubles.append(texts.LINK_STATES["cannot_decrypt"])
-    elif now.link != "listening":
-        troubles.append(texts.LINK_STATES.get(now.link, now.link))
+    if now.link is LinkState.RECONNECTING and now.link_reason is Reason.UNDECRYPTABLE:  # that is what it reconnects for
+        troubles.append(texts.LINK_STATES[LinkState.CANNOT_DECRYPT])
+    elif now.link is not LinkState.LISTENING:
+        troubles.append(texts.LINK_STATES[now.link])
     if now.deafened:
         troubles.append(texts.SERVER_DEAFENED)
     if now.alone:

@@ -8,22 +8,10 @@ from typing import Final
 
 import discord
 
-from bot.listening.board import Card
+from bot.cards import Card, embed_of
 from bot.listening.surface import SurfaceGone
 
-GONE: Final = frozenset({10003, 10008})
-"""Unknown channel, unknown message."""
 NO_MENTIONS: Final = discord.AllowedMentions.none()
-
-
-def embed_of(card: Card) -> discord.Embed:
-    """A card as Discord shows it."""
-    embed = discord.Embed(title=card.title, description=card.text, colour=card.colour, url=card.url)
-    for name, value in card.fields:
-        embed.add_field(name=name, value=value, inline=False)
-    if card.footer:
-        embed.set_footer(text=card.footer)
-    return embed
 
 
 class DiscordSurface:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from bot.voice.states import LinkState
 from ser_engine.types import Prediction, Window
-from storage.records import ParticipantRecord, SessionState, WindowRecord
+from storage.records import MomentRecord, ParticipantRecord, SessionState, WindowRecord
 
 
 def window_record(participant_id: int, window: Window, prediction: Prediction) -> WindowRecord:
@@ -34,5 +35,9 @@ def participant_event(participant: ParticipantRecord, *, included: bool) -> dict
     return {"participant_id": participant.id, "pseudonym": participant.pseudonym, "included": included}
 
 
-def state_event(state: SessionState, *, link: str | None, reason: str | None) -> dict[str, Any]:
-    return {"state": state.value, "link": link, "reason": reason}
+def state_event(state: SessionState, *, link: LinkState | None, reason: str | None) -> dict[str, Any]:
+    return {"state": state.value, "link": link.value if link is not None else None, "reason": reason}
+
+
+def moment_event(moment: MomentRecord) -> dict[str, Any]:
+    return {"at_s": moment.at_s, "kind": moment.kind, "participant_id": moment.participant_id, "text": moment.text}

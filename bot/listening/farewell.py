@@ -9,17 +9,20 @@ being stopped, and a start that failed, have no time for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from bot.listening import summary
 from bot.listening.board import ended_card
+from bot.listening.ends import BROKEN, EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.panel import Panel
-from bot.listening.parts import BROKEN, EndReason, Tools, quietly
 from bot.listening.surface import Surface
 from storage.records import SessionRecord, SessionState
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 RECONNECT_S: Final = 60.0
 """How long the summary of a session that lost Discord waits for Discord."""
@@ -35,32 +38,32 @@ _log = structlog.get_logger(__name__)
 class Farewell:
     """What is left to do for one session after its link was closed and its last window was recognised."""
 
-    def __init__(self, record: SessionRecord, tools: Tools, surface: Surface, panel: Panel) -> None:
+    def __init__(self, record: SessionRecord, app: App, surface: Surface, panel: Panel) -> None:
         self._record = record
-        self._tools = tools
+        self._app = app
         self._surface = surface
         self._panel = panel
 
     async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
         """Write the last windows and the end, and tell open pages; None when the database could not."""
-        tools, state = self._tools, SessionState.INTERRUPTED if reason in BROKEN else SessionState.ENDED
-        await quietly("flush", tools.writer.flush(), 3.0)
-        ending = tools.storage.end_session(self._record.id, state=state, reason=reason.value, counters=counters)
+        app, state = self._app, SessionState.INTERRUPTED if reason in BROKEN else SessionState.ENDED
+        await quietly("flush", app.writer.flush(), 3.0)
+        ending = app.storage.end_session(self._record.id, state=state, reason=reason.value, counters=counters)
         record = await quietly("store", ending, 5.0)
-        tools.bus.publish(self._record.id, "state", state_event(state, link=None, reason=reason.value))
+        app.bus.publish(self._record.id, "state", state_event(state, link=None, reason=reason.value))
         _log.info("session_ended", session=self._record.id, reason=reason.value, state=state.value)
         return record
 
     async def tell(self, reason: EndReason, record: SessionRecord | None, *, lasted_s: float) -> None:
         """Say it in the channel: the panel without buttons, and the summary of what was stored."""
         if reason is EndReason.CONNECTION_LOST:
-            await quietly("reconnect", self._tools.connected(), RECONNECT_S)
-        url = self._tools.report_url(self._record.id)
+            await quietly("reconnect", self._app.connected(), RECONNECT_S)
+        url = self._app.report_url(self._record.id)
         if record is not None and record.ended_at is not None:
             lasted_s = (record.ended_at - record.started_at).total_seconds()
         card = ended_card(channel_id=self._record.channel_id, reason=reason.value, duration_s=lasted_s, report_url=url)
         panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
         await quietly("panel", self._panel.close(card), panel_s)
         if reason is not EndReason.COULD_NOT_START:
-            posting = summary.post(self._surface, self._tools.storage, self._record.id, report_url=url)
+            posting = summary.post(self._surface, self._app.storage, self._record.id, report_url=url)
             await quietly("summary", posting, summary_s)

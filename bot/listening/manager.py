@@ -5,28 +5,27 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from bot import texts
 from bot.errors import NotPossible
-from bot.listening.parts import EndReason, Tools
+from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
-from bot.listening.surface import Surface
 from bot.voice.counters import ReceiveCounters
 from storage.records import Decision, NewSession
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 STOP_WITHIN_S: Final = 9.0
 NOTHING_YET: Final = ReceiveCounters().as_dict()
 """Every counter of the voice layer at 0, so that a reason for a drop is there before it ever happened."""
 
 _log = structlog.get_logger(__name__)
-
-Spawn = Callable[[Coroutine[Any, Any, None], str], object]
-"""Gives a task its name and its owner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,8 @@ class StartRequest:
     started_by: int
     present: Iterable[tuple[int, bool]]
     """User ids of those in the channel, and whether each is a bot."""
-    surface: Surface
+    asked_in: int
+    """The channel where the command was typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +56,8 @@ class VoiceChange:
 
 
 class SessionManager:
-    def __init__(self, tools: Tools, spawn: Spawn) -> None:
-        self._tools = tools
-        self._spawn = spawn
+    def __init__(self, app: App) -> None:
+        self._app = app
         self._sessions: dict[int, ListeningSession] = {}
         self._starting: set[int] = set()
         self._stopping = False
@@ -90,8 +89,8 @@ class SessionManager:
             self._starting.discard(request.guild_id)
 
     async def _open(self, request: StartRequest) -> ListeningSession:
-        model = self._tools.backend.model
-        record = await self._tools.storage.start_session(
+        model = self._app.backend.model
+        record = await self._app.storage.start_session(
             NewSession(
                 guild_id=request.guild_id,
                 channel_id=request.channel_id,
@@ -101,10 +100,10 @@ class SessionManager:
                 labels=model.labels,
             )
         )
-        session = ListeningSession(record, self._tools, request.surface)
+        session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in))
         try:
             for user_id, bot in request.present:
-                await session.arrive(user_id, bot=bot)
+                await session.people.arrive(user_id, bot=bot)
             self._sessions[request.guild_id] = session
             await session.open(request.channel)
         except BaseException:
@@ -113,7 +112,7 @@ class SessionManager:
             raise
         self.started += 1
         self._numbers[record.id] = next(self._next_number)
-        self._spawn(self._drive(session), f"session-{record.id}")
+        self._app.spawn(self._drive(session), f"session-{record.id}")
         return session
 
     async def _drive(self, session: ListeningSession) -> None:
@@ -155,17 +154,17 @@ class SessionManager:
         if change.itself:
             self._moved_itself(session, change, ours)
         elif change.after_id == ours and change.before_id != ours:
-            await session.arrive(change.user_id, bot=change.bot)
+            await session.people.arrive(change.user_id, bot=change.bot)
         elif change.before_id == ours and change.after_id != ours and not change.bot:
-            session.depart(change.user_id)
+            await session.people.depart(change.user_id)
 
     def _moved_itself(self, session: ListeningSession, change: VoiceChange, ours: int) -> None:
         if change.after_id is None and change.before_id == ours:
-            session.lost_place(EndReason.KICKED)
+            session.call.lost_place(EndReason.KICKED)
         elif change.after_id is not None and change.after_id != ours:
-            session.lost_place(EndReason.MOVED)
+            session.call.lost_place(EndReason.MOVED)
         else:
-            session.server_deafened(deaf=change.server_deaf)
+            session.call.server_deafened(deaf=change.server_deaf)
 
     async def seen_present(self, guild_id: int, present: Iterable[tuple[int, bool]]) -> None:
         """The gateway told anew who is there: catch up with arrivals and departures that were missed."""
@@ -174,11 +173,11 @@ class SessionManager:
             return
         here = list(present)
         for user_id in session.people.book.absentees(user_id for user_id, _ in here):
-            session.depart(user_id)
+            await session.people.depart(user_id)
         known = set(session.people.book.present_ids())
         for user_id, bot in here:
             if user_id not in known:
-                await session.arrive(user_id, bot=bot)
+                await session.people.arrive(user_id, bot=bot)
 
     def channel_deleted(self, guild_id: int, channel_id: int) -> None:
         session = self.of(guild_id)

@@ -10,19 +10,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import aiohttp
-import discord
 import structlog
 
-from bot.listening.board import Card
+from bot.cards import Card
 from bot.listening.clock import Clock
-from bot.listening.surface import Surface, SurfaceGone
+from bot.listening.surface import DISCORD_TROUBLE, Surface, SurfaceGone
 
 EDIT_GAP_S: Final = 5.0
 MAX_AGE_S: Final = 50 * 60.0
 
 _log = structlog.get_logger(__name__)
-_TROUBLE = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class Panel:
@@ -79,7 +76,7 @@ class Panel:
             self.edits += 1
         except SurfaceGone:
             await self._replace_deleted()
-        except _TROUBLE as error:
+        except DISCORD_TROUBLE as error:
             self._failed(error)
 
     async def close(self, card: Card) -> None:
@@ -90,7 +87,7 @@ class Panel:
             await self._surface.edit(self.message_id, card)
         except SurfaceGone:
             pass
-        except _TROUBLE as error:
+        except DISCORD_TROUBLE as error:
             self._failed(error)
 
     async def _repost(self) -> None:
@@ -103,7 +100,7 @@ class Panel:
         """Somebody deleted it: people must still see that the bot listens."""
         try:
             await self.open()
-        except (SurfaceGone, *_TROUBLE) as error:
+        except (SurfaceGone, *DISCORD_TROUBLE) as error:
             self._failed(error)
 
     def _failed(self, error: BaseException) -> None:

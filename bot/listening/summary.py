@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from bot import texts
-from bot.listening.board import COLOUR, Card
+from bot.cards import COLOUR, Card
 from bot.listening.surface import Surface
 from bot.pictures import palette
 from storage import Storage

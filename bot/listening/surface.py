@@ -1,14 +1,20 @@
 """Where a session shows itself: the seam between listening and Discord's messages.
 
-A `Surface` belongs to one session. Every method may raise `discord.HTTPException` or `SurfaceGone`; the callers decide
+A `Surface` belongs to one session. Every method may raise `SurfaceGone` or one of `DISCORD_TROUBLE`; the callers decide
 which notice may be missing.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
-from bot.listening.board import Card
+import aiohttp
+import discord
+
+from bot.cards import Card
+
+DISCORD_TROUBLE: Final = (discord.HTTPException, discord.ClientException, aiohttp.ClientError, OSError, TimeoutError)
+"""What a call to Discord may end with on a bad day."""
 
 
 class SurfaceGone(Exception):

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ser_engine.types import PcmFrame
-
-StateListener = Callable[[str, str], None]
-"""Called with the value of a LinkState and a note for people."""
-
-
-class Sink(Protocol):
-    """Takes the frames of included speakers, on the event loop."""
-
-    def frame(self, frame: PcmFrame) -> None: ...
-
-    def silence(self, speaker: str, now_samples: int) -> None: ...
+from bot.voice.states import ConsentGate, FrameSink, StateListener
 
 
 class Link(Protocol):
@@ -45,5 +34,5 @@ class Connect(Protocol):
     """Joins a channel."""
 
     async def __call__(
-        self, channel: Any, *, sink: Sink, consent: Callable[[int], bool], on_state: StateListener
+        self, channel: Any, *, sink: FrameSink, consent: ConsentGate, on_state: StateListener
     ) -> Link: ...

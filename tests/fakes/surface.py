@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.listening.board import Card
+from bot.cards import Card
 from bot.listening.surface import SurfaceGone
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.listening.voice import Sink, StateListener
+from bot.voice.states import FrameSink, LinkState, Reason, StateListener
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame
 
 FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
@@ -26,7 +26,7 @@ def tone_burst(seconds: float = 1.5, hertz: float = 180.0, *, seed: int = 0) -> 
 class FakeLink:
     """Satisfies Link."""
 
-    def __init__(self, channel: Any, sink: Sink, consent: Callable[[int], bool], on_state: StateListener) -> None:
+    def __init__(self, channel: Any, sink: FrameSink, consent: Callable[[int], bool], on_state: StateListener) -> None:
         self.channel = channel
         self.sink = sink
         self.consent = consent
@@ -75,13 +75,13 @@ class FakeVoice:
         self.fail_with = fail_with
 
     async def __call__(
-        self, channel: Any, *, sink: Sink, consent: Callable[[int], bool], on_state: StateListener
+        self, channel: Any, *, sink: FrameSink, consent: Callable[[int], bool], on_state: StateListener
     ) -> FakeLink:
         if self.fail_with is not None:
             raise self.fail_with
         link = FakeLink(channel, sink, consent, on_state)
         self.links.append(link)
-        on_state("listening", "Listening.")
+        on_state(LinkState.LISTENING, Reason.JOINED)
         return link
 
     @property

@@ -6,6 +6,7 @@ import pytest
 
 from bot import texts
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
+from bot.voice.states import LinkState, Reason
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
 
@@ -105,7 +106,7 @@ async def test_the_panel_says_what_the_connection_does(world: World) -> None:
     world.sit(world.owner)
     await world.seen(world.owner)
     panel = await world.attest_and_start()
-    world.voice.link.on_state("cannot_decrypt", "undecryptable")
+    world.voice.link.on_state(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
     await world.sandbox.wait_for(lambda: "try another region" in text_of(panel), timeout_s=8.0)
 
 

@@ -9,10 +9,11 @@ import discord
 import pytest
 
 from bot import texts
+from bot.cards import embed_of
 from bot.listening.aggregate import Tone
 from bot.listening.board import MAX_LISTED, Snapshot, ended_card, panel_card
-from bot.listening.discord_surface import embed_of
-from bot.listening.parts import EndReason
+from bot.listening.ends import EndReason
+from bot.voice.states import LinkState
 
 pytestmark = pytest.mark.unit
 
@@ -23,7 +24,7 @@ def snapshot(**changes: Any) -> Snapshot:
         "started_at": datetime(2026, 3, 2, 20, 0, tzinfo=UTC),
         "included": [],
         "excluded": [],
-        "link": "listening",
+        "link": LinkState.LISTENING,
         "model": "default",
         "report_url": "http://here/sessions/x",
     }
@@ -62,8 +63,8 @@ def test_it_says_sounds_and_never_is_an_emotion() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"link": "reconnecting"}, "reconnecting"),
-        ({"link": "cannot_decrypt"}, "try another region"),
+        ({"link": LinkState.RECONNECTING}, "reconnecting"),
+        ({"link": LinkState.CANNOT_DECRYPT}, "try another region"),
         ({"deafened": True}, "deafened by a moderator"),
         ({"alone": True}, "Everybody left"),
     ],

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.listening.board import Card
+from bot.cards import Card
 from bot.listening.panel import EDIT_GAP_S, MAX_AGE_S, Panel
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.surface import FakeSurface

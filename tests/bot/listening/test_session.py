@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import discord
 import pytest
 
 from bot import texts
+from bot.app import App
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening.consent import Answer
+from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
-from bot.listening.manager import SessionManager, StartRequest, VoiceChange
-from bot.listening.parts import EndReason, Tools
+from bot.listening.manager import StartRequest, VoiceChange
 from bot.listening.session import ListeningSession
+from bot.settings import load_settings
+from bot.voice.states import LinkState, Reason
 from ser_engine.errors import WorkerLost
 from storage import Storage, WindowWriter
 from storage.records import Decision, SessionState
@@ -39,20 +43,25 @@ class Stage:
         self.bus = LiveBus()
         self.surface = FakeSurface(names={HOST: "Mara", GUEST: "Theo"})
         self.tasks: set[asyncio.Task[None]] = set()
-        self.manager = SessionManager(
-            Tools(
-                storage=storage,
-                writer=WindowWriter(storage),
-                backend=self.backend,
-                bus=self.bus,
-                clock=self.clock,
-                connect=self.voice,
-                report_url=lambda session_id: f"http://here/sessions/{session_id}",
-                connected=self._connected,
-                max_session_s=6 * 3600.0,
-            ),
-            self._spawn,
+        self.app = App(
+            settings=load_settings(env_file=None),
+            storage=storage,
+            writer=WindowWriter(storage),
+            backend=self.backend,
+            bus=self.bus,
+            clock=self.clock,
+            client=self._no_client,
+            connected=self._connected,
+            connect=self.voice,
+            surface=lambda record, asked_in: self.surface,
+            spawn=self._spawn,
+            report_url=lambda session_id: f"http://here/sessions/{session_id}",
+            share_url=lambda token: None,
         )
+        self.manager = self.app.sessions
+
+    def _no_client(self) -> discord.Client:
+        raise RuntimeError("a session asks its surface, not the client")
 
     async def _connected(self) -> None:
         return
@@ -70,7 +79,7 @@ class Stage:
                 channel="a channel",
                 started_by=HOST,
                 present=[(HOST, False), (GUEST, False), (SHY, False), (99, True)],
-                surface=self.surface,
+                asked_in=CHANNEL,
             )
         )
 
@@ -228,7 +237,7 @@ async def test_no_notice_no_session(stage: Stage) -> None:
         link.play = no_sound  # type: ignore[assignment]
         return link
 
-    object.__setattr__(stage.manager._tools, "connect", silent)
+    stage.app.connect = silent  # type: ignore[assignment]
     with pytest.raises(NotPossible, match="no notice"):
         await stage.start()
     assert stage.voice.link.closed
@@ -287,7 +296,7 @@ async def test_every_end_is_stored_and_said(
     elif happening == "removed":
         stage.manager.guild_removed(GUILD)
     elif happening == "link_failed":
-        stage.voice.link.on_state("failed", "gave_up")
+        stage.voice.link.on_state(LinkState.FAILED, Reason.GAVE_UP)
     else:
         await stage.manager.end_all(reason)
     await stage.over()
@@ -329,12 +338,12 @@ async def test_six_hours_end_it(stage: Stage) -> None:
 
 async def test_while_the_link_rejoins_its_own_leaving_is_no_kick(stage: Stage) -> None:
     session = await stage.start()
-    stage.voice.link.on_state("reconnecting", "connection_lost")
+    stage.voice.link.on_state(LinkState.RECONNECTING, Reason.CONNECTION_LOST)
     await stage.moves(99, CHANNEL, None, itself=True)
     assert not session.ending
     await stage.clock.advance(6)
     assert texts.LINK_STATES["reconnecting"] in str(stage.surface.panel.fields)
-    stage.voice.link.on_state("listening", "rejoined")
+    stage.voice.link.on_state(LinkState.LISTENING, Reason.REJOINED)
     await stage.clock.advance(6)
     assert texts.LINK_STATES["reconnecting"] not in str(stage.surface.panel.fields)
 

@@ -14,7 +14,7 @@ import discord
 import pytest
 
 from bot import texts
-from bot.listening import panel, session
+from bot.listening import limits, panel
 from bot.voice import supervisor
 from sandbox import Sandbox
 from sandbox.permissions import Permission
@@ -273,9 +273,9 @@ async def test_permissions_that_are_taken_end_it_in_words(talk: Conversation) ->
 async def test_the_last_one_gone_is_said_and_it_leaves_after_its_time(
     talk: Conversation, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert session.ALONE_S == 60.0
-    monkeypatch.setattr(session, "ALONE_S", 2.0)
-    monkeypatch.setattr(session, "WATCH_EVERY_S", 0.05)
+    assert limits.ALONE_S == 60.0
+    monkeypatch.setattr(limits, "ALONE_S", 2.0)
+    monkeypatch.setattr(limits, "LOOK_EVERY_S", 0.05)
     await talk.hears(speech[:10])
     talk.sandbox.state.leave_voice(talk.sandbox.guild.id, talk.world.owner.id)
     await talk.anna.leave()

@@ -1,27 +1,17 @@
-"""What sessions are made of: why one ends, and the tools all of them share."""
+"""Why a session ends, and how each step of its end is carried out whatever fails."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
 
-import aiohttp
-import discord
 import structlog
 
-from bot.listening.clock import Clock
-from bot.listening.live import LiveBus
-from bot.listening.surface import SurfaceGone
-from bot.listening.voice import Connect
-from ser_engine.backends.base import InferenceBackend
-from storage import Storage, WindowWriter
+from bot.listening.surface import DISCORD_TROUBLE, SurfaceGone
+from bot.voice.states import Reason
 from storage.errors import StorageError
-
-DISCORD_TROUBLE: Final = (discord.HTTPException, discord.ClientException, aiohttp.ClientError, OSError, TimeoutError)
-"""What a call to Discord may end with on a bad day."""
 
 T = TypeVar("T")
 
@@ -59,32 +49,16 @@ BROKEN: Final = frozenset(
 )
 """After these a session is stored as interrupted."""
 
-
-LINK_ENDS: Final = {
-    "removed": EndReason.KICKED,
-    "call_ended": EndReason.KICKED,
-    "channel_gone": EndReason.CHANNEL_DELETED,
-    "undecryptable": EndReason.CANNOT_DECRYPT,
-    "dave_refused": EndReason.VOICE_REFUSED,
-    "rate_limited": EndReason.VOICE_REFUSED,
+LINK_ENDS: Final[Mapping[Reason, EndReason]] = {
+    Reason.REMOVED: EndReason.KICKED,
+    Reason.CALL_ENDED: EndReason.KICKED,
+    Reason.CHANNEL_GONE: EndReason.CHANNEL_DELETED,
+    Reason.UNDECRYPTABLE: EndReason.CANNOT_DECRYPT,
+    Reason.DAVE_REFUSED: EndReason.VOICE_REFUSED,
+    Reason.RATE_LIMITED: EndReason.VOICE_REFUSED,
 }
-"""What the end of a link means for its session, by the code of its reason; anything else is a lost connection."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What all sessions share."""
-
-    storage: Storage
-    writer: WindowWriter
-    backend: InferenceBackend
-    bus: LiveBus
-    clock: Clock
-    connect: Connect
-    report_url: Callable[[str], str | None]
-    connected: Callable[[], Awaitable[None]]
-    """Returns when Discord can be talked to (again)."""
-    max_session_s: float = 6 * 3600.0
+"""What a failed voice link means for its session. Any other reason is a connection that three tries did not bring
+back: `EndReason.VOICE_FAILED`."""
 
 
 async def quietly(step: str, doing: Awaitable[T], limit_s: float) -> T | None:

@@ -1,0 +1,39 @@
+"""A message of the bot as plain data, and what Discord is sent for it.
+
+A `Card` can be compared, so whoever shows one knows whether anything changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import discord
+
+COLOUR: Final = 0x5865F2
+COLOUR_TROUBLE: Final = 0xD9822B
+COLOUR_ENDED: Final = 0x6B7280
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A message of the bot, before it becomes an embed."""
+
+    title: str
+    text: str
+    fields: tuple[tuple[str, str], ...] = ()
+    footer: str = ""
+    colour: int = COLOUR
+    buttons: bool = False
+    """Whether the panel's buttons hang below it."""
+    url: str | None = None
+
+
+def embed_of(card: Card) -> discord.Embed:
+    """A card as Discord shows it."""
+    embed = discord.Embed(title=card.title, description=card.text, colour=card.colour, url=card.url)
+    for name, value in card.fields:
+        embed.add_field(name=name, value=value, inline=False)
+    if card.footer:
+        embed.set_footer(text=card.footer)
+    return embed

@@ -1,0 +1,84 @@
+"""From windows to what people see: each window is recognised, stored, published and added to its speaker's tone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bot import texts
+from bot.listening.aggregate import Aggregate
+from bot.listening.attendance import Attendance
+from bot.listening.events import window_event, window_record
+from bot.listening.intake import Intake
+from bot.listening.moments import Moments
+from ser_engine.errors import EngineError
+from ser_engine.types import Prediction, Window
+from storage.records import MomentRecord
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+BATCH: Final = 16
+DEADLINE_S: Final = 15.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Hearing:
+    """`changed` is called after each window."""
+
+    def __init__(
+        self,
+        session_id: str,
+        app: App,
+        intake: Intake,
+        people: Attendance,
+        moments: Moments,
+        *,
+        changed: Callable[[], None],
+    ) -> None:
+        self.tones = Aggregate()
+        self._session_id = session_id
+        self._app = app
+        self._intake = intake
+        self._people = people
+        self._moments = moments
+        self._changed = changed
+        self._counts = {"predictions": 0, "predictions_lost": 0, "windows_withdrawn": 0}
+
+    async def run(self) -> None:
+        """Until the intake is closed and drained."""
+        while windows := await self._intake.take(BATCH):
+            try:
+                predictions = await self._app.backend.predict(windows, deadline_s=DEADLINE_S)
+            except EngineError as error:
+                self._counts["predictions_lost"] += len(windows)
+                _log.warning("windows_lost", session=self._session_id, windows=len(windows), error=error.code)
+                continue
+            for window, prediction in zip(windows, predictions, strict=True):
+                await self._add(window, prediction)
+
+    def forget(self, user_id: int) -> None:
+        """A person withdrew: neither the window in the making nor their tone stays."""
+        self._intake.discard(str(user_id))
+        self.tones.forget(str(user_id))
+
+    def counters(self) -> dict[str, int]:
+        return {**self._intake.counters(), **self._counts}
+
+    async def _add(self, window: Window, prediction: Prediction) -> None:
+        participant = self._people.participant(int(window.speaker))
+        if participant is None:  # withdrew while it was being recognised
+            self._counts["windows_withdrawn"] += 1
+            return
+        self._counts["predictions"] += 1
+        record = window_record(participant.id, window, prediction)
+        self._app.writer.put(self._session_id, record)
+        self._app.bus.publish(self._session_id, "window", window_event(record))
+        if (shift := self.tones.add(window, prediction)) is not None:
+            text = texts.begins_to_sound(shift.emotion)
+            moment = MomentRecord(at_s=shift.at_s, kind="shift", participant_id=participant.id, text=text)
+            await self._moments.add(moment)
+        self._changed()

@@ -1,0 +1,33 @@
+"""The moments of a session, noticed or marked by hand: stored, counted and told to open pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.listening.events import moment_event
+from storage.errors import StorageError
+from storage.records import MomentRecord
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+_log = structlog.get_logger(__name__)
+
+
+class Moments:
+    def __init__(self, session_id: str, app: App) -> None:
+        self._session_id = session_id
+        self._app = app
+        self.stored = 0
+
+    async def add(self, moment: MomentRecord) -> None:
+        """A moment that cannot be stored is logged and lost; the session goes on."""
+        try:
+            await self._app.storage.add_moment(self._session_id, moment)
+        except StorageError as error:
+            _log.warning("moment_not_written", session=self._session_id, error=error.code)
+            return
+        self.stored += 1
+        self._app.bus.publish(self._session_id, "moment", moment_event(moment))
