@@ -6,17 +6,20 @@ windows; they travel as columns of small numbers, which a browser reads at once 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from bot.web import headline
+from bot.pictures.palette import tone
+from bot.pictures.times import spell
+from bot.report import KeyMoment, bins_of, key_moments, story
+from bot.report.story import isolated
+from bot.web import words
 from bot.web.schema import (
     ChartOut,
     ChartPersonOut,
     FiguresOut,
-    HighlightOut,
+    KeyMomentOut,
     ModelOut,
     SummaryOut,
     TickOut,
@@ -24,9 +27,8 @@ from bot.web.schema import (
     VoiceOut,
     WindowColumnsOut,
 )
-from storage.highlights import Highlight, highlights
-from storage.records import ParticipantReport, SessionReport, SessionState, WindowRecord
-from storage.report import longest_turn_s, speech_s
+from storage.records import ParticipantReport, SessionReport, WindowRecord
+from storage.report import longest_turn_s
 
 MAX_BINS: Final = 360
 _UNSURE: Final = "unsure"
@@ -78,16 +80,15 @@ def chart_out(
 
 def summary_out(report: SessionReport, names: Mapping[int, str], *, expires_at: datetime | None) -> SummaryOut:
     """What stands above the pictures and beside them, in words and figures."""
-    moments = highlights(report)
+    moments = key_moments(report)
+    told = story(report, names, moments, gone_at=expires_at)
     windows = [window for person in report.participants for window in person.windows]
     talk_s = sum(person.talk_s for person in report.participants)
-    unclear_s = sum(person.talk_s * person.unclear_share for person in report.participants)
-    live = report.session.state is SessionState.LIVE
     return SummaryOut(
-        sentences=headline.sentences(report, moments, names, unclear_share=unclear_s / talk_s if talk_s else 0.0),
-        line=headline.line(report, expires_at),
+        sentences=list(told.sentences),
+        line=list(told.facts),
         duration_s=report.duration_s,
-        moments=[_moment(number, moment, names, live=live) for number, moment in enumerate(moments, start=1)],
+        moments=[_moment(number, moment, names) for number, moment in enumerate(moments, start=1)],
         speakers=[_figures(person) for person in report.participants],
         totals=TotalsOut(
             windows=len(windows),
@@ -117,14 +118,16 @@ def bin_seconds(duration_s: float) -> float:
 
 
 def bins(windows: Sequence[WindowRecord], labels: Sequence[str], bin_s: float) -> list[list[int]]:
-    """Tenths of a second of speech a bin for each label, then unclear; see `ChartPersonOut.bins`."""
-    place = {label: index for index, label in enumerate(labels)}
-    unclear = len(labels)
-    found: dict[int, list[float]] = defaultdict(lambda: [0.0] * (unclear + 1))
-    for window in windows:
-        column = unclear if window.unclear else place.get(window.emotion, unclear)
-        found[int((window.start_s + window.end_s) / 2 // bin_s)][column] += speech_s(window)
-    return [[index, *(round(10 * seconds) for seconds in found[index])] for index in sorted(found)]
+    """Thousandths of a bin for each label, then unclear; see `ChartPersonOut.bins`."""
+    if not windows:
+        return []
+    count = int(max(window.end_s for window in windows) // bin_s) + 1
+    found = bins_of(windows, from_s=0.0, to_s=count * bin_s, count=count)
+    rows = [
+        [index, *(round(1000 * b.shares.get(label, 0.0)) for label in labels), round(1000 * b.unclear)]
+        for index, b in enumerate(found)
+    ]
+    return [row for row in rows if any(row[1:])]
 
 
 def columns(windows: Sequence[WindowRecord], labels: Sequence[str], reasons: Sequence[str]) -> WindowColumnsOut:
@@ -149,8 +152,11 @@ def _reasons(report: SessionReport) -> list[str]:
     return sorted(found)
 
 
-def _moment(number: int, moment: Highlight, names: Mapping[int, str], *, live: bool) -> HighlightOut:
-    return HighlightOut(
+def _moment(number: int, moment: KeyMoment, names: Mapping[int, str]) -> KeyMomentOut:
+    text = moment.text or words.MARKED
+    if moment.emotion is not None and moment.participant_id is not None:
+        text = words.sounded(isolated(names[moment.participant_id]), tone(moment.emotion).word, spell(moment.held_s))
+    return KeyMomentOut(
         number=number,
         at_s=round(moment.at_s, 1),
         until_s=None if moment.until_s is None else round(moment.until_s, 1),
@@ -160,7 +166,7 @@ def _moment(number: int, moment: Highlight, names: Mapping[int, str], *, live: b
         before=moment.before,
         windows=moment.windows,
         confidence=round(moment.confidence, 2),
-        text=headline.moment_text(moment, names, live=live),
+        text=text,
     )
 
 

@@ -124,8 +124,8 @@ class ChartPersonOut(ParticipantOut):
     """Took part and left the analysis."""
     windows: WindowColumnsOut
     bins: list[list[int]]
-    """Rows of ``[bin, tenths of a second of speech for each label …, the same for unclear]``; empty bins are left out.
-    Bin n holds the windows whose middle lies from ``n * bin_s`` to ``(n + 1) * bin_s``."""
+    """Rows of ``[n, thousandths of the bin for each label …, the same for unclear]``; bins without talk are left out.
+    Bin n lies from ``n * bin_s`` to ``(n + 1) * bin_s``; a window counts in each bin by its part."""
 
 
 class FiguresOut(BaseModel):
@@ -142,7 +142,7 @@ class FiguresOut(BaseModel):
     unclear_share: float
 
 
-class HighlightOut(BaseModel):
+class KeyMomentOut(BaseModel):
     """One of the three to seven moments that are shown, numbered in order of time."""
 
     number: int
@@ -178,7 +178,7 @@ class SummaryOut(BaseModel):
     line: list[str]
     """Facts to be set beside each other: who took part, how long, what was kept, until when."""
     duration_s: float
-    moments: list[HighlightOut]
+    moments: list[KeyMomentOut]
     speakers: list[FiguresOut]
     totals: TotalsOut
 

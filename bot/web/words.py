@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 METHOD: Final = (
@@ -54,65 +53,9 @@ NO_SPEAKER: Final = "There is no such speaker in this session."
 NO_SHARE: Final = "This link has expired, was revoked, or never existed."
 SIGN_IN: Final = "Sign in with Discord to see the reports of conversations that you took part in."
 
-# --- the sentences on top of a report
-
-ALL_UNCLEAR: Final = "Nothing was clear enough to name a tone."
-NO_TURN: Final = "No voice turned for long."
-NO_AUDIO: Final = "no audio was stored"
-GONE_LATER: Final = "deleted some days after it ends"
 MARKED: Final = "Marked"
-SOMEBODY: Final = "Somebody"
-TO_THE_END: Final = "and stayed so to the end"
-STILL_DOES: Final = "and still does"
 
 
-def mostly(tone: str) -> str:
-    return f"Mostly {tone}."
-
-
-def often(tone: str) -> str:
-    return f"Often {tone}, with a little of everything else."
-
-
-def mixed(first: str, second: str) -> str:
-    return f"Mixed: {first} and {second}."
-
-
-def unclear_of_speech(share: float) -> str:
-    return f"{round(share * 100)} % of the speech was unclear."
-
-
-def began_to_sound(name: str, tone: str) -> str:
-    return f"{name} began to sound {tone}"
-
-
-def around(place: str) -> str:
-    return f"around {place}"
-
-
-def within(seconds: float) -> str:
-    if seconds <= 60:
-        return "within a minute"
-    return f"after {round(seconds / 60) or 1} min"
-
-
-def calmed(seconds: float) -> str:
-    return f"and calmed {within(seconds)}"
-
-
-def back_to(tone: str, seconds: float) -> str:
-    return f"and sounded {tone} again {within(seconds)}"
-
-
-def for_about(seconds: float) -> str:
-    return f"for about {round(seconds)} s" if seconds < 60 else f"for about {round(seconds / 60)} min"
-
-
-def took_part(spoke: int, included: int) -> str:
-    if spoke == included:
-        return f"{included} took part"
-    return f"{spoke} of {included} took part"
-
-
-def gone_on(day: datetime) -> str:
-    return f"gone on {day.day} {day:%B}"
+def sounded(name: str, tone: str, lasted: str) -> str:
+    """A change of tone in the list of moments."""
+    return f"{name} sounded {tone} for {lasted}"
