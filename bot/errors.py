@@ -114,10 +114,8 @@ def in_words(error: BaseException, *, reference: str | None = None) -> str:
     error = unwrap(error)
     if isinstance(error, PersonError):
         return str(error)
-    if isinstance(error, AudioError):
-        return texts.AUDIO_ERRORS.get(error.code, texts.UNDECODABLE)
-    if isinstance(error, BackendError):
-        return texts.BACKEND_ERRORS.get(error.code, texts.ENGINE_AWAY)
+    if isinstance(error, AudioError | BackendError):
+        return texts.refused(error)
     if isinstance(error, StorageError):
         return texts.STORAGE_AWAY if error.retryable else texts.STORAGE_REFUSED
     if isinstance(error, app_commands.CommandOnCooldown):

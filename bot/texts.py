@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bot.pictures.times import clock, spell
+from ser_engine.audio import DEFAULT_LIMITS
+from ser_engine.errors import AudioError, EngineError
 
 NAME: Final = "Undertone"
 
@@ -22,7 +24,7 @@ CMD_LISTEN_STATUS: Final = "What the bot hears, and what was lost on the way"
 CMD_MARK: Final = "Mark this moment of the running session"
 ARG_MARK_NOTE: Final = "A few words to find it again, shown in the report"
 CMD_ANALYZE: Final = "Tell how an audio file sounds"
-ARG_ANALYZE_FILE: Final = "wav, mp3, ogg, webm, flac or m4a; up to 25 MB and 10 minutes"
+ARG_ANALYZE_FILE: Final = f"A recording or a video with sound; {DEFAULT_LIMITS.in_words}"
 MENU_ANALYZE: Final = "Analyze emotion"
 CMD_REPORT: Final = "Reports of past sessions"
 CMD_REPORT_LAST: Final = "Your newest report in this server"
@@ -81,23 +83,7 @@ DISCORD_AWAY: Final = "Discord did not answer properly. Please try again in a mo
 ENGINE_AWAY: Final = "The recognition is not available at the moment. Please try again in a minute."
 STORAGE_AWAY: Final = "The database does not answer at the moment. Please try again in a minute."
 STORAGE_REFUSED: Final = "The database could not do that. The operator finds the reason in the log."
-NO_SPEECH: Final = "I hear too little speech in it to say anything."
 UNDECODABLE: Final = "This file cannot be read as audio."
-AUDIO_ERRORS: Final = {
-    "empty_audio": "This file holds no audio.",
-    "audio_too_large": "This file is too large: 25 MB is the limit.",
-    "audio_too_long": "This recording is too long: 10 minutes is the limit.",
-    "unsupported_format": "This kind of file is not taken. Use wav, mp3, ogg, webm, flac or m4a.",
-    "undecodable_audio": UNDECODABLE,
-    "decode_timeout": "Reading this file took too long.",
-    "invalid_samples": "This file holds no usable samples.",
-    "no_speech": NO_SPEECH,
-}
-BACKEND_ERRORS: Final = {
-    "backend_overloaded": "Too much is being analysed at the moment. Please try again in a minute.",
-    "deadline_exceeded": "The analysis took too long. Please try again in a minute.",
-    "worker_lost": ENGINE_AWAY,
-}
 
 NOT_IN_VOICE: Final = "Join a voice channel first; I come to the one you are in."
 NOT_IN_THIS_VOICE: Final = "You are not in the voice channel that I listen to."
@@ -222,6 +208,13 @@ END_REASONS: Final = {
     "error": "something broke in the bot",
     "process_ended": "the bot was stopped in the middle of it",
 }
+
+
+def refused(error: EngineError) -> str:
+    """What the engine refuses, in its own sentence; a text that stands in no catalogue stays in the log."""
+    if error.key is not None:
+        return str(error)
+    return UNDECODABLE if isinstance(error, AudioError) else ENGINE_AWAY
 
 
 def unexpected(reference: str | None) -> str:

@@ -11,20 +11,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ser_engine.analysis import Analysis, analyse
     from ser_engine.audio import decode
     from ser_engine.recognizer import Recognizer
     from ser_engine.segmenter import Segmenter, segment_pcm
     from ser_engine.summary import summarise
     from ser_engine.types import PcmFrame, Prediction, Window
 
-__all__ = ["PcmFrame", "Prediction", "Recognizer", "Segmenter", "Window", "decode", "segment_pcm", "summarise"]
+__all__ = [
+    "Analysis",
+    "PcmFrame",
+    "Prediction",
+    "Recognizer",
+    "Segmenter",
+    "Window",
+    "analyse",
+    "decode",
+    "segment_pcm",
+    "summarise",
+]
 
 _HOMES = {
+    "Analysis": "analysis",
     "PcmFrame": "types",
     "Prediction": "types",
     "Recognizer": "recognizer",
     "Segmenter": "segmenter",
     "Window": "types",
+    "analyse": "analysis",
     "decode": "audio",
     "segment_pcm": "segmenter",
     "summarise": "summary",

@@ -19,16 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_engine.errors import (
-    AudioError,
-    AudioTooLarge,
-    AudioTooLong,
-    DecodeTimeout,
-    EmptyAudio,
-    InvalidSamples,
-    UndecodableAudio,
-    UnsupportedFormat,
-)
+from ser_engine.errors import AudioError, EngineError
+from ser_engine.refusals import refusal, too_large
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm
 
 if TYPE_CHECKING:
@@ -53,6 +45,10 @@ class DecodeLimits:
     max_bytes: int = 25 * 1024 * 1024
     max_duration_s: float = 600.0
     max_decode_s: float = 60.0
+
+    @property
+    def in_words(self) -> str:
+        return f"up to {self.max_bytes / 2**20:.0f} MB and {self.max_duration_s / 60:g} minutes"
 
 
 DEFAULT_LIMITS: Final = DecodeLimits()
@@ -85,17 +81,15 @@ def decode(data: bytes, *, filename: str | None = None, limits: DecodeLimits = D
     UndecodableAudio, DecodeTimeout, InvalidSamples.
     """
     if not data:
-        raise EmptyAudio("The file is empty.")
+        raise refusal("empty_file")
     if len(data) > limits.max_bytes:
-        raise AudioTooLarge(
-            f"The file has {len(data) / 2**20:.1f} MB; at most {limits.max_bytes / 2**20:.0f} MB can be analysed."
-        )
+        raise too_large(limits.max_bytes)
     kind = sniff(data)
     if kind is None:
         extension = PurePath(filename or "").suffix.lower().lstrip(".")
         if extension in _EXTENSIONS:
-            raise UndecodableAudio(f"The file is named .{extension}, but it does not hold audio of that kind.")
-        raise UnsupportedFormat(f"This is not an audio file of a known kind ({', '.join(KINDS)}).")
+            raise refusal("not_as_named", ending=extension)
+        raise refusal("not_audio", kinds=", ".join(KINDS))
 
     import av  # a quarter of a second: only those who decode pay
 
@@ -105,9 +99,9 @@ def decode(data: bytes, *, filename: str | None = None, limits: DecodeLimits = D
     except AudioError:
         raise
     except (av.FFmpegError, ValueError, IndexError, EOFError) as error:
-        raise UndecodableAudio(f"The {kind} file is damaged and cannot be decoded.") from error
+        raise refusal("damaged", kind=kind) from error
     if len(pcm) == 0:
-        raise EmptyAudio("There is no sound in the file.")
+        raise refusal("no_sound")
     return checked(pcm)
 
 
@@ -117,10 +111,10 @@ def checked(pcm: NDArray[np.floating[Any]]) -> Pcm:
     Raises InvalidSamples for NaN, infinity or more than one dimension.
     """
     if pcm.ndim != 1:
-        raise InvalidSamples("The samples must have one dimension (mono).")
+        raise refusal("not_mono")
     samples = np.ascontiguousarray(pcm, dtype=np.float32)
     if not np.isfinite(samples).all():
-        raise InvalidSamples("The file holds numbers that are not sound (NaN or infinity).")
+        raise refusal("not_finite")
     peak = float(np.abs(samples).max()) if len(samples) else 0.0
     return samples if peak <= 1 else np.asarray(samples / np.float32(peak), dtype=np.float32)
 
@@ -158,14 +152,14 @@ def peak_dbfs(pcm: Pcm) -> float:
 
 def _decode_container(container: av.container.InputContainer, size: int, limits: DecodeLimits) -> Pcm:
     if not container.streams.audio:
-        raise UndecodableAudio("There is no audio track in the file.")
+        raise refusal("no_track")
     stream = container.streams.audio[0]
     codec: Any = stream.codec_context  # None for a codec that FFmpeg does not know, whatever the types say
     if codec is None:
-        raise UndecodableAudio("The file's header is damaged.")
+        raise refusal("bad_header")
     rate, channels = codec.sample_rate, codec.channels
     if not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ or not 1 <= channels <= _MAX_CHANNELS:
-        raise UnsupportedFormat(f"A sample rate of {rate} Hz with {channels} channels cannot be analysed.")
+        raise refusal("odd_shape", rate_hz=rate, channels=channels)
     stated = _stated_duration_s(container, stream, size)
     if stated is not None and stated > limits.max_duration_s * _STATED_MARGIN:
         raise _too_long(limits)
@@ -185,8 +179,8 @@ def _stated_duration_s(
     return None if container.duration is None else container.duration / 1_000_000
 
 
-def _too_long(limits: DecodeLimits) -> AudioTooLong:
-    return AudioTooLong(f"The recording is too long; at most {limits.max_duration_s / 60:g} minutes can be analysed.")
+def _too_long(limits: DecodeLimits) -> EngineError:
+    return refusal("too_long", minutes=f"{limits.max_duration_s / 60:g}")
 
 
 def _mono_blocks(
@@ -198,9 +192,9 @@ def _mono_blocks(
     held, total, most = 0, 0, int(limits.max_duration_s * rate)
     for frame in _frames(container, stream):
         if time.monotonic() > deadline:
-            raise DecodeTimeout(f"Decoding took longer than {limits.max_decode_s:g} s.")
+            raise refusal("decode_late", seconds=f"{limits.max_decode_s:g}")
         if frame.sample_rate != rate:
-            raise UndecodableAudio("The sample rate changes inside the file.")
+            raise refusal("rate_changes")
         mono = _mono(frame)
         total += len(mono)
         held += len(mono)
@@ -231,7 +225,7 @@ def _frames(container: av.container.InputContainer, stream: av.audio.stream.Audi
     except av.InvalidDataError:
         bad += 1
     if bad > max(1, good // 10):
-        raise UndecodableAudio("The file is damaged: too little of it can be decoded.")
+        raise refusal("too_damaged")
 
 
 def _mono(frame: Any) -> Pcm:

@@ -17,11 +17,14 @@
         ├── DeadlineExceeded  no answer in time
         └── WorkerLost        the worker died twice over the same batch
 
-Each has a stable `code` for programs, says whether trying again helps, and its text is a sentence for the person.
+Each has a stable `code` for programs, says whether trying again helps, and its text is a sentence for the person, from
+the one catalogue in `refusals`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -30,6 +33,10 @@ class EngineError(Exception):
 
     code: ClassVar[str] = "engine_error"
     retryable: ClassVar[bool] = False
+    key: str | None = None
+    """Which sentence of `refusals.SENTENCES` it says; None for a text that stands in no catalogue."""
+    facts: Mapping[str, object] = MappingProxyType({})
+    """What the sentence is filled with."""
 
 
 class AudioError(EngineError):

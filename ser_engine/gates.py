@@ -25,11 +25,10 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from ser_engine.audio import peak_dbfs
-from ser_engine.types import Pcm, Window
+from ser_engine.types import MIN_SPEECH_S, Pcm, Window
 
 Reason = Literal["no_speech", "too_short", "clipped"]
 
-MIN_SPEECH_S: Final = 0.8
 _MIN_SPEECH_RATIO: Final = 0.1
 _SILENT_PEAK_DBFS: Final = -54.0
 _CLIP_LEVEL: Final = 0.99

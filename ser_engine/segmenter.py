@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_S, Pcm, PcmFrame, Window
+from ser_engine.types import MIN_SPEECH_S, SAMPLE_RATE_HZ, WINDOW_S, Pcm, PcmFrame, Window
 
 _VAD_FRAME_SAMPLES: Final = SAMPLE_RATE_HZ * 30 // 1000
 _VAD_BRIDGE_BLOCKS: Final = 3
@@ -36,7 +36,7 @@ class SegmenterSettings(BaseModel):
     window_s: float = Field(default=WINDOW_S, gt=0, le=WINDOW_S)
     hangover_s: float = Field(default=0.6, gt=0)
     """Silence that ends a window."""
-    min_speech_s: float = Field(default=0.8, ge=0)
+    min_speech_s: float = Field(default=MIN_SPEECH_S, ge=0)
     """A window with less speech in it is dropped, and counted."""
     gate_dbfs: float = Field(default=-62.0, lt=0)
     """A sample above this is sound. Rooms and microphones lie above it, a codec's rest after the last word below."""

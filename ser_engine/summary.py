@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from ser_engine.errors import NoSpeech
-from ser_engine.types import Prediction, Window
+from ser_engine.refusals import refusal
+from ser_engine.types import MIN_SPEECH_S, Prediction, Window
 
 _CLEAR_SHARE: Final = 0.25
 
@@ -19,7 +19,7 @@ def summarise(pairs: Sequence[tuple[Window, Prediction]]) -> Prediction:
     the answer is *unclear*, for the reason that most of the speech has. Raises NoSpeech without windows.
     """
     if not pairs:
-        raise NoSpeech("There is no stretch of speech of 0.8 s or more in it.")
+        raise refusal("no_speech", seconds=MIN_SPEECH_S)
     clear = [pair for pair in pairs if not pair[1].unclear]
     relied_on = _speech_s(clear) >= _CLEAR_SHARE * _speech_s(pairs) and bool(clear)
     taken = clear if relied_on else list(pairs)

@@ -19,6 +19,9 @@ SAMPLE_RATE_HZ: Final = 16_000
 WINDOW_S: Final = 3.0
 WINDOW_SAMPLES: Final = int(WINDOW_S * SAMPLE_RATE_HZ)
 
+MIN_SPEECH_S: Final = 0.8
+"""Less speech than this says nothing about how somebody sounds."""
+
 Pcm = NDArray[np.float32]
 """Mono samples at 16 kHz, shape ``(n,)``, full scale ±1."""
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ser_engine.backends.process import keep_to_one_thread
-from ser_engine.errors import AudioError, AudioTooLarge, EngineError, NoSpeech, UndecodableAudio
+from ser_engine.errors import AudioError, EngineError
+from ser_engine.refusals import refusal, too_large
 
 if TYPE_CHECKING:
+    from ser_engine.analysis import Analysis
     from ser_engine.recognizer import Recognizer
-    from ser_engine.types import Prediction, Window
+    from ser_engine.types import Prediction
 
 _REASONS = {
     "unsure": "unsure",
@@ -45,18 +47,19 @@ def analyze(files: Sequence[Path], model: str, as_json: bool) -> None:
     with _counted(files) as names:
         for path in names:
             try:
-                pairs = analyse(path, recognizer)
+                analysis = analysis_of(path, recognizer)
             except AudioError as error:
                 failed = True
                 click.echo(_json_error(path, error) if as_json else f"{path}: {error}")
                 continue
-            click.echo(_json(path, pairs) if as_json else "\n".join(_lines(path, pairs)))
+            click.echo(_json(path, analysis) if as_json else "\n".join(_lines(path, analysis)))
     if failed:
         raise SystemExit(1)
 
 
-def analyse(path: Path, recognizer: Recognizer) -> list[tuple[Window, Prediction]]:
-    """Each window of a file with its prediction, at least one. Raises AudioError."""
+def analysis_of(path: Path, recognizer: Recognizer) -> Analysis:
+    """Raises AudioError."""
+    from ser_engine.analysis import summed_up
     from ser_engine.audio import DEFAULT_LIMITS, decode
     from ser_engine.segmenter import segment_pcm
 
@@ -64,13 +67,11 @@ def analyse(path: Path, recognizer: Recognizer) -> list[tuple[Window, Prediction
         with path.open("rb") as stream:  # a device or a pipe states no size
             data = stream.read(DEFAULT_LIMITS.max_bytes + 1)
     except OSError as error:
-        raise UndecodableAudio(f"The file cannot be read: {error.strerror}.") from error
+        raise refusal("unreadable", reason=error.strerror) from error
     if len(data) > DEFAULT_LIMITS.max_bytes:
-        raise AudioTooLarge(f"The file is larger than {DEFAULT_LIMITS.max_bytes / 2**20:.0f} MB.")
+        raise too_large(DEFAULT_LIMITS.max_bytes)
     windows = segment_pcm(decode(data, filename=path.name))
-    if not windows:
-        raise NoSpeech("There is no stretch in it with at least 0.8 s of speech.")
-    return list(zip(windows, recognizer.predict(windows), strict=True))
+    return summed_up(zip(windows, recognizer.predict(windows), strict=True))
 
 
 @contextmanager
@@ -95,13 +96,12 @@ def _counted(files: Sequence[Path]) -> Iterator[Iterator[Path]]:
         yield each()
 
 
-def _lines(path: Path, pairs: Sequence[tuple[Window, Prediction]]) -> list[str]:
-    from ser_engine.summary import summarise
-
+def _lines(path: Path, analysis: Analysis) -> list[str]:
     windows = [
-        f"  {window.start_s:6.1f} to {window.end_s:6.1f} s  {_words(prediction)}" for window, prediction in pairs
+        f"  {window.start_s:6.1f} to {window.end_s:6.1f} s  {_words(prediction)}"
+        for window, prediction in analysis.windows
     ]
-    summary = summarise(pairs)
+    summary = analysis.summary
     if summary.reason == "no_speech":
         return [f"{path}:", *windows, f"  {'summary':<18}  {_words(summary)}"]
     spread = ", ".join(f"{label} {p:.0%}" for label, p in sorted(summary.probabilities.items(), key=lambda x: -x[1]))
@@ -115,14 +115,12 @@ def _words(prediction: Prediction) -> str:
     return f"unclear: {_REASONS.get(prediction.reason or '', 'unsure')} ({said})" if prediction.unclear else said
 
 
-def _json(path: Path, pairs: Sequence[tuple[Window, Prediction]]) -> str:
-    from ser_engine.summary import summarise
-
+def _json(path: Path, analysis: Analysis) -> str:
     windows = [
         {"start_s": round(window.start_s, 3), "end_s": round(window.end_s, 3), **_fields(prediction)}
-        for window, prediction in pairs
+        for window, prediction in analysis.windows
     ]
-    return json.dumps({"file": str(path), "windows": windows, "summary": _fields(summarise(pairs))}, ensure_ascii=False)
+    return json.dumps({"file": str(path), "windows": windows, "summary": _fields(analysis.summary)}, ensure_ascii=False)
 
 
 def _fields(prediction: Prediction) -> dict[str, Any]:

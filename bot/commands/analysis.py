@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,27 +14,20 @@ from bot.cards import Card
 from bot.errors import NotPossible
 from bot.pictures import palette
 from bot.settings import Settings
+from ser_engine.analysis import Analysis, analyse
+from ser_engine.audio import DEFAULT_LIMITS
 from ser_engine.backends.base import InferenceBackend
-from ser_engine.errors import AudioTooLarge
-from ser_engine.summary import summarise
+from ser_engine.refusals import too_large
 from ser_engine.types import Prediction, Window
 
-MAX_BYTES: Final = 25 * 1024 * 1024
+MAX_BYTES: Final = DEFAULT_LIMITS.max_bytes
 FETCH_S: Final = 20.0
-BATCH: Final = 16
 MAX_STRETCHES: Final = 15
 AT_ONCE: Final = 4
 """Files analysed at the same time; more wait."""
 
 DISCORD_HOSTS: Final = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
 AUDIO_ENDINGS: Final = (".wav", ".mp3", ".ogg", ".oga", ".opus", ".webm", ".flac", ".m4a", ".mp4", ".aac")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
-    windows: tuple[tuple[Window, Prediction], ...]
-    """In order of time; at least one."""
-    summary: Prediction
 
 
 class Analyst:
@@ -48,28 +40,21 @@ class Analyst:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def analyse(self, attachment: discord.Attachment) -> Analysis:
-        """Raises AudioError, BackendError, NotPossible (foreign host, no speech), discord.HTTPException."""
+        """Raises AudioError, BackendError, NotPossible (foreign host), discord.HTTPException."""
         async with self._slots:
             data = await self._fetch(attachment)
-            windows = await self._backend.segment(data, filename=attachment.filename)
-            if not windows:
-                raise NotPossible(texts.NO_SPEECH)
-            predictions: list[Prediction] = []
-            for start in range(0, len(windows), BATCH):
-                predictions += await self._backend.predict(windows[start : start + BATCH], deadline_s=60.0)
-        pairs = tuple(zip(windows, predictions, strict=True))
-        return Analysis(windows=pairs, summary=summarise(pairs))
+            return await analyse(self._backend, data, filename=attachment.filename)
 
     async def _fetch(self, attachment: discord.Attachment) -> bytes:
         """At once, because the address is signed and expires; only from Discord's own hosts."""
         if urlsplit(attachment.url).hostname not in self._hosts:
             raise NotPossible(texts.FOREIGN_HOST)
         if attachment.size > MAX_BYTES:
-            raise AudioTooLarge(texts.AUDIO_ERRORS["audio_too_large"])
+            raise too_large(MAX_BYTES)
         async with asyncio.timeout(FETCH_S):
             data = await attachment.read()
         if len(data) > MAX_BYTES:
-            raise AudioTooLarge(texts.AUDIO_ERRORS["audio_too_large"])
+            raise too_large(MAX_BYTES)
         return data
 
 

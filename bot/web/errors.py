@@ -75,24 +75,18 @@ class UploadProblem(Exception):
         self.retry_after_s = retry_after_s
 
 
-FORMATS: Final = ("wav", "mp3", "webm", "ogg", "flac", "m4a")
-
-_STATUS_OF_AUDIO: Final[dict[type[engine.AudioError], tuple[int, str]]] = {
-    engine.EmptyAudio: (400, "The file is empty."),
-    engine.UnsupportedFormat: (400, f"Unsupported audio format: the content is none of {', '.join(FORMATS)}."),
-    engine.AudioTooLarge: (413, "The file is larger than 25 MB."),
-    engine.AudioTooLong: (413, "The recording is longer than 10 minutes."),
-    engine.UndecodableAudio: (422, "The file cannot be read as audio."),
-    engine.DecodeTimeout: (422, "Reading the file took too long."),
-    engine.InvalidSamples: (422, "The file holds no usable samples."),
+_STATUS_OF_AUDIO: Final[dict[type[engine.AudioError], int]] = {
+    engine.EmptyAudio: 400,
+    engine.UnsupportedFormat: 400,
+    engine.AudioTooLarge: 413,
+    engine.AudioTooLong: 413,
 }
+_RETRY_AFTER_S: Final = 10
 
 
 def of_engine(error: engine.EngineError) -> UploadProblem:
-    """The engine's refusal as an answer to the uploader."""
+    """The engine's refusal as an answer to the uploader, in the engine's own sentence."""
     if isinstance(error, engine.AudioError):
-        status, message = _STATUS_OF_AUDIO.get(type(error), (422, "The file cannot be analysed."))
-        return UploadProblem(status, message)
-    if isinstance(error, engine.BackendOverloaded):
-        return UploadProblem(503, "Too much is being analysed at the moment. Please try again.", retry_after_s=5)
-    return UploadProblem(503, "The analysis is not available at the moment. Please try again.", retry_after_s=10)
+        return UploadProblem(_STATUS_OF_AUDIO.get(type(error), 422), str(error))
+    sentence = str(error) if error.key is not None else "The analysis is not available at the moment."
+    return UploadProblem(503, sentence, retry_after_s=_RETRY_AFTER_S)

@@ -21,8 +21,10 @@ from bot.web.access import was_forwarded
 from bot.web.errors import UploadProblem, of_engine
 from bot.web.keys import ACCESS, BACKEND, METRICS, UPLOAD_RATE, UPLOADS
 from bot.web.limits import GateFull
+from ser_engine import refusals
+from ser_engine.analysis import analyse
 from ser_engine.errors import EngineError
-from ser_engine.summary import restrict, summarise
+from ser_engine.summary import restrict
 from ser_engine.types import Prediction
 
 log = structlog.get_logger(__name__)
@@ -101,14 +103,11 @@ async def _recognise(request: web.Request) -> Prediction:
     try:
         async with request.app[UPLOADS].slot(client):
             file = await upload.read_upload(request)
-            windows = await backend.segment(file.data, filename=file.filename)
-            if not windows:
-                raise UploadProblem(422, "No speech was heard in the file, or less than 0.8 seconds of it.")
-            answer = summarise(list(zip(windows, await backend.predict(windows, deadline_s=60.0), strict=True)))
+            answer = (await analyse(backend, file.data, filename=file.filename)).summary
     except GateFull:
         raise UploadProblem(503, "Too many uploads at the moment. Please try again.", retry_after_s=5) from None
     if answer.reason == "no_speech":  # noise, a tone, music: the old body has no word for it but an emotion
-        raise UploadProblem(422, "No speech was heard in the file.")
+        raise refusals.refusal("only_noise")
     return answer
 
 

@@ -6,21 +6,29 @@ aiohttp's own `Request.post` would do the reading, but writes large files to tem
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 from dataclasses import dataclass
 from typing import Final, cast
 
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from bot.web.errors import FORMATS, UploadProblem
+from bot.web.errors import UploadProblem
+from ser_engine.audio import DEFAULT_LIMITS
+from ser_engine.refusals import refusal, too_large
 
-MAX_FILE_BYTES: Final = 25 * 1024 * 1024
+MAX_FILE_BYTES: Final = DEFAULT_LIMITS.max_bytes
 _FRAMING_BYTES: Final = 64 * 1024
 """What boundaries and part headers may add to the file."""
 MAX_BODY_BYTES: Final = MAX_FILE_BYTES + _FRAMING_BYTES
+"""Of an encoded file less fits in: 18 MB where base64 makes four bytes of three."""
 READ_TIMEOUT_S: Final = 60.0
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_PARTS: Final = 16
+_MAX_NAME_CHARS: Final = 100
+_ENCODINGS: Final = {"binary": 1, "8bit": 1, "7bit": 1, "base64": 1.5, "quoted-printable": 3}
+"""How a part may be encoded, and how many bytes of it a byte of the file may need."""
 _MAX_LINES: Final = 1_000
 """Boundaries and part headers; a form that is all line ends would otherwise cost seconds of computing."""
 
@@ -28,22 +36,18 @@ _MAX_LINES: Final = 1_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     filename: str
-    """As the decoder should see it: with the extension of its format."""
+    """Used only in the error message; the content says what the file is."""
     data: bytes
 
 
-def too_large() -> UploadProblem:
-    return UploadProblem(413, "The file is larger than 25 MB.")
-
-
 def check_length(request: web.Request) -> None:
-    """Refuse on the stated length alone, before a byte of the body is read. Raises UploadProblem."""
+    """Refuse on the stated length alone, before a byte of the body is read. Raises AudioTooLarge."""
     if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
-        raise too_large()
+        raise too_large(MAX_FILE_BYTES)
 
 
 async def read_upload(request: web.Request, *, field: str = "file", timeout_s: float = READ_TIMEOUT_S) -> Upload:
-    """The file in the multipart field `field`. Raises UploadProblem with the old contract's status."""
+    """The file in the multipart field `field`. Raises UploadProblem with the old contract's status, AudioError."""
     check_length(request)
     if request.content_type != "multipart/form-data":
         raise UploadProblem(400, "No audio file provided. Send it as multipart form data, in the field 'file'.")
@@ -75,26 +79,41 @@ async def _find(request: web.Request, field: str) -> Upload:
 
 
 def _accepted_name(filename: str) -> str:
-    """The name if its format is taken; a name without an extension is a browser's webm."""
-    if not filename.strip():
+    """The name, cut to a length; a name without an extension is a browser's webm."""
+    name = filename.strip()
+    if not name:
         raise UploadProblem(400, "Empty filename.")
-    stem, dot, extension = filename.rpartition(".")
-    if not dot:
-        return "recording.webm"
-    if extension.lower() not in FORMATS:
-        raise UploadProblem(400, f"Unsupported audio format. Use {', '.join(FORMATS)}.")
-    return f"{'upload' if not stem else stem[:100]}.{extension.lower()}"
+    return name[-_MAX_NAME_CHARS:] if "." in name else "recording.webm"
 
 
 async def _read(part: BodyPartReader) -> bytes:
+    """The part's content; mail gateways encode it, and say how in ``Content-Transfer-Encoding``."""
+    encoding = part.headers.get("Content-Transfer-Encoding", "binary").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise UploadProblem(400, f"The Content-Transfer-Encoding must be one of {', '.join(_ENCODINGS)}.")
+    limit = MAX_FILE_BYTES * _ENCODINGS[encoding]
     data = bytearray()
     while not part.at_eof():
         data += await part.read_chunk(_CHUNK_BYTES)
-        if len(data) > MAX_FILE_BYTES:
-            raise too_large()
-    if not data:
-        raise UploadProblem(400, "The file is empty.")
-    return bytes(data)
+        if len(data) > limit:
+            raise too_large(MAX_FILE_BYTES)
+    decoded = await asyncio.to_thread(_decoded, data, encoding)
+    if len(decoded) > MAX_FILE_BYTES:
+        raise too_large(MAX_FILE_BYTES)
+    if not decoded:
+        raise refusal("empty_file")
+    return decoded
+
+
+def _decoded(data: bytearray, encoding: str) -> bytes:
+    if encoding == "quoted-printable":
+        return binascii.a2b_qp(bytes(data))
+    if encoding != "base64":
+        return bytes(data)
+    try:
+        return base64.b64decode(bytes(data).translate(None, b" \t\r\n"), validate=True)
+    except binascii.Error:
+        raise UploadProblem(400, "The file's part says that it is base64, but it is not.") from None
 
 
 class _Bounded:
@@ -124,5 +143,5 @@ class _Bounded:
     def _count(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
-            raise too_large()
+            raise too_large(MAX_FILE_BYTES)
         return data

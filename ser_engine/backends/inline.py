@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from ser_engine.audio import DEFAULT_LIMITS, DecodeLimits, decode
 from ser_engine.backends.base import ModelInfo
-from ser_engine.errors import BackendError, BackendOverloaded, DeadlineExceeded
 from ser_engine.networks import Runtime
 from ser_engine.recognizer import Recognizer
+from ser_engine.refusals import refusal
 from ser_engine.segmenter import segment_pcm
 from ser_engine.types import Prediction, Window
 
@@ -77,24 +77,24 @@ class InlineBackend:
 
     def _loaded(self) -> Recognizer:
         if self._recognizer is None:
-            raise BackendError("The backend is not running.")
+            raise refusal("not_running")
         return self._recognizer
 
     async def _call(self, work: Callable[[], _T], deadline_s: float | None) -> _T:
         if self._thread is None:
-            raise BackendError("The backend is not running.")
+            raise refusal("not_running")
         if self._waiting >= self._queue_calls:
             self._counts["dropped"] += 1
-            raise BackendOverloaded("More speech arrives than can be recognised.")
+            raise refusal("busy")
         self._waiting += 1
         try:
             async with asyncio.timeout(deadline_s):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except TimeoutError:
-            raise DeadlineExceeded("There was no answer in time; the service is busy.") from None
+            raise refusal("late") from None
         except asyncio.CancelledError:
             if self._thread is None:
-                raise BackendError("The backend has stopped.") from None
+                raise refusal("stopped") from None
             raise
         finally:
             self._waiting -= 1

@@ -85,7 +85,8 @@ def main(connection: Connection, kind: str, model_dir: str, runtime: str | None)
     """Serve `connection`. `kind` is ``recognise`` or ``decode``.
 
     A request is a tuple of arguments. An answer is one or more messages ``("part", …)`` and then ``("done",)``, or
-    ``("error", class name, sentence)``. The first message, unasked, is ``("done", information)`` after the warm-up.
+    ``("error", class name, sentence, key, facts)``. The first message, unasked, is ``("done", information)`` after the
+    warm-up.
     """
     for number in PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -114,7 +115,8 @@ def _answer(connection: Connection, answer: Answer, request: tuple[Any, ...]) ->
 
 
 def _send_error(connection: Connection, error: Exception) -> None:
-    connection.send(("error", type(error).__name__, str(error)))
+    key, facts = getattr(error, "key", None), dict(getattr(error, "facts", {}))
+    connection.send(("error", type(error).__name__, str(error), key, facts))
 
 
 def _recogniser(model_dir: str, runtime: str | None) -> tuple[Any, Answer]:

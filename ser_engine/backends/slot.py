@@ -155,9 +155,11 @@ class Slot:
         self._threads.shutdown(wait=True)
 
 
-def _as_raised(name: str, sentence: str) -> EngineError:
+def _as_raised(name: str, sentence: str, key: str | None, facts: dict[str, object]) -> EngineError:
     """The worker's error, by name; what the engine does not know is a fault of ours."""
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, EngineError):
-        return kind(sentence)
+        error = kind(sentence)
+        error.key, error.facts = key, facts
+        return error
     return BackendError(f"A worker failed: {name}: {sentence}")

@@ -25,18 +25,10 @@ import structlog
 from ser_engine.audio import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.backends.base import ModelInfo
 from ser_engine.backends.slot import Slot, WorkerGone
-from ser_engine.errors import (
-    BackendError,
-    BackendOverloaded,
-    DeadlineExceeded,
-    DecodeTimeout,
-    EngineError,
-    InvalidSamples,
-    UndecodableAudio,
-    WorkerLost,
-)
+from ser_engine.errors import BackendError, EngineError
 from ser_engine.models import open_directory
 from ser_engine.networks import Runtime
+from ser_engine.refusals import refusal
 from ser_engine.types import Prediction, Window
 
 log = structlog.get_logger(__name__)
@@ -88,7 +80,7 @@ class WorkerBackend:
     @property
     def model(self) -> ModelInfo:
         if self._model is None:
-            raise BackendError("The backend is not started.")
+            raise refusal("not_running")
         return self._model
 
     @property
@@ -120,7 +112,7 @@ class WorkerBackend:
         await asyncio.gather(*(slot.end() for slot in (*self._slots, self._decoder)))
         await asyncio.gather(*self._tasks, *self._files, return_exceptions=True)
         while self._queue:
-            _fail(self._queue.popleft(), BackendError("The backend has stopped."))
+            _fail(self._queue.popleft(), refusal("stopped"))
 
     async def predict(self, windows: Sequence[Window], *, deadline_s: float = 10.0) -> list[Prediction]:
         deadline = time.monotonic() + deadline_s
@@ -132,9 +124,9 @@ class WorkerBackend:
 
     async def _predict_some(self, windows: Sequence[Window], deadline: float) -> list[Prediction]:
         if self._closed or self._model is None:
-            raise BackendError("The backend is not running.")
+            raise refusal("not_running")
         if any(w.pcm.ndim != 1 or len(w.pcm) == 0 or not np.isfinite(w.pcm).all() for w in windows):
-            raise InvalidSamples("A window must hold finite mono samples, and at least one.")
+            raise refusal("bad_window")
         loop, now = asyncio.get_running_loop(), time.monotonic()
         answers: list[asyncio.Future[Prediction]] = []
         for window in windows:
@@ -152,15 +144,15 @@ class WorkerBackend:
             if error is not None:
                 raise error
         if pending:
-            raise DeadlineExceeded("There was no answer in time; the service is busy.")
+            raise refusal("late")
         return [answer.result() for answer in answers]
 
     async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
         if self._closed or self._model is None:
-            raise BackendError("The backend is not running.")
+            raise refusal("not_running")
         if len(self._files) >= _MAX_WAITING_FILES:
             self._counts["dropped"] += 1
-            raise BackendOverloaded("Too many files are waiting to be decoded; try again in a moment.")
+            raise refusal("busy")
         # Who asked may give up; the decoder, and the next in the queue, only go on when it is done with this file.
         task = asyncio.create_task(self._decode_in_turn(data, filename, time.monotonic() + deadline_s))
         self._files.add(task)
@@ -177,7 +169,7 @@ class WorkerBackend:
             async with asyncio.timeout(deadline - time.monotonic()):
                 await self._decoding.acquire()
         except TimeoutError:
-            raise DeadlineExceeded("The file had to wait too long; try again in a moment.") from None
+            raise refusal("late") from None
         try:
             left = max(0.0, deadline - time.monotonic())
             return await self._decode(data, filename, min(left, self._limits.max_decode_s))
@@ -190,22 +182,22 @@ class WorkerBackend:
         begun = time.monotonic()
         for attempt in range(2):
             if self._closed:  # while this file waited for its turn
-                raise BackendError("The backend has stopped.")
+                raise refusal("stopped")
             if not self._decoder.ready:
                 try:
                     await self._replace(self._decoder, attempt)
                 except WorkerGone:
-                    raise BackendError("The decoder cannot be started; try again in a moment.") from None
+                    raise refusal("no_decoder") from None
             try:
                 parts = await self._decoder.ask(data, filename, limits, limit_s=limit_s + 1)
             except WorkerGone:
                 if self._closed:
-                    raise BackendError("The backend has stopped.") from None
+                    raise refusal("stopped") from None
                 if time.monotonic() - begun >= limit_s:
-                    raise DecodeTimeout(f"Decoding took longer than {limit_s:g} s.") from None
+                    raise refusal("decode_late", seconds=f"{limit_s:g}") from None
                 continue
             return [window for part in parts for window in part]
-        raise UndecodableAudio("The file cannot be decoded: the decoder broke down over it.")
+        raise refusal("decoder_broke")
 
     def counters(self) -> dict[str, int]:
         return {**self._counts, "waiting": len(self._queue)}
@@ -213,7 +205,7 @@ class WorkerBackend:
     def _put(self, waiting: _Waiting) -> None:
         if len(self._queue) >= self._queue_windows:
             self._counts["dropped"] += 1
-            _fail(self._queue.popleft(), BackendOverloaded("More speech arrives than can be recognised."))
+            _fail(self._queue.popleft(), refusal("busy"))
         self._queue.append(waiting)
         self._arrived.set()
         if len(self._queue) >= MAX_BATCH:
@@ -246,7 +238,7 @@ class WorkerBackend:
             waiting = self._queue.popleft()
             if waiting.answer.done() or waiting.deadline <= now:
                 self._counts["expired"] += 1
-                _fail(waiting, DeadlineExceeded("There was no answer in time; the service is busy."))
+                _fail(waiting, refusal("late"))
             else:
                 batch.append(waiting)
         return batch
@@ -265,7 +257,7 @@ class WorkerBackend:
                 return
             except asyncio.CancelledError:
                 for waiting in batch:
-                    _fail(waiting, BackendError("The backend has stopped."))
+                    _fail(waiting, refusal("stopped"))
                 raise
             self._counts["batches"] += 1
             self._counts["windows"] += len(batch)
@@ -276,7 +268,7 @@ class WorkerBackend:
         self._counts["lost"] += len(batch)
         log.error("batch_lost", worker=slot.name, windows=len(batch))
         for waiting in batch:
-            _fail(waiting, WorkerLost("Recognition broke down twice over this speech; it was given up."))
+            _fail(waiting, refusal("lost"))
 
     async def _replace(self, slot: Slot, attempt: int) -> None:
         """Put a new process in the place of a dead one: at once, or after a pause where it just died too."""

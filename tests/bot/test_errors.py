@@ -11,8 +11,8 @@ from discord import app_commands
 import bot.errors as bot_errors
 import ser_engine.errors as engine_errors
 import storage.errors as storage_errors
-from bot import texts
 from bot.errors import NotAllowed, code_of, expected, in_words, unwrap
+from ser_engine.refusals import refusal
 
 pytestmark = pytest.mark.unit
 
@@ -34,10 +34,9 @@ def http_error(kind: type[discord.HTTPException], status: int) -> discord.HTTPEx
     return kind(answer, {"code": 50013, "message": "Missing Permissions at 0x7f"})
 
 
-def test_every_audio_error_has_its_own_sentence() -> None:
-    codes = [kind.code for kind in all_classes(engine_errors.AudioError) if kind is not engine_errors.AudioError]  # type: ignore[attr-defined]
-    assert set(codes) <= set(texts.AUDIO_ERRORS)
-    assert len({texts.AUDIO_ERRORS[code] for code in codes}) == len(codes)
+def test_what_the_engine_refuses_is_said_in_the_sentence_of_its_catalogue() -> None:
+    error = refusal("too_long", minutes=10)
+    assert in_words(error) == str(error) == "The recording is too long; at most 10 minutes can be analysed."
 
 
 @pytest.mark.parametrize(

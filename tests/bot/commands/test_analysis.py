@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from bot import texts
-from bot.commands.analysis import MAX_BYTES, MAX_STRETCHES, Analysis, Analyst, analysis_card, is_audio
+from bot.commands.analysis import MAX_BYTES, MAX_STRETCHES, Analyst, analysis_card, is_audio
 from bot.errors import NotPossible
 from bot.settings import load_settings
+from ser_engine.analysis import Analysis
 from ser_engine.errors import AudioTooLarge
 from ser_engine.types import SAMPLE_RATE_HZ, Prediction, Window
 from tests.fakes.backend import FakeBackend, prediction

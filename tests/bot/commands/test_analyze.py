@@ -6,6 +6,8 @@ import pytest
 
 from bot import texts
 from sandbox import Message
+from ser_engine.errors import EngineError
+from ser_engine.refusals import refusal
 from storage.records import Decision
 from tests.fakes.world import World, text_of, wav
 
@@ -47,16 +49,16 @@ async def test_a_long_file_is_told_over_time(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("notes.wav", b"this is no sound at all, only letters", texts.UNDECODABLE),
-        ("empty.wav", b"", texts.AUDIO_ERRORS["empty_audio"]),
-        ("quiet.wav", wav(0.3), texts.NO_SPEECH),
+        ("notes.wav", b"this is no sound at all, only letters", refusal("not_as_named", ending="wav")),
+        ("empty.wav", b"", refusal("empty_file")),
+        ("quiet.wav", wav(0.3), refusal("no_speech", seconds=0.8)),
     ],
 )
 async def test_files_that_cannot_be_analysed_are_answered_in_words(
-    world: World, name: str, content: bytes, words: str
+    world: World, name: str, content: bytes, words: EngineError
 ) -> None:
     file = world.sandbox.file(world.sandbox.text, name, content)
-    assert text_of(await world.ask(world.mara, "analyze", {"file": file})).strip() == words
+    assert text_of(await world.ask(world.mara, "analyze", {"file": file})).strip() == str(words)
 
 
 async def test_ones_own_message_gets_a_reaction_and_a_reply(world: World) -> None:
@@ -131,7 +133,7 @@ async def test_a_mention_with_a_file_is_answered_and_other_messages_are_not(worl
 
 async def test_a_broken_file_in_a_direct_message_is_answered_in_words(world: World) -> None:
     message = world.sandbox.direct_message(world.mara, files=[("note.wav", b"not a sound")])
-    assert (await reply_to(world, message)).content == texts.UNDECODABLE
+    assert (await reply_to(world, message)).content == str(refusal("not_as_named", ending="wav"))
 
 
 async def test_nothing_of_a_voice_message_is_stored(world: World) -> None:

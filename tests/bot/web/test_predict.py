@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import json
 import time
@@ -90,8 +92,10 @@ async def test_an_unsure_answer_says_so_beside_the_old_body(client: Client, back
     assert (own["unclear"], own["reason"]) == (True, "unsure")
 
 
-@pytest.mark.parametrize("filename", ["clip.FLAC", "blob", "a.b.flac"])
-async def test_names_that_are_taken(client: Client, filename: str) -> None:
+@pytest.mark.parametrize(
+    "filename", ["clip.FLAC", "blob", "a.b.flac", "song.aiff", "base.WAVE", "clip.wav ", "clip.exe"]
+)
+async def test_the_name_does_not_decide_what_is_taken(client: Client, filename: str) -> None:
     status, _ = await _post(client, _form(CLIP.read_bytes(), filename))
     assert status == 200
 
@@ -128,9 +132,27 @@ async def test_an_empty_name(client: Client) -> None:
     assert (status, answer) == (400, {"error": "Empty filename."})
 
 
-@pytest.mark.parametrize("filename", ["song.aiff", "run.sh", "clip.wav.exe"])
-async def test_a_format_that_is_not_taken(client: Client, filename: str) -> None:
-    assert await _refused(client, _form(CLIP.read_bytes(), filename)) == 400
+def _encoded(encoding: str, content: bytes) -> bytes:
+    named = 'Content-Disposition: form-data; name="file"; filename="clip.flac"'
+    head = f"--b\r\n{named}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + content + b"\r\n--b--\r\n"
+
+
+async def test_a_part_that_a_mail_gateway_encoded_is_decoded(client: Client) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    plain = (await _post(client, _form(CLIP.read_bytes())))[1]
+    for encoding, content in (
+        ("base64", base64.encodebytes(CLIP.read_bytes())),
+        ("BASE64", base64.b64encode(CLIP.read_bytes())),
+        ("quoted-printable", binascii.b2a_qp(CLIP.read_bytes(), istext=False)),
+        ("8bit", CLIP.read_bytes()),
+    ):
+        status, body = await _post(client, _encoded(encoding, content), headers=headers)
+        assert (status, body.get("probabilities")) == (200, plain["probabilities"]), encoding
+    for encoding, content in (("base64", b"This is no base64!"), ("x-uuencode", b"begin 644 clip.flac")):
+        status, body = await _post(client, _encoded(encoding, content), headers=headers)
+        assert status == 400
+        assert encoding in body["error"] or "Content-Transfer-Encoding" in body["error"]
 
 
 async def test_an_empty_file(client: Client) -> None:

@@ -1,0 +1,48 @@
+"""From a whole recording to what it sounds like, put together once: decode, segment, recognise, sum up.
+
+The command line, ``/predict``, the microphone page, ``/analyze``, the context menu and private messages all come in
+here. So what one of them takes all take, and what one refuses all refuse, in the same sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ser_engine.summary import summarise
+from ser_engine.types import Prediction, Window
+
+if TYPE_CHECKING:
+    from ser_engine.backends.base import InferenceBackend
+
+BATCH_WINDOWS: Final = 16
+BATCH_DEADLINE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What a recording sounds like."""
+
+    windows: tuple[tuple[Window, Prediction], ...]
+    """In order of time; at least one."""
+    summary: Prediction
+
+
+async def analyse(backend: InferenceBackend, data: bytes, *, filename: str | None = None) -> Analysis:
+    """What the recording in the bytes of a file sounds like. `filename` is used only in the error message.
+
+    Raises AudioError (NoSpeech where nobody speaks for 0.8 s) and BackendError.
+    """
+    windows = await backend.segment(data, filename=filename)
+    predictions: list[Prediction] = []
+    for begin in range(0, len(windows), BATCH_WINDOWS):
+        batch = windows[begin : begin + BATCH_WINDOWS]
+        predictions += await backend.predict(batch, deadline_s=BATCH_DEADLINE_S)
+    return summed_up(zip(windows, predictions, strict=True))
+
+
+def summed_up(pairs: Iterable[tuple[Window, Prediction]]) -> Analysis:
+    """The windows of one recording and their summary. Raises NoSpeech without windows."""
+    held = tuple(pairs)
+    return Analysis(windows=held, summary=summarise(held))
