@@ -2,6 +2,8 @@
 
 from storage.records import (
     Decision,
+    MessageKind,
+    MessageRecord,
     MomentRecord,
     NewSession,
     ParticipantRecord,
@@ -18,6 +20,8 @@ from storage.writer import WindowWriter
 
 __all__ = [
     "Decision",
+    "MessageKind",
+    "MessageRecord",
     "MomentRecord",
     "NewSession",
     "ParticipantRecord",

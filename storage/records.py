@@ -104,6 +104,32 @@ class MomentRecord:
     text: str
 
 
+class MessageKind(StrEnum):
+    """What a message of the bot is for."""
+
+    PANEL = "panel"
+    SUMMARY = "summary"
+    NOTICE = "notice"
+    """Tells people that a standing answer includes them."""
+    ANSWER = "answer"
+    """How a voice message sounds."""
+    QUESTION = "question"
+    """Asks the author of a voice message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRecord:
+    """A message of the bot in Discord that is about a session or a person."""
+
+    message_id: int
+    channel_id: int
+    guild_id: int | None
+    """None in a private conversation."""
+    kind: MessageKind
+    session_id: str | None = None
+    """None when the message is about no session, or about one that was deleted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareRecord:
     id: str

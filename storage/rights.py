@@ -18,6 +18,7 @@ from storage.identity import Identity
 from storage.records import SessionState
 
 _CHUNK = 500
+_AUTHOR = frozenset({"author_hash"})
 _T = TypeVar("_T")
 
 
@@ -30,7 +31,7 @@ class RightsRepository:
     async def sessions_of(self, user_id: int) -> set[str]:
         """Sessions that the person started or took part in: those whose report they may open."""
         async with self._database.transaction() as db:
-            started, participated = await self._find(db, user_id, None)
+            started, participated, _ = await self._find(db, user_id, None)
             found = set(started)
             for ids in _chunks(participated):
                 query = select(schema.Participant.session_id).where(schema.Participant.id.in_(ids))
@@ -41,7 +42,7 @@ class RightsRepository:
         """Everything stored about the person, as plain values for JSON."""
         async with self._database.transaction() as db:
             consents = await self._consents(db, user_id, guild_id)
-            started, participated = await self._find(db, user_id, guild_id)
+            started, participated, hashes = await self._find(db, user_id, guild_id)
             sessions = []
             for participant_id in participated:
                 participant = await db.get_one(schema.Participant, participant_id)
@@ -49,30 +50,49 @@ class RightsRepository:
                 moments = await db.scalars(select(schema.Moment).filter_by(participant_id=participant_id))
                 sessions.append(
                     _plain(participant, without={"user_hash", "user_sealed"})
-                    | {"windows": [_plain(w) for w in windows], "moments": [_plain(m) for m in moments]}
+                    | {
+                        "windows": [_plain(w) for w in windows],
+                        "moments": [_plain(m, without=_AUTHOR) for m in moments],
+                    }
                 )
+            marks: list[schema.Moment] = []
+            for chunk in _chunks(hashes):
+                marks.extend(await db.scalars(select(schema.Moment).where(schema.Moment.author_hash.in_(chunk))))
             return {
                 "standing_consents": [_plain(consent, without={"user_hash"}) for consent in consents],
                 "sessions_started": sorted(started),
                 "sessions_taken_part_in": sessions,
+                "marks_written": [_plain(mark, without=_AUTHOR) for mark in marks],
             }
 
     async def delete_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
         """Delete everything about the person, in one server or in all; returns the number of rows by table.
 
-        Their participant rows go with windows and moments; a session they started forgets who started it.
+        Their participant rows go with windows and moments, and the marks they wrote; a session they started forgets
+        who started it. The bot's messages about them no longer say about whom they are, and are doomed.
         """
         async with self._database.transaction() as db:
             consents = await self._consents(db, user_id, guild_id)
             for consent in consents:
                 await db.delete(consent)
-            started, participated = await self._find(db, user_id, guild_id)
+            started, participated, hashes = await self._find(db, user_id, guild_id)
             counts = {"consents": len(consents), "sessions_unlinked": len(started), "participants": len(participated)}
             for ids in _chunks(participated):
                 for table, name in ((schema.StoredWindow, "windows"), (schema.Moment, "moments")):
                     gone = await db.scalars(delete(table).where(table.participant_id.in_(ids)).returning(table.id))
                     counts[name] = counts.get(name, 0) + len(gone.all())
                 await db.execute(delete(schema.Participant).where(schema.Participant.id.in_(ids)))
+            for chunk in _chunks(hashes):
+                gone = await db.scalars(
+                    delete(schema.Moment).where(schema.Moment.author_hash.in_(chunk)).returning(schema.Moment.id)
+                )
+                counts["marks"] = counts.get("marks", 0) + len(gone.all())
+            for scope in await self._message_scopes(db, guild_id):
+                await db.execute(
+                    update(schema.BotMessage)
+                    .filter_by(user_hash=self._identity.in_server(scope, user_id))
+                    .values(user_hash=None)
+                )
             for sessions in _chunks(started):
                 await db.execute(
                     update(schema.Session)
@@ -113,8 +133,10 @@ class RightsRepository:
             )
         return len(expired)
 
-    async def _find(self, db: AsyncSession, user_id: int, guild_id: int | None) -> tuple[list[str], list[int]]:
-        """Ids of the sessions the person started, and of their participant rows."""
+    async def _find(
+        self, db: AsyncSession, user_id: int, guild_id: int | None
+    ) -> tuple[list[str], list[int], list[str]]:
+        """Ids of the sessions the person started, of their participant rows, and their hash in each session."""
         query = select(schema.Session.id, schema.Session.starter_hash)
         if guild_id is not None:
             query = query.filter_by(guild_id=guild_id)
@@ -129,7 +151,13 @@ class RightsRepository:
         for chunk in _chunks(hashes):
             found = select(schema.Participant.id).where(schema.Participant.user_hash.in_(chunk))
             participated.extend(await db.scalars(found))
-        return started, participated
+        return started, participated, hashes
+
+    async def _message_scopes(self, db: AsyncSession, guild_id: int | None) -> list[int]:
+        """The servers in which a person's messages may be; 0 stands for private conversations."""
+        if guild_id is not None:
+            return [guild_id]
+        return [guild or 0 for guild in await db.scalars(select(schema.BotMessage.guild_id).distinct())]
 
     async def _consents(self, db: AsyncSession, user_id: int, guild_id: int | None) -> list[schema.Consent]:
         if guild_id is None:

@@ -148,7 +148,7 @@ class StoredWindow(Base):
 
 class Moment(Base):
     __tablename__ = "moments"
-    __table_args__ = ({"info": {"person": "cascade"}},)
+    __table_args__ = ({"info": {"person": "deleted"}},)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
@@ -156,6 +156,28 @@ class Moment(Base):
     at_s: Mapped[float] = mapped_column(Float)
     kind: Mapped[str] = mapped_column(String(32))
     text: Mapped[str] = mapped_column(String(200))
+    author_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Who wrote a mark; None for what the session noticed."""
+
+
+class BotMessage(Base):
+    """A message of the bot in Discord that is about a session or a person, so that deletion reaches it there.
+
+    A row with neither is what a deleted session leaves: the message is still to be deleted in Discord.
+    """
+
+    __tablename__ = "bot_messages"
+    __table_args__ = ({"info": {"person": "unlinked"}},)
+
+    message_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    channel_id: Mapped[int] = mapped_column(BigInteger)
+    guild_id: Mapped[int | None] = mapped_column(BigInteger)
+    """None in a private conversation."""
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id", ondelete="SET NULL"), index=True)
+    user_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Whom a message outside sessions is about."""
+    kind: Mapped[str] = mapped_column(String(16))
+    posted_at: Mapped[datetime]
 
 
 class Share(Base):

@@ -103,8 +103,9 @@ class SessionRepository:
                 await db.execute(insert(schema.StoredWindow), rows)
         return len(rows)
 
-    async def add_moment(self, session_id: str, moment: MomentRecord) -> None:
-        """Raises UnknownSession."""
+    async def add_moment(self, session_id: str, moment: MomentRecord, *, author_id: int | None = None) -> None:
+        """`author_id` is who wrote a mark. Raises UnknownSession."""
+        author_hash = None if author_id is None else self._identity.in_session(session_id, author_id)
         async with self._database.transaction() as db:
             await _require(db, session_id)
             db.add(
@@ -114,6 +115,7 @@ class SessionRepository:
                     at_s=moment.at_s,
                     kind=moment.kind,
                     text=moment.text,
+                    author_hash=author_hash,
                 )
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,8 +10,10 @@ from storage import schema
 from storage.database import Database
 from storage.errors import WrongKey
 from storage.identity import Identity
+from storage.messages import MessageRepository
 from storage.records import (
     Decision,
+    MessageRecord,
     MomentRecord,
     NewSession,
     ParticipantRecord,
@@ -38,6 +40,7 @@ class Storage:
         self._consents = ConsentRepository(database, identity)
         self._sessions = SessionRepository(database, identity)
         self._shares = ShareRepository(database)
+        self._messages = MessageRepository(database, identity, default_retention_days=retention_days)
         self._rights = RightsRepository(database, identity, default_retention_days=retention_days)
 
     @classmethod
@@ -94,8 +97,8 @@ class Storage:
         """Windows with the id of their session; returns how many were stored."""
         return await self._sessions.add_windows(windows)
 
-    async def add_moment(self, session_id: str, moment: MomentRecord) -> None:
-        await self._sessions.add_moment(session_id, moment)
+    async def add_moment(self, session_id: str, moment: MomentRecord, *, author_id: int | None = None) -> None:
+        await self._sessions.add_moment(session_id, moment, author_id=author_id)
 
     async def end_session(
         self, session_id: str, *, state: SessionState, reason: str, counters: Mapping[str, int]
@@ -118,6 +121,23 @@ class Storage:
 
     async def report(self, session_id: str) -> SessionReport | None:
         return await self._sessions.report(session_id)
+
+    # --- the bot's own messages in Discord
+
+    async def note_message(self, message: MessageRecord, *, about: int | None = None) -> None:
+        await self._messages.note(message, about=about)
+
+    async def forget_messages(self, message_ids: Collection[int]) -> None:
+        await self._messages.forget(message_ids)
+
+    async def messages_of_session(self, session_id: str) -> Sequence[MessageRecord]:
+        return await self._messages.of_session(session_id)
+
+    async def messages_about(self, user_id: int, guild_id: int | None) -> Sequence[MessageRecord]:
+        return await self._messages.about(user_id, guild_id)
+
+    async def doomed_messages(self, now: datetime) -> Sequence[MessageRecord]:
+        return await self._messages.doomed(now)
 
     # --- share links
 

@@ -22,10 +22,10 @@ class Moments:
         self._app = app
         self.stored = 0
 
-    async def add(self, moment: MomentRecord) -> None:
-        """A moment that cannot be stored is logged and lost; the session goes on."""
+    async def add(self, moment: MomentRecord, *, author_id: int | None = None) -> None:
+        """`author_id` is who wrote a mark. A moment that cannot be stored is logged and lost; the session goes on."""
         try:
-            await self._app.storage.add_moment(self._session_id, moment)
+            await self._app.storage.add_moment(self._session_id, moment, author_id=author_id)
         except StorageError as error:
             _log.warning("moment_not_written", session=self._session_id, error=error.code)
             return

@@ -181,10 +181,10 @@ class ListeningSession:
     # --- people
 
     async def mark(self, user_id: int, note: str = "") -> float:
-        """Note a moment by hand; return where, in seconds. `user_id` is for the log only and is not stored."""
+        """Note a moment by hand; return where, in seconds. The mark belongs to who wrote it."""
         at_s = self._now_s()
-        _log.info("marked", session=self.record.id, user=user_id)
-        await self._moments.add(MomentRecord(at_s=at_s, kind="mark", participant_id=None, text=note[:200]))
+        moment = MomentRecord(at_s=at_s, kind="mark", participant_id=None, text=note[:200])
+        await self._moments.add(moment, author_id=user_id)
         return at_s
 
     def _forget_voice(self, user_id: int) -> None:

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from storage import Decision, MomentRecord, NewSession, ServerSettings, SessionRecord, SessionState, Storage
+from storage import (
+    Decision,
+    MessageKind,
+    MessageRecord,
+    MomentRecord,
+    NewSession,
+    ServerSettings,
+    SessionRecord,
+    SessionState,
+    Storage,
+)
 from storage.identity import Identity
 from storage.schema import Base
 from tests.fakes.records import window
@@ -28,7 +38,16 @@ async def _fill(storage: Storage, session: SessionRecord) -> None:
         row = await storage.include_participant(session.id, person)
         await storage.add_windows(session.id, [window(row.id), window(row.id, 3.0)])
         await storage.add_moment(session.id, MomentRecord(at_s=1, kind="change", participant_id=row.id, text="rose"))
+        mark = MomentRecord(at_s=2, kind="mark", participant_id=None, text="a good one")
+        await storage.add_moment(session.id, mark, author_id=person)
+        await storage.note_message(_message(person % 1000), about=person)
     await storage.create_share(session.id, lifetime=timedelta(days=1))
+
+
+def _message(message_id: int, session_id: str | None = None) -> MessageRecord:
+    return MessageRecord(
+        message_id=message_id, channel_id=20, guild_id=10, kind=MessageKind.ANSWER, session_id=session_id
+    )
 
 
 def _everything(path: Path) -> dict[str, list[dict[str, object]]]:
@@ -75,13 +94,18 @@ async def test_deleting_a_person_leaves_no_trace_in_any_table(storage: Storage, 
             assert row.get("participant_id") != alice_id, f"{table} still points at the person"
             sealed = [v for k, v in row.items() if k.endswith("_sealed") and isinstance(v, str)]
             assert ALICE not in [identity.unseal(v) for v in sealed], f"{table} still holds the sealed id"
-    assert counts == {"consents": 1, "sessions_unlinked": 1, "participants": 1, "windows": 2, "moments": 1}
+    assert counts == {"consents": 1, "sessions_unlinked": 1, "participants": 1, "windows": 2, "moments": 1, "marks": 1}
     for table in ("participants", "consents"):
         assert len(after[table]) == 1, "the other person's rows stay"
     assert len(after["windows"]) == 2
+    assert [moment["author_hash"] for moment in after["moments"] if moment["kind"] == "mark"] == [
+        identity.in_session(session.id, BOB)
+    ]
     report = await storage.report(session.id)
     assert report is not None
     assert report.session.started_by is None
+    assert [message.message_id for message in await storage.doomed_messages(datetime.now(UTC))] == [ALICE % 1000]
+    await storage.forget_messages([ALICE % 1000])
     raw = b"".join(path.read_bytes() for path in tmp_path.glob("undertone.db*"))
     assert str(ALICE).encode() not in raw, "an id was written in the clear"
 
@@ -105,6 +129,7 @@ async def test_an_export_holds_what_is_stored_and_no_keys(storage: Storage, sess
     (taken_part,) = export["sessions_taken_part_in"]
     assert [w["start_s"] for w in taken_part["windows"]] == [0.0, 3.0]
     assert taken_part["moments"][0]["text"] == "rose"
+    assert [mark["text"] for mark in export["marks_written"]] == ["a good one"]
     assert "hash" not in printed
     assert "sealed" not in printed
     assert (await storage.export_person(ALICE, 99))["sessions_taken_part_in"] == []
@@ -155,3 +180,25 @@ def _new(*, guild_id: int = 10, started_by: int = 1) -> NewSession:
     return NewSession(
         guild_id=guild_id, channel_id=1, started_by=started_by, model="m", model_version="v", labels=("A",)
     )
+
+
+async def test_a_deleted_session_leaves_its_messages_to_be_deleted(storage: Storage, session: SessionRecord) -> None:
+    await storage.note_message(_message(1, session.id))
+    await storage.note_message(_message(2), about=BOB)
+    now = datetime.now(UTC)
+    assert [m.message_id for m in await storage.messages_of_session(session.id)] == [1]
+    assert await storage.doomed_messages(now) == []
+    await storage.delete_session(session.id)
+    assert [m.message_id for m in await storage.doomed_messages(now)] == [1]
+    await storage.note_message(_message(3, session.id))  # posted while the session was being deleted
+    await storage.forget_messages([1])
+    assert [m.message_id for m in await storage.doomed_messages(now)] == [3]
+
+
+async def test_messages_about_a_person_are_found_and_end_with_retention(storage: Storage) -> None:
+    await storage.note_message(_message(1), about=ALICE)
+    await storage.note_message(_message(2), about=BOB)
+    assert [m.message_id for m in await storage.messages_about(ALICE, 10)] == [1]
+    assert [m.message_id for m in await storage.messages_about(ALICE, None)] == [1]
+    assert await storage.messages_about(ALICE, 11) == []
+    assert len(await storage.doomed_messages(datetime.now(UTC) + timedelta(days=8))) == 2

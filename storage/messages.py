@@ -1,0 +1,92 @@
+"""The bot's own messages in Discord that are about a session or a person, so that deletion reaches them there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage import schema
+from storage.database import Database
+from storage.identity import Identity
+from storage.records import MessageKind, MessageRecord
+
+_CHUNK = 500
+_PRIVATE = 0
+"""Stands for the server of a private conversation in a person's hash."""
+
+
+class MessageRepository:
+    def __init__(self, database: Database, identity: Identity, *, default_retention_days: int) -> None:
+        self._database = database
+        self._identity = identity
+        self._default_retention_days = default_retention_days
+
+    async def note(self, message: MessageRecord, *, about: int | None = None) -> None:
+        """Remember a message that was posted; `about` is the person that a message outside sessions is about."""
+        user_hash = None if about is None else self._identity.in_server(message.guild_id or _PRIVATE, about)
+        async with self._database.transaction() as db:
+            session = None if message.session_id is None else await db.get(schema.Session, message.session_id)
+            row = schema.BotMessage(
+                message_id=message.message_id,
+                channel_id=message.channel_id,
+                guild_id=message.guild_id,
+                session_id=None if session is None else session.id,  # deleted meanwhile: the message goes as well
+                user_hash=user_hash,
+                kind=message.kind,
+                posted_at=datetime.now(UTC),
+            )
+            await db.merge(row)
+
+    async def forget(self, message_ids: Collection[int]) -> None:
+        """These messages are gone in Discord."""
+        wanted = list(message_ids)
+        async with self._database.transaction() as db:
+            for at in range(0, len(wanted), _CHUNK):
+                chunk = wanted[at : at + _CHUNK]
+                await db.execute(delete(schema.BotMessage).where(schema.BotMessage.message_id.in_(chunk)))
+
+    async def of_session(self, session_id: str) -> Sequence[MessageRecord]:
+        """In the order in which they were posted."""
+        async with self._database.transaction() as db:
+            return await self._records(db, schema.BotMessage.session_id == session_id)
+
+    async def about(self, user_id: int, guild_id: int | None) -> Sequence[MessageRecord]:
+        """The messages outside sessions that are about a person, in one server or everywhere."""
+        async with self._database.transaction() as db:
+            if guild_id is None:
+                found = await db.scalars(select(schema.BotMessage.guild_id).distinct())
+                scopes = {guild or _PRIVATE for guild in found}
+            else:
+                scopes = {guild_id}
+            hashes = [self._identity.in_server(scope, user_id) for scope in scopes]
+            return await self._records(db, schema.BotMessage.user_hash.in_(hashes))
+
+    async def doomed(self, now: datetime) -> Sequence[MessageRecord]:
+        """What is still to be deleted in Discord: of sessions that are deleted, and older than its server's days."""
+        async with self._database.transaction() as db:
+            servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
+            days = {server.guild_id: server.retention_days for server in servers}
+            rows = await db.scalars(select(schema.BotMessage).where(schema.BotMessage.session_id.is_(None)))
+            return [
+                _to_record(row)
+                for row in rows
+                if row.user_hash is None
+                or row.posted_at <= now - timedelta(days=days.get(row.guild_id or 0, self._default_retention_days))
+            ]
+
+    async def _records(self, db: AsyncSession, condition: ColumnElement[bool]) -> Sequence[MessageRecord]:
+        rows = await db.scalars(select(schema.BotMessage).where(condition).order_by(schema.BotMessage.message_id))
+        return [_to_record(row) for row in rows]
+
+
+def _to_record(row: schema.BotMessage) -> MessageRecord:
+    return MessageRecord(
+        message_id=row.message_id,
+        channel_id=row.channel_id,
+        guild_id=row.guild_id,
+        kind=MessageKind(row.kind),
+        session_id=row.session_id,
+    )
