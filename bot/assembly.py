@@ -62,7 +62,7 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error that ended the service, out of the group that its tasks came back with."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

@@ -1,8 +1,9 @@
 """The Discord client: which events it takes, and that something starts it again when it ends.
 
-A gateway connection that is cut before its HELLO ends `Client.start()` for good (discord.py 2.7.1), so `Gateway` runs
-clients one after the other, with a growing pause, until it is told to stop. Intents are the smallest set that works:
-servers, voice states, and messages without their content (Discord still shows what is sent to the bot or mentions it).
+A gateway connection that is cut before its HELLO ends `Client.start()` for good (discord.py 2.7.1), so `ClientKeeper`
+runs clients one after the other, with a growing pause, until it is told to stop. Intents are the smallest set that
+works: servers, voice states, and messages without their content (Discord still shows what is sent to the bot or
+mentions it).
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ class UndertoneClient(SteadyClient):
             self._sessions.permission_lost(guild.id)
 
 
-class Gateway:
+class ClientKeeper:
     """Keeps a client running. Also what the web pages ask for names."""
 
     def __init__(

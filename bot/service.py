@@ -19,8 +19,8 @@ import structlog
 from aiohttp import web
 
 from bot.app import App, Spawn
-from bot.assembly import default_connect, first_of, make_backend, port_error, to_the_end
-from bot.client import Gateway, MakeConnector
+from bot.assembly import default_connect, first_error, make_backend, port_error, to_the_end
+from bot.client import ClientKeeper, MakeConnector
 from bot.commands.panel_view import PanelView
 from bot.listening.clock import Clock, SystemClock
 from bot.listening.discord_surface import DiscordSurface
@@ -63,7 +63,7 @@ class Service:
         self.settings = settings
         self.bus = LiveBus()
         self.backend = backend if backend is not None else make_backend(settings)
-        self.gateway = Gateway(settings, lambda: self.app, make_connector=make_connector)
+        self.gateway = ClientKeeper(settings, lambda: self.app, make_connector=make_connector)
         self._connect = connect
         self._clock = clock or SystemClock()
         self._frame_ancestors = frame_ancestors
@@ -172,7 +172,7 @@ class Service:
                 async with asyncio.TaskGroup() as tasks:
                     await self._live(tasks, key)
             except BaseExceptionGroup as group:
-                raise first_of(group) from group
+                raise first_error(group) from group
 
     async def _end_backend(self, warming: asyncio.Task[None]) -> None:
         await asyncio.gather(warming, return_exceptions=True)

@@ -19,7 +19,7 @@ class Colours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tone:
+class Swatch:
     """An emotion as it is shown."""
 
     label: str
@@ -63,7 +63,7 @@ OTHER_CLASS: Final = "e-other"
 LIGHT: Final = Theme(surface="#faf8f4", track="#f0ece4", line="#d8d2c6", text="#1d1c1a", muted="#66625a")
 DARK: Final = Theme(surface="#16181c", track="#20232a", line="#383d47", text="#eceae6", muted="#a5a8ae")
 
-_UNCLEAR_TONE: Final = Tone(
+_UNCLEAR_TONE: Final = Swatch(
     label=UNCLEAR,
     word="unclear",
     emoji="❔",
@@ -76,7 +76,7 @@ _UNCLEAR_TONE: Final = Tone(
 _TONES: Final = {
     tone.label: tone
     for tone in (
-        Tone(
+        Swatch(
             label="Angry",
             word="angry",
             emoji="😠",
@@ -85,7 +85,7 @@ _TONES: Final = {
             light=Colours(fill="#c2301f", ink="#8f1710"),
             dark=Colours(fill="#f2664a", ink="#ff8a70"),
         ),
-        Tone(
+        Swatch(
             label="Happy",
             word="happy",
             emoji="😊",
@@ -94,7 +94,7 @@ _TONES: Final = {
             light=Colours(fill="#e5a50a", ink="#946300"),
             dark=Colours(fill="#f7cf57", ink="#ffdd7a"),
         ),
-        Tone(
+        Swatch(
             label="Neutral",
             word="neutral",
             emoji="😐",
@@ -103,7 +103,7 @@ _TONES: Final = {
             light=Colours(fill="#949aa3", ink="#646b75"),
             dark=Colours(fill="#a9afb8", ink="#bcc2cb"),
         ),
-        Tone(
+        Swatch(
             label="Disgust",
             word="disgusted",
             emoji="🤢",
@@ -112,7 +112,7 @@ _TONES: Final = {
             light=Colours(fill="#0f7a5c", ink="#0a5f48"),
             dark=Colours(fill="#2fb893", ink="#4fd6b0"),
         ),
-        Tone(
+        Swatch(
             label="Sad",
             word="sad",
             emoji="😢",
@@ -128,14 +128,14 @@ EMOTIONS: Final = tuple(_TONES.values())
 """The five known emotions, from the highest note to the lowest: the order of every legend and table."""
 
 
-def tone(label: str | None, *, unclear: bool = False) -> Tone:
+def tone(label: str | None, *, unclear: bool = False) -> Swatch:
     """How a label is shown. One that only somebody's own model knows gets its first letter and the neutral colours."""
     if unclear or label is None or label == UNCLEAR:
         return _UNCLEAR_TONE
     if (known := _TONES.get(label)) is not None:
         return known
     neutral = _TONES["Neutral"]
-    return Tone(
+    return Swatch(
         label=label,
         word=label.lower(),
         emoji="🔹",

@@ -20,7 +20,7 @@ from .dave import DaveSession, Refusal
 from .faults import survive
 from .hold import HOLD_S, Hold, Packet
 from .rtp import RtpHeader
-from .speaker import AudioPacket, Speaker
+from .speaker import AudioPacket, HeardSpeaker
 from .ssrc import SsrcMap
 from .states import ConsentGate, FrameSink, OpusTap
 from .transport import open_datagram
@@ -34,8 +34,8 @@ DEAF_PACKETS: Final = 25
 """So many packets of one speaker over so long, and none decrypted: that speaker is not heard."""
 
 
-class Connection(Protocol):
-    """The connection as it is now; asked for each packet, because all of it changes under a call."""
+class MediaKeys(Protocol):
+    """What opens the connection's media now; asked for each packet, because all of it changes in a call."""
 
     def transport(self) -> tuple[str, bytes] | None:
         """Mode and key; None before the server has told them."""
@@ -49,7 +49,7 @@ class Receiver:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: MediaKeys,
         *,
         sink: FrameSink,
         consent: ConsentGate,
@@ -66,7 +66,7 @@ class Receiver:
         self._began_s = clock()
         self._queue: deque[Packet] = deque()
         self._hold = Hold(self._expired, self._overflowed)
-        self._speakers: dict[int, Speaker] = {}
+        self._speakers: dict[int, HeardSpeaker] = {}
         self._leaving: dict[int, float] = {}
         """Users who left, and until when their SSRCs are still theirs."""
         self._ticked_s = self._began_s
@@ -178,7 +178,7 @@ class Receiver:
             self.counters.held_unknown += 1
         self._hold.add_unknown(packet)
 
-    def _wait_keys(self, packet: Packet, speaker: Speaker, refusal: Refusal) -> None:
+    def _wait_keys(self, packet: Packet, speaker: HeardSpeaker, refusal: Refusal) -> None:
         if refusal is Refusal.PANIC:
             self.counters.dave_panics += 1
         if packet.refusal is None:
@@ -229,10 +229,10 @@ class Receiver:
 
     # -- people -----------------------------------------------------------------------------------------------------
 
-    def speaker(self, user_id: int) -> Speaker:
+    def speaker(self, user_id: int) -> HeardSpeaker:
         speaker = self._speakers.get(user_id)
         if speaker is None:
-            speaker = self._speakers[user_id] = Speaker(user_id, self._sink, self.counters, self._tap)
+            speaker = self._speakers[user_id] = HeardSpeaker(user_id, self._sink, self.counters, self._tap)
         return speaker
 
     def discard(self, user_id: int) -> None:

@@ -65,7 +65,7 @@ class AudioPacket:
         self.arrived_samples = arrived_samples
 
 
-class Speaker:
+class HeardSpeaker:
     """Keeps the timeline over changes of SSRC and connection; at most one stream is heard at a time."""
 
     def __init__(self, user_id: int, sink: FrameSink, counters: ReceiveCounters, tap: OpusTap | None = None) -> None:

@@ -64,7 +64,7 @@ class HangUp(Exception):
         self.code = code
 
 
-class Connection:
+class GatewayConnection:
     def __init__(self, gateway: Gateway, request: web.Request) -> None:
         self._gateway = gateway
         self._request = request

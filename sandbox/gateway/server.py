@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sandbox import payloads
 from sandbox.faults import Faults
-from sandbox.gateway.connection import Connection, HangUp, Identify, MembersRequest, Resume, VoiceRequest
+from sandbox.gateway.connection import GatewayConnection, HangUp, Identify, MembersRequest, Resume, VoiceRequest
 from sandbox.gateway.dispatch import Dispatcher
 from sandbox.gateway.session import PRIVILEGED, Intent, Session
 from sandbox.models import ChannelType, Guild, Json, User
@@ -57,13 +57,13 @@ class Gateway:
         self._token = token
         self._dispatcher = Dispatcher(state, urls, bot.id)
         self._sessions: dict[str, Session] = {}
-        self._connections: set[Connection] = set()
+        self._connections: set[GatewayConnection] = set()
         state.listen(self._on_change)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.faults.take_refusal():
             return web.Response(status=503)
-        connection = Connection(self, request)
+        connection = GatewayConnection(self, request)
         self._connections.add(connection)
         try:
             return await connection.run()
@@ -109,7 +109,7 @@ class Gateway:
 
     # asked by connections
 
-    def identify(self, connection: Connection, request: Identify) -> None:
+    def identify(self, connection: GatewayConnection, request: Identify) -> None:
         if request.token.removeprefix("Bot ") != self._token:
             raise HangUp(4004, "Authentication failed.")
         number, count = request.shard
@@ -128,7 +128,7 @@ class Gateway:
             if session.intents & Intent.GUILDS:
                 session.dispatch("GUILD_CREATE", self._dispatcher.guild_create(guild.id, session.intents))
 
-    def resume(self, connection: Connection, request: Resume) -> None:
+    def resume(self, connection: GatewayConnection, request: Resume) -> None:
         if request.token.removeprefix("Bot ") != self._token:
             raise HangUp(4004, "Authentication failed.")
         self._drop_expired()

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sandbox.voice.connection import Connection
+from sandbox.voice.connection import VoiceConnection
 from sandbox.voice.faults import Delivery
 from sandbox.voice.group import Group
 from sandbox.voice.ops import Op
 from sandbox.voice.rounds import GroupSettings
 from sandbox.voice.transport import Rtp
 
-SendDatagram = Callable[[Connection, Delivery], None]
+SendDatagram = Callable[[VoiceConnection, Delivery], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Call:
     ) -> None:
         self.guild_id = guild_id
         self.channel_id = channel_id
-        self.members: dict[int, Connection] = {}
+        self.members: dict[int, VoiceConnection] = {}
         self.counters: Counter[str] = Counter()
         self._send = send
         self._on_speaking = on_speaking
@@ -52,7 +52,7 @@ class Call:
 
     # coming and going
 
-    def enter(self, connection: Connection) -> None:
+    def enter(self, connection: VoiceConnection) -> None:
         """A client identified itself; the others learn of it, and it of them."""
         user_id = connection.user_id
         others = [other for other in self.members.values() if other.user_id != user_id]
@@ -66,14 +66,14 @@ class Call:
                 one.send_json(Op.CLIENT_FLAGS, {"user_id": str(about), "flags": 2})
                 one.send_json(Op.CLIENT_PLATFORM, {"user_id": str(about), "platform": 0})
 
-    def keyed(self, connection: Connection) -> None:
+    def keyed(self, connection: VoiceConnection) -> None:
         """A client has its transport key: it learns who speaks, and joins the encryption."""
         for other in self.members.values():
             if other is not connection and other.has_spoken:
                 self._tell_speaking(connection, other)
         self.group.join(connection.user_id)
 
-    def exit(self, connection: Connection) -> None:
+    def exit(self, connection: VoiceConnection) -> None:
         """A client is gone for good; nothing happens when a newer connection has taken its place."""
         if self.members.get(connection.user_id) is not connection:
             return
@@ -91,7 +91,7 @@ class Call:
 
     # speaking
 
-    def speaking(self, connection: Connection, flags: int) -> None:
+    def speaking(self, connection: VoiceConnection, flags: int) -> None:
         """Op 5 from a client: the others are told whose SSRC it is when it starts."""
         self._show(connection, flags)
         if not flags:
@@ -100,14 +100,14 @@ class Call:
         for other in self._others(connection):
             self._tell_speaking(other, connection)
 
-    def announce_streams(self, connection: Connection, data: dict[str, Any]) -> None:
+    def announce_streams(self, connection: VoiceConnection, data: dict[str, Any]) -> None:
         """Op 12 from a client, which some send before they speak: its SSRC, in another message."""
         for other in self._others(connection):
             if not other.faults.speaking_withheld:
                 body = {**data, "user_id": str(connection.user_id), "audio_ssrc": connection.ssrc}
                 other.send_json(Op.CLIENT_CONNECT, body)
 
-    def _show(self, connection: Connection, flags: int) -> None:
+    def _show(self, connection: VoiceConnection, flags: int) -> None:
         changed = bool(flags) != bool(connection.speaking)
         connection.speaking = flags
         if changed:
@@ -119,7 +119,7 @@ class Call:
             )
             self._on_speaking(change)
 
-    def _tell_speaking(self, listener: Connection, speaker: Connection) -> None:
+    def _tell_speaking(self, listener: VoiceConnection, speaker: VoiceConnection) -> None:
         if listener.faults.speaking_withheld:
             return
         data = {"user_id": str(speaker.user_id), "ssrc": speaker.ssrc, "speaking": speaker.speaking or 1}
@@ -130,7 +130,7 @@ class Call:
 
     # audio
 
-    def relay(self, speaker: Connection, packet: Rtp) -> None:
+    def relay(self, speaker: VoiceConnection, packet: Rtp) -> None:
         """Hand a speaker's packet to everyone who hears."""
         if speaker.mute:
             self.counters["muted"] += 1
@@ -145,20 +145,20 @@ class Call:
             if wire.holds_back is not None:
                 self._after(wire.holds_back, partial(self._flush, listener, wire.counters["packets"]))
 
-    def _flush(self, listener: Connection, packets: int) -> None:
+    def _flush(self, listener: VoiceConnection, packets: int) -> None:
         """Release what is held back, unless there was another packet since: then a later call is due."""
         wire = listener.faults.wire
         if wire.counters["packets"] == packets:
             for delivery in wire.flush():
                 self._deliver(listener, delivery)
 
-    def _deliver(self, listener: Connection, delivery: Delivery) -> None:
+    def _deliver(self, listener: VoiceConnection, delivery: Delivery) -> None:
         if delivery.delay_s > 0:
             self._after(delivery.delay_s, lambda: self._send(listener, delivery))
         else:
             self._send(listener, delivery)
 
-    def _others(self, connection: Connection) -> Iterator[Connection]:
+    def _others(self, connection: VoiceConnection) -> Iterator[VoiceConnection]:
         return (other for other in self.members.values() if other is not connection)
 
     def _after(self, delay_s: float, action: Callable[[], None]) -> None:

@@ -38,7 +38,7 @@ class VoiceTicket:
     """Host and port of the voice gateway, without ``wss://``."""
 
 
-class Connection:
+class VoiceConnection:
     """A client in a call. `transport` and `address` are there once it chose its mode and was seen on UDP."""
 
     def __init__(self, ticket: VoiceTicket, ssrc: int, faults: Faults) -> None:

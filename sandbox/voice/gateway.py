@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import WSMsgType, web
 
 from sandbox.voice.call import Call
-from sandbox.voice.connection import Connection
+from sandbox.voice.connection import VoiceConnection
 from sandbox.voice.mls import MlsError
 from sandbox.voice.ops import Close, Op
 from sandbox.voice.transport import MODES, Mode, Transport
@@ -39,7 +39,7 @@ class VoiceGateway:
         ws = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, timeout=1.0)
         await ws.prepare(request)
         settings = self._server.settings
-        connection: Connection | None = None
+        connection: VoiceConnection | None = None
         pump: asyncio.Task[None] | None = None
         try:
             interval_ms = int(settings.heartbeat_interval_s * 1000)
@@ -62,7 +62,7 @@ class VoiceGateway:
                 self._after(ws, connection)
         return ws
 
-    def _after(self, ws: web.WebSocketResponse, connection: Connection) -> None:
+    def _after(self, ws: web.WebSocketResponse, connection: VoiceConnection) -> None:
         """A websocket ended: for good, or until its client resumes."""
         if not connection.detach(ws):
             return
@@ -73,14 +73,14 @@ class VoiceGateway:
         else:
             self._server.spawn(self._await_resume(connection), f"voice-resume-{connection.user_id}")
 
-    async def _await_resume(self, connection: Connection) -> None:
+    async def _await_resume(self, connection: VoiceConnection) -> None:
         await asyncio.sleep(self._server.settings.resume_window_s)
         if not connection.attached:
             self._server.forget(connection)
 
     # the first message
 
-    async def _authenticate(self, ws: web.WebSocketResponse) -> Connection:
+    async def _authenticate(self, ws: web.WebSocketResponse) -> VoiceConnection:
         try:
             async with asyncio.timeout(self._server.settings.identify_timeout_s):
                 while True:
@@ -98,7 +98,7 @@ class VoiceGateway:
         except (KeyError, TypeError, ValueError):
             raise Refused(Close.BAD_PAYLOAD) from None
 
-    def _identify(self, data: dict[str, Any]) -> Connection:
+    def _identify(self, data: dict[str, Any]) -> VoiceConnection:
         ticket = self._server.find_ticket(str(data["token"]))
         user_id = int(data["user_id"])
         if ticket is None or user_id != ticket.user_id or int(data["server_id"]) != ticket.guild_id:
@@ -113,7 +113,7 @@ class VoiceGateway:
             raise Refused(Close.DAVE_REQUIRED)
         return self._server.admit(ticket, listens=bool(data.get("listens", True)))
 
-    def _resume(self, data: dict[str, Any]) -> Connection:
+    def _resume(self, data: dict[str, Any]) -> VoiceConnection:
         ticket = self._server.find_ticket(str(data["token"]))
         connection = self._server.connection(ticket.user_id, ticket.guild_id) if ticket is not None else None
         if connection is None or connection.attached or data["session_id"] != connection.ticket.session_id:
@@ -124,7 +124,7 @@ class VoiceGateway:
 
     # the conversation
 
-    async def _converse(self, ws: web.WebSocketResponse, connection: Connection) -> None:
+    async def _converse(self, ws: web.WebSocketResponse, connection: VoiceConnection) -> None:
         settings = self._server.settings
         patience_s = settings.heartbeat_interval_s * settings.heartbeat_grace
         loop = asyncio.get_running_loop()
@@ -150,12 +150,12 @@ class VoiceGateway:
             except (KeyError, IndexError, TypeError, ValueError):
                 raise Refused(Close.BAD_PAYLOAD) from None
 
-    def _call(self, connection: Connection) -> Call | None:
+    def _call(self, connection: VoiceConnection) -> Call | None:
         """The call the connection is in; None when it was disconnected or replaced and only the close is on its way."""
         call = self._server.calls.get(connection.ticket.channel_id)
         return call if call is not None and call.members.get(connection.user_id) is connection else None
 
-    def _said(self, connection: Connection, op: Op, data: Any) -> None:
+    def _said(self, connection: VoiceConnection, op: Op, data: Any) -> None:
         call = self._call(connection)
         if call is None:
             return
@@ -180,7 +180,7 @@ class VoiceGateway:
         else:
             raise Refused(Close.UNKNOWN_OPCODE)
 
-    def _sent(self, connection: Connection, data: bytes) -> None:
+    def _sent(self, connection: VoiceConnection, data: bytes) -> None:
         call = self._call(connection)
         if call is None:
             return
@@ -192,7 +192,7 @@ class VoiceGateway:
         else:
             raise Refused(Close.UNKNOWN_OPCODE)
 
-    def _select(self, call: Call, connection: Connection, data: dict[str, Any]) -> None:
+    def _select(self, call: Call, connection: VoiceConnection, data: dict[str, Any]) -> None:
         if data["protocol"] != "udp":
             raise Refused(Close.UNKNOWN_PROTOCOL)
         mode: Mode | None = next((mode for mode in MODES if mode == data["data"]["mode"]), None)

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from sandbox.voice.call import Call, SpeakingChange
 from sandbox.voice.certificate import Certificate, make_certificate
-from sandbox.voice.connection import Connection, VoiceTicket
+from sandbox.voice.connection import VoiceConnection, VoiceTicket
 from sandbox.voice.faults import Faults
 from sandbox.voice.gateway import VoiceGateway
 from sandbox.voice.ops import Close, Op
@@ -177,10 +177,10 @@ class VoiceServer:
         """What goes wrong for a user, now and after reconnects."""
         return self._faults.setdefault(user_id, Faults())
 
-    def connections(self) -> Iterator[Connection]:
+    def connections(self) -> Iterator[VoiceConnection]:
         return (connection for call in self.calls.values() for connection in call.members.values())
 
-    def connection(self, user_id: int, guild_id: int | None = None) -> Connection | None:
+    def connection(self, user_id: int, guild_id: int | None = None) -> VoiceConnection | None:
         """The user's connection in a server; in any when none is named."""
         for connection in self.connections():
             if connection.user_id == user_id and guild_id in (None, connection.ticket.guild_id):
@@ -249,10 +249,10 @@ class VoiceServer:
                 return seat.ticket
         return None
 
-    def admit(self, ticket: VoiceTicket, *, listens: bool) -> Connection:
+    def admit(self, ticket: VoiceTicket, *, listens: bool) -> VoiceConnection:
         """Begin a session; the user's session before it, if any, is closed."""
         old = self.connection(ticket.user_id, ticket.guild_id)
-        connection = Connection(ticket, self._new_ssrc(), self.faults(ticket.user_id))
+        connection = VoiceConnection(ticket, self._new_ssrc(), self.faults(ticket.user_id))
         seat = self._seats[ticket.guild_id, ticket.user_id]
         connection.mute, connection.deaf, connection.listens = seat.mute, seat.deaf, listens
         if old is not None and old.ticket.channel_id != ticket.channel_id:
@@ -293,7 +293,7 @@ class VoiceServer:
             waits_for=lambda user_id: self.faults(user_id).commit_delay_s <= 0,
         )
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: VoiceConnection) -> None:
         """End a session for good; its websocket may live on until it is closed."""
         call = self.calls.get(connection.ticket.channel_id)
         if call is not None:
@@ -305,7 +305,7 @@ class VoiceServer:
             self._udp.remove(connection)
         self._ssrcs.discard(connection.ssrc)
 
-    def _relay(self, connection: Connection, packet: Rtp) -> None:
+    def _relay(self, connection: VoiceConnection, packet: Rtp) -> None:
         call = self.calls.get(connection.ticket.channel_id)
         if call is not None:
             call.relay(connection, packet)

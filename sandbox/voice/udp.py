@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from sandbox.voice.connection import Connection
+from sandbox.voice.connection import VoiceConnection
 from sandbox.voice.faults import Delivery
 from sandbox.voice.port import Address, Port
 from sandbox.voice.transport import OPUS_PAYLOAD_TYPE, BadPacket, Rtp, ssrc_of
@@ -24,12 +24,12 @@ KEEPALIVE_BYTES: Final = 8
 class UdpServer:
     """One socket for all calls; clients are told apart by the address they were discovered at."""
 
-    def __init__(self, host: str, on_audio: Callable[[Connection, Rtp], None], idle_s: float) -> None:
+    def __init__(self, host: str, on_audio: Callable[[VoiceConnection, Rtp], None], idle_s: float) -> None:
         self.counters: Counter[str] = Counter()
         self._on_audio = on_audio
         self._idle_s = idle_s
-        self._by_ssrc: dict[int, Connection] = {}
-        self._by_address: dict[Address, Connection] = {}
+        self._by_ssrc: dict[int, VoiceConnection] = {}
+        self._by_address: dict[Address, VoiceConnection] = {}
         self._loop = asyncio.get_running_loop()
         self._port = Port.bound(host, self._received)
 
@@ -37,10 +37,10 @@ class UdpServer:
     def address(self) -> Address:
         return self._port.address
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: VoiceConnection) -> None:
         self._by_ssrc[connection.ssrc] = connection
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: VoiceConnection) -> None:
         """Know a client no more; what it sent until now is still relayed."""
         self._port.drain()
         self._by_ssrc.pop(connection.ssrc, None)
@@ -48,7 +48,7 @@ class UdpServer:
             del self._by_address[connection.address]
         connection.address = None
 
-    def send(self, connection: Connection, delivery: Delivery) -> None:
+    def send(self, connection: VoiceConnection, delivery: Delivery) -> None:
         """Encrypt a packet for a client and send it; a client that is gone, or silent for too long, gets nothing."""
         if connection.address is None or connection.transport is None:
             return
@@ -60,7 +60,7 @@ class UdpServer:
         self.counters["sent"] += 1
         self._port.send(datagram, connection.address)
 
-    def send_raw(self, connection: Connection, datagram: bytes) -> None:
+    def send_raw(self, connection: VoiceConnection, datagram: bytes) -> None:
         """Any bytes to a client, as from the server's own address: for tests that flood it."""
         if connection.address is not None:
             self._port.send(datagram, connection.address)
@@ -87,7 +87,7 @@ class UdpServer:
         else:
             self._audio(connection, data)
 
-    def _audio(self, connection: Connection, data: bytes) -> None:
+    def _audio(self, connection: VoiceConnection, data: bytes) -> None:
         assert connection.transport is not None  # noqa: S101  (the caller looked)
         try:
             packet = connection.transport.open(data)

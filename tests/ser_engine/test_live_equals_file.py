@@ -10,7 +10,7 @@ import pytest
 import soxr
 
 from bot.voice.counters import ReceiveCounters
-from bot.voice.speaker import AudioPacket, Speaker
+from bot.voice.speaker import AudioPacket, HeardSpeaker
 from ser_engine import Recognizer, Segmenter, segment_pcm
 from ser_engine.models import available_models
 from ser_engine.opus import SILENCE, Encoder
@@ -40,7 +40,7 @@ def heard(clips: Sequence[Pcm], *, bitrate_bps: int = 64_000, lead_samples: int 
     """`clips` spoken one after another into the voice layer: packets of 20 ms, five silent ones after each clip, then
     none for two seconds."""
     ear, encoder = Ear(), Encoder(bitrate_bps=bitrate_bps, application="voip", wideband_speech=True)
-    speaker = Speaker(7, ear, ReceiveCounters())
+    speaker = HeardSpeaker(7, ear, ReceiveCounters())
     sequence, tick = 65_500, 40_000
     for pcm in clips:
         at_48k = soxr.resample(np.pad(pcm, (lead_samples, 0)), SAMPLE_RATE_HZ, 48_000)
