@@ -19,10 +19,10 @@ import structlog
 import yarl
 from discord import app_commands
 
-from bot import texts
 from bot.app import App
 from bot.commands import register
 from bot.commands.common import report_error
+from bot.commands.language import MenuTranslator
 from bot.commands.starting import people_in
 from bot.commands.voice_consent import VoiceMessages
 from bot.errors import DiscordRefused
@@ -30,6 +30,7 @@ from bot.listening.ends import EndReason
 from bot.listening.manager import SessionManager, VoiceChange
 from bot.settings import Settings
 from bot.shards import SteadyClient
+from bot.texts import english
 from bot.voice import logs
 
 FIRST_PAUSE_S: Final = 1.0
@@ -69,7 +70,7 @@ class UndertoneClient(SteadyClient):
             chunk_guilds_at_startup=False,
             guild_ready_timeout=2.0 if app.settings.is_discord else 0.2,
             allowed_mentions=discord.AllowedMentions.none(),
-            activity=discord.CustomActivity(name=texts.ACTIVITY),
+            activity=discord.CustomActivity(name=english.ACTIVITY),
             **options,
         )
         self.app = app
@@ -85,6 +86,7 @@ class UndertoneClient(SteadyClient):
         if not self.app.settings.is_discord:  # discord.py goes to its built-in address after an invalid session
             _, address, _ = await self.http.get_bot_gateway()
             discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address)
+        await self._tree.set_translator(MenuTranslator())
         commands = await self._tree.sync()
         _log.info("commands_synced", commands=len(commands))
 
@@ -218,9 +220,9 @@ class ClientKeeper:
         try:
             await client.start(self._settings.token)
         except discord.LoginFailure as error:
-            raise DiscordRefused(texts.LOGIN_REFUSED) from error
+            raise DiscordRefused(english.LOGIN_REFUSED) from error
         except discord.PrivilegedIntentsRequired as error:
-            raise DiscordRefused(texts.INTENTS_REFUSED) from error
+            raise DiscordRefused(english.INTENTS_REFUSED) from error
         except Exception as error:  # noqa: BLE001  # whatever ended it, the next one is started
             return error
         finally:

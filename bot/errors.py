@@ -17,14 +17,18 @@ Every error has a stable `code` for logs, says whether trying again helps, and i
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
 import discord
 from discord import app_commands
 
-from bot import texts
+from bot.texts import Texts, english
 from ser_engine.errors import AudioError, BackendError, EngineError
 from storage.errors import StorageError
+
+GONE: Final = frozenset({10003, 10008})
+"""Discord's codes for a channel and a message that are not there any more."""
 
 
 class BotError(Exception):
@@ -55,7 +59,21 @@ class DiscordRefused(StartError):
 
 
 class PersonError(BotError):
+    """Carries the name of its sentence in the catalogue, and what to fill in."""
+
     code = "person_error"
+
+    def __init__(self, key: str, /, **values: object) -> None:
+        super().__init__(key, values)
+        self._key = key
+        self._values = values
+
+    def said(self, texts: Texts) -> str:
+        """The sentence, in the language of who reads it."""
+        return texts(self._key, **self._values)
+
+    def __str__(self) -> str:
+        return self.said(english)
 
 
 class NotAllowed(PersonError):
@@ -67,7 +85,16 @@ class NotPossible(PersonError):
 
 
 class BotLacksPermission(PersonError):
+    """The bot itself lacks `names` in a channel; all of them are named."""
+
     code = "bot_lacks_permission"
+
+    def __init__(self, names: Sequence[str], channel_id: int) -> None:
+        super().__init__("BOT_LACKS", channel_id=channel_id)
+        self._names = names
+
+    def said(self, texts: Texts) -> str:
+        return texts("BOT_LACKS", channel_id=self._values["channel_id"], permissions=texts.permissions(self._names))
 
 
 class VoiceFailed(PersonError):
@@ -109,25 +136,30 @@ def code_of(error: BaseException) -> str:
     return "unexpected"
 
 
-def in_words(error: BaseException, *, reference: str | None = None) -> str:
-    """The sentence for the person. Order: our own, the engine's, storage's, discord.py's, then *something broke*."""
+def in_words(error: BaseException, texts: Texts, *, reference: str | None = None) -> str:
+    """The sentence for the person, in their language.
+
+    Order: our own, the engine's, storage's, discord.py's, then *something broke*.
+    """
     error = unwrap(error)
     if isinstance(error, PersonError):
-        return str(error)
+        return error.said(texts)
     if isinstance(error, AudioError | BackendError):
         return texts.refused(error)
     if isinstance(error, StorageError):
         return texts.STORAGE_AWAY if error.retryable else texts.STORAGE_REFUSED
     if isinstance(error, app_commands.CommandOnCooldown):
-        return texts.cooldown(error.retry_after)
+        return texts("COOLDOWN", seconds=max(1, round(error.retry_after)))
     if isinstance(error, app_commands.NoPrivateMessage):
         return texts.SERVER_ONLY
     if isinstance(error, app_commands.MissingPermissions):
-        return texts.missing_permissions(error.missing_permissions)
+        return texts("NEEDS_PERMISSIONS", permissions=texts.permissions(error.missing_permissions))
     if isinstance(error, app_commands.CheckFailure):
         return texts.NOT_ALLOWED
     if isinstance(error, discord.Forbidden):
         return texts.DISCORD_FORBIDS
+    if isinstance(error, discord.HTTPException) and error.code in GONE:
+        return texts.MESSAGE_GONE
     if isinstance(error, discord.HTTPException | TimeoutError | OSError):
         return texts.DISCORD_AWAY
-    return texts.unexpected(reference)
+    return texts("UNEXPECTED_REFERENCE", reference=reference) if reference else texts.UNEXPECTED

@@ -21,6 +21,7 @@ from aiohttp import web
 from bot.app import App, Spawn
 from bot.assembly import default_connect, first_error, make_backend, port_error, to_the_end
 from bot.client import ClientKeeper, MakeConnector
+from bot.commands.language import texts_of_server
 from bot.commands.panel_view import PanelView
 from bot.listening.clock import Clock, SystemClock
 from bot.listening.discord_surface import DiscordSurface
@@ -263,12 +264,14 @@ class Service:
         )
 
     def _surface(self, record: SessionRecord, asked_in: int) -> DiscordSurface:
+        texts = texts_of_server(self.gateway.client.get_guild(record.guild_id))
         return DiscordSurface(
             lambda: self.gateway.client,
             guild_id=record.guild_id,
             panel_channel_id=asked_in,
             voice_channel_id=record.channel_id,
-            buttons=lambda: PanelView(self.app),
+            buttons=lambda: PanelView(self.app, texts),
+            texts=texts,
         )
 
     def _report_url(self, session_id: str) -> str | None:

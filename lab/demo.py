@@ -17,11 +17,11 @@ from typing import Final, Self
 import aiohttp
 import structlog
 
-from bot import texts
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID, MARK_ID
 from bot.service import Service
 from bot.settings import Settings, load_settings
+from bot.texts import english as texts
 from lab.conversation import CAST, Clip, Line, Person, load_clips, script
 from sandbox import Message, NotOffered, Sandbox, User
 from sandbox.permissions import EVERYONE, Permission

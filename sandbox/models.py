@@ -43,6 +43,8 @@ class User:
     colour: str = "#5b7fd1"
     """Of the avatar on the page, as ``#rrggbb``; Discord has pictures instead."""
     bot: bool = False
+    locale: str = "en-GB"
+    """The language of this person's client, which Discord sends with what they do."""
 
     @property
     def handle(self) -> str:
@@ -197,6 +199,8 @@ class Guild:
     id: int
     name: str
     owner_id: int
+    locale: str = "en-US"
+    """The server's own language, which its settings choose."""
     roles: dict[int, Role] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)

@@ -65,7 +65,7 @@ def event(world: World, interaction: Interaction) -> Json:
         "data": interaction.data,
         "channel_id": str(channel.id),
         "channel": payloads.interaction_channel(channel, world.state, user.id),
-        "locale": "en-GB",
+        "locale": user.locale,
         "entitlements": [],
         "entitlement_sku_ids": [],
         "authorizing_integration_owners": _owners(channel),
@@ -77,8 +77,8 @@ def event(world: World, interaction: Interaction) -> Json:
         return body | {"user": payloads.user(user), "context": 1, "app_permissions": "0"}
     return body | {
         "guild_id": str(guild.id),
-        "guild": {"id": str(guild.id), "locale": "en-US", "features": []},
-        "guild_locale": "en-US",
+        "guild": {"id": str(guild.id), "locale": guild.locale, "features": []},
+        "guild_locale": guild.locale,
         "member": _member(guild, user, channel),
         "context": 0,
         "app_permissions": str(in_channel(guild, channel, world.bot.id)),

@@ -7,20 +7,25 @@ from typing import Any
 
 from discord import app_commands
 
-from bot import texts
 from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, say
+from bot.commands.language import described, texts_of
 
 
 def about_command(app: App) -> app_commands.Command[Any, ..., None]:
-    @app_commands.command(name="about", description=texts.CMD_ABOUT)
+    @app_commands.command(name="about", description=described("CMD_ABOUT"))
     async def about(interaction: Interaction) -> None:
-        model = app.backend.model
+        texts, model = texts_of(interaction), app.backend.model
         card = Card(
             title=texts.NAME,
             text=f"{texts.ABOUT}\n\n**{texts.NOT_FOR}**",
-            footer=f"version {version('undertone')} · model {model.name} {model.version}: {', '.join(model.labels)}",
+            footer=texts(
+                "ABOUT_FOOTER",
+                version=version("undertone"),
+                model=f"{model.name} {model.version}",
+                labels=texts.together(texts.tone(label) for label in model.labels),
+            ),
         )
         await say(interaction, embed=embed_of(card))
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import discord
 
-from bot import texts
 from bot.cards import Card
 from bot.errors import NotPossible
 from bot.pictures import palette
 from bot.settings import Settings
+from bot.texts import Texts
 from ser_engine.analysis import Analysis, analyse
 from ser_engine.audio import DEFAULT_LIMITS
 from ser_engine.backends.base import InferenceBackend
@@ -48,7 +48,7 @@ class Analyst:
     async def _fetch(self, attachment: discord.Attachment) -> bytes:
         """At once, because the address is signed and expires; only from Discord's own hosts."""
         if urlsplit(attachment.url).hostname not in self._hosts:
-            raise NotPossible(texts.FOREIGN_HOST)
+            raise NotPossible("FOREIGN_HOST")
         if attachment.size > MAX_BYTES:
             raise too_large(MAX_BYTES)
         async with asyncio.timeout(FETCH_S):
@@ -72,25 +72,23 @@ def is_audio(attachment: discord.Attachment) -> bool:
     )
 
 
-def analysis_card(analysis: Analysis, *, model: str) -> Card:
+def analysis_card(analysis: Analysis, texts: Texts, *, model: str) -> Card:
     """The breakdown, over time when there is more than one window."""
     summary = analysis.summary
-    look = palette.tone(summary.emotion, unclear=summary.unclear)
+    look, word = palette.tone(summary.emotion, unclear=summary.unclear), texts.tone(summary.emotion)
     if summary.unclear:
-        likeliest = palette.tone(summary.emotion).word
-        text = texts.unclear_sum(look.emoji, likeliest, summary.confidence)
+        text = texts("ANALYSIS_UNCLEAR", emoji=look.emoji, word=word, share=texts.percent(summary.confidence))
     else:
-        text = (
-            f"{look.emoji} sounds **{look.word}** {texts.bar(summary.confidence)} {texts.percent(summary.confidence)}"
-        )
-    fields = [(texts.BREAKDOWN_TITLE, _breakdown(summary))]
+        sure = f"{texts.bar(summary.confidence)} {texts.percent(summary.confidence)}"
+        text = texts("ANALYSIS_SOUNDS", emoji=look.emoji, word=word, sure=sure)
+    fields = [(texts.BREAKDOWN_TITLE, _breakdown(summary, texts))]
     if len(analysis.windows) > 1:
-        fields.append((texts.OVER_TIME_TITLE, _over_time(analysis)))
+        fields.append((texts.OVER_TIME_TITLE, _over_time(analysis, texts)))
     return Card(
         title=texts.ANALYSIS_TITLE,
         text=text,
         fields=tuple(fields),
-        footer=f"{texts.NAME} · model {model} · {texts.PANEL_MODEL}",
+        footer=texts("FOOTER", model=model),
         colour=look.discord_colour,
     )
 
@@ -99,25 +97,24 @@ def reaction_of(analysis: Analysis) -> str:
     return palette.tone(analysis.summary.emotion, unclear=analysis.summary.unclear).emoji
 
 
-def _breakdown(summary: Prediction) -> str:
+def _breakdown(summary: Prediction, texts: Texts) -> str:
     ranked = sorted(summary.probabilities.items(), key=lambda item: -item[1])
     lines = []
     for label, probability in ranked:
-        look = palette.tone(label)
-        lines.append(f"{look.emoji} {look.word}: {texts.bar(probability)} {texts.percent(probability)}")
+        share = f"{texts.bar(probability)} {texts.percent(probability)}"
+        lines.append(f"{palette.tone(label).emoji} {texts.tone(label)}: {share}")
     return "\n".join(lines)
 
 
-def _over_time(analysis: Analysis) -> str:
+def _over_time(analysis: Analysis, texts: Texts) -> str:
     """Stretches of windows that sound alike, a line each."""
     lines = []
     for shown, stretch in groupby(analysis.windows, key=_shown):
         pairs = list(stretch)
-        look = palette.tone(shown)
         span = f"{texts.clock_time(pairs[0][0].start_s)}–{texts.clock_time(pairs[-1][0].end_s)}"
-        lines.append(f"{span} {look.emoji} {look.word}")
+        lines.append(f"{span} {palette.tone(shown).emoji} {texts.tone(shown)}")
     more = len(lines) - MAX_STRETCHES
-    return "\n".join([*lines[:MAX_STRETCHES], *([texts.and_more(more)] if more > 0 else [])])
+    return "\n".join([*lines[:MAX_STRETCHES], *([texts("AND_MORE", n=more)] if more > 0 else [])])
 
 
 def _shown(pair: tuple[Window, Prediction]) -> str | None:

@@ -9,10 +9,10 @@ from typing import Any
 import discord
 import structlog
 
-from bot import texts
 from bot.app import App
 from bot.commands import starting
 from bot.commands.common import Interaction, defer, guild_of, report_error, require_manage_server
+from bot.texts import Texts, english
 
 ATTEST_ID = "undertone:attest"
 
@@ -22,14 +22,15 @@ _log = structlog.get_logger(__name__)
 class AttestView(discord.ui.View):
     """One button. The permission is checked again when it is pressed."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, texts: Texts = english) -> None:
         super().__init__(timeout=None)
         self._app = app
+        self.attest.label = texts.BTN_ATTEST
 
-    @discord.ui.button(label=texts.BTN_ATTEST, style=discord.ButtonStyle.primary, custom_id=ATTEST_ID)
+    @discord.ui.button(style=discord.ButtonStyle.primary, custom_id=ATTEST_ID)
     async def attest(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
-        require_manage_server(interaction, texts.NEEDS_MANAGE_SERVER)
+        require_manage_server(interaction, "NEEDS_MANAGE_SERVER")
         guild = guild_of(interaction)
         server = await self._app.storage.server(guild.id)
         if server.attested_at is None:

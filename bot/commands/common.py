@@ -11,7 +11,7 @@ from typing import Any
 import discord
 import structlog
 
-from bot import texts
+from bot.commands.language import texts_of
 from bot.commands.permissions import Asker
 from bot.errors import NotAllowed, NotPossible, code_of, expected, in_words, unwrap
 
@@ -39,6 +39,11 @@ async def say(interaction: Interaction, text: str | None = None, **rest: Any) ->
         await interaction.response.send_message(ephemeral=True, **rest)
 
 
+async def say_marked(interaction: Interaction, at_s: float) -> None:
+    texts = texts_of(interaction)
+    await say(interaction, texts("MARKED", time=texts.clock_time(at_s)))
+
+
 async def report_error(interaction: Interaction, error: BaseException) -> None:
     """The one error handler of all commands and buttons: log what is a fault, say all of it in words."""
     error = unwrap(error)
@@ -56,7 +61,7 @@ async def report_error(interaction: Interaction, error: BaseException) -> None:
         reference = secrets.token_hex(3)
         _log.error("command_failed", code=code, reference=reference, exc_info=error, **ids)
     try:
-        await say(interaction, in_words(error, reference=reference))
+        await say(interaction, in_words(error, texts_of(interaction), reference=reference))
     except discord.HTTPException as unsaid:
         _log.warning("error_not_said", code=code, status=unsaid.status, **ids)
 
@@ -64,14 +69,14 @@ async def report_error(interaction: Interaction, error: BaseException) -> None:
 def guild_of(interaction: Interaction) -> discord.Guild:
     """The server of the interaction, as the client knows it."""
     if interaction.guild is None:
-        raise NotPossible(texts.SERVER_ONLY)
+        raise NotPossible("SERVER_ONLY")
     return interaction.guild
 
 
 def member_of(interaction: Interaction) -> discord.Member:
     """The asking member. Their permissions come with the interaction, computed by Discord."""
     if not isinstance(interaction.user, discord.Member):
-        raise NotPossible(texts.SERVER_ONLY)
+        raise NotPossible("SERVER_ONLY")
     return interaction.user
 
 
@@ -90,6 +95,6 @@ def manages_server(interaction: Interaction) -> bool:
     return interaction.guild_id is not None and interaction.permissions.manage_guild
 
 
-def require_manage_server(interaction: Interaction, text: str = texts.NEEDS_SETTINGS_RIGHT) -> None:
+def require_manage_server(interaction: Interaction, refusal: str = "NEEDS_SETTINGS_RIGHT") -> None:
     if not manages_server(interaction):
-        raise NotAllowed(text)
+        raise NotAllowed(refusal)

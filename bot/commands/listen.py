@@ -2,63 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from discord import app_commands
 
-from bot import texts
 from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands import starting
 from bot.commands.attest import AttestView
-from bot.commands.common import Interaction, asker_of, defer, guild_of, say
+from bot.commands.common import Interaction, asker_of, defer, guild_of, say, say_marked
+from bot.commands.language import described, texts_of
 from bot.commands.permissions import needs_attestation, require_stop
 from bot.errors import NotPossible
 from bot.listening.session import ListeningSession
+from bot.texts import Texts
+
+FRAME_S: Final = 0.02
+"""Length of an Opus packet."""
 
 
 class ListenGroup(app_commands.Group):
     def __init__(self, app: App) -> None:
-        super().__init__(name="listen", description=texts.CMD_LISTEN, guild_only=True)
+        super().__init__(name="listen", description=described("CMD_LISTEN"), guild_only=True)
         self._app = app
 
-    @app_commands.command(name="start", description=texts.CMD_LISTEN_START)
+    @app_commands.command(name="start", description=described("CMD_LISTEN_START"))
     async def start(self, interaction: Interaction) -> None:
         await defer(interaction)
         guild = guild_of(interaction)
         server = await self._app.storage.server(guild.id)
         if needs_attestation(asker_of(interaction), server):
-            text = texts.ATTEST.format(days=server.retention_days)
-            await say(interaction, text, view=AttestView(self._app))
+            texts = texts_of(interaction)
+            await say(interaction, texts("ATTEST", n=server.retention_days), view=AttestView(self._app, texts))
             return
         await starting.start(interaction, self._app)
 
-    @app_commands.command(name="stop", description=texts.CMD_LISTEN_STOP)
+    @app_commands.command(name="stop", description=described("CMD_LISTEN_STOP"))
     async def stop(self, interaction: Interaction) -> None:
         await defer(interaction)
         session = running(self._app, interaction)
         server = await self._app.storage.server(session.record.guild_id)
         require_stop(asker_of(interaction), server, started_by=session.record.started_by)
         await self._app.sessions.stop(session.record.guild_id)
-        await say(interaction, texts.STOPPING_SESSION)
+        await say(interaction, texts_of(interaction).STOPPING_SESSION)
 
-    @app_commands.command(name="status", description=texts.CMD_LISTEN_STATUS)
+    @app_commands.command(name="status", description=described("CMD_LISTEN_STATUS"))
     async def status(self, interaction: Interaction) -> None:
         await defer(interaction)
-        await say(interaction, embed=embed_of(status_card(running(self._app, interaction))))
+        await say(interaction, embed=embed_of(status_card(running(self._app, interaction), texts_of(interaction))))
 
 
 def mark_command(app: App) -> app_commands.Command[Any, ..., None]:
-    @app_commands.command(name="mark", description=texts.CMD_MARK)
-    @app_commands.describe(note=texts.ARG_MARK_NOTE)
+    @app_commands.command(name="mark", description=described("CMD_MARK"))
+    @app_commands.describe(note=described("ARG_MARK_NOTE"))
     @app_commands.guild_only()
     async def mark(interaction: Interaction, note: app_commands.Range[str, 1, 200] | None = None) -> None:
         await defer(interaction)
         session = running(app, interaction)
         if interaction.user.id not in session.people.book.present_ids():
-            raise NotPossible(texts.NOT_IN_THIS_VOICE)
+            raise NotPossible("NOT_IN_THIS_VOICE")
         at_s = await session.mark(interaction.user.id, note or "")
-        await say(interaction, texts.marked(at_s))
+        await say_marked(interaction, at_s)
 
     return mark
 
@@ -67,34 +72,36 @@ def running(app: App, interaction: Interaction) -> ListeningSession:
     """The server's running session. Raises NotPossible."""
     session = app.sessions.of(guild_of(interaction).id)
     if session is None:
-        raise NotPossible(texts.NOTHING_RUNS)
+        raise NotPossible("NOTHING_RUNS")
     return session
 
 
-def status_card(session: ListeningSession) -> Card:
+def status_card(session: ListeningSession, texts: Texts) -> Card:
     """What is heard, and every reason why something was not."""
-    now = session.snapshot()
-    counters = session.counters()
-    lost = {name: value for name, value in counters.items() if value and name.startswith(LOSSES)}
-    heard = {name: counters.get(name, 0) for name in ("frames", "windows", "predictions")}
-    return Card(
-        title=texts.STATUS_TITLE,
-        text=texts.status_line(now.channel_id, session.elapsed_s, now.link, len(now.included), len(now.excluded)),
-        fields=(
-            (texts.STATUS_HEARD, texts.tally(heard)),
-            (texts.STATUS_LOST, texts.tally(lost) or texts.STATUS_NOTHING_LOST),
-        ),
-        url=now.report_url,
+    now, counters = session.snapshot(), session.counters()
+    people = (texts("STATUS_INCLUDED", n=len(now.included)), texts("STATUS_EXCLUDED", n=len(now.excluded)))
+    connection = texts(
+        "STATUS_CONNECTION",
+        channel_id=now.channel_id,
+        time=texts.duration(session.elapsed_s),
+        state=texts.LINK_STATES.get(now.link, now.link),
     )
+    heard = (
+        texts("STATUS_HEARD_SPEECH", time=texts.duration(counters.get("frames", 0) * FRAME_S)),
+        texts("STATUS_HEARD_WINDOWS", n=counters.get("predictions", 0)),
+    )
+    lost = losses(counters, texts) or [texts.STATUS_NOTHING_LOST]
+    lines = [connection, texts.together(people), "", f"**{texts.STATUS_HEARD}**", *heard]
+    lines += ["", f"**{texts.STATUS_LOST}**", *lost]  # too long for a field when everything went wrong
+    return Card(title=texts.STATUS_TITLE, text="\n".join(lines), url=now.report_url)
 
 
-LOSSES = (
-    "dropped",
-    "windows_dropped",
-    "windows_too_short",
-    "windows_withdrawn",
-    "predictions_lost",
-    "concealed",
-    "lost",
-)
-"""Counters that stand for something that was not heard."""
+def losses(counters: Mapping[str, int], texts: Texts) -> list[str]:
+    """A line for every reason why something was not heard, with how often; the reasons are the catalogue's."""
+    kinds = (("LOSS", texts.LOSSES), ("LOSS_WINDOWS", texts.LOSSES_WINDOWS))
+    return [
+        texts(key, why=reasons[name], n=value)
+        for key, reasons in kinds
+        for name, value in counters.items()
+        if value and name in reasons
+    ]

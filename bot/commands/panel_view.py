@@ -7,13 +7,14 @@ from typing import Any
 
 import discord
 
-from bot import texts
 from bot.app import App
-from bot.commands.common import Interaction, asker_of, defer, guild_of, report_error, say
+from bot.commands.common import Interaction, asker_of, defer, guild_of, report_error, say, say_marked
+from bot.commands.language import texts_of
 from bot.commands.permissions import require_stop
 from bot.errors import NotPossible
 from bot.listening.consent import Answer
 from bot.listening.session import ListeningSession
+from bot.texts import Texts, english
 
 INCLUDE_ID = "undertone:include"
 EXCLUDE_ID = "undertone:exclude"
@@ -21,49 +22,51 @@ MARK_ID = "undertone:mark"
 STOP_ID = "undertone:stop"
 
 ANSWERS = {
-    Answer.INCLUDED: texts.INCLUDED,
-    Answer.ALREADY_INCLUDED: texts.ALREADY_INCLUDED,
-    Answer.EXCLUDED: texts.EXCLUDED,
-    Answer.ALREADY_EXCLUDED: texts.ALREADY_EXCLUDED,
-    Answer.OPTED_OUT: texts.OPTED_OUT,
-    Answer.NOT_PRESENT: texts.NOT_IN_THIS_VOICE,
+    Answer.INCLUDED: "INCLUDED",
+    Answer.ALREADY_INCLUDED: "ALREADY_INCLUDED",
+    Answer.EXCLUDED: "EXCLUDED",
+    Answer.ALREADY_EXCLUDED: "ALREADY_EXCLUDED",
+    Answer.OPTED_OUT: "OPTED_OUT",
+    Answer.NOT_PRESENT: "NOT_IN_THIS_VOICE",
 }
 
 
 class PanelView(discord.ui.View):
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, texts: Texts = english) -> None:
         super().__init__(timeout=None)
         self._app = app
+        self.include.label, self.exclude.label = texts.BTN_INCLUDE, texts.BTN_EXCLUDE
+        self.mark.label, self.stop_session.label = texts.BTN_MARK, texts.BTN_STOP
 
-    @discord.ui.button(label=texts.BTN_INCLUDE, style=discord.ButtonStyle.success, custom_id=INCLUDE_ID)
+    @discord.ui.button(style=discord.ButtonStyle.success, custom_id=INCLUDE_ID)
     async def include(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
         answer = await self._session(interaction).people.include(interaction.user.id)
-        await say(interaction, ANSWERS[answer])
+        await say(interaction, texts_of(interaction)(ANSWERS[answer]))
 
-    @discord.ui.button(label=texts.BTN_EXCLUDE, style=discord.ButtonStyle.secondary, custom_id=EXCLUDE_ID)
+    @discord.ui.button(style=discord.ButtonStyle.secondary, custom_id=EXCLUDE_ID)
     async def exclude(self, interaction: Interaction, button: discord.ui.Button[Any]) -> None:
         # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
         answer, _ = await asyncio.gather(self._leave_out(interaction), defer(interaction))
-        await say(interaction, ANSWERS[answer])
+        await say(interaction, texts_of(interaction)(ANSWERS[answer]))
 
-    @discord.ui.button(label=texts.BTN_MARK, style=discord.ButtonStyle.secondary, custom_id=MARK_ID)
+    @discord.ui.button(style=discord.ButtonStyle.secondary, custom_id=MARK_ID)
     async def mark(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
         session = self._session(interaction)
         if interaction.user.id not in session.people.book.present_ids():
-            raise NotPossible(texts.NOT_IN_THIS_VOICE)
+            raise NotPossible("NOT_IN_THIS_VOICE")
         at_s = await session.mark(interaction.user.id)
-        await say(interaction, texts.marked(at_s))
+        await say_marked(interaction, at_s)
 
-    @discord.ui.button(label=texts.BTN_STOP, style=discord.ButtonStyle.danger, custom_id=STOP_ID)
+    @discord.ui.button(style=discord.ButtonStyle.danger, custom_id=STOP_ID)
     async def stop_session(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
         session = self._session(interaction)
         server = await self._app.storage.server(guild_of(interaction).id)
         require_stop(asker_of(interaction), server, started_by=session.record.started_by)
         await self._app.sessions.stop(session.record.guild_id)
-        await say(interaction, texts.STOPPING_SESSION)
+        await say(interaction, texts_of(interaction).STOPPING_SESSION)
 
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
         await report_error(interaction, error)
@@ -77,7 +80,7 @@ class PanelView(discord.ui.View):
         """The session that this very panel belongs to."""
         session = self._app.sessions.of(interaction.guild_id)
         if session is None or session.ending:
-            raise NotPossible(texts.STALE_PANEL)
+            raise NotPossible("STALE_PANEL")
         if interaction.message is not None and interaction.message.id != session.panel_message_id:
-            raise NotPossible(texts.OLD_PANEL)
+            raise NotPossible("OLD_PANEL")
         return session

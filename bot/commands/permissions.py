@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import discord
 
-from bot import texts
 from bot.errors import BotLacksPermission, NotAllowed
 from storage.records import ServerSettings
 
@@ -32,7 +31,7 @@ def needs_attestation(asker: Asker, server: ServerSettings) -> bool:
     if server.attested_at is not None:
         return False
     if not asker.manages_server:
-        raise NotAllowed(texts.NEEDS_MANAGE_SERVER)
+        raise NotAllowed("NEEDS_MANAGE_SERVER")
     return True
 
 
@@ -46,18 +45,18 @@ def require_start(asker: Asker, server: ServerSettings) -> None:
     if may_start(asker, server):
         return
     if server.listen_role_id is not None:
-        raise NotAllowed(texts.needs_role(server.listen_role_id))
-    raise NotAllowed(texts.missing_permissions(["manage_guild"]))
+        raise NotAllowed("NEEDS_ROLE", role_id=server.listen_role_id)
+    raise NotAllowed("NEEDS_MANAGER")
 
 
 def require_stop(asker: Asker, server: ServerSettings, *, started_by: int | None) -> None:
     """The one who started it, or anyone who may start. Raises NotAllowed."""
     if asker.user_id != started_by and not may_start(asker, server):
-        raise NotAllowed(texts.MAY_NOT_STOP)
+        raise NotAllowed("MAY_NOT_STOP")
 
 
 def require_voice(permissions: discord.Permissions, channel_id: int) -> None:
     """What the bot itself needs in the voice channel. Raises BotLacksPermission, naming all that is missing."""
     missing = [name for name in ("view_channel", "connect") if not getattr(permissions, name)]
     if missing:
-        raise BotLacksPermission(texts.bot_lacks(missing, channel_id))
+        raise BotLacksPermission(missing, channel_id)

@@ -10,10 +10,11 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot import texts
 from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, defer, guild_of, report_error, say
+from bot.commands.language import described, texts_of
+from bot.texts import Texts
 from storage.records import Decision
 
 CONFIRM_S = 120.0
@@ -21,10 +22,10 @@ CONFIRM_S = 120.0
 
 class PrivacyGroup(app_commands.Group):
     def __init__(self, app: App) -> None:
-        super().__init__(name="privacy", description=texts.CMD_PRIVACY)
+        super().__init__(name="privacy", description=described("CMD_PRIVACY"))
         self._app = app
 
-    @app_commands.command(name="status", description=texts.CMD_PRIVACY_STATUS)
+    @app_commands.command(name="status", description=described("CMD_PRIVACY_STATUS"))
     @app_commands.guild_only()
     async def status(self, interaction: Interaction) -> None:
         await defer(interaction)
@@ -33,60 +34,64 @@ class PrivacyGroup(app_commands.Group):
         stored = await self._app.storage.export_person(user_id, guild_id)
         session = self._app.sessions.of(guild_id)
         included = session is not None and session.consents(user_id)
-        text = texts.privacy_status(
-            standing=standing.value if standing else None, included_now=included, counts=count_entries(stored)
-        )
+        texts = texts_of(interaction)
+        text = privacy_status(texts, standing, included_now=included, stored=stored)
         await say(interaction, embed=embed_of(Card(title=texts.PRIVACY_TITLE, text=text)))
 
-    @app_commands.command(name="opt-in", description=texts.CMD_PRIVACY_IN)
+    @app_commands.command(name="opt-in", description=described("CMD_PRIVACY_IN"))
     @app_commands.guild_only()
     async def opt_in(self, interaction: Interaction) -> None:
-        await self._decide(interaction, Decision.OPT_IN, texts.SET_OPT_IN)
+        await self._decide(interaction, Decision.OPT_IN, "SET_OPT_IN")
 
-    @app_commands.command(name="opt-out", description=texts.CMD_PRIVACY_OUT)
+    @app_commands.command(name="opt-out", description=described("CMD_PRIVACY_OUT"))
     @app_commands.guild_only()
     async def opt_out(self, interaction: Interaction) -> None:
-        await self._decide(interaction, Decision.OPT_OUT, texts.SET_OPT_OUT)
+        await self._decide(interaction, Decision.OPT_OUT, "SET_OPT_OUT")
 
-    @app_commands.command(name="ask-me", description=texts.CMD_PRIVACY_ASK)
+    @app_commands.command(name="ask-me", description=described("CMD_PRIVACY_ASK"))
     @app_commands.guild_only()
     async def ask_me(self, interaction: Interaction) -> None:
-        await self._decide(interaction, None, texts.SET_ASK)
+        await self._decide(interaction, None, "SET_ASK")
 
-    @app_commands.command(name="export", description=texts.CMD_PRIVACY_EXPORT)
-    @app_commands.describe(everywhere=texts.ARG_PRIVACY_EVERYWHERE)
+    @app_commands.command(name="export", description=described("CMD_PRIVACY_EXPORT"))
+    @app_commands.describe(everywhere=described("ARG_PRIVACY_EVERYWHERE"))
     async def export(self, interaction: Interaction, everywhere: bool = False) -> None:
         await defer(interaction)
         stored = await self._app.storage.export_person(interaction.user.id, scope(interaction, everywhere=everywhere))
         body = json.dumps(stored, indent=2, ensure_ascii=False, default=str).encode()
-        await say(interaction, texts.EXPORTED, file=discord.File(io.BytesIO(body), "undertone-my-data.json"))
+        await say(
+            interaction, texts_of(interaction).EXPORTED, file=discord.File(io.BytesIO(body), "undertone-my-data.json")
+        )
 
-    @app_commands.command(name="delete", description=texts.CMD_PRIVACY_DELETE)
-    @app_commands.describe(everywhere=texts.ARG_PRIVACY_EVERYWHERE)
+    @app_commands.command(name="delete", description=described("CMD_PRIVACY_DELETE"))
+    @app_commands.describe(everywhere=described("ARG_PRIVACY_EVERYWHERE"))
     async def delete(self, interaction: Interaction, everywhere: bool = False) -> None:
         await defer(interaction)
         guild_id = scope(interaction, everywhere=everywhere)
-        await say(interaction, texts.ask_delete(everywhere=guild_id is None), view=DeleteView(self._app, guild_id))
+        texts = texts_of(interaction)
+        question = texts.ASK_DELETE_EVERYWHERE if guild_id is None else texts.ASK_DELETE_HERE
+        await say(interaction, question, view=DeleteView(self._app, guild_id, texts))
 
-    async def _decide(self, interaction: Interaction, decision: Decision | None, text: str) -> None:
+    async def _decide(self, interaction: Interaction, decision: Decision | None, answer: str) -> None:
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
         if decision is Decision.OPT_OUT:  # out at once, not after anything slow
             await asyncio.gather(self._app.sessions.decided(guild_id, user_id, decision), defer(interaction))
         await defer(interaction)
         await self._app.storage.set_standing_consent(guild_id, user_id, decision)
         await self._app.sessions.decided(guild_id, user_id, decision)
-        await say(interaction, text)
+        await say(interaction, texts_of(interaction)(answer))
 
 
 class DeleteView(discord.ui.View):
     """Asks once more. Only the asking person sees it."""
 
-    def __init__(self, app: App, guild_id: int | None) -> None:
+    def __init__(self, app: App, guild_id: int | None, texts: Texts) -> None:
         super().__init__(timeout=CONFIRM_S)
         self._app = app
         self._guild_id = guild_id
+        self.confirm.label = texts.BTN_DELETE
 
-    @discord.ui.button(label=texts.BTN_DELETE, style=discord.ButtonStyle.danger, custom_id="undertone:delete")
+    @discord.ui.button(style=discord.ButtonStyle.danger, custom_id="undertone:delete")
     async def confirm(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
         user_id = interaction.user.id
@@ -95,7 +100,7 @@ class DeleteView(discord.ui.View):
         counts = await self._app.storage.delete_person(user_id, self._guild_id)
         for session_id in theirs:  # the live events in memory, too; open pages read the report anew
             self._app.bus.forget(session_id)
-        await say(interaction, texts.deleted(counts))
+        await say(interaction, deleted(texts_of(interaction), counts))
 
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
         await report_error(interaction, error)
@@ -106,6 +111,20 @@ def scope(interaction: Interaction, *, everywhere: bool) -> int | None:
     return None if everywhere else interaction.guild_id
 
 
-def count_entries(stored: dict[str, Any]) -> dict[str, int]:
-    """How many entries of each kind an export holds."""
-    return {name: len(value) for name, value in stored.items() if isinstance(value, list)}
+def privacy_status(texts: Texts, standing: Decision | None, *, included_now: bool, stored: dict[str, Any]) -> str:
+    """What was decided, what happens now, and how many entries of each kind an export would hold."""
+    counts = {name: len(value) for name, value in stored.items() if isinstance(value, list) and value}
+    return texts(
+        "PRIVACY_STATUS",
+        decision=texts.PRIVACY_DECISIONS[standing.value if standing else "none"],
+        now=texts.PRIVACY_INCLUDED_NOW if included_now else texts.PRIVACY_NOT_INCLUDED_NOW,
+        stored=texts.together(texts(f"PRIVACY_STORED.{name}", n=count) for name, count in counts.items())
+        or texts.PRIVACY_STORED_NOTHING,
+    )
+
+
+def deleted(texts: Texts, counts: dict[str, int]) -> str:
+    """What is gone, in a person's terms and not in tables'."""
+    if sessions := counts.get("participants"):
+        return texts("DELETED_RESULTS", n=sessions)
+    return texts.DELETED if any(counts.values()) else texts.NOTHING_TO_DELETE

@@ -10,12 +10,13 @@ from datetime import timedelta
 import discord
 from discord import app_commands
 
-from bot import texts
 from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, defer, guild_of, manages_server, say
+from bot.commands.language import described, texts_of
 from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
+from bot.texts import Texts
 from storage.records import SessionRecord, SessionState
 
 LISTED = 10
@@ -25,32 +26,31 @@ CHOICES = 25
 
 class ReportGroup(app_commands.Group):
     def __init__(self, app: App) -> None:
-        super().__init__(name="report", description=texts.CMD_REPORT, guild_only=True)
+        super().__init__(name="report", description=described("CMD_REPORT"), guild_only=True)
         self._app = app
 
-    @app_commands.command(name="last", description=texts.CMD_REPORT_LAST)
+    @app_commands.command(name="last", description=described("CMD_REPORT_LAST"))
     async def last(self, interaction: Interaction) -> None:
         await defer(interaction)
         record = await self._choose(interaction, None)
         report = await self._app.storage.report(record.id)
         if report is None:
-            raise NotPossible(texts.NO_REPORT)
-        await say(interaction, embed=embed_of(summary_card(report, report_url=self._app.report_url(record.id))))
+            raise NotPossible("NO_REPORT")
+        card = summary_card(report, texts_of(interaction), report_url=self._app.report_url(record.id))
+        await say(interaction, embed=embed_of(card))
 
-    @app_commands.command(name="list", description=texts.CMD_REPORT_LIST)
+    @app_commands.command(name="list", description=described("CMD_REPORT_LIST"))
     async def list_all(self, interaction: Interaction) -> None:
         await defer(interaction)
         records = (await self._theirs(interaction))[:LISTED]
         if not records:
-            raise NotPossible(texts.NO_REPORT)
-        lines = [
-            texts.report_line(r.id, r.channel_id, int(r.started_at.timestamp()), r.state, self._app.report_url(r.id))
-            for r in records
-        ]
+            raise NotPossible("NO_REPORT")
+        texts = texts_of(interaction)
+        lines = [self._line(record, texts) for record in records]
         await say(interaction, embed=embed_of(Card(title=texts.REPORTS_TITLE, text="\n".join(lines))))
 
-    @app_commands.command(name="share", description=texts.CMD_REPORT_SHARE)
-    @app_commands.describe(session=texts.ARG_REPORT_SESSION, days=texts.ARG_REPORT_DAYS)
+    @app_commands.command(name="share", description=described("CMD_REPORT_SHARE"))
+    @app_commands.describe(session=described("ARG_REPORT_SESSION"), days=described("ARG_REPORT_DAYS"))
     async def share(
         self, interaction: Interaction, session: str | None = None, days: app_commands.Range[int, 1, 30] = 7
     ) -> None:
@@ -60,47 +60,52 @@ class ReportGroup(app_commands.Group):
         url = self._app.share_url(token)
         if url is None:
             await self._app.storage.revoke_shares(record.id)
-            raise NotPossible(texts.NO_PUBLIC_URL)
-        await say(interaction, texts.shared(url, int(share.expires_at.timestamp())))
+            raise NotPossible("NO_PUBLIC_URL")
+        await say(interaction, texts_of(interaction)("SHARED", url=url, expires=int(share.expires_at.timestamp())))
 
-    @app_commands.command(name="revoke", description=texts.CMD_REPORT_REVOKE)
-    @app_commands.describe(session=texts.ARG_REPORT_SESSION)
+    @app_commands.command(name="revoke", description=described("CMD_REPORT_REVOKE"))
+    @app_commands.describe(session=described("ARG_REPORT_SESSION"))
     async def revoke(self, interaction: Interaction, session: str | None = None) -> None:
         await defer(interaction)
         record = await self._choose(interaction, session)
-        await say(interaction, texts.revoked(await self._app.storage.revoke_shares(record.id)))
+        number, texts = await self._app.storage.revoke_shares(record.id), texts_of(interaction)
+        await say(interaction, texts("REVOKED", n=number) if number else texts.NOTHING_TO_REVOKE)
 
-    @app_commands.command(name="delete", description=texts.CMD_REPORT_DELETE)
-    @app_commands.describe(session=texts.ARG_REPORT_SESSION)
+    @app_commands.command(name="delete", description=described("CMD_REPORT_DELETE"))
+    @app_commands.describe(session=described("ARG_REPORT_SESSION"))
     async def delete(self, interaction: Interaction, session: str) -> None:
         """For the one who started it and for Manage Server: it takes away what others may open."""
         await defer(interaction)
         guild_id = guild_of(interaction).id
         record = await self._app.storage.session(session)
         if record is None or record.guild_id != guild_id:
-            raise NotPossible(texts.NO_REPORT)
+            raise NotPossible("NO_REPORT")
         if record.started_by != interaction.user.id and not manages_server(interaction):
-            raise NotAllowed(texts.MAY_NOT_DELETE)
+            raise NotAllowed("MAY_NOT_DELETE")
         if record.state is SessionState.LIVE:
-            raise NotPossible(texts.STILL_RUNS)
+            raise NotPossible("STILL_RUNS")
         await self._app.storage.delete_session(record.id)
         self._app.bus.forget(record.id)
-        await say(interaction, texts.REPORT_DELETED)
+        await say(interaction, texts_of(interaction).REPORT_DELETED)
 
-    @app_commands.command(name="export", description=texts.CMD_REPORT_EXPORT)
-    @app_commands.describe(session=texts.ARG_REPORT_SESSION)
+    @app_commands.command(name="export", description=described("CMD_REPORT_EXPORT"))
+    @app_commands.describe(session=described("ARG_REPORT_SESSION"))
     async def export(self, interaction: Interaction, session: str | None = None) -> None:
         await defer(interaction)
         record = await self._choose(interaction, session)
         report = await self._app.storage.report(record.id)
         if report is None:
-            raise NotPossible(texts.NO_REPORT)
+            raise NotPossible("NO_REPORT")
         plain = asdict(report)
         plain["session"].pop("started_by")
         for person in plain["participants"]:  # pseudonyms only: the file may be passed on
             person["participant"].pop("user_id")
         body = json.dumps(plain, indent=2, ensure_ascii=False, default=str).encode()
-        await say(interaction, texts.EXPORTED, file=discord.File(io.BytesIO(body), f"undertone-{record.id}.json"))
+        await say(
+            interaction,
+            texts_of(interaction).EXPORTED,
+            file=discord.File(io.BytesIO(body), f"undertone-{record.id}.json"),
+        )
 
     @share.autocomplete("session")
     @revoke.autocomplete("session")
@@ -108,8 +113,15 @@ class ReportGroup(app_commands.Group):
     @export.autocomplete("session")
     async def sessions_to_choose(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         records = await self._theirs(interaction)
-        names = [(f"{r.started_at:%Y-%m-%d %H:%M} UTC · {r.state.value}", r.id) for r in records]
+        states = texts_of(interaction).SESSION_STATES
+        names = [(f"{r.started_at:%Y-%m-%d %H:%M} UTC · {states[r.state.value]}", r.id) for r in records]
         return [app_commands.Choice(name=n, value=i) for n, i in names if typed.lower() in n.lower()][:CHOICES]
+
+    def _line(self, record: SessionRecord, texts: Texts) -> str:
+        url = self._app.report_url(record.id)
+        name = f"[{record.id}]({url})" if url else f"`{record.id}`"
+        state = texts.SESSION_STATES[record.state.value]
+        return f"<t:{int(record.started_at.timestamp())}:f> · <#{record.channel_id}> · {state} · {name}"
 
     async def _theirs(self, interaction: Interaction) -> list[SessionRecord]:
         """Sessions of this server whose report the asking person may open, newest first."""
@@ -123,4 +135,4 @@ class ReportGroup(app_commands.Group):
         for record in records:
             if session_id is None or record.id == session_id:
                 return record
-        raise NotPossible(texts.NO_REPORT)
+        raise NotPossible("NO_REPORT")

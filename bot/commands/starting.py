@@ -6,9 +6,9 @@ from typing import Any
 
 import discord
 
-from bot import texts
 from bot.app import App
 from bot.commands.common import Interaction, asker_of, guild_of, say
+from bot.commands.language import texts_of
 from bot.commands.permissions import require_start, require_voice
 from bot.errors import NotPossible
 from bot.listening.manager import StartRequest
@@ -23,7 +23,7 @@ async def start(interaction: Interaction, app: App) -> None:
     channel = voice_channel_of(guild, interaction.user.id)
     require_voice(channel.permissions_for(guild.me), channel.id)
     if not app.backend.ready:
-        raise NotPossible(texts.STARTING_UP)
+        raise NotPossible("STARTING_UP")
     asked_in = panel_channel(interaction, channel)
     session = await app.sessions.start(
         StartRequest(
@@ -36,10 +36,15 @@ async def start(interaction: Interaction, app: App) -> None:
         )
     )
     message_id = session.panel_message_id
-    url = None
+    texts, url = texts_of(interaction), None
     if message_id is not None and app.settings.is_discord:
         url = f"https://discord.com/channels/{guild.id}/{asked_in}/{message_id}"
-    await say(interaction, texts.listening_in(channel.id, url))
+    await say(
+        interaction,
+        texts("LISTENING_IN_PANEL", channel_id=channel.id, url=url)
+        if url
+        else texts("LISTENING_IN", channel_id=channel.id),
+    )
 
 
 def voice_channel_of(guild: discord.Guild, user_id: int) -> VoiceChannel:
@@ -48,7 +53,7 @@ def voice_channel_of(guild: discord.Guild, user_id: int) -> VoiceChannel:
     for channel in channels:
         if user_id in channel.voice_states:
             return channel
-    raise NotPossible(texts.NOT_IN_VOICE)
+    raise NotPossible("NOT_IN_VOICE")
 
 
 def people_in(channel: VoiceChannel) -> list[tuple[int, bool]]:

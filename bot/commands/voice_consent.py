@@ -14,12 +14,13 @@ from typing import Any, ClassVar, Final
 import discord
 import structlog
 
-from bot import texts
 from bot.app import App
 from bot.cards import embed_of
 from bot.commands.analysis import Analyst, analysis_card, audio_of, reaction_of
 from bot.commands.common import NO_MENTIONS, Interaction, report_error, say
+from bot.commands.language import texts_of, texts_of_server
 from bot.errors import NotAllowed, NotPossible, code_of, expected, in_words
+from bot.texts import Texts, english
 from storage.records import Decision
 
 MAX_ASKED: Final = 200
@@ -42,6 +43,10 @@ class VoiceMessages:
         self.analyst = Analyst(app.backend, app.settings)
         self._asked: OrderedDict[int, discord.Message] = OrderedDict()
 
+    def public(self, message: discord.Message) -> Texts:
+        """The words for an answer that everybody reads who reads the message."""
+        return texts_of_server(message.guild)
+
     async def consent(self, message: discord.Message, *, asker_id: int) -> Consent:
         """Whether the message may be analysed for that person: one's own always, else by the author's standing word."""
         if message.author.id == asker_id:
@@ -57,9 +62,9 @@ class VoiceMessages:
         """Ask the author, below the message, with buttons."""
         view = discord.ui.View(timeout=None)
         for choice in ("allow", "deny"):
-            view.add_item(ConsentButton(choice, message.id, message.author.id))
+            view.add_item(ConsentButton(choice, message.id, message.author.id, self.public(message)))
         await message.reply(
-            texts.ask_author(message.author.id, asker_id),
+            self.public(message)("ASK_AUTHOR", author_id=message.author.id, asker_id=asker_id),
             view=view,
             allowed_mentions=discord.AllowedMentions(users=[message.author], replied_user=False, everyone=False),
         )
@@ -71,16 +76,16 @@ class VoiceMessages:
         """The message that an author was asked about. Raises NotPossible when it is not held any more."""
         message = self._asked.pop(message_id, None)
         if message is None:
-            raise NotPossible(texts.ASK_AGAIN)
+            raise NotPossible("ASK_AGAIN")
         return message
 
     async def analyse(self, message: discord.Message) -> None:
         """React with the emotion's emoji and reply with the breakdown."""
         attachment = audio_of(message)
         if attachment is None:
-            raise NotPossible(texts.NO_AUDIO_IN_MESSAGE)
+            raise NotPossible("NO_AUDIO_IN_MESSAGE")
         analysis = await self.analyst.analyse(attachment)
-        embed = embed_of(analysis_card(analysis, model=self._app.backend.model.name))
+        embed = embed_of(analysis_card(analysis, self.public(message), model=self._app.backend.model.name))
         try:
             await message.add_reaction(reaction_of(analysis))
         except discord.Forbidden:  # the reply says it too
@@ -94,7 +99,7 @@ class VoiceMessages:
             return
         if audio_of(message) is None:
             if message.guild is None and not message.attachments:
-                await message.reply(texts.DIRECT_HINT, allowed_mentions=NO_MENTIONS)
+                await message.reply(self.public(message).DIRECT_HINT, allowed_mentions=NO_MENTIONS)
             return
         if message.guild is not None and not mentioned and not await self._switched_on(message):
             return
@@ -103,7 +108,7 @@ class VoiceMessages:
         except Exception as error:  # noqa: BLE001  # the one error handler of messages
             if not expected(error):
                 _log.error("message_failed", code=code_of(error), channel=message.channel.id, exc_info=error)
-            await message.reply(in_words(error), allowed_mentions=NO_MENTIONS)
+            await message.reply(in_words(error, self.public(message)), allowed_mentions=NO_MENTIONS)
 
     async def _switched_on(self, message: discord.Message) -> bool:
         """Automatic channels are for those who opted in."""
@@ -123,7 +128,7 @@ class ConsentButton(
 
     messages: ClassVar[VoiceMessages]
 
-    def __init__(self, choice: str, message_id: int, author_id: int) -> None:
+    def __init__(self, choice: str, message_id: int, author_id: int, texts: Texts = english) -> None:
         allow = choice == "allow"
         super().__init__(
             discord.ui.Button(
@@ -150,11 +155,11 @@ class ConsentButton(
 
     async def _answer(self, interaction: Interaction) -> None:
         if interaction.user.id != self._author_id:
-            raise NotAllowed(texts.NOT_YOUR_CHOICE)
+            raise NotAllowed("NOT_YOUR_CHOICE")
         if not self._allow:
-            await interaction.response.edit_message(content=texts.DECLINED, view=None)
+            await interaction.response.edit_message(content=texts_of(interaction).DECLINED, view=None)
             return
         message = self.messages.answered(self._message_id)
-        await interaction.response.edit_message(content=texts.AGREED, view=None)
+        await interaction.response.edit_message(content=texts_of(interaction).AGREED, view=None)
         await self.messages.analyse(message)
-        await say(interaction, texts.DONE_BELOW)
+        await say(interaction, texts_of(interaction).DONE_BELOW)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bot import texts
 from bot.cards import COLOUR, COLOUR_ENDED, COLOUR_TROUBLE, Card
 from bot.listening.aggregate import Tone
 from bot.pictures import palette
+from bot.texts import Texts
 from bot.voice.states import LinkState, Reason
 
 QUIET_AFTER_S: Final = 30.0
@@ -42,34 +42,34 @@ class Snapshot:
     report_url: str | None
 
 
-def panel_card(now: Snapshot) -> Card:
+def panel_card(now: Snapshot, texts: Texts) -> Card:
     """The panel of a running session."""
-    lines = [_line(user_id, tone, now.now_s) for user_id, tone in now.included[:MAX_LISTED]]
+    lines = [_line(user_id, tone, now.now_s, texts) for user_id, tone in now.included[:MAX_LISTED]]
     if len(now.included) > MAX_LISTED:
-        lines.append(f"… and {len(now.included) - MAX_LISTED} more")
+        lines.append(texts("AND_MORE", n=len(now.included) - MAX_LISTED))
     if not lines:
         lines = [texts.PANEL_NOBODY]
-    head = f"<#{now.channel_id}> · since <t:{int(now.started_at.timestamp())}:R>"
+    head = texts("PANEL_SINCE", channel_id=now.channel_id, started=int(now.started_at.timestamp()))
     text = "\n".join([head, "", *lines, "", f"-# {texts.PANEL_NOTICE}"])
     fields: list[tuple[str, str]] = []
     if now.excluded:
         shown = ", ".join(f"<@{user_id}>" for user_id in now.excluded[:MAX_LISTED])
         more = len(now.excluded) - MAX_LISTED
-        fields.append((texts.FIELD_EXCLUDED, f"{shown} and {more} more" if more > 0 else shown))
-    if trouble := _trouble(now):
+        fields.append((texts.FIELD_EXCLUDED, f"{shown} {texts('AND_MORE', n=more)}" if more > 0 else shown))
+    if trouble := _trouble(now, texts):
         fields.append((texts.FIELD_STATE, trouble))
     return Card(
         title=texts.PANEL_TITLE,
         text=text,
         fields=tuple(fields),
-        footer=f"{texts.NAME} · model {now.model} · {texts.PANEL_MODEL}",
+        footer=texts("FOOTER", model=now.model),
         colour=COLOUR_TROUBLE if trouble else COLOUR,
         buttons=True,
         url=now.report_url,
     )
 
 
-def ended_card(*, channel_id: int, reason: str, duration_s: float, report_url: str | None) -> Card:
+def ended_card(texts: Texts, *, channel_id: int, reason: str, duration_s: float, report_url: str | None) -> Card:
     """What remains of the panel after the end."""
     why = texts.END_REASONS.get(reason, reason)
     return Card(
@@ -80,19 +80,21 @@ def ended_card(*, channel_id: int, reason: str, duration_s: float, report_url: s
     )
 
 
-def _line(user_id: int, tone: Tone | None, now_s: float) -> str:
+def _line(user_id: int, tone: Tone | None, now_s: float, texts: Texts) -> str:
+    who = f"<@{user_id}>"
     if tone is None:
-        return f"▫️ <@{user_id}> {texts.QUIET}"
+        return f"▫️ {who} {texts.QUIET}"
     look = palette.tone(tone.emotion, unclear=tone.unclear)
+    word = texts.tone(tone.emotion)
     if tone.unclear:
-        return f"{look.emoji} <@{user_id}> is {look.word}"
+        return f"{look.emoji} {texts('PERSON_UNCLEAR', who=who)}"
     if now_s - tone.heard_until_s > QUIET_AFTER_S:
-        return f"{look.emoji} <@{user_id}> is quiet; last sounded {look.word}"
-    how_sure = f"{texts.bar(tone.confidence)} {texts.percent(tone.confidence)}"
-    return f"{look.emoji} <@{user_id}> sounds **{look.word}** {how_sure}"
+        return f"{look.emoji} {texts('PERSON_QUIET', who=who, word=word)}"
+    sure = f"{texts.bar(tone.confidence)} {texts.percent(tone.confidence)}"
+    return f"{look.emoji} {texts('PERSON_SOUNDS', who=who, word=word, sure=sure)}"
 
 
-def _trouble(now: Snapshot) -> str:
+def _trouble(now: Snapshot, texts: Texts) -> str:
     troubles = []
     if now.link is LinkState.RECONNECTING and now.link_reason is Reason.UNDECRYPTABLE:  # that is what it reconnects for
         troubles.append(texts.LINK_STATES[LinkState.CANNOT_DECRYPT])

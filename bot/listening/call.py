@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import structlog
 
-from bot import texts
 from bot.errors import VoiceFailed
 from bot.listening.ends import LINK_ENDS, EndReason
 from bot.listening.surface import DISCORD_TROUBLE
@@ -54,12 +53,12 @@ class Call:
             self._link = await self._connect(channel, sink=self._sink, consent=self._consent, on_state=self._on_state)
         except (VoiceError, *DISCORD_TROUBLE) as error:
             _log.warning("voice_not_joined", session=self._session_id, error=type(error).__name__)
-            raise VoiceFailed(texts.VOICE_FAILED) from error
+            raise VoiceFailed("VOICE_FAILED") from error
 
     async def play(self, sound: bytes) -> None:
         """Raises VoiceFailed when there is no connection to play it on."""
         if self._link is None or not await self._link.play(sound):
-            raise VoiceFailed(texts.VOICE_FAILED)
+            raise VoiceFailed("VOICE_FAILED")
 
     def now_s(self) -> float | None:
         """Position on the session's timeline; None before there was a connection."""

@@ -10,6 +10,7 @@ import discord
 
 from bot.cards import Card, embed_of
 from bot.listening.surface import SurfaceGone
+from bot.texts import Texts
 
 NO_MENTIONS: Final = discord.AllowedMentions.none()
 
@@ -25,7 +26,9 @@ class DiscordSurface:
         panel_channel_id: int,
         voice_channel_id: int,
         buttons: Callable[[], discord.ui.View],
+        texts: Texts,
     ) -> None:
+        self.texts = texts
         self._client = client
         self._guild_id = guild_id
         self._panel_channel_id = panel_channel_id

@@ -61,7 +61,13 @@ class Farewell:
         url = self._app.report_url(self._record.id)
         if record is not None and record.ended_at is not None:
             lasted_s = (record.ended_at - record.started_at).total_seconds()
-        card = ended_card(channel_id=self._record.channel_id, reason=reason.value, duration_s=lasted_s, report_url=url)
+        card = ended_card(
+            self._surface.texts,
+            channel_id=self._record.channel_id,
+            reason=reason.value,
+            duration_s=lasted_s,
+            report_url=url,
+        )
         panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
         await quietly("panel", self._panel.close(card), panel_s)
         if reason is not EndReason.COULD_NOT_START:

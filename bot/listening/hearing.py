@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bot import texts
 from bot.listening.aggregate import Aggregate
 from bot.listening.attendance import Attendance
 from bot.listening.events import window_event, window_record
 from bot.listening.intake import Intake
 from bot.listening.moments import Moments
+from bot.texts import english
 from ser_engine.errors import EngineError
 from ser_engine.types import Prediction, Window
 from storage.records import MomentRecord
@@ -78,7 +78,7 @@ class Hearing:
         self._app.writer.put(self._session_id, record)
         self._app.bus.publish(self._session_id, "window", window_event(record))
         if (shift := self.tones.add(window, prediction)) is not None:
-            text = texts.begins_to_sound(shift.emotion)
+            text = english("BEGINS_TO_SOUND", word=english.tone(shift.emotion))
             moment = MomentRecord(at_s=shift.at_s, kind="shift", participant_id=participant.id, text=text)
             await self._moments.add(moment)
         self._changed()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from bot import texts
 from bot.errors import NotPossible
 from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
@@ -77,11 +76,11 @@ class SessionManager:
     async def start(self, request: StartRequest) -> ListeningSession:
         """Open a session. Raises NotPossible (one runs already, stopping), VoiceFailed, StorageError."""
         if self._stopping:
-            raise NotPossible(texts.STOPPING)
+            raise NotPossible("STOPPING")
         if (running := self.of(request.guild_id)) is not None:
-            raise NotPossible(texts.already_listening(running.record.channel_id))
+            raise NotPossible("ALREADY_LISTENING", channel_id=running.record.channel_id)
         if request.guild_id in self._starting:
-            raise NotPossible(texts.already_listening(request.channel_id))
+            raise NotPossible("ALREADY_LISTENING", channel_id=request.channel_id)
         self._starting.add(request.guild_id)
         try:
             return await self._open(request)
@@ -129,7 +128,7 @@ class SessionManager:
         """End a server's session and wait for it. Raises NotPossible when none runs."""
         session = self.of(guild_id)
         if session is None:
-            raise NotPossible(texts.NOTHING_RUNS)
+            raise NotPossible("NOTHING_RUNS")
         session.end(reason)
         await asyncio.shield(session.ended)
         return session

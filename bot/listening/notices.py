@@ -12,7 +12,6 @@ from typing import Final
 
 import structlog
 
-from bot import texts
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening.call import Call
 from bot.listening.chime import chime_pcm
@@ -40,10 +39,10 @@ class Notices:
 
     async def show_in_voice(self) -> None:
         """The notices that need the connection. Raises NotPossible when there is none at all."""
-        await self._show("status", self._surface.show_status(texts.VOICE_STATUS))
+        await self._show("status", self._surface.show_status(self._surface.texts.VOICE_STATUS))
         await self._show("chime", self._chime())
         if not self._shown:
-            raise NotPossible(texts.NO_NOTICE)
+            raise NotPossible("NO_NOTICE")
         _log.info("notices_shown", session=self._session_id, notices=sorted(self._shown))
 
     async def clear(self) -> None:

@@ -57,7 +57,7 @@ class ListeningSession:
             end=self.end,
         )
         self._moments = Moments(record.id, app)
-        self._panel = Panel(surface, app.clock, lambda: panel_card(self.snapshot()))
+        self._panel = Panel(surface, app.clock, lambda: panel_card(self.snapshot(), surface.texts))
         self._hearing = Hearing(record.id, app, self._intake, self.people, self._moments, changed=self._panel.touch)
         self._limits = Limits(app.clock, longest_s=app.max_session_s, end=self.end, looked=self._panel.touch)
         self._notices = Notices(record.id, surface, self._panel, self.call)

@@ -13,10 +13,10 @@ from typing import Final
 
 import structlog
 
-from bot import texts
 from bot.cards import COLOUR, Card
 from bot.listening.surface import Surface
 from bot.pictures import palette
+from bot.texts import Texts
 from storage import Storage
 from storage.records import ParticipantReport, SessionReport
 
@@ -26,7 +26,7 @@ MAX_MOMENTS: Final = 6
 _log = structlog.get_logger(__name__)
 
 
-def summary_card(report: SessionReport, *, report_url: str | None) -> Card:
+def summary_card(report: SessionReport, texts: Texts, *, report_url: str | None) -> Card:
     """The message's words."""
     spoke = [person for person in report.participants if person.windows]
     reason = texts.END_REASONS.get(report.session.end_reason or "", "")
@@ -34,15 +34,18 @@ def summary_card(report: SessionReport, *, report_url: str | None) -> Card:
     if reason:
         head += f" · {reason}"
     lines = [head, ""]
-    lines += [_person(person) for person in spoke[:MAX_LISTED]] or [texts.SUMMARY_EMPTY]
+    lines += [_person(person, texts) for person in spoke[:MAX_LISTED]] or [
+        texts.SUMMARY_TOO_SHORT if report.participants else texts.SUMMARY_EMPTY
+    ]
     fields: list[tuple[str, str]] = []
     if len(spoke) > 1 and report.shares:
-        fields.append((texts.SHARES_TITLE, f"{_shares(report.shares)}\n{texts.overlap(report.overlap_s)}"))
+        overlap = texts("OVERLAP", time=texts.duration(report.overlap_s))
+        fields.append((texts.SHARES_TITLE, f"{_shares(report.shares, texts)}\n{overlap}"))
     marks = [moment for moment in report.moments if moment.kind == "mark"]
     noticed = len(report.moments) - len(marks)
     if report.moments:
         listed = [f"{texts.clock_time(moment.at_s)} {moment.text or texts.MARK_WITHOUT_NOTE}" for moment in marks]
-        more = [texts.noticed_moments(noticed)] if noticed else []
+        more = [texts("NOTICED_MOMENTS", n=noticed)] if noticed else []
         fields.append((texts.MOMENTS_TITLE, "\n".join([*listed[:MAX_MOMENTS], *more])))
     if report_url:
         fields.append((texts.SUMMARY_REPORT, report_url))
@@ -50,7 +53,7 @@ def summary_card(report: SessionReport, *, report_url: str | None) -> Card:
         title=texts.SUMMARY_TITLE,
         text="\n".join(lines),
         fields=tuple(fields),
-        footer=f"{texts.NAME} · model {report.session.model} · {texts.PANEL_MODEL}",
+        footer=texts("FOOTER", model=report.session.model),
         colour=COLOUR,
     )
 
@@ -61,14 +64,14 @@ async def post(surface: Surface, storage: Storage, session_id: str, *, report_ur
     if report is None:  # deleted while it ran
         return
     report = replace(report, participants=tuple(p for p in report.participants if p.participant.withdrawn_at is None))
-    card = summary_card(report, report_url=report_url)
+    card = summary_card(report, surface.texts, report_url=report_url)
     people = [person.participant for person in report.participants]
     names = {person.id: surface.name(person.user_id) or person.pseudonym for person in people}
     picture = await _picture(report, names) if any(p.windows for p in report.participants) else None
     if picture is None:
         await surface.post(card)
     else:
-        await surface.post_picture(card, picture, description=texts.SUMMARY_PICTURE_ALT)
+        await surface.post_picture(card, picture, description=surface.texts.SUMMARY_PICTURE_ALT)
 
 
 async def _picture(report: SessionReport, names: Mapping[int, str]) -> bytes | None:
@@ -81,16 +84,19 @@ async def _picture(report: SessionReport, names: Mapping[int, str]) -> bytes | N
         return None
 
 
-def _person(person: ParticipantReport) -> str:
-    spoken = f"spoke {texts.duration(person.talk_s)} in {person.turns} {'turn' if person.turns == 1 else 'turns'}"
-    sound = _shares(person.shares) if person.shares else texts.ALL_UNCLEAR
-    unclear = f" · unclear {texts.percent(person.unclear_share)}" if person.shares and person.unclear_share > 0 else ""
-    return f"<@{person.participant.user_id}> {spoken}\n{sound}{unclear}"
+def _person(person: ParticipantReport, texts: Texts) -> str:
+    who = f"<@{person.participant.user_id}>"
+    spoken = texts("SUMMARY_SPOKE", who=who, time=texts.duration(person.talk_s), n=person.turns)
+    if not person.shares:
+        return f"{spoken}\n{palette.tone(None).emoji} {texts.ALL_UNCLEAR}"
+    parts = [_shares(person.shares, texts)]
+    if person.unclear_share > 0:
+        parts.append(texts("SUMMARY_UNCLEAR", share=texts.percent(person.unclear_share)))
+    return f"{spoken}\n{' · '.join(parts)}"
 
 
-def _shares(shares: Mapping[str, float]) -> str:
+def _shares(shares: Mapping[str, float], texts: Texts) -> str:
     parts = []
     for emotion, share in shares.items():
-        look = palette.tone(emotion)
-        parts.append(f"{look.emoji} {look.word} {texts.percent(share)}")
+        parts.append(f"{palette.tone(emotion).emoji} {texts.tone(emotion)} {texts.percent(share)}")
     return " · ".join(parts)

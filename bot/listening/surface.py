@@ -12,6 +12,7 @@ import aiohttp
 import discord
 
 from bot.cards import Card
+from bot.texts import Texts
 
 DISCORD_TROUBLE: Final = (discord.HTTPException, discord.ClientException, aiohttp.ClientError, OSError, TimeoutError)
 """What a call to Discord may end with on a bad day."""
@@ -22,6 +23,9 @@ class SurfaceGone(Exception):
 
 
 class Surface(Protocol):
+    texts: Texts
+    """The words of the place where it shows itself: the server's language."""
+
     async def post(self, card: Card) -> int:
         """Post a message in the panel's channel; return its id."""
         ...

@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from bot.pictures import palette
-from bot.texts import END_REASONS
+from bot.texts import english
 from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
 from bot.web.errors import BadParameter, SignInNeeded
 from bot.web.grants import headings_of
@@ -84,7 +84,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "report": found,
         "session": found.session,
         "live": found.session.state is SessionState.LIVE,
-        "reason": END_REASONS.get(found.session.end_reason or ""),
+        "reason": english.END_REASONS.get(found.session.end_reason or ""),
         "title": heading.title,
         "server": heading.server,
         "summary": await asyncio.to_thread(reading.summary),

@@ -12,6 +12,8 @@ import bot.errors as bot_errors
 import ser_engine.errors as engine_errors
 import storage.errors as storage_errors
 from bot.errors import NotAllowed, code_of, expected, in_words, unwrap
+from bot.texts import english as texts
+from bot.texts import of
 from ser_engine.refusals import refusal
 
 pytestmark = pytest.mark.unit
@@ -36,7 +38,7 @@ def http_error(kind: type[discord.HTTPException], status: int) -> discord.HTTPEx
 
 def test_what_the_engine_refuses_is_said_in_the_sentence_of_its_catalogue() -> None:
     error = refusal("too_long", minutes=10)
-    assert in_words(error) == str(error) == "The recording is too long; at most 10 minutes can be analysed."
+    assert in_words(error, texts) == str(error) == "The recording is too long; at most 10 minutes can be analysed."
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_what_the_engine_refuses_is_said_in_the_sentence_of_its_catalogue() -> N
     ids=lambda error: type(error).__name__,
 )
 def test_details_stay_in_the_log(error: Exception) -> None:
-    words = in_words(error)
+    words = in_words(error, texts)
     assert "secret" not in words
     assert "0x7f" not in words
     assert words[0].isupper()
@@ -62,28 +64,29 @@ def test_details_stay_in_the_log(error: Exception) -> None:
 
 
 def test_our_own_errors_are_said_as_they_are() -> None:
-    assert in_words(NotAllowed("Only the starter may.")) == "Only the starter may."
+    assert in_words(NotAllowed("MAY_NOT_STOP"), texts) == texts.MAY_NOT_STOP
+    assert in_words(NotAllowed("NEEDS_ROLE", role_id=7), of("de")) == of("de")("NEEDS_ROLE", role_id=7)
 
 
 def test_wrapping_is_taken_off() -> None:
     @app_commands.command(name="x", description="x")
     async def command(interaction: discord.Interaction) -> None: ...
 
-    wrapped = app_commands.CommandInvokeError(command, ExceptionGroup("g", [NotAllowed("No.")]))
+    wrapped = app_commands.CommandInvokeError(command, ExceptionGroup("g", [NotAllowed("NOT_ALLOWED")]))
     assert isinstance(unwrap(wrapped), NotAllowed)
-    assert in_words(wrapped) == "No."
+    assert in_words(wrapped, texts) == texts.NOT_ALLOWED
     assert code_of(wrapped) == "not_allowed"
     assert expected(wrapped)
 
 
 def test_a_fault_carries_a_reference_to_the_log() -> None:
-    assert "`ab12cd`" in in_words(ZeroDivisionError(), reference="ab12cd")
+    assert "`ab12cd`" in in_words(ZeroDivisionError(), texts, reference="ab12cd")
     assert not expected(ZeroDivisionError())
 
 
 def test_a_cooldown_says_how_long() -> None:
     cooldown = app_commands.Cooldown(1, 60)
-    assert "12 s" in in_words(app_commands.CommandOnCooldown(cooldown, 12.3))
+    assert "12 s" in in_words(app_commands.CommandOnCooldown(cooldown, 12.3), texts)
 
 
 def test_codes_are_unique_and_stable_words() -> None:

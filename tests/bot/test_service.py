@@ -12,12 +12,12 @@ import aiohttp
 import discord
 import pytest
 
-from bot import texts
 from bot.errors import KeyFileError, PortInUse
 from bot.listening.manager import SessionManager
 from bot.secret import load_key
 from bot.service import Service
 from bot.settings import Settings, load_settings
+from bot.texts import english as texts
 from sandbox import Sandbox
 from ser_engine.errors import ModelError
 from storage import NewSession, Storage

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
 
-from bot import texts
 from bot.commands.panel_view import INCLUDE_ID, STOP_ID
 from bot.pictures import palette
+from bot.texts import english as texts
 from sandbox.voice import Speaker, SpokenFrame
 from ser_engine import opus
 from ser_engine.models import find_model

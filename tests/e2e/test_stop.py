@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import texts
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
+from bot.texts import english as texts
 from sandbox import Message, Sandbox
 from sandbox.permissions import EVERYONE, Permission
 from tests.fakes.clips import clip_paths

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot import texts
 from bot.pictures import palette
+from bot.texts import english as texts
 from lab.demo import ogg_opus
 from sandbox import Message
 from sandbox.models import MessageFlag

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.cards import Card
 from bot.listening.surface import SurfaceGone
+from bot.texts import english
 
 
 @dataclass(slots=True)
@@ -23,6 +24,8 @@ class Posted:
 
 class FakeSurface:
     """Satisfies Surface. `broken` names the methods that fail (`fail_with` says how)."""
+
+    texts = english
 
     def __init__(self, *, names: dict[int, str] | None = None) -> None:
         self.messages: list[Posted] = []

@@ -9,10 +9,10 @@ import discord
 import numpy as np
 import pytest
 
-from bot import texts
 from bot.commands.analysis import MAX_BYTES, MAX_STRETCHES, Analyst, analysis_card, is_audio
 from bot.errors import NotPossible
 from bot.settings import load_settings
+from bot.texts import english as texts
 from ser_engine.analysis import Analysis
 from ser_engine.errors import AudioTooLarge
 from ser_engine.types import SAMPLE_RATE_HZ, Prediction, Window
@@ -77,14 +77,14 @@ def test_stretches_that_sound_alike_are_one_line() -> None:
     unsure = prediction("Angry", 0.3, reason="unsure")
     unsure_too = prediction("Sad", 0.3, reason="unsure")
     happy = prediction("Happy", 0.8)
-    card = analysis_card(analysis(happy, happy, unsure, unsure_too, happy, summary=happy), model="m")
+    card = analysis_card(analysis(happy, happy, unsure, unsure_too, happy, summary=happy), texts, model="m")
     over_time = dict(card.fields)[texts.OVER_TIME_TITLE].splitlines()
     assert over_time == ["`0:00`–`0:06` 😊 happy", "`0:06`–`0:12` ❔ unclear", "`0:12`–`0:15` 😊 happy"]
 
 
 def test_an_unclear_sum_says_so_and_what_is_likeliest() -> None:
     unsure = prediction("Sad", 0.35, reason="unsure")
-    card = analysis_card(analysis(unsure, summary=unsure), model="m")
+    card = analysis_card(analysis(unsure, summary=unsure), texts, model="m")
     assert "unclear" in card.text
     assert "sounds sad (35 %)" in card.text
     assert texts.OVER_TIME_TITLE not in dict(card.fields)
@@ -92,6 +92,6 @@ def test_an_unclear_sum_says_so_and_what_is_likeliest() -> None:
 
 def test_ten_minutes_of_changes_fit_an_embed() -> None:
     said = [prediction(("Happy", "Sad")[at % 2], 0.8) for at in range(200)]
-    over_time = dict(analysis_card(analysis(*said, summary=said[0]), model="m").fields)[texts.OVER_TIME_TITLE]
+    over_time = dict(analysis_card(analysis(*said, summary=said[0]), texts, model="m").fields)[texts.OVER_TIME_TITLE]
     assert len(over_time) <= 1024
-    assert over_time.splitlines()[-1] == texts.and_more(200 - MAX_STRETCHES)
+    assert over_time.splitlines()[-1] == texts("AND_MORE", n=200 - MAX_STRETCHES)

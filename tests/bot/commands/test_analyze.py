@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot import texts
+from bot.texts import english as texts
 from sandbox import Message
 from ser_engine.errors import EngineError
 from ser_engine.refusals import refusal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from bot.texts import english as texts
 from bot.voice.counters import ReceiveCounters
 from tests.fakes.world import World, text_of
 
@@ -31,7 +32,7 @@ async def test_every_reason_for_a_drop_is_told_for_each_session_and_in_all(world
     world.voice.link.counts.update(counted)
 
     status = text_of(await world.ask(world.owner, "listen status"))
-    assert [name for name, n in counted.items() if f"{name.replace('_', ' ')}: {n:,}" not in status] == []
+    assert [name for name, n in counted.items() if texts("LOSS", why=texts.LOSSES[name], n=n) not in status] == []
     lines = await metrics_of(world)
     for metric, first in (("undertone_sessions_count", ""), ("undertone_session_count", 'session="1",')):
         expected = {f'{metric}{{kind="{name}"}} {n}.0' for name, n in counted.items()}

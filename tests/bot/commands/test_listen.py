@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot import texts
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
+from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
@@ -69,8 +69,8 @@ async def test_status_tells_what_was_heard_and_what_was_not(world: World) -> Non
     await world.attest_and_start()
     world.voice.link.hear(world.owner.id, tone_burst())
     answer = text_of(await world.ask(world.owner, "listen status"))
-    assert "dropped excluded: 75" in answer
-    assert "0 included, 1 not included" in answer
+    assert texts("LOSS", why=texts.LOSSES["dropped_excluded"], n=75) in answer
+    assert texts.together([texts("STATUS_INCLUDED", n=0), texts("STATUS_EXCLUDED", n=1)]) in answer
 
 
 async def test_stop_is_for_the_starter_and_those_who_may_start(world: World) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import discord
 import pytest
 
-from bot import texts
 from bot.commands.panel_view import INCLUDE_ID
+from bot.texts import english as texts
+from bot.texts import of
 from sandbox import Message, User
 from storage.records import Decision
 from tests.fakes.voice_link import tone_burst
@@ -68,7 +70,7 @@ async def test_export_and_deletion_of_everything_about_oneself(world: World) -> 
     assert len(exported["sessions_taken_part_in"]) == 1  # type: ignore[arg-type]
     question = await world.ask(world.mara, "privacy delete")
     answer = await world.press(world.mara, question, "undertone:delete")
-    assert "windows: 1" in text_of(answer)
+    assert text_of(answer) == texts("DELETED_RESULTS", n=1)
     assert world.service.bus.last_id(session_id) == 0
     report = await world.service.storage.report(session_id)
     assert report is not None
@@ -98,7 +100,7 @@ async def test_a_share_link_works_until_it_is_revoked(world: World) -> None:
     match = re.search(r"/s/(\S+)", answer)
     assert match is not None
     assert await world.service.storage.session_of_share(match[1]) == session_id
-    assert "1 link works no more" in text_of(await world.ask(world.owner, "report revoke"))
+    assert texts("REVOKED", n=1) == text_of(await world.ask(world.owner, "report revoke"))
     assert await world.service.storage.session_of_share(match[1]) is None
 
 
@@ -127,3 +129,30 @@ async def test_about_says_what_it_cannot_do(world: World) -> None:
     answer = text_of(await world.ask(world.mara, "about"))
     assert texts.NOT_FOR in answer
     assert "often wrong" in answer
+
+
+async def test_each_person_is_answered_in_the_language_of_their_discord(world: World) -> None:
+    world.mara.locale = "de"
+    assert text_of(await world.ask(world.mara, "privacy ask-me")) == of("de").SET_ASK
+    assert text_of(await world.ask(world.theo, "privacy ask-me")) == texts.SET_ASK
+    refused = await world.ask(world.mara, "listen stop")
+    assert text_of(refused) == of("de").NOTHING_RUNS
+
+
+async def test_what_everybody_reads_is_in_the_servers_language(world: World) -> None:
+    world.sandbox.guild.locale = "de"
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    guild = world.service.gateway.client.get_guild(world.sandbox.guild.id)
+    assert guild is not None
+    guild.preferred_locale = discord.Locale.german
+    panel = await world.attest_and_start()
+    assert panel.embeds[0]["title"] == of("de").PANEL_TITLE
+    assert of("de").BTN_INCLUDE in str(panel.components)
+
+
+async def test_menus_are_in_german_too(world: World) -> None:
+    german = of("de")
+    listen = next(c for c in world.sandbox.world.commands.listed(None) if c.form.name == "listen")
+    assert listen.form.name_localizations == {"de": german.NAMES["listen"]}
+    assert listen.form.description_localizations == {"de": german.CMD_LISTEN}

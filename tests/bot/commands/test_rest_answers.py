@@ -15,8 +15,8 @@ import discord
 import pytest
 from pydantic import TypeAdapter
 
-from bot import texts
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID
+from bot.texts import english as texts
 from sandbox import Sandbox
 from tests.fakes import discord_answers as answers
 from tests.fakes.voice_link import tone_burst

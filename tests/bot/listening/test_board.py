@@ -8,11 +8,11 @@ from typing import Any
 import discord
 import pytest
 
-from bot import texts
-from bot.cards import embed_of
+from bot.cards import Card, embed_of
 from bot.listening.aggregate import Tone
 from bot.listening.board import MAX_LISTED, Snapshot, ended_card, panel_card
 from bot.listening.ends import EndReason
+from bot.texts import english as texts
 from bot.voice.states import LinkState
 
 pytestmark = pytest.mark.unit
@@ -31,12 +31,16 @@ def snapshot(**changes: Any) -> Snapshot:
     return Snapshot(**values | changes)
 
 
+def card_of(now: Snapshot) -> Card:
+    return panel_card(now, texts)
+
+
 def tone(emotion: str = "Angry", confidence: float = 0.71, *, unclear: bool = False, until: float = 10.0) -> Tone:
     return Tone(emotion=emotion, confidence=confidence, unclear=unclear, heard_until_s=until)
 
 
 def test_each_state_of_a_person_is_said_in_words() -> None:
-    card = panel_card(
+    card = card_of(
         snapshot(
             included=[(1, tone()), (2, tone(unclear=True)), (3, None), (4, tone("Sad", until=0.0))],
             excluded=[5],
@@ -54,7 +58,7 @@ def test_each_state_of_a_person_is_said_in_words() -> None:
 
 def test_it_says_sounds_and_never_is_an_emotion() -> None:
     for emotion in ("Angry", "Happy", "Sad", "Disgust", "Neutral"):
-        text = panel_card(snapshot(included=[(1, tone(emotion))])).text.lower()
+        text = card_of(snapshot(included=[(1, tone(emotion))])).text.lower()
         assert "sounds **" in text
         assert " is angry" not in text
         assert " is sad" not in text
@@ -70,32 +74,30 @@ def test_it_says_sounds_and_never_is_an_emotion() -> None:
     ],
 )
 def test_trouble_is_said(changes: dict[str, Any], words: str) -> None:
-    calm, troubled = panel_card(snapshot()), panel_card(snapshot(**changes))
+    calm, troubled = card_of(snapshot()), card_of(snapshot(**changes))
     assert words in str(troubled.fields)
     assert troubled.colour != calm.colour
     assert words not in str(calm.fields)
 
 
 def test_the_same_state_makes_the_same_card() -> None:
-    assert panel_card(snapshot(included=[(1, tone())], now_s=1)) == panel_card(
-        snapshot(included=[(1, tone())], now_s=2)
-    )
+    assert card_of(snapshot(included=[(1, tone())], now_s=1)) == card_of(snapshot(included=[(1, tone())], now_s=2))
 
 
 def test_a_crowd_fits_discords_limits() -> None:
-    card = panel_card(snapshot(included=[(10**18 + n, tone()) for n in range(99)], excluded=range(10**18, 10**18 + 99)))
+    card = card_of(snapshot(included=[(10**18 + n, tone()) for n in range(99)], excluded=range(10**18, 10**18 + 99)))
     embed = embed_of(card)
     assert isinstance(embed, discord.Embed)
     assert embed.description is not None
     assert len(embed.description) <= 4096
     assert all(len(field.value or "") <= 1024 for field in embed.fields)
     assert len(embed) <= 6000
-    assert f"and {99 - MAX_LISTED} more" in embed.description
+    assert texts("AND_MORE", n=99 - MAX_LISTED) in embed.description
 
 
 def test_every_reason_for_an_end_has_words() -> None:
     assert set(EndReason) | {"process_ended"} == set(texts.END_REASONS)
-    card = ended_card(channel_id=20, reason="time_limit", duration_s=3725, report_url=None)
+    card = ended_card(texts, channel_id=20, reason="time_limit", duration_s=3725, report_url=None)
     assert "1 h 2 min" in card.text
     assert "longest time" in card.text
 

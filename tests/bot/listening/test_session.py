@@ -9,7 +9,6 @@ from pathlib import Path
 import discord
 import pytest
 
-from bot import texts
 from bot.app import App
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening.consent import Answer
@@ -18,6 +17,7 @@ from bot.listening.live import LiveBus
 from bot.listening.manager import StartRequest, VoiceChange
 from bot.listening.session import ListeningSession
 from bot.settings import load_settings
+from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
 from ser_engine.errors import WorkerLost
 from storage import Storage, WindowWriter

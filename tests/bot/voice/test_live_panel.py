@@ -13,8 +13,8 @@ import davey
 import discord
 import pytest
 
-from bot import texts
 from bot.listening import limits, panel
+from bot.texts import english as texts
 from bot.voice import supervisor
 from sandbox import Sandbox
 from sandbox.permissions import Permission

@@ -1,0 +1,133 @@
+"""The catalogue: every text that is used exists in every language, and every text that exists is used."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from string import Formatter
+from typing import Final
+
+import pytest
+from babel.messages.catalog import Message
+from babel.messages.pofile import read_po
+
+import bot
+from bot.texts import LANGUAGES, english, of
+from bot.voice.counters import ReceiveCounters
+from ser_engine.refusals import SENTENCES
+
+pytestmark = pytest.mark.unit
+
+SOURCE: Final = Path(bot.__file__).parent
+SPEAKERS: Final = frozenset({"texts", "english", "public", "texts_of"})
+"""What variables and functions are called that give the words of a language."""
+ASKING: Final = SPEAKERS | {"NotPossible", "NotAllowed", "VoiceFailed", "described"}
+"""What takes the name of a text as its first argument."""
+NAME: Final = re.compile(r"[A-Z][A-Z0-9_]+(\.[\w-]+)?")
+NODES: Final = [
+    (path.relative_to(SOURCE).as_posix(), node)
+    for path in SOURCE.rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+]
+
+
+def entries(language: str) -> dict[str, Message]:
+    with (SOURCE / "catalogue" / f"{language}.po").open("rb") as source:
+        messages = [message for message in read_po(source, locale=language) if message.id]
+    return {str(m.id[0] if m.pluralizable else m.id): m for m in messages}
+
+
+def forms(message: Message) -> tuple[str, ...]:
+    return tuple(map(str, message.string)) if isinstance(message.string, tuple) else (str(message.string),)
+
+
+def fields(form: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(form) if name}
+
+
+def last_name(node: ast.AST) -> str:
+    """``texts`` of ``texts``, ``self.texts`` and ``texts()``."""
+    if isinstance(node, ast.Call):
+        return last_name(node.func)
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def test_every_text_that_is_used_exists() -> None:
+    groups = {key.partition(".")[0] for key in english.keys if "." in key}
+    asked = set()
+    for place, node in NODES:
+        if isinstance(node, ast.Attribute) and NAME.fullmatch(node.attr) and last_name(node.value) in SPEAKERS:
+            asked.add((place, node.attr))
+        elif isinstance(node, ast.Call) and node.args and last_name(node.func) in ASKING:
+            strings = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+            asked.update((place, name) for name in strings if isinstance(name, str) and NAME.fullmatch(name))
+    assert len(asked) > 100
+    assert {(place, name) for place, name in asked if name not in english.keys | groups} == set()
+
+
+def test_every_text_that_exists_is_used() -> None:
+    names = {node.attr for _, node in NODES if isinstance(node, ast.Attribute)}
+    names |= {node.value for _, node in NODES if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    groups = {name.partition(".")[0] for name in names}
+    assert {
+        key for key in english.keys if key not in names and ("." not in key or key.split(".")[0] not in groups)
+    } == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_all_of_it_with_the_same_values(language: str) -> None:
+    first = entries(LANGUAGES[0])
+    other = {key: message for key, message in entries(language).items() if not key.startswith("REFUSALS.")}
+    assert first.keys() == other.keys()
+    for key, message in other.items():
+        assert all(form.strip() for form in forms(message)), key
+        assert message.pluralizable == first[key].pluralizable, key
+        for form in forms(message):
+            assert fields(form) == fields(forms(first[key])[-1]), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_every_refusal_of_the_engine_is_translated(language: str) -> None:
+    """In English the engine's own sentences stand."""
+    said = {key: fields(sentence) for key, sentence in of(language).REFUSALS.items()}
+    assert said == {key: fields(sentence) for key, (_, sentence) in SENTENCES.items()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_discord_takes_all_names_and_descriptions(language: str) -> None:
+    texts = of(language)
+    for name in texts.NAMES.values():
+        assert re.fullmatch(r"[-_\w]{1,32}", name)
+        assert name == name.lower()
+    for key in texts.keys:
+        if key.startswith(("CMD_", "ARG_")):
+            assert len(texts(key, megabytes=25, minutes=10)) <= 100, key
+        if key.startswith("BTN_"):
+            assert len(texts(key)) <= 80, key
+
+
+def test_one_and_many_differ_and_numbers_are_written_as_in_the_language() -> None:
+    assert english("DELETED_RESULTS", n=1) == "Done. I deleted your results from 1 session."
+    assert english("DELETED_RESULTS", n=4711) == "Done. I deleted your results from 4,711 sessions."
+    assert of("de")("DELETED_RESULTS", n=4711) == "Fertig. Ich habe deine Ergebnisse aus 4.711 Sitzungen gelöscht."
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [("de", "de"), ("en-US", "en"), ("en-GB", "en"), ("fr", "en"), ("zh-CN", "en"), (None, "en")],
+)
+def test_a_locale_without_a_catalogue_is_spoken_to_in_english(locale: str | None, language: str) -> None:
+    assert of(locale).language == language
+
+
+def test_a_name_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(AttributeError):
+        _ = english.NO_SUCH_TEXT
+    with pytest.raises(KeyError):
+        english("NO_SUCH_TEXT")
+
+
+def test_every_packet_that_is_dropped_is_accounted_for_in_words() -> None:
+    drops = {name for name in ReceiveCounters().as_dict() if name.startswith("dropped_")}
+    assert drops <= english.LOSSES.keys()
