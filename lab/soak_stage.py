@@ -56,29 +56,16 @@ class Listener:
 @contextlib.asynccontextmanager
 async def logged_in_client(sandbox: Any) -> AsyncIterator[Any]:
     """A discord.py client that is logged in to the sandbox."""
-    import aiohttp
     import discord
-    import yarl
 
-    discord.http.Route.BASE = sandbox.api_base
-    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(sandbox.gateway_url)
+    from sandbox.discord_py import logged_in
+
     client = discord.AutoShardedClient(
         intents=discord.Intents(guilds=True, voice_states=True),
         chunk_guilds_at_startup=False,
-        connector=aiohttp.TCPConnector(ssl=sandbox.ssl_context()),
     )
-    task = asyncio.create_task(client.start(sandbox.token), name="soak-client")
-    try:
-        await asyncio.sleep(0)
-        async with asyncio.timeout(20.0):
-            while not client.is_ready():
-                if task.done():
-                    task.result()
-                await asyncio.sleep(0.02)
+    async with logged_in(client, sandbox):
         yield client
-    finally:
-        await client.close()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def speech_packets() -> Iterator[bytes]:
