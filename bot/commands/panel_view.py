@@ -41,7 +41,7 @@ class PanelView(discord.ui.View):
     @discord.ui.button(style=discord.ButtonStyle.success, custom_id=INCLUDE_ID)
     async def include(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
-        answer = await self._session(interaction).people.include(interaction.user.id)
+        answer = await self._session(interaction).people.include(interaction.user.id, interaction.id)
         await say(interaction, texts_of(interaction)(ANSWERS[answer]))
 
     @discord.ui.button(style=discord.ButtonStyle.secondary, custom_id=EXCLUDE_ID)
@@ -74,7 +74,9 @@ class PanelView(discord.ui.View):
     async def _leave_out(self, interaction: Interaction) -> Answer:
         """Out of whatever runs in this server; an old panel's button serves as well."""
         session = self._app.sessions.of(interaction.guild_id)
-        return Answer.ALREADY_EXCLUDED if session is None else await session.people.exclude(interaction.user.id)
+        if session is None:
+            return Answer.ALREADY_EXCLUDED
+        return await session.people.exclude(interaction.user.id, interaction.id)
 
     def _session(self, interaction: Interaction) -> ListeningSession:
         """The session that this very panel belongs to."""

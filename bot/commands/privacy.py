@@ -74,12 +74,10 @@ class PrivacyGroup(app_commands.Group):
 
     async def _decide(self, interaction: Interaction, decision: Decision | None, answer: str) -> None:
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
-        if decision is Decision.OPT_OUT:  # out at once, not after anything slow
-            await asyncio.gather(self._app.sessions.decided(guild_id, user_id, decision), defer(interaction))
-        await defer(interaction)
-        await self._app.storage.set_standing_consent(guild_id, user_id, decision)
-        await self._app.sessions.decided(guild_id, user_id, decision)
-        await say(interaction, texts_of(interaction)(answer))
+        # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
+        deciding = self._app.sessions.decide(guild_id, user_id, decision, interaction.id)
+        counted, _ = await asyncio.gather(deciding, defer(interaction))
+        await say(interaction, texts_of(interaction)(answer if counted else "DECIDED_LATER"))
 
 
 class DeleteView(discord.ui.View):
@@ -95,7 +93,7 @@ class DeleteView(discord.ui.View):
     async def confirm(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
         user_id = interaction.user.id
-        await self._app.sessions.deleted(user_id, self._guild_id)
+        await self._app.sessions.leave_everything(user_id, self._guild_id, interaction.id)
         theirs = await self._app.storage.sessions_of(user_id)
         counts = await self._app.storage.delete_person(user_id, self._guild_id)
         for session_id in theirs:  # the live events in memory, too; open pages read the report anew

@@ -1,7 +1,8 @@
 """Who is in a session's channel, who of them is included, and the rows that stand for them.
 
-The rules are `consent`'s; this carries them out: a yes becomes a row before anything of the person is taken, and a no
-takes effect at once, before the database has heard of it.
+The rules are `consent`'s; this carries them out. A no takes effect at once, before the database has heard of it. A yes
+takes effect when the person's row is written. While a row is being written the person may decide otherwise, so rows are
+brought to what the book says at that moment, one after the other.
 """
 
 from __future__ import annotations
@@ -50,17 +51,19 @@ class Attendance:
 
     def participant(self, user_id: int) -> ParticipantRecord | None:
         """The row of somebody who was included and did not withdraw, present or not."""
-        return self._participants.get(user_id)
+        return self._participants.get(user_id) if self.book.wants_in(user_id) else None
 
     async def arrive(self, user_id: int, *, bot: bool) -> None:
         """Somebody is in the channel. A standing opt-in includes them, if the database can be asked."""
-        standing: Decision | None = None
-        with suppress(StorageError):
-            standing = await self._storage.standing_consent(self._record.guild_id, user_id)
-        async with self._changing:
-            answer = self.book.arrive(user_id, standing=standing, bot=bot)
-            if answer is Answer.INCLUDED:
-                await self._admit(user_id)
+        if bot:
+            return
+        if self.book.arrive(user_id):
+            standing: Decision | None = None
+            with suppress(StorageError):
+                standing = await self._storage.standing_consent(self._record.guild_id, user_id)
+            self.book.learn(user_id, standing)
+        with suppress(StorageError):  # without a row they are not taken
+            await self._settle(user_id)
         await self._changed()
 
     async def depart(self, user_id: int) -> None:
@@ -68,51 +71,56 @@ class Attendance:
         self.book.depart(user_id)
         await self._changed()
 
-    async def include(self, user_id: int) -> Answer:
+    async def include(self, user_id: int, interaction_id: int) -> Answer:
         """*Include me*. Raises StorageError, and then they are not included."""
-        async with self._changing:
-            answer = self.book.include(user_id)
-            if answer is Answer.INCLUDED:
-                await self._admit(user_id)
-        await self._changed()
+        answer = self.book.include(user_id, interaction_id)
+        await self._carry_out(user_id, interaction_id)
+        if answer is Answer.INCLUDED and not self.book.wants_in(user_id):  # *Leave me out* came meanwhile
+            return Answer.ALREADY_EXCLUDED
         return answer
 
-    async def exclude(self, user_id: int) -> Answer:
+    async def exclude(self, user_id: int, interaction_id: int) -> Answer:
         """*Leave me out*: takes effect with the next packet."""
-        answer = self.book.exclude(user_id)
-        if answer is Answer.EXCLUDED:
-            await self._release(user_id)
+        answer = self.book.exclude(user_id, interaction_id)
+        await self._carry_out(user_id, interaction_id)
         return answer
 
-    async def decide(self, user_id: int, standing: Decision | None) -> None:
-        """A standing decision was changed; an opt-out takes effect at once."""
-        if self.book.decide(user_id, standing) is Answer.EXCLUDED:
-            await self._release(user_id)
-        await self._changed()
+    async def decide(self, user_id: int, standing: Decision | None, interaction_id: int) -> None:
+        """A standing answer was changed. An opt-out takes effect at once; an opt-in includes who is in the channel."""
+        self.book.decide(user_id, standing, interaction_id)
+        await self._carry_out(user_id, interaction_id)
 
-    async def forget(self, user_id: int) -> None:
-        """A person had everything deleted: they are out, and nothing late of theirs is written."""
-        self.book.exclude(user_id)
-        await self._release(user_id)
-
-    async def _admit(self, user_id: int) -> None:
-        if user_id in self._participants:  # came back
-            return
+    async def _carry_out(self, user_id: int, interaction_id: int) -> None:
+        """Make true what the book says after a decision."""
+        if not self.book.wants_in(user_id):
+            self._released(user_id)
         try:
-            participant = await self._storage.include_participant(self._record.id, user_id)
-        except StorageError:
-            self.book.exclude(user_id)
-            raise
-        self._participants[user_id] = participant
-        self._bus.publish(self._record.id, "participant", participant_event(participant, included=True))
-        _log.info("participant_included", session=self._record.id, participant=participant.id)
+            await self._settle(user_id)
+        except StorageError as error:
+            if self.book.wants_in(user_id):
+                self.book.retract(user_id, interaction_id)
+                raise
+            _log.warning("withdrawal_not_written", session=self._record.id, error=error.code)
+        finally:
+            await self._changed()
 
-    async def _release(self, user_id: int) -> None:
-        participant = self._participants.pop(user_id, None)
-        self._released(user_id)
-        if participant is not None:
-            async with self._changing:
+    async def settle_all(self) -> None:
+        """Write what could not be written when it was decided. Raises StorageError."""
+        for user_id in list(self._participants):
+            await self._settle(user_id)
+
+    async def _settle(self, user_id: int) -> None:
+        """Bring the person's row to what the book says now."""
+        async with self._changing:
+            wanted, participant = self.book.wants_in(user_id), self._participants.get(user_id)
+            if wanted and participant is None:
+                participant = await self._storage.include_participant(self._record.id, user_id)
+                self._participants[user_id] = participant
+            elif not wanted and participant is not None:
                 await self._storage.withdraw_participant(self._record.id, user_id)
-            self._bus.publish(self._record.id, "participant", participant_event(participant, included=False))
-            _log.info("participant_withdrew", session=self._record.id, participant=participant.id)
-        await self._changed()
+                del self._participants[user_id]
+            else:
+                return
+        self._bus.publish(self._record.id, "participant", participant_event(participant, included=wanted))
+        event = "participant_included" if wanted else "participant_withdrew"
+        _log.info(event, session=self._record.id, participant=participant.id)

@@ -14,6 +14,7 @@ import structlog
 from bot.errors import NotPossible
 from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
+from bot.listening.standing import StandingAnswers
 from bot.voice.counters import ReceiveCounters
 from storage.records import Decision, NewSession
 
@@ -59,6 +60,7 @@ class SessionManager:
         self._app = app
         self._sessions: dict[int, ListeningSession] = {}
         self._starting: set[int] = set()
+        self._standing = StandingAnswers(app.storage, self.of)
         self._stopping = False
         self._past: Counter[str] = Counter()
         self._numbers: dict[str, int] = {}
@@ -191,16 +193,15 @@ class SessionManager:
         if (session := self.of(guild_id)) is not None:
             session.end(EndReason.KICKED)
 
-    async def decided(self, guild_id: int, user_id: int, standing: Decision | None) -> None:
-        """A standing decision was changed by its person."""
-        if (session := self.of(guild_id)) is not None:
-            await session.people.decide(user_id, standing)
+    async def decide(self, guild_id: int, user_id: int, answer: Decision | None, interaction_id: int) -> bool:
+        """A person gives a standing answer; see `StandingAnswers.decide`."""
+        return await self._standing.decide(guild_id, user_id, answer, interaction_id)
 
-    async def deleted(self, user_id: int, guild_id: int | None) -> None:
+    async def leave_everything(self, user_id: int, guild_id: int | None, interaction_id: int) -> None:
         """A person's data is about to be deleted: take them out of whatever runs first."""
         for session in self.running():
             if guild_id is None or session.record.guild_id == guild_id:
-                await session.people.forget(user_id)
+                await session.people.exclude(user_id, interaction_id)
 
     def counters(self) -> dict[str, int]:
         """Totals over all sessions since the start, running and ended."""

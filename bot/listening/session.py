@@ -122,6 +122,7 @@ class ListeningSession:
             await asyncio.wait({hearing}, timeout=DRAIN_S)
             hearing.cancel()
             await asyncio.gather(hearing, return_exceptions=True)
+        await quietly("rows", self.people.settle_all(), HANG_UP_S)
         record = await self._farewell.store(reason, counters | self._heard())
         await self._farewell.tell(reason, record, lasted_s=self._limits.elapsed_s)
         if not self.ended.done():
@@ -175,8 +176,7 @@ class ListeningSession:
         return {**self._hearing.counters(), "moments": self._moments.stored}
 
     def _now_s(self) -> float:
-        at_s = self.call.now_s()
-        return self.elapsed_s if at_s is None else at_s
+        return self.elapsed_s if (at_s := self.call.now_s()) is None else at_s
 
     # --- people
 

@@ -1,142 +1,262 @@
-"""Nobody is included by default, and no sequence of events changes that but their own yes."""
+"""Nobody is included by default, and no sequence of events changes that but their own yes, the last one pressed."""
 
 from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.listening.consent import Answer, ConsentBook
+from bot.listening.attendance import Attendance
+from bot.listening.consent import KEPT_PRESSES, Answer, ConsentBook
+from bot.listening.live import LiveBus
 from storage.records import Decision
+from tests.fakes.records import participant, session
 
 pytestmark = pytest.mark.unit
 
 ME = 7
 
 
+class Book(ConsentBook):
+    """A book whose presses come one after the other."""
+
+    last = 0
+
+    def come(self, user_id: int, standing: Decision | None = None) -> bool:
+        self.arrive(user_id)
+        self.learn(user_id, standing)
+        return self.included(user_id)
+
+    def yes(self, user_id: int) -> Answer:
+        return self.include(user_id, self.now())
+
+    def no(self, user_id: int) -> Answer:
+        return self.exclude(user_id, self.now())
+
+    def stand(self, user_id: int, standing: Decision | None) -> bool:
+        self.decide(user_id, standing, self.now())
+        return self.included(user_id)
+
+    def now(self) -> int:
+        self.last += 1
+        return self.last
+
+
 def test_arrival_alone_includes_nobody() -> None:
-    book = ConsentBook()
-    assert book.arrive(ME, standing=None) is Answer.EXCLUDED
-    assert not book.included(ME)
+    book = Book()
+    assert not book.come(ME)
     assert book.excluded_ids() == [ME]
 
 
 def test_an_unknown_sender_is_excluded() -> None:
-    assert not ConsentBook().included(ME)
-    assert ConsentBook().include(ME) is Answer.NOT_PRESENT
+    assert not Book().included(ME)
+    assert Book().yes(ME) is Answer.NOT_PRESENT
 
 
 def test_pressing_the_button_includes_at_once_and_only_once() -> None:
-    book = ConsentBook()
-    book.arrive(ME, standing=None)
-    assert book.include(ME) is Answer.INCLUDED
-    assert book.include(ME) is Answer.ALREADY_INCLUDED
+    book = Book()
+    book.come(ME)
+    assert book.yes(ME) is Answer.INCLUDED
+    assert book.yes(ME) is Answer.ALREADY_INCLUDED
     assert book.included_ids() == [ME]
 
 
 def test_leaving_out_takes_effect_at_once() -> None:
-    book = ConsentBook()
-    book.arrive(ME, standing=None)
-    book.include(ME)
-    assert book.exclude(ME) is Answer.EXCLUDED
+    book = Book()
+    book.come(ME)
+    book.yes(ME)
+    assert book.no(ME) is Answer.EXCLUDED
     assert not book.included(ME)
-    assert book.exclude(ME) is Answer.ALREADY_EXCLUDED
+    assert book.no(ME) is Answer.ALREADY_EXCLUDED
 
 
-def test_a_standing_opt_in_includes_on_arrival() -> None:
-    book = ConsentBook()
-    assert book.arrive(ME, standing=Decision.OPT_IN) is Answer.INCLUDED
+def test_a_yes_that_is_handled_after_a_later_no_does_not_include() -> None:
+    book = Book()
+    book.come(ME)
+    yes, no = book.now(), book.now()
+    assert book.exclude(ME, no) is Answer.ALREADY_EXCLUDED
+    assert book.include(ME, yes) is Answer.ALREADY_EXCLUDED
+    assert not book.included(ME)
+
+
+def test_a_no_that_is_handled_after_a_later_yes_does_not_exclude() -> None:
+    book = Book()
+    book.come(ME)
+    no, yes = book.now(), book.now()
+    assert book.include(ME, yes) is Answer.INCLUDED
+    assert book.exclude(ME, no) is Answer.ALREADY_INCLUDED
     assert book.included(ME)
 
 
+def test_a_standing_opt_in_includes_on_arrival() -> None:
+    book = Book()
+    assert book.come(ME, Decision.OPT_IN)
+    assert book.by_standing(ME)
+
+
 def test_a_standing_opt_out_wins_over_the_button() -> None:
-    book = ConsentBook()
-    book.arrive(ME, standing=Decision.OPT_OUT)
-    assert book.include(ME) is Answer.OPTED_OUT
+    book = Book()
+    book.come(ME, Decision.OPT_OUT)
+    assert book.yes(ME) is Answer.OPTED_OUT
     assert not book.included(ME)
 
 
-def test_an_opt_out_during_the_session_excludes_at_once() -> None:
-    book = ConsentBook()
-    book.arrive(ME, standing=None)
-    book.include(ME)
-    assert book.decide(ME, Decision.OPT_OUT) is Answer.EXCLUDED
+def test_an_opt_out_during_the_session_excludes_at_once_and_before_anybody_knew_them() -> None:
+    book = Book()
+    book.come(ME)
+    book.yes(ME)
+    assert not book.stand(ME, Decision.OPT_OUT)
+    book.stand(ME + 1, Decision.OPT_OUT)
+    assert not book.come(ME + 1, Decision.OPT_IN), "what was read before they opted out does not count"
+
+
+def test_an_opt_in_during_the_session_includes_who_is_present() -> None:
+    book = Book()
+    book.come(ME)
+    assert book.stand(ME, Decision.OPT_IN)
+    assert not book.stand(ME + 1, Decision.OPT_IN)
+    book.no(ME)
     assert not book.included(ME)
 
 
-def test_an_opt_in_during_the_session_does_not_include_in_it() -> None:
-    book = ConsentBook()
-    book.arrive(ME, standing=None)
-    book.decide(ME, Decision.OPT_IN)
-    assert not book.included(ME)
+def test_to_be_asked_again_ends_what_only_the_standing_answer_began() -> None:
+    book = Book()
+    book.come(ME, Decision.OPT_IN)
+    assert not book.stand(ME, None)
+    book.come(ME + 1, Decision.OPT_IN)
+    book.yes(ME + 1)
+    assert book.stand(ME + 1, None)
 
 
 def test_nothing_is_taken_from_somebody_who_left_and_their_word_holds_when_back() -> None:
-    book = ConsentBook()
-    book.arrive(ME, standing=None)
-    book.include(ME)
+    book = Book()
+    book.come(ME)
+    book.yes(ME)
     book.depart(ME)
     assert not book.included(ME)
-    assert book.arrive(ME, standing=None) is Answer.INCLUDED
+    assert book.wants_in(ME)
+    assert book.come(ME)
 
 
 def test_leaving_out_while_away_holds_too() -> None:
-    book = ConsentBook()
-    book.arrive(ME, standing=Decision.OPT_IN)
+    book = Book()
+    book.come(ME, Decision.OPT_IN)
     book.depart(ME)
-    book.exclude(ME)
-    assert book.arrive(ME, standing=Decision.OPT_IN) is Answer.EXCLUDED
-
-
-def test_bots_are_never_included() -> None:
-    book = ConsentBook()
-    assert book.arrive(ME, standing=Decision.OPT_IN, bot=True) is Answer.EXCLUDED
-    assert book.include(ME) is Answer.NOT_PRESENT
-    assert book.present_ids() == []
+    book.no(ME)
+    assert not book.come(ME, Decision.OPT_IN)
 
 
 def test_absentees_are_those_whose_departure_was_missed() -> None:
-    book = ConsentBook()
-    book.arrive(1, standing=None)
-    book.arrive(2, standing=None)
+    book = Book()
+    book.come(1)
+    book.come(2)
     assert book.absentees([2, 3]) == [1]
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["arrive", "depart", "include", "exclude", "opt_out", "opt_in", "ask"]), st.integers(1, 3)
-    ),
-    max_size=40,
-)
+def test_a_decision_that_could_not_be_carried_out_was_never_made() -> None:
+    book = Book()
+    book.come(ME)
+    book.include(ME, 5)
+    book.retract(ME, 5)
+    assert not book.included(ME)
 
 
-@given(STEPS)
-def test_included_needs_presence_and_an_own_yes_since_the_last_no(steps: list[tuple[str, int]]) -> None:
-    """Against a model that knows only the last words of each person."""
-    book = ConsentBook()
-    present: set[int] = set()
-    yes: set[int] = set()
-    out: set[int] = set()
-    for step, who in steps:
-        if step == "arrive":
-            book.arrive(who, standing=None)
-            present.add(who)
-        elif step == "depart":
-            book.depart(who)
-            present.discard(who)
-        elif step == "include":
-            book.include(who)
-            if who in present and who not in out:
-                yes.add(who)
-        elif step == "exclude":
-            book.exclude(who)
-            yes.discard(who)
+def test_the_memory_of_a_persons_presses_is_bounded() -> None:
+    book = Book()
+    book.come(ME)
+    for _ in range(10 * KEPT_PRESSES):
+        book.yes(ME)
+        book.no(ME)
+    book.yes(ME)
+    assert book.included(ME)
+    assert len(book._people[ME].presses) == KEPT_PRESSES
+    assert book.exclude(ME, 1) is Answer.ALREADY_INCLUDED
+
+
+KINDS = ("include", "exclude", "opt_out", "opt_in", "ask")
+STANDING = {"opt_out": Decision.OPT_OUT, "opt_in": Decision.OPT_IN, "ask": None}
+
+
+def last_word(kinds: list[str]) -> bool:
+    """Whether a person who pressed these, in this order, is included: a model in three variables."""
+    opted_out = button = standing = False
+    for kind in kinds:
+        if kind == "include":
+            button = not opted_out
+        elif kind == "exclude":
+            button = standing = False
         else:
-            standing = {"opt_out": Decision.OPT_OUT, "opt_in": Decision.OPT_IN}.get(step)
-            if book.decide(who, standing) is not Answer.NOT_PRESENT:
-                out.discard(who)
-                if standing is Decision.OPT_OUT:
-                    out.add(who)
-                    yes.discard(who)
-        for user in (1, 2, 3):
-            assert book.included(user) == (user in present and user in yes and user not in out)
+            opted_out, standing = kind == "opt_out", kind == "opt_in"
+            button = button and not opted_out
+    return button or standing
+
+
+class SlowStorage:
+    """Writes rows, each after as many turns of the event loop as it is told."""
+
+    def __init__(self, delays: list[int]) -> None:
+        self._delays = iter(delays)
+        self.included: set[int] = set()
+
+    async def include_participant(self, session_id: str, user_id: int) -> Any:
+        await turns(next(self._delays, 0))
+        self.included.add(user_id)
+        return participant(user_id, user_id)
+
+    async def withdraw_participant(self, session_id: str, user_id: int) -> None:
+        await turns(next(self._delays, 0))
+        self.included.discard(user_id)
+
+    async def standing_consent(self, guild_id: int, user_id: int) -> None:
+        return None
+
+
+async def turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+DELAY = st.integers(0, 6)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), DELAY), max_size=12), st.lists(DELAY, max_size=12))
+def test_whatever_the_delays_the_last_press_counts_and_leaving_takes_effect_at_once(
+    presses: list[tuple[str, int]], storage_delays: list[int]
+) -> None:
+    asyncio.run(play(presses, storage_delays))
+
+
+async def play(presses: list[tuple[str, int]], storage_delays: list[int]) -> None:
+    storage = SlowStorage(storage_delays)
+
+    async def changed() -> None:
+        return None
+
+    app: Any = SimpleNamespace(storage=storage, bus=LiveBus())
+    people = Attendance(session(), app, released=lambda _: None, changed=changed)
+    await people.arrive(ME, bot=False)
+    handled: list[int] = []
+
+    async def handle(number: int, kind: str, delay: int) -> None:
+        await turns(delay)
+        handled.append(number)
+        if kind == "include":
+            doing: Any = people.include(ME, number)
+        elif kind == "exclude":
+            doing = people.exclude(ME, number)
+        else:
+            doing = people.decide(ME, STANDING[kind], number)
+        task = asyncio.ensure_future(doing)
+        await turns(1)
+        if not last_word([presses[n - 1][0] for n in sorted(handled)]):
+            assert not people.consents(ME), "out at once, whatever is still being written"
+        await task
+
+    await asyncio.gather(*(handle(n, kind, delay) for n, (kind, delay) in enumerate(presses, 1)))
+    included = last_word([kind for kind, _ in presses])
+    assert people.consents(ME) is included
+    assert (ME in storage.included) is included

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
 from ser_engine.errors import WorkerLost
 from storage import Storage, WindowWriter
+from storage.errors import StorageUnavailable
 from storage.records import Decision, SessionState
 from tests.fakes.backend import FakeBackend
 from tests.fakes.clock import FakeClock, settle
@@ -43,6 +45,7 @@ class Stage:
         self.bus = LiveBus()
         self.surface = FakeSurface(names={HOST: "Mara", GUEST: "Theo"})
         self.tasks: set[asyncio.Task[None]] = set()
+        self._presses = itertools.count(1)
         self.app = App(
             settings=load_settings(env_file=None),
             storage=storage,
@@ -69,6 +72,10 @@ class Stage:
     def _spawn(self, work: object, name: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=name)  # type: ignore[arg-type]
         self.tasks.add(task)
+
+    def press(self) -> int:
+        """The id of an interaction that happens now."""
+        return next(self._presses)
 
     async def start(self) -> ListeningSession:
         await self.backend.start()
@@ -136,7 +143,7 @@ async def test_notice_in_three_places_before_anybody_is_included(stage: Stage) -
 
 async def test_only_included_people_reach_the_database(stage: Stage) -> None:
     session = await stage.start()
-    assert await session.people.include(GUEST) is Answer.INCLUDED
+    assert await session.people.include(GUEST, stage.press()) is Answer.INCLUDED
     assert stage.surface.deaf is False
     for user in (GUEST, SHY, 12345):
         stage.voice.link.hear(user, tone_burst())
@@ -152,9 +159,9 @@ async def test_only_included_people_reach_the_database(stage: Stage) -> None:
 
 async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
     session = await stage.start()
-    await session.people.include(GUEST)
+    await session.people.include(GUEST, stage.press())
     stage.voice.link.hear(GUEST, tone_burst(1.2), then_quiet=False)
-    assert await session.people.exclude(GUEST) is Answer.EXCLUDED
+    assert await session.people.exclude(GUEST, stage.press()) is Answer.EXCLUDED
     assert stage.voice.link.discarded == [GUEST]
     stage.voice.link.hear(GUEST, tone_burst(1.2))
     await stage.end()
@@ -167,10 +174,10 @@ async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
 async def test_a_window_being_recognised_while_its_speaker_withdraws_is_dropped(stage: Stage) -> None:
     stage.backend.delay_s = 0.2
     session = await stage.start()
-    await session.people.include(GUEST)
+    await session.people.include(GUEST, stage.press())
     stage.voice.link.hear(GUEST, tone_burst())
     await asyncio.sleep(0.05)
-    await session.people.exclude(GUEST)
+    await session.people.exclude(GUEST, stage.press())
     await stage.end()
     assert session.counters()["windows_withdrawn"] == 1
     report = await stage.storage.report(session.record.id)
@@ -188,8 +195,8 @@ async def test_a_late_joiner_starts_excluded_and_a_standing_opt_in_is_included(s
 
 async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage) -> None:
     session = await stage.start()
-    await session.people.include(HOST)
-    await session.people.include(GUEST)
+    await session.people.include(HOST, stage.press())
+    await session.people.include(GUEST, stage.press())
     for _ in range(2):
         stage.voice.link.hear(HOST, tone_burst(3.5))
         stage.voice.link.hear(GUEST, tone_burst(1.5, 300))
@@ -213,7 +220,7 @@ async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage)
 
 async def test_live_events_follow_the_session_to_its_end(stage: Stage) -> None:
     session = await stage.start()
-    await session.people.include(GUEST)
+    await session.people.include(GUEST, stage.press())
     stage.voice.link.hear(GUEST, tone_burst())
     await stage.said(session, 1)
     await stage.end()
@@ -350,7 +357,7 @@ async def test_while_the_link_rejoins_its_own_leaving_is_no_kick(stage: Stage) -
 
 async def test_windows_that_recognition_loses_are_counted_and_the_session_goes_on(stage: Stage) -> None:
     session = await stage.start()
-    await session.people.include(GUEST)
+    await session.people.include(GUEST, stage.press())
     stage.backend.fail_with = WorkerLost("gone")
     stage.voice.link.hear(GUEST, tone_burst())
     async with asyncio.timeout(5):
@@ -363,10 +370,10 @@ async def test_windows_that_recognition_loses_are_counted_and_the_session_goes_o
 
 async def test_deleting_a_persons_data_takes_them_out_first(stage: Stage) -> None:
     session = await stage.start()
-    await session.people.include(GUEST)
+    await session.people.include(GUEST, stage.press())
     stage.voice.link.hear(GUEST, tone_burst())
     await stage.said(session, 1)
-    await stage.manager.deleted(GUEST, GUILD)
+    await stage.manager.leave_everything(GUEST, GUILD, stage.press())
     await stage.storage.delete_person(GUEST, GUILD)
     stage.voice.link.hear(GUEST, tone_burst())
     await stage.end()
@@ -377,8 +384,46 @@ async def test_deleting_a_persons_data_takes_them_out_first(stage: Stage) -> Non
 
 async def test_missed_departures_are_caught_up_with(stage: Stage) -> None:
     session = await stage.start()
-    await session.people.include(GUEST)
+    await session.people.include(GUEST, stage.press())
     await stage.manager.seen_present(GUILD, [(HOST, False), (5, False)])
     assert session.people.book.present_ids() == [HOST, 5]
     assert not session.consents(GUEST)
     await settle()
+
+
+async def test_opting_in_while_a_session_runs_includes_who_is_in_the_channel(stage: Stage) -> None:
+    session = await stage.start()
+    await stage.manager.decide(GUILD, GUEST, Decision.OPT_IN, stage.press())
+    await stage.manager.decide(GUILD, 77, Decision.OPT_IN, stage.press())  # somebody who is not in the channel
+    assert session.consents(GUEST)
+    assert not session.consents(77)
+    await stage.manager.decide(GUILD, GUEST, Decision.OPT_OUT, stage.press())
+    assert not session.consents(GUEST)
+    assert await stage.storage.standing_consent(GUILD, GUEST) is Decision.OPT_OUT
+
+
+async def test_a_standing_answer_that_was_pressed_earlier_does_not_overwrite_a_later_one(stage: Stage) -> None:
+    await stage.start()
+    earlier, later = stage.press(), stage.press()
+    assert await stage.manager.decide(GUILD, GUEST, Decision.OPT_OUT, later)
+    assert not await stage.manager.decide(GUILD, GUEST, Decision.OPT_IN, earlier)
+    assert await stage.storage.standing_consent(GUILD, GUEST) is Decision.OPT_OUT
+
+
+async def test_a_no_counts_although_the_database_is_away(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = await stage.start()
+    await session.people.include(GUEST, stage.press())
+
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.storage, "withdraw_participant", away)
+        assert await session.people.exclude(GUEST, stage.press()) is Answer.EXCLUDED
+        assert not session.consents(GUEST)
+        patched.setattr(stage.storage, "include_participant", away)
+        with pytest.raises(StorageUnavailable):
+            await session.people.include(SHY, stage.press())
+        assert SHY not in session.people.book.included_ids()
+    await stage.end()
+    assert [p.withdrawn_at is None for p in await stage.storage.participants(session.record.id)] == [False]

@@ -1,0 +1,91 @@
+"""Consent is what the person pressed last, in a Discord that is slow and among people who press at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot import texts
+from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
+from bot.listening.session import ListeningSession
+from sandbox import Message, User
+from tests.fakes.voice_link import tone_burst
+from tests.fakes.world import World, text_of
+
+pytestmark = pytest.mark.e2e
+
+CALLBACKS = r"^/interactions/"
+
+
+async def begun(world: World, *others: User) -> tuple[ListeningSession, Message]:
+    people = (world.owner, *others)
+    world.sit(*people)
+    await world.seen(*people)
+    panel = await world.attest_and_start()
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    return session, panel
+
+
+async def test_leave_me_out_counts_although_include_me_is_acknowledged_after_it(world: World) -> None:
+    session, panel = await begun(world, world.mara)
+    slow = world.sandbox.faults.rest(0, path=CALLBACKS, delay_s=0.6)
+    include = asyncio.create_task(world.press(world.mara, panel, INCLUDE_ID), name="include")
+    await world.sandbox.wait_for(lambda: slow.hits)  # she presses again while Discord is busy with the first
+    exclude = asyncio.create_task(world.press(world.mara, panel, EXCLUDE_ID), name="exclude")
+    answers = [text_of(answer) for answer in await asyncio.gather(include, exclude)]
+    assert answers[0] == texts.ALREADY_EXCLUDED
+    assert not session.consents(world.mara.id)
+    world.voice.link.hear(world.mara.id, tone_burst())
+    await world.ask(world.owner, "listen stop")
+    report = await world.service.storage.report(session.record.id)
+    assert report is not None
+    assert not any(person.windows for person in report.participants)
+
+
+async def test_leaving_does_not_wait_for_discord(world: World) -> None:
+    session, panel = await begun(world, world.mara)
+    await world.press(world.mara, panel, INCLUDE_ID)
+    world.sandbox.faults.rest(0, path=CALLBACKS, delay_s=1.0)
+    exclude = asyncio.create_task(world.press(world.mara, panel, EXCLUDE_ID), name="exclude")
+    await world.sandbox.wait_for(lambda: not session.consents(world.mara.id), timeout_s=0.9)
+    assert not exclude.done()
+    assert text_of(await exclude) == texts.EXCLUDED
+
+
+async def test_opting_out_takes_effect_before_discord_acknowledges_it(world: World) -> None:
+    session, panel = await begun(world, world.mara)
+    await world.press(world.mara, panel, INCLUDE_ID)
+    world.sandbox.faults.rest(0, path=CALLBACKS, delay_s=1.0)
+    asking = asyncio.create_task(world.ask(world.mara, "privacy opt-out"), name="opt-out")
+    await world.sandbox.wait_for(lambda: not session.consents(world.mara.id), timeout_s=0.9)
+    assert not asking.done()
+    await asking
+
+
+async def test_opting_in_during_a_session_includes_the_person_in_the_channel(world: World) -> None:
+    session, _ = await begun(world, world.mara)
+    await world.ask(world.mara, "privacy opt-in")
+    await world.ask(world.theo, "privacy opt-in")
+    assert session.consents(world.mara.id)
+    assert not session.consents(world.theo.id)
+
+
+async def test_in_a_flood_everybodys_last_press_counts_and_there_is_one_panel(world: World) -> None:
+    crowd = [world.sandbox.add_person(f"Person {number}") for number in range(20)]
+    session, panel = await begun(world, *crowd)
+    last: dict[int, str] = {}
+    presses = []
+    for turn in range(5):
+        for number, user in enumerate(crowd):
+            last[user.id] = INCLUDE_ID if (number * 7 + turn * 5) % 3 else EXCLUDE_ID
+            presses.append(asyncio.create_task(world.sandbox.press(user, panel, last[user.id]), name="press"))
+            await asyncio.sleep(0)
+    for interaction in await asyncio.gather(*presses):
+        assert interaction.acknowledged
+        await world.sandbox.answer(interaction, timeout_s=20.0)
+    assert {user.id for user in crowd if session.consents(user.id)} == {
+        user_id for user_id, button in last.items() if button == INCLUDE_ID
+    }
+    assert len([message for message in world.messages() if INCLUDE_ID in message.custom_ids()]) == 1
