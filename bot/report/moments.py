@@ -2,8 +2,8 @@
 
 One window is often wrong, and a tone that flickers is no news. A change counts when at least three clear windows of a
 speaker agree, close together, on another tone than before; single windows in between may differ, as long as twice as
-many agree. Coming back to the tone before a short change is the end of that change, not another one. What is left is
-ranked by how long it held and how sure it was, and the best are kept in the order of time.
+many agree. Coming back to the speaker's usual tone, or to the one before a short change, is the end of a change and not
+another one. What is left is ranked by how long it held and how sure it was; the best are kept, in the order of time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from storage.records import MomentRecord, SessionReport, WindowRecord
+from storage.report import shares
 
 MAX_MOMENTS: Final = 7
 MIN_MOMENTS: Final = 3
@@ -97,12 +98,14 @@ def turn_of(moments: Iterable[KeyMoment]) -> KeyMoment | None:
 def shifts_of(windows: Sequence[WindowRecord]) -> list[KeyMoment]:
     """Every change of one speaker's tone that held; `windows` are that speaker's, in order."""
     held = _joined(run for run in _runs(windows) if run.held)
+    usual = _usual_tone(windows)
     found: list[KeyMoment] = []
     for index, run in enumerate(held):
         if index == 0:
             continue
         before = held[index - 1]
-        if index >= 2 and _is_return(held[index - 2], before, run):
+        again = run.emotion == usual and any(earlier.emotion == usual for earlier in held[:index])
+        if again or (index >= 2 and _is_return(held[index - 2], before, run)):
             if found:
                 found[-1] = replace(found[-1], returned=True)
             continue
@@ -119,6 +122,10 @@ def shifts_of(windows: Sequence[WindowRecord]) -> list[KeyMoment]:
             )
         )
     return found
+
+
+def _usual_tone(windows: Sequence[WindowRecord]) -> str | None:
+    return next(iter(shares(windows)), None)
 
 
 def _is_return(earlier: _Run, change: _Run, run: _Run) -> bool:

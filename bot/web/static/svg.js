@@ -14,3 +14,9 @@ export function html(name, attributes, ...children) {
   element.append(...children);
   return element;
 }
+
+// The hatch that says unclear. One on a page is found by the style sheet as #hatch; each picture holds its own.
+export function hatch(id) {
+  return svg("defs", {}, svg("pattern", { id, width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+    svg("rect", { class: "hatch-ground", width: 5, height: 5 }), svg("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 5 })));
+}

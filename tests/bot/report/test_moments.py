@@ -63,6 +63,11 @@ def test_coming_back_ends_a_change_and_is_none_of_its_own() -> None:
     assert (shift.emotion, shift.before, shift.returned) == ("Angry", "Neutral", True)
 
 
+def test_coming_back_to_the_usual_tone_is_none_however_long_the_other_held() -> None:
+    (shift,) = shifts_of(talk("N" * 20 + "H" * 40 + "N" * 30 + "?" + "N" * 2))
+    assert (shift.emotion, shift.returned) == ("Happy", True)
+
+
 def test_a_second_half_that_sounds_otherwise_is_a_change_however_long() -> None:
     (shift,) = shifts_of(talk("S" * 100 + "H" * 200))
     assert (shift.emotion, shift.before, shift.returned) == ("Happy", "Sad", False)
