@@ -19,6 +19,7 @@ from sqlalchemy import update
 
 from bot.secret import load_key
 from lab.talk import talk
+from ser_engine.models import find_model, load_manifest
 from storage import MomentRecord, NewSession, SessionState, Storage, schema
 from storage.database import Database
 
@@ -26,6 +27,7 @@ LABELS: Final = ("Angry", "Happy", "Sad", "Disgust", "Neutral")
 GUILD_ID: Final = 10
 CHANNEL_IDS: Final = (20, 21, 22)
 STARTER_ID: Final = 100
+MODEL: Final = "default"
 DATABASE: Final = "undertone.db"
 
 
@@ -58,8 +60,8 @@ async def add(storage: Storage, url: str, plan: Plan, *, seed: int = 15) -> str:
             guild_id=GUILD_ID,
             channel_id=CHANNEL_IDS[seed % len(CHANNEL_IDS)],
             started_by=STARTER_ID,
-            model="default",
-            model_version="0" * 12,
+            model=MODEL,
+            model_version=load_manifest(find_model(MODEL)).version,
             labels=LABELS,
         )
     )

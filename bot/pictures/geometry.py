@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.pictures.palette import UNCLEAR, in_order, strength
+from bot.pictures.palette import UNCLEAR, in_order, level, strength
 from bot.pictures.scale import Scale, Tick, groups_of, slot_seconds, ticks_of
 from storage.records import MomentRecord, SessionReport, WindowRecord
 from storage.report import speech_s
@@ -38,6 +38,10 @@ class Cell:
     @property
     def strength(self) -> float:
         return strength(self.confidence)
+
+    @property
+    def level(self) -> int:
+        return level(self.confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 A colour is never the only carrier of a meaning: beside it stand a letter, and in a heat strip the height of a note, as
 on a staff (angry highest, sad lowest). `ink` holds at least 4.5:1 against its surface and is for text, lines and notes;
 `fill` is for areas. Any two of either stay apart in normal sight and in the three kinds of colour blindness (a test
-simulates them).
+simulates them). What is drawn upon a fill is `mark_on` of it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ class Theme:
 
 
 UNCLEAR: Final = "Unclear"
+STRENGTHS: Final = (0.32, 0.54, 0.78, 1.0)
+"""Opacity of a cell's colour over its row, by `level`."""
+_LEAST_CONFIDENCE: Final = (0.45, 0.6, 0.75)
 OTHER_CLASS: Final = "e-other"
 """CSS class of a label that only somebody's own model knows."""
 
@@ -152,15 +155,37 @@ def in_order(labels: tuple[str, ...] | list[str]) -> list[str]:
     return sorted(labels, key=lambda label: known.index(label) if label in known else len(known))
 
 
+def level(confidence: float) -> int:
+    """One of four steps, 1 the faintest: below 0.45 it is a guess among several."""
+    return 1 + sum(confidence >= least for least in _LEAST_CONFIDENCE)
+
+
 def strength(confidence: float) -> float:
-    """How strongly a cell is coloured, 0.28 to 1: the surer, the stronger. Below 0.3 a guess among several is faint."""
-    return 0.28 + 0.72 * min(1.0, max(0.0, (confidence - 0.3) / 0.6))
+    """How strongly a cell is coloured, up to 1: the surer, the stronger."""
+    return STRENGTHS[level(confidence) - 1]
+
+
+def mark_on(colour: str) -> str:
+    """What is drawn upon a colour, a note or a letter: near black or white, whichever can be seen better (over 4:1)."""
+    return max(("#0d0c0b", "#ffffff"), key=lambda mark: contrast(mark, colour))
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2, from 1 to 21."""
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 def blend(surface: str, colour: str, share: float) -> str:
     """`colour` laid over `surface` with opacity `share`; all as ``#rrggbb``."""
     mixed = (round(_channel(surface, i) * (1 - share) + _channel(colour, i) * share) for i in range(3))
     return "#" + "".join(f"{value:02x}" for value in mixed)
+
+
+def _luminance(colour: str) -> float:
+    channels = [_channel(colour, index) / 255 for index in range(3)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _channel(colour: str, index: int) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from bot.pictures import geometry
-from bot.pictures.palette import DARK, UNCLEAR, blend, in_order, tone
+from bot.pictures.palette import DARK, UNCLEAR, blend, in_order, mark_on, tone
 from bot.pictures.svg import NOTE_PX, shorten
 from bot.pictures.times import clock, spell
 from storage.records import SessionReport
@@ -106,9 +106,10 @@ def _cell(pen: _Pen, cell: geometry.Cell, x: float, y: float, height: float) -> 
         pen.hatched(x + cell.x, y, width, height)
         return
     look = tone(cell.label)
-    pen.box(x + cell.x, y, width, height, blend(DARK.track, look.dark.fill, 0.9 * cell.strength))
+    fill = blend(DARK.track, look.dark.fill, 0.9 * cell.strength)
+    pen.box(x + cell.x, y, width, height, fill)
     note_y = y + 3 + (1 - look.height) * (height - 6 - NOTE_PX)
-    pen.box(x + cell.x, note_y, width, NOTE_PX, blend(look.dark.ink, "#ffffff", 0.35))
+    pen.box(x + cell.x, note_y, width, NOTE_PX, mark_on(fill))
 
 
 def _talk(pen: _Pen, report: SessionReport, names: Mapping[int, str], y: float, width: float) -> None:
@@ -127,7 +128,9 @@ def _talk(pen: _Pen, report: SessionReport, names: Mapping[int, str], y: float, 
                 pen.box(segment.x, top, segment.width - 1, 20, look.dark.fill)
                 if segment.width >= 18:
                     middle = segment.x + segment.width / 2
-                    pen.text(middle, top + 15, look.letter, size=13, bold=True, colour=DARK.surface, anchor="ms")
+                    pen.text(
+                        middle, top + 15, look.letter, size=13, bold=True, colour=mark_on(look.dark.fill), anchor="ms"
+                    )
         end = _MARGIN + _GUTTER + length + 10
         pen.text(end, top + 15, clock(round(person.talk_s)), size=14, colour=DARK.muted)
 

@@ -18,7 +18,7 @@ from bot.pictures.ridges import Ridges
 from bot.pictures.scale import Tick
 from bot.pictures.times import clock
 
-NOTE_PX: Final = 4.0
+NOTE_PX: Final = 3.0
 _NAME_CHARS: Final = 19
 
 
@@ -115,8 +115,7 @@ def _cell(cell: Cell, y: float, height: float, ident: str, *, titled: bool = Tru
         )
     note_y = y + 3 + (1 - look.height) * (height - 6 - NOTE_PX)
     return (
-        f'<g class="{look.css_class}"><rect class="area" {box} y="{y:.1f}" height="{height:.1f}" '
-        f'fill-opacity="{cell.strength:.2f}"/>'
+        f'<g class="{look.css_class} s{cell.level}"><rect class="area" {box} y="{y:.1f}" height="{height:.1f}"/>'
         f'<rect class="note" {box} y="{note_y:.1f}" height="{NOTE_PX:.0f}"/>{title}</g>'
     )
 

@@ -102,9 +102,8 @@ def _add_routes(app: web.Application) -> None:
         get(base + r"/voices/{speaker:\d{1,18}}.json", api.voice)
         get(f"{base}/events", events.events)
     get("/s/{token}/report.json", api.report)
-    for page in ("/sessions/{session_id}", "/s/{token}"):
-        get(page, pages.report)
-        get(f"{page}/body", pages.report_body)
+    get("/sessions/{session_id}", pages.report)
+    get("/s/{token}", pages.report)
     get("/", pages.session_list)
     get("/microphone", pages.microphone)
     get("/about", pages.about)

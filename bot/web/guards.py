@@ -128,7 +128,7 @@ def _kind(request: web.Request) -> str:
     path = request.path
     if path == "/predict":
         return "predict"
-    if path.startswith(("/api/", "/health", "/metrics")) or path.endswith((".json", ".csv", "/events", "/body")):
+    if path.startswith(("/api/", "/health", "/metrics")) or path.endswith((".json", ".csv", "/events")):
         return "api"
     return "page"
 

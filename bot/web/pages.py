@@ -1,4 +1,4 @@
-"""The pages. Each is whole without JavaScript; the report's body is also served alone, for the live refresh."""
+"""The pages. Each can be read without JavaScript; pictures and what is live are drawn in the browser."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
 from bot.web.errors import BadParameter, SignInNeeded
 from bot.web.grants import headings_of
 from bot.web.keys import BACKEND
+from bot.web.measured import measured
 from bot.web.predict import OLD_LABELS
 from bot.web.reading import read_report
 from bot.web.templating import palette_css as palette_sheet
@@ -48,23 +49,14 @@ async def session_list(request: web.Request) -> web.Response:
 
 
 async def report(request: web.Request) -> web.Response:
-    """``GET /sessions/{id}`` and ``GET /s/{token}``; ``?speaker=&from=&to=`` choose what is shown."""
+    """``GET /sessions/{id}`` and ``GET /s/{token}``; ``?from=`` says where the table of windows begins."""
     return render(request, "report.html", **await _report_context(request))
-
-
-async def report_body(request: web.Request) -> web.Response:
-    """The part of the report page that changes while the session runs."""
-    return render(request, "report_body.html", **await _report_context(request))
 
 
 async def microphone(request: web.Request) -> web.Response:
     """``GET /microphone``: talk into the browser's microphone."""
-    tones = {
-        look.label: {"word": look.word, "emoji": look.emoji, "letter": look.letter, "css": look.css_class}
-        for look in (*palette.EMOTIONS, palette.tone(None))
-    }
     labels = palette.in_order(list(request.app[BACKEND].model.labels if request.app[BACKEND].ready else OLD_LABELS))
-    return render(request, "microphone.html", tones=json.dumps(tones), labels=json.dumps(labels))
+    return render(request, "microphone.html", tones=tones_json(), labels=json.dumps(labels))
 
 
 async def about(request: web.Request) -> web.Response:
@@ -73,6 +65,16 @@ async def about(request: web.Request) -> web.Response:
 
 async def palette_css(request: web.Request) -> web.Response:
     return web.Response(text=palette_sheet(), content_type="text/css")
+
+
+def tones_json() -> str:
+    """How each label is shown, for the scripts."""
+    return json.dumps(
+        {
+            look.label: {"word": look.word, "letter": look.letter, "css": look.css_class, "height": look.height}
+            for look in (*palette.EMOTIONS, palette.tone(None))
+        }
+    )
 
 
 async def _report_context(request: web.Request) -> dict[str, Any]:
@@ -90,20 +92,15 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "summary": await asyncio.to_thread(reading.summary),
         "expires_at": reading.expires_at,
         "view": await asyncio.to_thread(build_view, found, heading.names, view, page=grant.page),
+        "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),
+        "tones": tones_json(),
+        "names": heading.names,
         "last_event_id": reading.last_event_id,
     }
 
 
 def _view(request: web.Request) -> View:
-    query = request.query
-    speaker = query.get("speaker")
-    if speaker is not None and not (speaker.isascii() and speaker.isdigit() and len(speaker) <= 18):
-        raise BadParameter("'speaker' must be the number of a speaker in this session.")
-    return View(
-        speaker=int(speaker) if speaker is not None else None,
-        from_s=_seconds(query.get("from"), "from"),
-        to_s=_seconds(query.get("to"), "to"),
-    )
+    return View(from_s=_seconds(request.query.get("from"), "from") or 0.0)
 
 
 def _seconds(raw: str | None, name: str) -> float | None:

@@ -93,7 +93,12 @@ def when(moment: datetime) -> Markup:
 def palette_css() -> str:
     """The palette as custom properties, so that pictures and pages share one table. Print is always light."""
     dark = _rules("dark", palette.DARK)
-    return f"{_rules('light', palette.LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+    steps = "\n".join(
+        f".s{n} {{ --note: var(--note-{n}); --strength: {strength}; }}"
+        for n, strength in enumerate(palette.STRENGTHS, 1)
+    )
+    light = _rules("light", palette.LIGHT)
+    return f"{light}\n{steps}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
 
 
 def _rules(theme: str, surface: palette.Theme) -> str:
@@ -103,9 +108,19 @@ def _rules(theme: str, surface: palette.Theme) -> str:
         [
             f":root {{ --surface: {surface.surface}; --track: {surface.track}; --line: {surface.line}; "
             f"--text: {surface.text}; --muted: {surface.muted}; }}",
-            *(f".{name} {{ --fill: {colours.fill}; --ink: {colours.ink}; }}" for name, colours in tones.items()),
+            *(
+                f".{name} {{ --fill: {colours.fill}; --ink: {colours.ink}; {_notes(surface, colours)} }}"
+                for name, colours in tones.items()
+            ),
         ]
     )
+
+
+def _notes(surface: palette.Theme, colours: palette.Colours) -> str:
+    """What is drawn upon the fill, at each of its strengths; a letter stands on the full one."""
+    fills = [palette.blend(surface.track, colours.fill, strength) for strength in palette.STRENGTHS]
+    marks = [palette.mark_on(fill) for fill in fills]
+    return " ".join(f"--note-{n}: {mark};" for n, mark in enumerate(marks, 1)) + f" --letter: {marks[-1]};"
 
 
 def _version(content: bytes) -> str:

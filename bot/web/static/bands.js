@@ -33,8 +33,15 @@ export function flow(session, people, scale) {
   return { columns, total, count, binS: (scale.to - scale.from) / count };
 }
 
+// The amount of speech that fills a row: what the busiest tenth of the bins reach, so that one long turn does not make
+// everything else thin.
+export function usualMost(flows) {
+  const busy = flows.flatMap(({ total }) => [...total].filter((value) => value > 0)).sort((a, b) => a - b);
+  return busy[Math.floor(0.9 * busy.length)] ?? 1;
+}
+
 // `most` is the amount of speech that fills the height.
-export function bands(session, data, scale, top, height, most) {
+export function bands(session, data, scale, top, height, most, lettered = true) {
   const { columns, total, count } = data;
   const group = svg("g", { class: "bands" });
   const x = (bin) => scale.x + ((bin + 0.5) / count) * scale.width;
@@ -48,7 +55,7 @@ export function bands(session, data, scale, top, height, most) {
     const tone = session.tones[label];
     const css = label === session.labels.length ? "hatched" : `area ${tone.css}`;
     group.append(svg("path", { class: css, d: ribbon(upper, lower, x) }));
-    if (css !== "hatched") group.append(...letters(tone, thick, upper, x));
+    if (lettered && css !== "hatched") group.append(...letters(tone, thick, upper, x));
   }
   return group;
 }

@@ -1,114 +1,62 @@
-// A running session's page: every live event asks the server for the report's body anew, at most every two seconds.
-// The figures on the page are therefore always the report's own; this file draws nothing.
-import { localTimes } from "./times.js";
-
-const MIN_INTERVAL_MS = 2000;
-const SETTLE_MS = 1200; // windows reach the database within this time
-const LATE_MS = 4000;
+// A running session's events. The browser comes back by itself after a lost connection and names the last event it saw,
+// so nothing is missed; what is too old to be told again is answered by `reset`, and the report is read anew.
 const AGAIN_MS = 15000; // after a refusal
+const SPREAD_MS = 4000; // so that many pages do not all ask in the same moment
 
-const root = document.getElementById("report");
-let lastStart = 0;
-let cost = 0;
-let timer = null;
-let late = null;
-let running = false;
-let again = false;
-
-function schedule(delay) {
-  if (running) {
-    again = true;
-    return;
+export class Live {
+  constructor(source, lastEvent, handlers) {
+    Object.assign(this, { source, lastEvent, handlers });
+    this.connect();
   }
-  if (timer !== null) return;
-  const pause = Math.max(delay, lastStart + Math.max(MIN_INTERVAL_MS, 4 * cost) - performance.now());
-  timer = setTimeout(refresh, pause);
-}
 
-async function refresh() {
-  timer = null;
-  running = true;
-  lastStart = performance.now();
-  try {
-    const response = await fetch(`${root.dataset.page}/body${location.search}`, { credentials: "same-origin" });
-    if (response.ok) swap(await response.text());
-    else if (response.status === 404 || response.status === 403) location.reload();
-  } catch {
-    // the connection is away; the event stream comes back and asks again
-  } finally {
-    cost = performance.now() - lastStart;
-    running = false;
-    if (again) {
-      again = false;
-      schedule(SETTLE_MS);
+  connect() {
+    this.events = new EventSource(`${this.source}/events?last_event_id=${this.lastEvent}`);
+    for (const kind of ["participant", "window", "summary", "state", "reset"]) {
+      this.events.addEventListener(kind, (event) => this.on(kind, event));
+    }
+    this.events.addEventListener("open", () => this.handlers.badge("live"));
+    this.events.addEventListener("error", () => this.lost());
+  }
+
+  on(kind, event) {
+    if (event.lastEventId) this.lastEvent = event.lastEventId;
+    const data = JSON.parse(event.data);
+    if (kind === "reset") this.reload();
+    else if (kind === "state") this.state(data);
+    else this.handlers[kind](data);
+  }
+
+  state({ state, link }) {
+    if (state && state !== "live") {
+      this.end();
+      this.handlers.badge(state);
+      setTimeout(() => this.handlers.ended(), Math.random() * SPREAD_MS);
+    } else {
+      this.handlers.badge(link && link !== "listening" ? `live · ${link.replaceAll("_", " ")}` : "live");
     }
   }
-}
 
-function swap(html) {
-  const selection = document.getSelection();
-  if (selection && !selection.isCollapsed && root.contains(selection.anchorNode)) return; // somebody is copying
-  const open = new Set([...root.querySelectorAll("details[open]")].map((details) => details.id));
-  const scrolled = new Map(
-    [...root.querySelectorAll("details .scroll")].map((box) => [box.parentElement.id, [box.scrollLeft, box.scrollTop]]),
-  );
-  const focus = document.activeElement && root.contains(document.activeElement) ? document.activeElement : null;
-  const focusPath = focus ? (focus.getAttribute("href") ?? focus.parentElement?.id) : null;
-  const parsed = new DOMParser().parseFromString(html, "text/html");
-  for (const details of parsed.querySelectorAll("details")) details.open = open.has(details.id);
-  root.replaceChildren(...parsed.body.childNodes);
-  for (const [id, [left, top]] of scrolled) {
-    document.getElementById(id)?.querySelector(".scroll")?.scrollTo(left, top);
+  reload() {
+    this.end();
+    setTimeout(async () => {
+      this.lastEvent = await this.handlers.reload();
+      this.connect();
+    }, Math.random() * SPREAD_MS);
   }
-  if (focusPath) {
-    const again = [...root.querySelectorAll("a, summary")].find(
-      (element) => element.getAttribute("href") === focusPath || element.parentElement?.id === focusPath,
-    );
-    again?.focus({ preventScroll: true });
+
+  lost() {
+    this.handlers.badge("live · reconnecting");
+    if (this.events.readyState !== EventSource.CLOSED) return; // the browser comes back by itself
+    setTimeout(async () => { // it was refused: over, too many pages, or not ours any more; the report says which
+      const last = await this.handlers.reload();
+      if (last !== null) {
+        this.lastEvent = last;
+        this.connect();
+      }
+    }, AGAIN_MS + Math.random() * SPREAD_MS);
   }
-  localTimes(root);
-  say();
-}
 
-let state = "live";
-function say() {
-  const badge = document.getElementById("live-state");
-  if (badge) badge.textContent = state;
-  else source?.close(); // the session is over
-}
-
-let source = null;
-function onEvent(event) {
-  if (event.lastEventId) root.dataset.lastEvent = event.lastEventId;
-  schedule(SETTLE_MS);
-  clearTimeout(late);
-  late = setTimeout(() => schedule(0), LATE_MS);
-}
-
-function onState(event) {
-  const data = JSON.parse(event.data);
-  state = data.link && data.link !== "listening" ? `live · ${data.link.replaceAll("_", " ")}` : "live";
-  if (data.state && data.state !== "live") {
-    state = data.state;
-    source.close();
+  end() {
+    this.events.close();
   }
-  say();
-  onEvent(event);
 }
-
-function connect() {
-  if (!document.getElementById("live-state")) return;
-  source = new EventSource(`${root.dataset.events}?last_event_id=${root.dataset.lastEvent}`);
-  for (const kind of ["participant", "window", "moment", "reset"]) source.addEventListener(kind, onEvent);
-  source.addEventListener("state", onState);
-  source.addEventListener("open", () => { state = "live"; say(); });
-  source.addEventListener("error", () => {
-    state = "live · reconnecting";
-    say();
-    if (source.readyState !== EventSource.CLOSED) return; // the browser comes back by itself
-    schedule(0); // it was refused: over, too many pages, or not ours any more; the page itself tells which
-    setTimeout(connect, AGAIN_MS);
-  });
-}
-
-connect();

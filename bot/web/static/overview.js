@@ -1,7 +1,7 @@
 // The whole session in a narrow band, with the shown part as a range to drag: its middle moves it, its ends change it.
 // The ends and the middle are sliders for the keyboard.
 import { Scale } from "./axis.js";
-import { bands, flow } from "./bands.js";
+import { bands, flow, usualMost } from "./bands.js";
 import { hatch, html, svg } from "./svg.js";
 import { clock, spell } from "./times.js";
 
@@ -37,7 +37,7 @@ export class Overview {
     const marks = this.session.moments.map(({ at_s }) => svg("path", { class: "mark-tip", d: `M${this.scale.at(at_s).toFixed(1)} 5l-3.5 -5h7z` }));
     this.picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT_PX}`);
     this.picture.replaceChildren(hatch("overview-hatch"), svg("rect", { class: "track", width, height: HEIGHT_PX, rx: 3 }),
-      bands(this.session, data, this.scale, 6, HEIGHT_PX - 8, Math.max(...data.total, 1e-9)), ...marks);
+      bands(this.session, data, this.scale, 6, HEIGHT_PX - 8, usualMost([data]), false), ...marks);
     this.show(range);
   }
 

@@ -31,7 +31,13 @@ export class Session {
   // Append a window as the live events tell it. False when it is held already or belongs to nobody here.
   add(event) {
     const person = this.person(event.participant_id);
-    if (!person || person.start.at(-1) >= event.start_s - 0.05) return false;
+    if (!person || !this.append(person, event)) return false;
+    this.durationS = Math.max(this.durationS, event.end_s);
+    return true;
+  }
+
+  append(person, event) {
+    if (person.start.at(-1) >= event.start_s - 0.05) return false;
     const label = this.labels.indexOf(event.emotion);
     if (event.unclear && !this.reasons.includes(event.reason ?? "unsure")) this.reasons.push(event.reason ?? "unsure");
     push(person, {
@@ -43,7 +49,6 @@ export class Session {
       speech: Math.round(100 * event.speech_ratio),
     });
     person.probabilities?.forEach((column, index) => column.push(Math.round(100 * (event.probabilities[this.labels[index]] ?? 0))));
-    this.durationS = Math.max(this.durationS, event.end_s);
     return true;
   }
 
@@ -70,7 +75,7 @@ function inOrder(labels, tones) {
 
 const empty = () => ({ start: [], end: [], label: [], sure: [], why: [], speech: [] });
 
-function decode({ id, name, left, windows }) {
+export function decode({ id, name, left, windows }) {
   const person = { id, name, left, ...empty(), label: [...windows.label], sure: [...windows.sure], why: [...windows.why], speech: [...windows.speech] };
   let at = 0; // tenths of a second
   windows.gap.forEach((gap, index) => {

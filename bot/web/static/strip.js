@@ -1,7 +1,7 @@
 // The strip: a row a speaker over one time axis; cells where a window is wide enough, smooth bands where not. It draws,
 // and says what lies at a place; hover, tap and keys come through `readout.js`.
 import { axis, Scale, textWidth } from "./axis.js";
-import { bands, flow } from "./bands.js";
+import { bands, flow, usualMost } from "./bands.js";
 import { cells } from "./cells.js";
 import { hatch, html, svg } from "./svg.js";
 import { clock } from "./times.js";
@@ -15,6 +15,7 @@ const ROW_PX = { cells: 38, bands: 46 };
 const GAP_PX = 10;
 const NAME_PX = 20;
 const AXIS_PX = 26;
+const FIRST_PX = 14;
 
 export class Strip {
   constructor(root, session) {
@@ -62,7 +63,7 @@ export class Strip {
       return [...tracks, ...this.layout.map(({ person, y, height }) => cells(session, person, scale, y, height)), this.drawTicks()];
     }
     this.flows = this.layout.map(({ person }) => flow(session, [person], scale));
-    const most = Math.max(...this.flows.map(({ total }) => Math.max(...total)), 1e-9);
+    const most = usualMost(this.flows);
     return [...tracks, ...this.layout.map(({ y, height }, row) => bands(session, this.flows[row], scale, y + 1, height - 2, most)), this.drawTicks()];
   }
 
@@ -73,6 +74,7 @@ export class Strip {
     for (const tick of this.session.ticks) {
       const row = this.layout.find(({ person }) => person.id === tick.participant_id);
       if (!row || tick.at_s < scale.from || tick.at_s > scale.to) continue;
+      if (tick.kind === "joined" && scale.at(tick.at_s) - scale.at(0) < FIRST_PX) continue; // with the session
       const x = scale.at(tick.at_s), out = tick.kind === "left" ? -1 : 1;
       group.append(svg("path", { d: `M${x.toFixed(1)} ${row.y - 4}v6l${out * 5} -3z` }, svg("title", {}, `${clock(tick.at_s)} ${row.person.name} ${tick.kind}`)));
     }

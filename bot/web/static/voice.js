@@ -23,6 +23,10 @@ export class Voice {
     this.voice = { ...decode(body), probabilities: body.probabilities, id: body.id, name };
   }
 
+  add(event) {
+    this.session.append(this.voice, event);
+  }
+
   draw(range) {
     const { session, voice } = this;
     if (!voice) return;

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from bot.pictures import palette
-from bot.pictures.palette import DARK, EMOTIONS, LIGHT, UNCLEAR, blend, in_order, strength, tone
+from bot.pictures.palette import DARK, EMOTIONS, LIGHT, STRENGTHS, UNCLEAR, blend, in_order, mark_on, strength, tone
 
 pytestmark = pytest.mark.unit
 
@@ -50,6 +50,15 @@ def test_ink_can_be_read(theme: str) -> None:
         assert _contrast(getattr(look, theme).ink, surface.surface) >= 4.5, look.label
     assert _contrast(surface.text, surface.surface) >= 7
     assert _contrast(surface.muted, surface.surface) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_drawn_upon_a_fill_can_be_seen_at_every_strength(theme: str) -> None:
+    track = {"light": LIGHT, "dark": DARK}[theme].track
+    for look in EMOTIONS:
+        for share in STRENGTHS:
+            fill = blend(track, getattr(look, theme).fill, share)
+            assert _contrast(mark_on(fill), fill) >= 4, (look.label, share)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,0 +1,48 @@
+"""What a model reached when it was measured, for the words beside a report: read from the model's own directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ser_engine.errors import ModelError
+from ser_engine.models import find_model, load_manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Figures on speakers whom the model had not heard before, as recorded."""
+
+    labels: int
+    speakers: int
+    clips: int
+    uar: float
+    """Unweighted average recall."""
+    ece: float
+    """Expected calibration error."""
+    clear: float
+    """Share of the clips that it called clear."""
+    right: float
+    """Share of those that were right."""
+
+
+@lru_cache(maxsize=32)
+def measured(model: str, version: str) -> Measured | None:
+    """The figures of a model by name and version; None when it is not here any more, or was never measured."""
+    try:
+        manifest = load_manifest(find_model(model))
+        if manifest.version != version:
+            return None
+        slices = manifest.evaluation["conditions"]["clean"]
+        found = slices["five" if len(manifest.labels) == 5 else "four"]
+        return Measured(
+            labels=len(manifest.labels),
+            speakers=int(found["speakers"]),
+            clips=int(found["clips"]),
+            uar=float(found["uar"]),
+            ece=float(found["ece"]),
+            clear=float(found["clear"]["coverage"]),
+            right=float(found["clear"]["accuracy"]),
+        )
+    except (ModelError, KeyError, TypeError, ValueError):
+        return None
