@@ -8,7 +8,7 @@ OUT ?= trained/$(ENGINE)
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint types check train bench interop lock clean
+.PHONY: help run demo test lint types check docs train bench interop lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ types: $(VENV)/.dev ## mypy, strict
 	$(BIN)/mypy
 
 check: lint types test ## everything the gate runs
+
+docs: $(VENV)/.dev ## write docs/reference.md from the code
+	$(BIN)/python -m lab.reference
 
 train: $(VENV)/.train ## train an engine: make train CORPUS=path/to/cremad ENGINE=default
 	$(BIN)/undertone train --corpus $(CORPUS) --engine $(ENGINE) --out $(OUT)
