@@ -2,23 +2,21 @@
 
 In discord.py 2.7.1 a gateway connection that is cut before its HELLO while a shard connects anew makes the whole client
 close, voice connections and all. Here such an end is turned into one more attempt after a pause. Only codes after which
-trying again cannot help still close the client. The private names this needs are all in this file: the queue between
-shards and client (`_AutoShardedClient__queue`), `EventItem` and `EventType`.
+trying again cannot help still close the client. The private names this needs are in `bot.voice.compat`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import discord
 import structlog
-from discord.gateway import ReconnectWebSocket
-from discord.shard import EventItem, EventType
+
+from bot.voice.compat.shards import EventItem, EventType, QueueClient, ReconnectWebSocket
 
 FATAL_CODES: Final = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
 """Authentication failed, invalid shard, sharding required, invalid version, invalid or disallowed intents."""
-QUEUE: Final = "_AutoShardedClient__queue"
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0
@@ -70,15 +68,14 @@ def mendable(item: EventItem) -> bool:
     return item.error.code not in FATAL_CODES | {1000}
 
 
-class SteadyClient(discord.AutoShardedClient):
+class SteadyClient(QueueClient):
     """An `AutoShardedClient` with a forgiving queue."""
 
     _events: ForgivingQueue | None = None
 
-    async def _async_setup_hook(self) -> None:
-        await super()._async_setup_hook()
+    def make_queue(self) -> ForgivingQueue:
         self._events = ForgivingQueue()
-        self.__dict__[QUEUE] = self._events
+        return self._events
 
     @property
     def cuts_survived(self) -> int:
@@ -89,18 +86,3 @@ class SteadyClient(discord.AutoShardedClient):
         if self._events is not None:
             self._events.stop()
         await super().close()
-
-
-def missing_names() -> list[str]:
-    """What of discord.py's private names is not there, in words; for the doctor."""
-    names: list[tuple[Any, str]] = [
-        (discord.AutoShardedClient, "_async_setup_hook"),
-        (EventType, "reconnect"),
-        (EventType, "close"),
-        (EventType, "terminate"),
-    ]
-    missing = [f"{owner.__name__}.{name}" for owner, name in names if not hasattr(owner, name)]
-    # An attribute of instances leaves a trace only in the method that reads it.
-    if QUEUE not in discord.AutoShardedClient.connect.__code__.co_names:
-        missing.append(f"AutoShardedClient.connect uses no {QUEUE}")
-    return missing

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.voice import rtp, transport
+from bot.voice import rtp
 from bot.voice.dave import DaveSession
 from bot.voice.link import VoiceLink
 from bot.voice.reader import DATAGRAM_BYTES, VoiceSocket
 from bot.voice.receiver import Receiver
 from bot.voice.states import FrameSink
+from bot.voice.transport import Opener
 from ser_engine import opus
 
 
@@ -170,22 +171,22 @@ def packet_cost(recording: Recording, *, slice_packets: int = 50, sink: FrameSin
     receiver.speaker(recording.user_id).end_stream()
     if receiver.counters.frames < 0.9 * len(recording.datagrams):
         raise ValueError(f"only {receiver.counters.frames} of {len(recording.datagrams)} packets came through")
-    decoder = opus.Decoder()
+    decoder, opener = opus.Decoder(), Opener()
     return PacketCost(
         packets=len(packets),
         total_us=_us(totals),
         socket_us=_us(sockets),
-        transport_us=_us(_each(recording.datagrams, lambda datagram: _open(recording, datagram))),
+        transport_us=_us(_each(recording.datagrams, lambda datagram: _open(opener, recording, datagram))),
         dave_us=replay.dave_s / len(packets) * 1e6,
         opus_us=_us(_each(packets, decoder.decode)),
         slowest_us=slowest * 1e6,
     )
 
 
-def _open(recording: Recording, datagram: bytes) -> bytes:
+def _open(opener: Opener, recording: Recording, datagram: bytes) -> bytes:
     header = rtp.parse_header(datagram)
     assert header is not None  # noqa: S101 - it came through before
-    opened = transport.open_datagram(datagram, header, mode=recording.mode, key=recording.key)
+    opened = opener.open(datagram, header, recording.mode, recording.key)
     return rtp.media_of(header, opened or b"") or b""
 
 

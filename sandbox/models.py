@@ -116,6 +116,8 @@ class VoiceState:
     self_deaf: bool = False
     mute: bool = False
     deaf: bool = False
+    suppress: bool = False
+    """On a stage without an invitation to speak: heard by nobody."""
     speaking: bool = False
     """Heard right now; the page draws a ring. Not part of Discord's voice state."""
 

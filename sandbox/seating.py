@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 from sandbox.gateway import Gateway
 from sandbox.models import Channel, User, VoiceState
 from sandbox.permissions import Permission, in_channel
 from sandbox.state import Change, State
-from sandbox.voice import VoiceServer, VoiceTicket
+from sandbox.voice import Close, VoiceServer, VoiceTicket
 
 
 class Seating:
@@ -62,6 +63,18 @@ class Seating:
         ticket = await self._voice.move(bot.id)
         self._gateway.send_voice_server(ticket.guild_id, ticket.token, ticket.endpoint)
 
+    async def change_region(self, bot: User, word_after_s: float) -> None:
+        """End the bot's call with 4022, and send it to another voice server a moment later.
+
+        Raises:
+            LookupError: the bot is in no call.
+        """
+        ticket = await self._voice.move(bot.id)
+        await self._voice.close(bot.id, Close.CALL_TERMINATED)
+        self._gateway.send_voice_server(ticket.guild_id, ticket.token, None)  # one is being looked for
+        await asyncio.sleep(word_after_s)
+        self._gateway.send_voice_server(ticket.guild_id, ticket.token, ticket.endpoint)
+
     def move(self, user: User, channel: Channel) -> None:
         """Drag somebody to another channel, as a moderator does; the bot gets a new ticket for it."""
         state = self._state.join_voice(user.id, channel)
@@ -78,6 +91,6 @@ class Seating:
             guild_id=state.guild_id,
             user_id=state.user_id,
             channel_id=state.channel_id,
-            mute=state.mute or state.self_mute,
-            deaf=state.deaf or state.self_deaf,
+            mute=state.mute or state.self_mute or state.suppress,
+            deaf=state.deaf,  # deafening oneself is a sign to people: the packets come all the same
         )

@@ -31,7 +31,7 @@ from sandbox.ratelimits import RateLimits
 from sandbox.rest.app import create_api
 from sandbox.seating import Seating
 from sandbox.state import State
-from sandbox.voice import Speaker, SpeakingChange, VoiceServer, VoiceSettings
+from sandbox.voice import Close, Speaker, SpeakingChange, VoiceServer, VoiceSettings
 from sandbox.world import WORLD, SignedUrls, World
 
 T = TypeVar("T")
@@ -233,6 +233,30 @@ class Sandbox:
     def disconnect(self, user: User) -> None:
         """Take somebody out of voice, as a moderator does."""
         self.state.leave_voice(self.guild.id, user.id)
+
+    async def end_call(self, *, region_changed: bool, word_after_s: float = 0.2) -> None:
+        """Close the bot's voice websocket with 4022; `word_after_s` later the gateway says what that means.
+
+        When the region changed, the bot stays in the channel and is sent to another voice server; otherwise it is taken
+        out of the channel, as by a kick.
+        """
+        if region_changed:
+            await self.seating.change_region(self.bot, word_after_s)
+            return
+        await self.voice.close(self.bot.id, Close.CALL_TERMINATED)
+        await asyncio.sleep(word_after_s)
+        self.disconnect(self.bot)
+
+    def suppress(self, user: User, *, suppressed: bool = True) -> None:
+        """Take away or give what a stage gives to speakers: without it nobody hears them.
+
+        Raises:
+            LookupError: they are in no voice channel.
+        """
+        seat = self.state.voice_state(self.guild.id, user.id)
+        if seat is None:
+            raise LookupError(f"{user.name} is in no voice channel")
+        self.state.update_voice(seat, suppress=suppressed)
 
     def silence(self, user: User, *, mute: bool | None = None, deaf: bool | None = None) -> None:
         """Mute or deafen somebody for the whole server.

@@ -293,8 +293,10 @@ class State:
         self_deaf: bool | None = None,
         mute: bool | None = None,
         deaf: bool | None = None,
+        suppress: bool | None = None,
     ) -> None:
-        """Set the mute and deaf flags that are given; `mute` and `deaf` are the server's and outlast the visit."""
+        """Set the flags that are given; `mute` and `deaf` are the server's and outlast the visit."""
+        state.suppress = state.suppress if suppress is None else suppress
         state.self_mute = state.self_mute if self_mute is None else self_mute
         state.self_deaf = state.self_deaf if self_deaf is None else self_deaf
         member = self.guilds[state.guild_id].members[state.user_id]

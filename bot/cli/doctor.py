@@ -20,7 +20,6 @@ from bot.cli.running import port_is_free
 from bot.errors import SettingsError
 from bot.settings import Settings, load_settings, variable
 
-PINNED: Final = {"discord.py": "2.7.1", "davey": "0.1.7"}
 MAX_CLOCK_ERROR_S: Final = 5.0
 
 
@@ -150,8 +149,11 @@ def check_model(settings: Settings) -> list[Finding]:
 
 
 def check_voice(_: Settings) -> list[Finding]:
+    from bot.voice import compat
+    from ser_engine import opus
+
     findings = []
-    for package, wanted in PINNED.items():
+    for package, wanted in compat.PINNED.items():
         try:
             found = version(package)
         except PackageNotFoundError:
@@ -160,11 +162,7 @@ def check_voice(_: Settings) -> list[Finding]:
             findings.append(_ok(package, found))
         else:
             findings.append(_bad(package, f"{found}, but {wanted} is needed: pip install '{package}=={wanted}'"))
-    from bot.shards import missing_names
-    from bot.voice import compat
-    from ser_engine import opus
-
-    problems = [*compat.check(), *missing_names()]
+    problems = compat.check()
     if problems:
         findings.append(_bad("discord.py's private names", "; ".join(problems)))
     else:

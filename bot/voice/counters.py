@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from .dave import Refusal
+
 
 @dataclass(slots=True)
 class ReceiveCounters:
@@ -19,6 +21,9 @@ class ReceiveCounters:
     concealed: int = 0
     """Stretches of 20 ms made up in place of lost packets."""
 
+    missed_socket: int = 0
+    """Dropped by the system before they were read: this machine was too busy (told by Linux alone)."""
+
     # Dropped on the header, before any decryption.
     dropped_malformed: int = 0
     """Not RTP: too short, wrong version, a header longer than the datagram."""
@@ -29,7 +34,7 @@ class ReceiveCounters:
     dropped_unknown: int = 0
     """Nobody said within the hold time whose SSRC it is: never decrypted."""
     dropped_overflow: int = 0
-    """The hold or the queue was full; the oldest goes."""
+    """More of one stream waited than its bound."""
     dropped_no_key: int = 0
     """The connection had no transport key within the hold time."""
 
@@ -76,11 +81,30 @@ class ReceiveCounters:
     ssrc_changes: int = 0
     gateway_errors: int = 0
     """Voice gateway messages that could not be handled, and were survived."""
+    resumes: int = 0
+    """Cuts of the voice websocket after which the same session went on."""
+    resumes_failed: int = 0
     reconnects: int = 0
     reconnects_failed: int = 0
     keepalives: int = 0
     internal_errors: int = 0
     """A defect of this layer or of what listens to it; each is logged."""
+
+    def given_up(self, refusal: Refusal | None, *, unknown: bool) -> None:
+        """A packet waited in vain: for its owner, for the transport's key, or for what DAVE refused it for."""
+        match refusal:
+            case None if unknown:
+                self.dropped_unknown += 1
+            case None:
+                self.dropped_no_key += 1
+            case Refusal.UNENCRYPTED:
+                self.dropped_dave_unencrypted += 1
+            case Refusal.NO_KEY:
+                self.dropped_dave_no_key += 1
+            case Refusal.NOT_IN_GROUP:
+                self.dropped_dave_not_in_group += 1
+            case _:
+                self.dropped_dave_other += 1
 
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in _NAMES}

@@ -7,7 +7,6 @@ only exception is `ValueError`, and its kinds differ in a word of the text; a pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol
 
@@ -42,10 +41,6 @@ class DaveSession(Protocol):
     """The part of `davey.DaveSession` that receiving needs."""
 
     def decrypt(self, user_id: int, media_type: davey.MediaType, packet: bytes) -> bytes: ...
-
-
-SessionSource = Callable[[], tuple[DaveSession | None, int]]
-"""The connection's session and protocol version as they are now; version 0 is no end-to-end encryption."""
 
 
 def is_panic(error: BaseException) -> bool:

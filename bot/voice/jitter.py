@@ -7,7 +7,7 @@ waited for 60 ms and then counted as lost. Clock-free: the caller says what time
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 Packet = TypeVar("Packet")
 
@@ -18,8 +18,7 @@ _HALF: Final = 1 << 15
 _MASK: Final = (1 << 16) - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released(Generic[Packet]):
+class Released(NamedTuple, Generic[Packet]):
     packet: Packet
     lost_before: int
     """How many packets are missing between this one and the one released before it."""
@@ -53,11 +52,14 @@ class JitterBuffer(Generic[Packet]):
 
     def push(self, sequence: int, packet: Packet, now_s: float) -> list[Released[Packet]]:
         """Take a packet of 16-bit `sequence` and return what can be released, in order."""
+        expected = self._next
+        if expected is not None and sequence == expected & _MASK and not self._waiting and self._outlier is None:
+            self._newest, self._next = expected, expected + 1  # in order, as nearly all are
+            return [Released(packet, 0, False)]
         if not self._began:
             self._begin(sequence)
         unwrapped = self._unwrap(sequence)
-        expected = self._next if self._next is not None else self._newest
-        if abs(unwrapped - expected) > MAX_JUMP:
+        if abs(unwrapped - (self._newest if expected is None else expected)) > MAX_JUMP:
             return self._jumped(sequence, unwrapped, packet, now_s)
         if self._outlier is not None:
             self._outlier = None
@@ -71,6 +73,10 @@ class JitterBuffer(Generic[Packet]):
         self._waiting[unwrapped] = (now_s, packet)
         self._newest = max(self._newest, unwrapped)
         return self.due(now_s)
+
+    def continues(self, sequence: int) -> bool:
+        """Whether this number lies near those that came before."""
+        return self._began and abs(self._unwrap(sequence) - self._newest) <= MAX_JUMP
 
     def due(self, now_s: float) -> list[Released[Packet]]:
         """What can be released at `now_s`: what is in order, and what has waited long enough for what is missing."""
@@ -117,7 +123,7 @@ class JitterBuffer(Generic[Packet]):
         lost = 0 if self._next is None else unwrapped - self._next
         self.counters.lost += lost
         packet = self._waiting.pop(unwrapped)[1]
-        out.append(Released(packet=packet, lost_before=lost, fresh=self._next is None))
+        out.append(Released(packet, lost, self._next is None))
         self._next = unwrapped + 1
 
     def _jumped(self, sequence: int, unwrapped: int, packet: Packet, now_s: float) -> list[Released[Packet]]:

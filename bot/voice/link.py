@@ -15,9 +15,10 @@ import structlog
 from ser_engine import opus
 
 from . import compat, logs
-from .client import HearingClient, final_reason
+from .connection import HearingClient, NoAnswer, final_reason
 from .counters import ReceiveCounters
 from .dave import DaveSession
+from .door import refusal
 from .errors import CannotJoin
 from .faults import survive
 from .reader import SocketReader
@@ -44,7 +45,7 @@ async def connect(
     `on_state` is called on the event loop at each change of state or reason, beginning with CONNECTING.
 
     Raises:
-        CannotJoin: three tries failed, or Discord refused.
+        CannotJoin: the channel is full or closed to the bot, Discord refused or did not answer, or three tries failed.
         IncompatibleLibrary: discord.py or davey is not the version this layer knows.
     """
     compat.require()
@@ -115,16 +116,19 @@ class VoiceLink:
         """Go on with another `discord.Client`, whose `channel` this is: the last one has ended for good."""
         self._client.connection.interrupt()
         self._retired.append(self._client)
+        shown_deaf = self._client.shown_deaf
         self._client = self._client_for(channel)
+        self._client.shown_deaf = shown_deaf
         self._lost(Reason.CONNECTION_LOST, None)
 
     async def play(self, sound: bytes | np.ndarray | Iterable[bytes]) -> bool:
-        """Play a short sound into the channel, in real time; False when there was no connection to play it on.
+        """Play a short sound into the channel, in real time; False when nobody can hear it: there is no connection,
+        the bot is suppressed on a stage, or the server muted it.
 
         `sound` is 48 kHz stereo: int16 bytes, a float array of shape ``(n, 2)``, or Opus packets of 20 ms.
         """
         packets = list(_opus_packets(sound))
-        if self.state is not LinkState.LISTENING:
+        if self.state is not LinkState.LISTENING or self._client.connection.inaudible:
             return False
         try:
             await self._speak(packets)
@@ -158,12 +162,19 @@ class VoiceLink:
         Raises:
             CannotJoin: it did not work.
         """
+        reason = refusal(self._client.channel)
+        if reason is not None:
+            self._tell(LinkState.FAILED, reason)
+            raise CannotJoin(reason)
         reason = Reason.GAVE_UP
         for wait_s in TRIES_S:
             await asyncio.sleep(wait_s)
             try:
                 async with asyncio.timeout(TRY_TIMEOUT_S + 1.0):
                     await self._client.connection.join(TRY_TIMEOUT_S)
+            except NoAnswer:
+                reason = Reason.NO_ANSWER
+                break
             except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
                 code = compat.close_code(error)
                 _log.warning("voice_join_failed", error=type(error).__name__, close_code=code)

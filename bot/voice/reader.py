@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
+import sys
 import time
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +23,10 @@ DATAGRAMS_PER_WAKE: Final = 512
 BUFFER_BYTES: Final = 4 << 20
 """What is asked of the system for datagrams that wait while the loop is busy; it may grant less."""
 TICK_S: Final = 0.020
+_TICKS_PER_LOOK: Final = 25
+_SO_MEMINFO: Final = 55
+"""Linux: what a socket's memory is used for. The last of its nine numbers counts datagrams that found no room."""
+_MEMINFO: Final = struct.Struct("9I")
 DISCOVERY_BYTES: Final = 74
 _DISCOVERY_ANSWER: Final = b"\x00\x02"
 
@@ -47,6 +53,8 @@ class SocketReader:
         self._draining: asyncio.Handle | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._discovery: asyncio.Future[bytes] | None = None
+        self._ticks = 0
+        self._missed = 0
         self.slowest_s = 0.0
         """The longest that the event loop was kept at a stretch, in processor time (others have their turns, too)."""
 
@@ -59,6 +67,7 @@ class SocketReader:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         sock.on_close = self._closed
+        self._missed = 0
         self._loop.add_reader(sock.fileno(), self._readable, sock)
         self._socket = sock
         return sock
@@ -100,6 +109,7 @@ class SocketReader:
             self._draining = self._loop.call_soon(self._drain)
 
     def _closed(self, sock: VoiceSocket) -> None:
+        self._look_for_missed()
         self._loop.remove_reader(sock.fileno())
         if sock is self._socket:
             self._socket = None
@@ -139,8 +149,23 @@ class SocketReader:
 
     def _tick(self) -> None:
         began_s = time.thread_time()
+        self._ticks += 1
+        if self._ticks % _TICKS_PER_LOOK == 0:
+            self._look_for_missed()
         self._ticking = self._loop.call_later(TICK_S, self._tick) if self._receiver.tick() else None
         self._timed(began_s)
+
+    def _look_for_missed(self) -> None:
+        """Whether the system had no room for datagrams because they were not read in time."""
+        if self._socket is None or sys.platform != "linux":
+            return
+        try:
+            missed = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
+        except (OSError, struct.error):
+            return
+        if missed > self._missed:
+            self._receiver.note_missed(missed - self._missed)
+            self._missed = missed
 
     def _timed(self, began_s: float) -> None:
         took_s = time.thread_time() - began_s

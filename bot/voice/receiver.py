@@ -1,37 +1,38 @@
 """From a datagram to a speaker's samples: who may be heard, what waits, and what is dropped and why.
 
 Everything runs on the event loop in slices of a few milliseconds: the socket's callback looks at headers only and
-queues what belongs to an included speaker; `drain` works the queue off while its budget lasts. The order of the steps
-is the promise of the product: consent is asked on the header, before anything of the packet is decrypted.
+queues packets whose owner is known; `drain` works the queue off while its budget lasts. The order of the steps is the
+promise of the product: consent is asked on the header, before anything of the packet is decrypted.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from ser_engine.types import SAMPLE_RATE_HZ
 
 from . import dave, rtp
+from .backlog import Backlog
 from .counters import ReceiveCounters
 from .dave import DaveSession, Refusal
 from .faults import survive
 from .hold import HOLD_S, Hold, Packet
+from .journal import Journal
+from .opening import PacketOpener
 from .rtp import RtpHeader
 from .speaker import AudioPacket, HeardSpeaker
 from .ssrc import SsrcMap
 from .states import ConsentGate, FrameSink, OpusTap
-from .transport import open_datagram
+from .trouble import Trouble
 
-QUEUE_PACKETS: Final = 4_000
-"""About 3 s of 25 speakers; more than that is not waiting but drowning, and the oldest goes."""
 SLICE_S: Final = 0.004
 STALL_S: Final = 0.1
 DEAF_S: Final = 2.0
 DEAF_PACKETS: Final = 25
 """So many packets of one speaker over so long, and none decrypted: that speaker is not heard."""
+_MAX_SEEN: Final = 1_024
 
 
 class MediaKeys(Protocol):
@@ -64,8 +65,13 @@ class Receiver:
         self._clock = clock
         self._tap = tap
         self._began_s = clock()
-        self._queue: deque[Packet] = deque()
+        self.journal = Journal(clock)
+        self._backlog = Backlog()
+        self._seen: set[int] = set()
+        """SSRCs of which a packet has come on this connection."""
         self._hold = Hold(self._expired, self._overflowed)
+        self._opener = PacketOpener(self.counters)
+        self.trouble = Trouble(clock)
         self._speakers: dict[int, HeardSpeaker] = {}
         self._leaving: dict[int, float] = {}
         """Users who left, and until when their SSRCs are still theirs."""
@@ -93,47 +99,56 @@ class Receiver:
             counters.dropped_malformed += 1
             return False
         ssrc = rtp.ssrc_of(data)
+        if ssrc not in self._seen:
+            self._first_seen(ssrc)
         packet = Packet(self._clock(), ssrc, data)
-        user_id = self.ssrcs.user(ssrc)
-        if user_id is None:
+        if self.ssrcs.user(ssrc) is None:
             self._wait_unknown(packet)
             return False
-        if not self._included(user_id):
-            counters.dropped_excluded += 1
-            return False
-        if len(self._queue) >= QUEUE_PACKETS:
-            self._queue.popleft()
-            counters.dropped_overflow += 1
-        self._queue.append(packet)
+        if not self._backlog.push(packet):
+            self._overflowed(packet)
         return True
+
+    def _first_seen(self, ssrc: int) -> None:
+        if len(self._seen) >= _MAX_SEEN:
+            self._seen.clear()
+        self._seen.add(ssrc)
+        self.journal.first_packet(ssrc)
 
     def drain(self, budget_s: float = SLICE_S) -> bool:
         """Work on queued packets for at most about `budget_s`; True when some are left."""
-        queue = self._queue
-        until = self._clock() + budget_s
-        while queue:
-            packet = queue.popleft()
+        backlog, clock = self._backlog, self._clock
+        now_s = clock()
+        until_s = now_s + budget_s
+        while backlog:
+            packet = backlog.pop()
             try:
-                self._process(packet)
+                self._process(packet, now_s)
             except Exception as error:  # noqa: BLE001 - one bad packet costs 20 ms, never the layer
                 survive(self.counters, "packet_failed", error, ssrc=packet.ssrc)
-            if self._clock() >= until:
+            now_s = clock()
+            if now_s >= until_s:
                 break
-        return bool(queue)
+        return bool(backlog)
 
-    def _process(self, packet: Packet) -> None:
+    def _process(self, packet: Packet, now_s: float) -> None:
         user_id = self.ssrcs.user(packet.ssrc)
-        if user_id is None:
+        if user_id is None or (self._leaving and self._may_be_anothers(packet, user_id)):
             self._wait_unknown(packet)
             return
         if not self._included(user_id):
             self.counters.dropped_excluded += 1
             return
-        header = packet.header or self._open_transport(packet, user_id)
+        header = packet.header or self._open_transport(packet)
         if header is None:
             return
-        now_s = self._clock()
+        packet.user_id = user_id
         speaker = self.speaker(user_id)
+        stream = speaker.stream(packet.ssrc)
+        key = header.sequence << 32 | header.timestamp
+        if stream.has_heard(key):
+            self.counters.dropped_duplicate += 1
+            return
         result: bytes | Refusal = b""
         if packet.payload:
             session, version = self._connection.dave()
@@ -143,34 +158,27 @@ class Receiver:
             return
         if result:
             self.counters.decrypted += 1
+            stream.heard(key)
         audio = AudioPacket(header.timestamp, result, self._samples(packet.arrived_s))
         speaker.push(packet.ssrc, header.sequence, audio, now_s)
 
-    def _open_transport(self, packet: Packet, user_id: int) -> RtpHeader | None:
-        """Take the transport's encryption and padding off; None when the packet is dropped or has to wait."""
-        counters = self.counters
+    def _may_be_anothers(self, packet: Packet, user_id: int) -> bool:
+        """Whether a packet may come from whom the SSRC is given to next: its owner has left, and it is no sequel."""
+        if user_id not in self._leaving or packet.header is not None:
+            return False
         header = rtp.parse_header(packet.datagram)
         if header is None:
-            counters.dropped_malformed += 1
-            return None
+            return False
+        speaker = self._speakers.get(user_id)
+        return speaker is None or not speaker.continues(packet.ssrc, header.sequence)
+
+    def _open_transport(self, packet: Packet) -> RtpHeader | None:
+        """Take the transport's encryption and padding off; None when the packet is dropped or has to wait."""
         transport = self._connection.transport()
         if transport is None:
             self._wait_unknown(packet)
             return None
-        mode, key = transport
-        opened = open_datagram(packet.datagram, header, mode=mode, key=key)
-        if opened is None:
-            counters.dropped_transport += 1
-            return None
-        media = rtp.media_of(header, opened)
-        if media is None:
-            counters.dropped_bad_payload += 1
-            return None
-        if self.speaker(user_id).stream(packet.ssrc).is_duplicate(header.sequence, header.timestamp):
-            counters.dropped_duplicate += 1
-            return None
-        packet.header, packet.payload, packet.user_id, packet.datagram = header, media, user_id, b""
-        return header
+        return self._opener.open(packet, *transport)
 
     def _wait_unknown(self, packet: Packet) -> None:
         if not packet.waited:
@@ -199,8 +207,12 @@ class Receiver:
     def speaking(self, user_id: int, ssrc: int) -> None:
         """The gateway names an SSRC's owner; what waited for it is heard, or dropped unheard."""
         self._leaving.pop(user_id, None)
-        if self.ssrcs.assign(ssrc, user_id):
-            self._requeue(self._hold.take_unknown(ssrc))
+        self.journal.named(ssrc)
+        if not self.ssrcs.assign(ssrc, user_id):
+            return
+        self.trouble.claimed(ssrc)
+        waiting = self._hold.take_unknown(ssrc) + self._hold.take_refused_of(ssrc)
+        self._backlog.push_first(sorted(waiting, key=lambda packet: packet.arrived_s))
 
     def left(self, user_id: int) -> None:
         """The gateway says a user has left the call. What they said last may still be on its way."""
@@ -209,23 +221,20 @@ class Receiver:
 
     def keys_changed(self) -> None:
         """The gateway brought something that may let held packets be decrypted now."""
-        waiting = self._hold.take_refused()
-        waiting += self._hold.take_all_unknown()
-        self._requeue(waiting)
+        self._backlog.push_first(self._hold.drain())
 
     def connection_began(self) -> None:
         """Another connection: SSRCs and keys of the last one mean nothing any more."""
-        stale = sum(1 for _ in self._hold.drain()) + len(self._queue)
-        self._queue.clear()
+        stale = len(self._hold.drain()) + len(self._backlog)
+        self._backlog.clear()
+        self._seen.clear()
         self._leaving.clear()
+        self.trouble.connection_began()
+        self.journal.connection_began()
         self.counters.dropped_stale += stale
         self.ssrcs.clear()
         for speaker in self._speakers.values():
             speaker.end_stream()
-
-    def _requeue(self, packets: list[Packet]) -> None:
-        """Put packets before all that came later, in their order."""
-        self._queue.extendleft(reversed(packets))
 
     # -- people -----------------------------------------------------------------------------------------------------
 
@@ -241,10 +250,8 @@ class Receiver:
         speaker = self._speakers.get(user_id)
         if speaker is not None:
             dropped += speaker.drop()
-        mine = [packet for packet in self._queue if self.ssrcs.user(packet.ssrc) == user_id]
-        for packet in mine:
-            self._queue.remove(packet)
-        self.counters.dropped_withdrawn += dropped + len(mine)
+        dropped += self._backlog.discard(lambda packet: self.ssrcs.user(packet.ssrc) == user_id)
+        self.counters.dropped_withdrawn += dropped
 
     def deaf_to(self) -> list[int]:
         """Included users who talk and of whom nothing can be decrypted."""
@@ -257,6 +264,11 @@ class Receiver:
             and now_s - speaker.last_refused_s < DEAF_S
             and self._included(user_id)
         ]
+
+    def note_missed(self, datagrams: int) -> None:
+        """The system dropped datagrams because they were not read in time."""
+        self.counters.missed_socket += datagrams
+        self.trouble.too_slow()
 
     def hears_since(self, since_s: float) -> bool:
         """Whether anybody's packet was decrypted after `since_s` (on the receiver's clock)."""
@@ -271,7 +283,7 @@ class Receiver:
         self._ticked_s = now_s
         self._hold.expire(now_s)
         self._forget_left(now_s)
-        busy = len(self._hold) > 0 or bool(self._queue) or bool(self._leaving)
+        busy = not self._hold.empty or bool(self._backlog) or bool(self._leaving)
         for user_id, speaker in self._speakers.items():
             busy = speaker.tick(now_s, holding=self._hold.holds_for(user_id), stalled=stalled) or busy
         return busy
@@ -288,20 +300,13 @@ class Receiver:
         self._ticked_s = self._clock()
 
     def _expired(self, packet: Packet) -> None:
-        counters = self.counters
-        match packet.refusal:
-            case None if packet.user_id or self.ssrcs.user(packet.ssrc) is not None:
-                counters.dropped_no_key += 1
-            case None:
-                counters.dropped_unknown += 1
-            case Refusal.UNENCRYPTED:
-                counters.dropped_dave_unencrypted += 1
-            case Refusal.NO_KEY:
-                counters.dropped_dave_no_key += 1
-            case Refusal.NOT_IN_GROUP:
-                counters.dropped_dave_not_in_group += 1
-            case _:
-                counters.dropped_dave_other += 1
+        unknown = packet.refusal is None and not packet.user_id and self.ssrcs.user(packet.ssrc) is None
+        if unknown:
+            self.trouble.given_up(packet.ssrc)
+        self.counters.given_up(packet.refusal, unknown=unknown)
 
     def _overflowed(self, packet: Packet) -> None:
+        """A stream has more waiting than its 1.5 s. Known owners wait for this machine; others wait for the gateway."""
         self.counters.dropped_overflow += 1
+        if self.ssrcs.user(packet.ssrc) is not None and packet.refusal is None:
+            self.trouble.too_slow()

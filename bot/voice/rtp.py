@@ -6,8 +6,7 @@ Pure functions over bytes. Anything may arrive on a UDP port, so a refusal is a 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 OPUS_PAYLOAD_TYPE: Final = 120
 _VERSION: Final = 2
@@ -19,8 +18,7 @@ MIN_DATAGRAM_BYTES: Final = _FIXED.size + TAG_BYTES + NONCE_BYTES
 """Less cannot hold a header, a seal and a nonce."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RtpHeader:
+class RtpHeader(NamedTuple):
     sequence: int
     """16 bits, one a packet; wraps after 21.8 min."""
     timestamp: int

@@ -27,7 +27,7 @@ PAUSE_END_S: Final = 1.0
 _CONCEALED_BY_OPUS: Final = 5
 """Frames. Opus fades to silence by then; zeros are cheaper and as true."""
 _OPUS_STEP: Final = SAMPLE_RATE_HZ // 400
-_SEEN: Final = 256
+_REMEMBERED: Final = 256
 _MAX_STREAMS: Final = 4
 
 
@@ -39,19 +39,19 @@ class Stream:
         self.decoder: opus.Decoder | None = None
         self.silent = False
         """True while the last packet was the one that clients send for silence."""
-        self._seen: set[int] = set()
+        self._heard: set[int] = set()
         self._order: deque[int] = deque()
 
-    def is_duplicate(self, sequence: int, timestamp: int) -> bool:
-        """Whether this very packet came before, lately; remembers it."""
-        key = sequence << 32 | timestamp
-        if key in self._seen:
-            return True
-        self._seen.add(key)
+    def has_heard(self, key: int) -> bool:
+        """Whether a packet with this number and timestamp was decrypted before, lately."""
+        return key in self._heard
+
+    def heard(self, key: int) -> None:
+        """A packet was decrypted. Only then its number counts: a forged one must not take a real one's place."""
+        self._heard.add(key)
         self._order.append(key)
-        if len(self._order) > _SEEN:
-            self._seen.discard(self._order.popleft())
-        return False
+        if len(self._order) > _REMEMBERED:
+            self._heard.discard(self._order.popleft())
 
 
 class AudioPacket:
@@ -101,6 +101,11 @@ class HeardSpeaker:
                 del self._streams[next(old for old in self._streams if old != self._active_ssrc)]
             stream = self._streams[ssrc] = Stream(self._jitter_counters)
         return stream
+
+    def continues(self, ssrc: int, sequence: int) -> bool:
+        """Whether a packet with this number can be the next of what this speaker sends on `ssrc`."""
+        stream = self._streams.get(ssrc)
+        return stream is not None and stream.jitter.continues(sequence)
 
     def refused(self, now_s: float) -> None:
         """A packet of this speaker could not be decrypted at its first try."""

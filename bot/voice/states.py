@@ -32,6 +32,14 @@ class Reason(StrEnum):
     SERVER_MOVED = "Discord is moving the call to another voice server; reconnecting."
     POLLER_DIED = "The voice connection stopped answering; reconnecting."
     UNDECRYPTABLE = "Cannot decrypt the call: try another voice region."
+    UNPLACED = "Somebody talks whom the bot cannot place: leaving the voice channel and joining it again helps."
+    OVERLOADED = "This machine is too busy to hear everybody."
+    CHANNEL_FULL = "The voice channel is full: give the bot Move Members, or a free seat."
+    FORBIDDEN = "The bot may not join the voice channel: it needs View Channel and Connect there."
+    NO_ANSWER = (
+        "Discord did not answer the request to join: the channel may be full, the bot may lack View Channel or Connect "
+        "there, or Discord is having trouble."
+    )
     GAVE_UP = "The voice connection was lost and could not be made again."
     REMOVED = "The bot was disconnected from the voice channel."
     CHANNEL_GONE = "The voice channel was deleted."

@@ -1,7 +1,8 @@
-"""Above every defect of a connection: what should be, compared with what is, and brought back, three times, in words.
+"""Compares the wanted state of a voice connection with its real one, and reconnects up to three times.
 
-A voice connection can look healthy and be deaf: its poller dead, its heartbeats unanswered, its keys of another epoch.
-Four times a second the supervisor looks at what is, and reacts at once when the connection reports its own end.
+A voice connection can look healthy and hear nothing: the task that reads it has died, heartbeats are not answered, or
+its keys belong to another epoch. The supervisor looks four times a second. It acts at once when the connection reports
+its own end. What it does, it says in words.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Final, Protocol
 import structlog
 from discord.errors import ConnectionClosed
 
-from .client import final_reason
 from .compat import close_code
+from .connection import final_reason
 from .faults import survive
 from .receiver import Receiver
 from .states import LinkState, Reason
@@ -34,6 +35,10 @@ MISSING_S: Final = 5.0
 KEEPALIVE_S: Final = 5.0
 PROVEN_WITHIN_S: Final = 10.0
 """Where nobody talks after a new connection was made for the keys' sake, it counts as well after so long."""
+UNPLACED_SHOWN_S: Final = 5.0
+"""That somebody cannot be placed is shown for so long after it was last so."""
+UNPLACED_QUIET_S: Final = 60.0
+"""After so long without anybody who cannot be placed, the next one is worth a reconnect again."""
 FLAPPING: Final = (12, 60.0)
 """So many returns in so many seconds are no returns."""
 
@@ -88,6 +93,8 @@ class Supervisor:
         self._missing_s: float | None = None
         self._keepalive_s = float("-inf")
         self._keepalives = 0
+        self._unplaced_s = float("-inf")
+        """When somebody who cannot be placed was last heard."""
 
     def lost(self, reason: Reason, code: int | None) -> None:
         """The connection reports its end. The first report that is final stays."""
@@ -145,8 +152,16 @@ class Supervisor:
             self._deaf_tries = 0
         if self._is_unproven(now_s):
             self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
-        else:
-            self._tell(LinkState.LISTENING, Reason.DEAFENED if deafened else Reason.JOINED)
+            return None
+        trouble = self._receiver.trouble
+        if trouble.someone_unplaced:
+            tried, self._unplaced_s = now_s - self._unplaced_s < UNPLACED_QUIET_S, now_s
+            if not tried:
+                return Reason.UNPLACED  # Discord names everybody's streams to who connects
+            self._tell(LinkState.LISTENING, Reason.UNPLACED)
+        elif now_s - self._unplaced_s >= UNPLACED_SHOWN_S:
+            well = Reason.OVERLOADED if trouble.overloaded else Reason.JOINED
+            self._tell(LinkState.LISTENING, Reason.DEAFENED if deafened else well)
         return None
 
     def _about_keys(self, now_s: float) -> Reason | None:

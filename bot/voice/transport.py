@@ -1,7 +1,7 @@
 """The transport's encryption, between Discord's voice server and us: the two AEAD modes Discord has not retired.
 
 In both the RTP header is associated data and the datagram's last four bytes begin the nonce, which zeros fill up. The
-key comes with every call: it changes with each connection, and a cached one is how a client goes deaf after a move.
+key is asked for with each packet: it changes with each connection, and a cached one makes a client deaf after a move.
 """
 
 from __future__ import annotations
@@ -19,32 +19,46 @@ from .rtp import NONCE_BYTES, RtpHeader
 XCHACHA20: Final = "aead_xchacha20_poly1305_rtpsize"
 AES256_GCM: Final = "aead_aes256_gcm_rtpsize"
 KEY_BYTES: Final = 32
+_Open = Callable[[bytes, bytes, bytes], bytes]
+"""Nonce as sent, sealed part, clear part → what was sealed."""
 _XCHACHA_FILL: Final = bytes(24 - NONCE_BYTES)
 _GCM_FILL: Final = bytes(12 - NONCE_BYTES)
 
 
-def _xchacha(sealed: bytes, clear: bytes, nonce: bytes, key: bytes) -> bytes:
-    return open_xchacha(sealed, clear, nonce + _XCHACHA_FILL, key)
+def _xchacha(key: bytes) -> _Open:
+    return lambda nonce, sealed, clear: open_xchacha(sealed, clear, nonce + _XCHACHA_FILL, key)
 
 
-def _gcm(sealed: bytes, clear: bytes, nonce: bytes, key: bytes) -> bytes:
-    return AESGCM(key).decrypt(nonce + _GCM_FILL, sealed, clear)
+def _gcm(key: bytes) -> _Open:
+    decrypt = AESGCM(key).decrypt
+    return lambda nonce, sealed, clear: decrypt(nonce + _GCM_FILL, sealed, clear)
 
 
-_OPEN: Final[dict[str, Callable[[bytes, bytes, bytes, bytes], bytes]]] = {XCHACHA20: _xchacha, AES256_GCM: _gcm}
-MODES: Final = tuple(_OPEN)
+_CIPHERS: Final[dict[str, Callable[[bytes], _Open]]] = {XCHACHA20: _xchacha, AES256_GCM: _gcm}
+MODES: Final = tuple(_CIPHERS)
 
 
-def open_datagram(datagram: bytes, header: RtpHeader, *, mode: str, key: bytes) -> bytes | None:
-    """The decrypted payload (extension body, media, padding), or None when the seal is broken or the mode unknown."""
-    opener = _OPEN.get(mode)
-    if opener is None or len(key) != KEY_BYTES:
-        return None
-    clear = datagram[: header.clear_bytes]
-    try:
-        return opener(datagram[header.clear_bytes : -NONCE_BYTES], clear, datagram[-NONCE_BYTES:], key)
-    except (CryptoError, InvalidTag):
-        return None
+class Opener:
+    """Takes the transport's encryption off. The cipher is made anew whenever the key or the mode is another one."""
+
+    def __init__(self) -> None:
+        self._mode = ""
+        self._key = b""
+        self._open: _Open | None = None
+
+    def open(self, datagram: bytes, header: RtpHeader, mode: str, key: bytes) -> bytes | None:
+        """The decrypted payload (extension body, media, padding); None when the seal is broken or the mode unknown."""
+        if key != self._key or mode != self._mode:
+            make = _CIPHERS.get(mode)
+            self._open = make(key) if make is not None and len(key) == KEY_BYTES else None
+            self._mode, self._key = mode, key
+        if self._open is None:
+            return None
+        end = header.clear_bytes
+        try:
+            return self._open(datagram[-NONCE_BYTES:], datagram[end:-NONCE_BYTES], datagram[:end])
+        except (CryptoError, InvalidTag):
+            return None
 
 
 def seal_gcm(header: bytes, payload: bytes, nonce: int, key: bytes) -> bytes:

@@ -123,7 +123,7 @@ def voice_state(record: VoiceState, *, who: Member | None = None) -> Json:
         "self_video": False,
         "mute": record.mute,
         "deaf": record.deaf,
-        "suppress": False,
+        "suppress": record.suppress,
         "request_to_speak_timestamp": None,
     }
     if who is not None:

@@ -29,6 +29,7 @@ What goes wrong, per receiving user, before or while connected::
     faults.wire.lost, faults.wire.counters                           # exactly what was taken away
     await voice.close(bot_id, Close.SESSION_TIMEOUT)                 # any close code; 1006 cuts the connection
     voice.calls[channel_id].group.downgrade(); ….upgrade()           # protocol version 0 and back
+    voice.hand_on_ssrc(ssrc, user_id)                                # their next session gets an SSRC of another person
     ticket = await voice.move(bot_id)                                # to another endpoint, for VOICE_SERVER_UPDATE
     voice.send_datagram(bot_id, b"anything")                         # from the server's own UDP address
 """

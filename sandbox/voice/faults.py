@@ -182,3 +182,5 @@ class Faults:
     refuse_connections: int = 0
     """So many next connections of this user end with `refuse_code` on identify."""
     refuse_code: int = 4006
+    refuse_resumes: int = 0
+    """So many next resumes (op 7) end with 4006."""

@@ -118,6 +118,10 @@ class VoiceGateway:
         connection = self._server.connection(ticket.user_id, ticket.guild_id) if ticket is not None else None
         if connection is None or connection.attached or data["session_id"] != connection.ticket.session_id:
             raise Refused(Close.SESSION_NO_LONGER_VALID)
+        if connection.faults.refuse_resumes > 0:
+            connection.faults.refuse_resumes -= 1
+            raise Refused(Close.SESSION_NO_LONGER_VALID)
+        self._server.counters["resumed"] += 1
         connection.replay(int(data.get("seq_ack", -1)))
         connection.send_json(Op.RESUMED, None)
         return connection

@@ -78,6 +78,8 @@ class VoiceServer:
         self._seats: dict[tuple[int, int], _Seat] = {}
         self._faults: dict[int, Faults] = {}
         self._ssrcs: set[int] = set()
+        self._handed_on: dict[int, int] = {}
+        """By user: the SSRC that their next session gets."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._client_context: ssl.SSLContext | None = None
         self._gateway = VoiceGateway(self)
@@ -197,6 +199,10 @@ class VoiceServer:
             self.forget(connection)
         await connection.close(code)
 
+    def hand_on_ssrc(self, ssrc: int, user_id: int) -> None:
+        """Give a user's next session an SSRC that somebody else had; that one's session must have ended by then."""
+        self._handed_on[user_id] = ssrc
+
     def send_datagram(self, user_id: int, datagram: bytes) -> None:
         """Any bytes to a user's client over UDP."""
         connection = self.connection(user_id)
@@ -252,7 +258,7 @@ class VoiceServer:
     def admit(self, ticket: VoiceTicket, *, listens: bool) -> VoiceConnection:
         """Begin a session; the user's session before it, if any, is closed."""
         old = self.connection(ticket.user_id, ticket.guild_id)
-        connection = VoiceConnection(ticket, self._new_ssrc(), self.faults(ticket.user_id))
+        connection = VoiceConnection(ticket, self._ssrc_for(ticket.user_id), self.faults(ticket.user_id))
         seat = self._seats[ticket.guild_id, ticket.user_id]
         connection.mute, connection.deaf, connection.listens = seat.mute, seat.deaf, listens
         if old is not None and old.ticket.channel_id != ticket.channel_id:
@@ -309,6 +315,13 @@ class VoiceServer:
         call = self.calls.get(connection.ticket.channel_id)
         if call is not None:
             call.relay(connection, packet)
+
+    def _ssrc_for(self, user_id: int) -> int:
+        handed_on = self._handed_on.pop(user_id, None)
+        if handed_on is None or handed_on in self._ssrcs:
+            return self._new_ssrc()
+        self._ssrcs.add(handed_on)
+        return handed_on
 
     def _new_ssrc(self) -> int:
         while True:

@@ -13,7 +13,7 @@ from bot.client import intents
 from bot.errors import DiscordRefused
 from bot.service import Service
 from bot.settings import Settings, load_settings
-from bot.shards import ForgivingQueue, mendable, missing_names
+from bot.shards import ForgivingQueue, mendable
 from sandbox import Sandbox
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice
@@ -42,10 +42,6 @@ def settings_for(sandbox: Sandbox, data_dir: Path, **changes: object) -> Setting
 def test_only_the_smallest_intents_are_asked_for() -> None:
     asked = {name for name, on in intents() if on}
     assert asked == {"guilds", "voice_states", "guild_messages", "dm_messages"}
-
-
-def test_discord_py_still_has_the_names() -> None:
-    assert missing_names() == []
 
 
 @pytest.mark.parametrize("code", [1006, 1001, 4000, 4007, 4009])

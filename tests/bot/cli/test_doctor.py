@@ -16,6 +16,7 @@ from discord.voice_state import VoiceConnectionState
 from bot.cli import doctor
 from bot.cli.doctor import Finding, Verdict
 from bot.settings import Settings, load_settings
+from bot.voice import compat
 from sandbox import Sandbox
 
 pytestmark = pytest.mark.integration
@@ -39,7 +40,7 @@ def about(findings: list[Finding], subject: str) -> Finding:
 
 def test_the_libraries_that_are_installed_fit(settings: Settings) -> None:
     findings = doctor.check_voice(settings)
-    assert about(findings, "davey").text == doctor.PINNED["davey"] == metadata.version("davey")
+    assert about(findings, "davey").text == compat.PINNED["davey"] == metadata.version("davey")
     assert {finding.verdict for finding in findings} == {Verdict.OK}
 
 
@@ -73,7 +74,7 @@ def test_another_version_is_told_with_what_to_type(
     monkeypatch.setattr(doctor, "version", lambda name: "0.0.9" if name == package else metadata.version(name))
     found = about(doctor.check_voice(settings), package)
     assert found.verdict is Verdict.BAD
-    assert f"pip install '{package}=={doctor.PINNED[package]}'" in found.text
+    assert f"pip install '{package}=={compat.PINNED[package]}'" in found.text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from discord.voice_state import ConnectionFlowState
 
-from bot.voice.client import HearingConnection
+from bot.voice.connection import HearingConnection
 from bot.voice.states import Reason
 
 pytestmark = pytest.mark.unit

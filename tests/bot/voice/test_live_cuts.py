@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.voice import CannotJoin, LinkState, Reason, connect
+from bot.voice import CannotJoin, LinkState, Reason, connect, connection
+from sandbox.permissions import Permission
 from tests.fakes.call import Call
 
 pytestmark = pytest.mark.integration
@@ -15,7 +16,61 @@ pytestmark = pytest.mark.integration
 BACK_WITHIN_S = 5.0
 
 
-@pytest.mark.parametrize("code", [1000, 1006, 4006, 4009, 4015])
+@pytest.mark.parametrize("code", [1006, 4015])
+async def test_a_cut_of_the_websocket_is_resumed_and_nobody_notices(call: Call, code: int, speech: list[bytes]) -> None:
+    anna, _ = await call.together("Anna", "Ben")
+    group = call.voice.calls[call.sandbox.voice_channel.id].group
+    epochs, seats = group.counters["epochs"], watch_seats(call)
+    talking = asyncio.create_task(call.hears(anna, speech), name="anna talks")
+    await call.until(lambda: call.counters.frames > 10)
+    closing = asyncio.create_task(call.voice.close(call.bot_id, code), name="close")
+    await call.until(lambda: call.counters.resumes == 1)
+    await asyncio.gather(talking, closing)
+    assert call.exact(anna)
+    assert call.told(LinkState.RECONNECTING) == []
+    assert seats == []
+    assert group.counters["epochs"] == epochs
+    assert (call.counters.reconnects, call.counters.resumes_failed) == (0, 0)
+
+
+async def test_what_the_gateway_said_during_the_cut_is_told_again_after_a_resume(
+    call: Call, speech: list[bytes]
+) -> None:
+    (anna,) = await call.together("Anna")
+    await call.voice.close(call.bot_id, 1006)
+    ben = await call.person("Ben")
+    await call.until(lambda: call.counters.resumes == 1)
+    await call.settled()
+    await call.hears_exactly(ben, speech[:20])
+    await call.hears_exactly(anna, speech[20:40])
+    assert call.counters.reconnects == 0
+
+
+async def test_a_resume_that_is_refused_is_followed_by_a_new_connection(call: Call, speech: list[bytes]) -> None:
+    (anna,) = await call.together("Anna")
+    call.faults.refuse_resumes = 1
+    closing = asyncio.create_task(call.voice.close(call.bot_id, 1006), name="close")
+    assert await call.back() < BACK_WITHIN_S
+    await closing
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+    assert (call.counters.resumes, call.counters.resumes_failed) == (0, 1)
+
+
+def watch_seats(call: Call) -> list[object]:
+    """What people are told of the bot's seat from here on."""
+    seen: list[object] = []
+    call.sandbox.state.listen(
+        lambda change: (
+            seen.append(change)
+            if change.kind == "VOICE_STATE_UPDATE" and change.subject.user_id == call.bot_id
+            else None
+        )
+    )
+    return seen
+
+
+@pytest.mark.parametrize("code", [1000, 4006, 4009])
 async def test_after_a_cut_it_is_back_at_once_and_says_so(call: Call, code: int, speech: list[bytes]) -> None:
     (anna,) = await call.together("Anna")
     await call.hears_exactly(anna, speech[:10])
@@ -30,17 +85,18 @@ async def test_after_a_cut_it_is_back_at_once_and_says_so(call: Call, code: int,
 
 async def test_six_cuts_one_after_the_other_are_survived(call: Call, speech: list[bytes]) -> None:
     (anna,) = await call.together("Anna")
-    for _ in range(6):
+    for number in range(6):
         closing = asyncio.create_task(call.voice.close(call.bot_id, 1006), name="close")
-        assert await call.back() < BACK_WITHIN_S
+        await call.until(lambda wanted=number + 1: call.counters.resumes == wanted)  # type: ignore[misc]
         await closing
     await call.settled()
     await call.hears_exactly(anna, speech[:20])
-    assert call.counters.reconnects == 6
+    assert call.counters.reconnects == 0
 
 
 @pytest.mark.parametrize("code", [4014, 4022])
-async def test_an_ended_call_is_not_joined_again(call: Call, code: int) -> None:
+async def test_an_ended_call_is_not_joined_again(call: Call, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FOLLOW_WAIT_S", 0.3)
     await call.together("Anna")
     await call.voice.close(call.bot_id, code)
     assert await call.failed() is Reason.CALL_ENDED
@@ -48,6 +104,25 @@ async def test_an_ended_call_is_not_joined_again(call: Call, code: int) -> None:
     assert call.voice.connection(call.bot_id) is None
     assert call.counters.reconnects == 0
     assert call.sandbox.state.voice_state(call.sandbox.guild.id, call.bot_id) is None
+
+
+async def test_after_4022_another_voice_server_is_followed(call: Call, speech: list[bytes]) -> None:
+    """A change of the channel's region ends the call for all; the gateway then names the server to go to."""
+    (anna,) = await call.together("Anna")
+    changing = asyncio.create_task(call.sandbox.end_call(region_changed=True), name="region")
+    assert await call.back() < BACK_WITHIN_S
+    await changing
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+    assert set(call.told(LinkState.RECONNECTING)) == {Reason.SERVER_MOVED}
+    assert call.sandbox.state.voice_state(call.sandbox.guild.id, call.bot_id) is not None
+
+
+async def test_after_4022_being_in_no_channel_is_the_end(call: Call) -> None:
+    await call.together("Anna")
+    await call.sandbox.end_call(region_changed=False)
+    assert await call.failed() is Reason.REMOVED
+    assert call.counters.reconnects == 0
 
 
 async def test_a_refusal_for_want_of_encryption_ends_the_link_without_further_tries(call: Call) -> None:
@@ -61,7 +136,7 @@ async def test_a_refusal_for_want_of_encryption_ends_the_link_without_further_tr
 async def test_three_tries_and_then_it_says_that_it_gave_up(call: Call) -> None:
     await call.together("Anna")
     call.faults.refuse_connections, call.faults.refuse_code = 99, 4006
-    await call.voice.close(call.bot_id, 1006)
+    await call.voice.close(call.bot_id, 4009)
     assert await call.failed() is Reason.GAVE_UP
     assert call.faults.refuse_connections == 99 - 3
     assert call.counters.reconnects_failed == 3
@@ -163,3 +238,72 @@ async def test_deafened_by_the_server_it_says_that_it_hears_nobody(call: Call) -
     await call.until(lambda: call.states[-1] == (LinkState.LISTENING, Reason.DEAFENED))
     call.sandbox.state.update_voice(state, deaf=False)
     await call.until(lambda: call.states[-1] == (LinkState.LISTENING, Reason.JOINED))
+
+
+async def test_a_full_channel_is_told_before_joining(call: Call) -> None:
+    call.sandbox.voice_channel.user_limit = 2
+    call.sandbox.state.update_channel(call.sandbox.voice_channel)
+    await call.person("Anna")
+    await call.person("Ben")
+    await call.until(lambda: call.channel().user_limit == 2 and len(call.channel().voice_states) == 2)
+    with pytest.raises(CannotJoin) as caught:
+        await call.listen()
+    assert caught.value.reason is Reason.CHANNEL_FULL
+    assert call.states[-1] == (LinkState.FAILED, Reason.CHANNEL_FULL)
+    assert call.sandbox.state.voice_state(call.sandbox.guild.id, call.bot_id) is None
+
+
+async def test_a_full_channel_takes_those_who_may_move_members(call: Call, speech: list[bytes]) -> None:
+    call.sandbox.bot_role.permissions |= Permission.MOVE_MEMBERS
+    call.sandbox.state.tell("GUILD_ROLE_UPDATE", call.sandbox.guild.id, call.sandbox.bot_role)
+    call.sandbox.voice_channel.user_limit = 1
+    call.sandbox.state.update_channel(call.sandbox.voice_channel)
+    await call.until(lambda: call.channel().permissions_for(call.channel().guild.me).move_members)
+    (anna,) = await call.together("Anna")
+    await call.hears_exactly(anna, speech[:10])
+
+
+async def test_a_request_to_join_that_gets_no_answer_is_given_up_with_the_likely_reasons(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connection.ANSWER_WAIT_S < 10
+    monkeypatch.setattr(connection, "ANSWER_WAIT_S", 0.3)
+    call.sandbox.gateway.voice = None
+    monkeypatch.setattr(call.sandbox.gateway, "voice_request", lambda session, request: None)
+    with pytest.raises(CannotJoin, match="may be full") as caught:
+        await call.listen()
+    assert caught.value.reason is Reason.NO_ANSWER
+
+
+async def test_after_a_reconnect_it_is_shown_deafened_as_before(call: Call) -> None:
+    await call.together("Anna")
+    await call.channel().guild.change_voice_state(channel=call.channel(), self_deaf=True)
+    await call.until(lambda: call.link is not None and call.link._client.shown_deaf)
+    closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
+    await call.back()
+    await closing
+    seat = call.sandbox.state.voice_state(call.sandbox.guild.id, call.bot_id)
+    assert seat is not None
+    assert seat.self_deaf
+
+
+async def test_deafening_itself_is_a_sign_and_no_protection(call: Call, speech: list[bytes]) -> None:
+    """Discord sends the packets all the same; what protects people is that theirs are never decrypted."""
+    (anna,) = await call.together("Anna")
+    await call.channel().guild.change_voice_state(channel=call.channel(), self_deaf=True)
+    await call.until(lambda: call.link is not None and call.link._client.shown_deaf)
+    call.included.clear()
+    await anna.say_packets(speech[:20])
+    await call.until(lambda: call.counters.dropped_excluded == len(anna.spoken))
+    assert call.counters.decrypted == 0
+
+
+async def test_suppressed_on_a_stage_a_sound_is_not_said_to_be_played(call: Call) -> None:
+    await call.together("Anna")
+    assert call.link is not None
+    call.sandbox.suppress(call.sandbox.bot)
+    await call.until(lambda: call.link is not None and call.link._client.connection.inaudible)
+    assert not await call.link.play(bytes(48_000 // 50 * 4))
+    call.sandbox.suppress(call.sandbox.bot, suppressed=False)
+    await call.until(lambda: call.link is not None and not call.link._client.connection.inaudible)
+    assert await call.link.play(bytes(48_000 // 50 * 4))

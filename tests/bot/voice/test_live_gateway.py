@@ -98,7 +98,7 @@ async def test_after_a_lost_gateway_session_it_hears_on_or_again(call: Call, spe
     await call.until(lambda: call.link is not None and call.link.is_connected())
     await call.settled()
     await call.hears_exactly(anna, speech[:20])
-    closing = asyncio.create_task(call.voice.close(call.bot_id, 1006), name="close")
+    closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
     assert await call.back() < BACK_WITHIN_S
     await closing
     await call.settled()
@@ -155,13 +155,18 @@ class TestKeepalive:
     async def test_a_listener_that_says_nothing_is_still_sent_to(
         self, call: Call, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(supervisor, "KEEPALIVE_S", 0.4)
+        monkeypatch.setattr(supervisor, "KEEPALIVE_S", 0.2)
         (anna,) = await call.together("Anna")
-        await asyncio.sleep(1.3)
+        arrived = call.voice.datagrams["keepalives"]
+        await call.until(lambda: call.voice.datagrams["keepalives"] > arrived + 6, 10.0)
         await call.hears_exactly(anna, speech[:20])
         # Without it the server falls silent, which is what the keepalive is for.
         monkeypatch.setattr(supervisor, "KEEPALIVE_S", 1e9)
-        await asyncio.sleep(1.3)
+        heard_from = call.voice.connection(call.bot_id)
+        assert heard_from is not None
+        clock = asyncio.get_running_loop().time
+        await call.until(lambda: clock() - heard_from.heard_at_s > 1.1, 10.0)
         heard = len(call.opus[anna.user_id])
-        await call.hears(anna, speech[:20], 0.5)
+        spoken = await anna.say_packets(speech[:20])
+        await call.until(lambda: call.voice.datagrams["withheld_without_keepalive"] >= len(spoken))
         assert len(call.opus[anna.user_id]) == heard

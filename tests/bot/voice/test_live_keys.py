@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.voice import LinkState, Reason
 from sandbox.voice import Op
 from tests.fakes.call import Call
 
@@ -32,6 +33,56 @@ async def test_without_a_word_on_whose_ssrc_it_is_nothing_is_decrypted(call: Cal
     await call.until(lambda: call.counters.dropped_unknown == len(anna.spoken))
     assert call.opus == {}
     assert call.counters.decrypted == 0
+
+
+async def test_when_nobody_says_whose_ssrc_it_is_it_reconnects_once_and_is_told_then(
+    call: Call, speech: list[bytes]
+) -> None:
+    """Whoever connects is told everybody's streams; one reconnect is enough when op 5 was missed."""
+    call.faults.speaking_withheld = True
+    anna = await call.person("Anna")
+    await call.listen()
+    await call.settled()
+    talking = asyncio.create_task(anna.say_packets(speech * 3), name="anna talks")
+    await call.until(lambda: call.told(LinkState.RECONNECTING) == [Reason.UNPLACED], 10.0)
+    call.faults.speaking_withheld = False
+    await call.until(lambda: call.counters.reconnects == 1, 10.0)
+    await talking
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+    assert call.counters.reconnects == 1
+
+
+async def test_somebody_who_still_cannot_be_placed_is_said(call: Call, speech: list[bytes]) -> None:
+    call.faults.speaking_withheld = True
+    anna = await call.person("Anna", pace=1.0)
+    await call.listen()
+    await call.settled()
+    talking = asyncio.create_task(anna.say_packets(speech * 5), name="anna talks")
+    assert await call.until(lambda: call.states[-1] == (LinkState.LISTENING, Reason.UNPLACED), 15.0) < 10.0
+    assert call.counters.reconnects == 1
+    talking.cancel()
+    await asyncio.gather(talking, return_exceptions=True)
+
+
+async def test_an_ssrc_that_was_handed_on_loses_nothing_of_its_new_owner(call: Call, speech: list[bytes]) -> None:
+    anna, _ = await call.together("Anna", "Ben")
+    await call.hears_exactly(anna, speech[:20])
+    was = call.voice.connection(anna.user_id)
+    assert was is not None
+    await anna.leave()
+    call.faults.speaking_delay_s = 0.4
+    cleo = call.sandbox.add_person("Cleo")
+    call.included.add(cleo.id)
+    call.voice.hand_on_ssrc(was.ssrc, cleo.id)
+    speaker = call.sandbox.speaker(cleo, pace=0.5, listening=False)
+    call.speakers.append(speaker)
+    await speaker.join(call.sandbox.voice_channel.id)
+    now = call.voice.connection(cleo.id)
+    assert now is not None
+    assert now.ssrc == was.ssrc
+    await call.settled()
+    await call.hears_exactly(speaker, speech[20:70])
 
 
 async def test_the_external_sender_may_come_before_the_session(call: Call, speech: list[bytes]) -> None:
@@ -73,7 +124,9 @@ async def test_what_cannot_be_applied_costs_what_is_said_until_we_are_added_anew
     await call.settled()
     after = len(anna.spoken)
     await talking
-    await asyncio.sleep(2.0)  # until the hold has given up what nobody can decrypt
+    await call.until(
+        lambda: call.link is not None and call.link.receiver._hold.empty
+    )  # what nobody can decrypt is given up
     spoken, heard = [frame.opus for frame in anna.spoken], call.opus[anna.user_id]
     rest = iter(spoken)
     assert all(packet in rest for packet in heard)  # in order, and nothing that was not said

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import davey
 import numpy as np
 import pytest
 
+from bot.voice.hold import STREAM_PACKETS
 from ser_engine import opus
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears, FakeConnection, FakeDave
@@ -15,6 +17,18 @@ from tests.fakes.voice import Ears, FakeConnection, FakeDave
 pytestmark = pytest.mark.unit
 
 SSRC = 77
+
+
+class PersonalDave(FakeDave):
+    """Packets are sealed for one person, whose key opens no other's."""
+
+    def seal(self, user_id: int, packet: bytes) -> bytes:
+        return bytes([user_id]) + packet + b"\xfa\xfa"
+
+    def decrypt(self, user_id: int, media_type: davey.MediaType, packet: bytes) -> bytes:
+        if packet[0] != user_id:
+            raise ValueError("Failed to decrypt: DecryptionFailed(NoValidCryptorFound)")
+        return packet[1:-2]
 
 
 def test_what_was_spoken_comes_out_exactly_in_one_piece(ears: Ears, sender: RtpSender, speech: list[bytes]) -> None:
@@ -187,3 +201,93 @@ def test_padding_alone_is_dropped_and_is_no_gap(ears: Ears, sender: RtpSender, s
 def test_other_payload_types_never_reach_the_queue(ears: Ears, sender: RtpSender) -> None:
     ears.stream(sender, [b"video"] * 5, payload_type=101)
     assert ears.counters.dropped_not_audio == 5
+
+
+def test_a_duplicate_number_counts_only_after_decryption(speech: list[bytes]) -> None:
+    """A forged packet under a real one's number is refused by DAVE, and costs the real one nothing."""
+    session = FakeDave()
+    ears = Ears(connection=FakeConnection(session=session, version=1))
+    ears.receiver.speaking(1, SSRC)
+    forger, sender = RtpSender(ssrc=SSRC), RtpSender(ssrc=SSRC)
+    for packet in speech[:30]:
+        ears.take(forger.packet(session.encrypt(b"forged", epoch=99)))
+        real = sender.packet(session.encrypt(packet))
+        ears.take(real, real)
+        ears.wait(0.02)
+    assert ears.opus[1] == speech[:30]
+    assert ears.counters.dropped_duplicate == 30
+    ears.wait(2.0)
+    assert ears.counters.dropped_dave_no_key == 30
+
+
+@pytest.mark.parametrize("first_included", [True, False])
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_packet_that_overtakes_op_5_on_an_ssrc_that_another_person_had_is_held(
+    speech: list[bytes], first_included: bool, version: int
+) -> None:
+    session = PersonalDave()
+    ears = Ears(included={2} | ({1} if first_included else set()))
+    ears.connection.session, ears.connection.version = session if version else None, version
+    ears.receiver.speaking(1, SSRC)
+    first = RtpSender(ssrc=SSRC, sequence=100)
+    ears.stream(first, [session.seal(1, packet) if version else packet for packet in speech[:20]])
+    ears.receiver.left(1)
+    second = RtpSender(ssrc=SSRC, sequence=30_000)
+    for number, packet in enumerate(speech[:50]):
+        ears.take(second.packet(session.seal(2, packet) if version else packet))
+        if number == 10:
+            ears.receiver.speaking(2, SSRC)
+        ears.wait(0.02)
+    assert ears.opus[2] == speech[:50]
+    assert ears.opus.get(1, []) == (speech[:20] if first_included else [])
+
+
+def test_what_a_person_said_last_before_leaving_is_heard(speech: list[bytes], ears: Ears, sender: RtpSender) -> None:
+    ears.stream(sender, speech[:20])
+    ears.receiver.left(1)
+    ears.stream(sender, speech[20:30])
+    assert ears.opus[1] == speech[:30]
+
+
+def test_the_bounds_are_for_each_stream_and_not_for_all(speech: list[bytes]) -> None:
+    """Twenty-five people of whom 1.5 s come at once, before anything is worked off: nothing is lost."""
+    people = range(1, 26)
+    ears = Ears(included=set(people))
+    for person in people:
+        ears.receiver.speaking(person, SSRC + person)
+        sender = RtpSender(ssrc=SSRC + person)
+        for packet in speech[:75]:
+            ears.receiver.datagram(sender.packet(packet))
+    ears.work()
+    ears.wait(0.1)
+    assert all(ears.opus[person] == speech[:75] for person in people)
+    assert ears.counters.dropped_overflow == 0
+    assert not ears.receiver.trouble.overloaded
+
+
+def test_a_stream_that_floods_loses_its_own_packets_and_nobody_elses(speech: list[bytes]) -> None:
+    ears = Ears(included={1, 2})
+    for person in (1, 2):
+        ears.receiver.speaking(person, SSRC + person)
+    flood, sender = RtpSender(ssrc=SSRC + 1), RtpSender(ssrc=SSRC + 2)
+    for packet in speech[:75]:
+        ears.receiver.datagram(sender.packet(packet))
+        for _ in range(10):
+            ears.receiver.datagram(flood.packet(packet))
+    ears.work()
+    ears.wait(0.1)
+    assert ears.opus[2] == speech[:75]
+    assert ears.counters.dropped_overflow == 750 - STREAM_PACKETS
+    assert ears.receiver.trouble.overloaded
+
+
+def test_many_packets_that_nobody_claims_are_a_person_who_cannot_be_placed(speech: list[bytes]) -> None:
+    ears = Ears(included=set())
+    stranger = RtpSender(ssrc=999)
+    ears.stream(stranger, speech[:20])
+    ears.wait(2.0)
+    assert not ears.receiver.trouble.someone_unplaced  # a few are an accident
+    ears.stream(stranger, speech)
+    assert ears.receiver.trouble.someone_unplaced
+    ears.receiver.speaking(3, 999)
+    assert not ears.receiver.trouble.someone_unplaced

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.voice.hold import HOLD_PACKETS
+from bot.voice.hold import MAX_STREAMS
 from ser_engine import opus
 from ser_engine.types import PcmFrame
 from tests.fakes.rtp import RtpSender
@@ -193,9 +193,9 @@ def test_a_flood_of_garbage_changes_nothing_but_counters(ears: Ears, sender: Rtp
 def test_the_hold_is_bounded_and_a_flood_of_made_up_senders_does_not_push_out_a_newcomer(speech: list[bytes]) -> None:
     ears, newcomer = Ears(), RtpSender(ssrc=SSRC)
     ears.take(newcomer.packet(speech[0]), newcomer.packet(speech[1]))
-    for ssrc in range(10_000, 10_000 + 3 * HOLD_PACKETS):
+    for ssrc in range(10_000, 10_000 + 3 * MAX_STREAMS):
         ears.receiver.datagram(RtpSender(ssrc=ssrc).packet(b"flood"))
-    assert ears.counters.dropped_overflow == 2 * HOLD_PACKETS + 2
+    assert ears.counters.dropped_overflow == 2 * MAX_STREAMS + 1
     ears.receiver.speaking(1, SSRC)
     ears.work()
     ears.wait(0.1)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.voice.rtp import MIN_DATAGRAM_BYTES, is_audio, media_of, parse_header, ssrc_of
-from bot.voice.transport import AES256_GCM, MODES, XCHACHA20, open_datagram, seal_gcm
+from bot.voice.transport import AES256_GCM, MODES, XCHACHA20, Opener, seal_gcm
 from tests.fakes.rtp import KEY, RtpSender
 
 pytestmark = pytest.mark.unit
@@ -31,7 +31,7 @@ def test_whatever_surrounds_the_media_is_taken_off(
     assert (header.sequence, header.timestamp, header.ssrc) == (sequence, timestamp, ssrc)
     assert is_audio(datagram)
     assert ssrc_of(datagram) == ssrc
-    opened = open_datagram(datagram, header, mode=mode, key=KEY)
+    opened = Opener().open(datagram, header, mode, KEY)
     assert opened is not None
     assert media_of(header, opened) == media
 
@@ -44,7 +44,7 @@ def test_any_bytes_are_parsed_or_refused_but_never_raise(data: bytes) -> None:
         return
     assert len(data) >= MIN_DATAGRAM_BYTES
     for mode in (*MODES, "xsalsa20_poly1305"):
-        assert open_datagram(data, header, mode=mode, key=KEY) is None
+        assert Opener().open(data, header, mode, KEY) is None
     media_of(header, data)
 
 
@@ -53,7 +53,7 @@ def test_one_flipped_bit_breaks_the_seal(flip: int, bit: int) -> None:
     datagram = bytearray(RtpSender(ssrc=5).packet(b"speech" * 5, extension=bytes(8), padding=7))
     datagram[flip % len(datagram)] ^= 1 << bit
     header = parse_header(bytes(datagram))
-    assert header is None or open_datagram(bytes(datagram), header, mode=XCHACHA20, key=KEY) is None
+    assert header is None or Opener().open(bytes(datagram), header, XCHACHA20, KEY) is None
 
 
 @pytest.mark.parametrize("key", [b"", bytes(31), bytes(33), bytes(32)])
@@ -61,7 +61,7 @@ def test_a_wrong_key_opens_nothing(key: bytes) -> None:
     datagram = RtpSender(ssrc=5).packet(b"speech")
     header = parse_header(datagram)
     assert header is not None
-    assert all(open_datagram(datagram, header, mode=mode, key=key) is None for mode in MODES)
+    assert all(Opener().open(datagram, header, mode, key) is None for mode in MODES)
 
 
 def test_padding_longer_than_the_packet_and_padding_of_zero_are_malformed() -> None:
@@ -85,7 +85,7 @@ def test_what_is_sealed_for_sending_opens_again() -> None:
     datagram = seal_gcm(header, b"chime", 7, KEY)
     parsed = parse_header(datagram)
     assert parsed is not None
-    assert open_datagram(datagram, parsed, mode=AES256_GCM, key=KEY) == b"chime"
+    assert Opener().open(datagram, parsed, AES256_GCM, KEY) == b"chime"
 
 
 @pytest.mark.parametrize("payload_type", [0, 72, 101, 102, 111, 121])

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from discord.errors import ConnectionClosed
 
 from bot.voice import LinkState, Reason
-from bot.voice.supervisor import FLAPPING, MISSING_S, PROVEN_WITHIN_S, SETTLING_S, TRIES_S, UNANSWERED_S, Supervisor
+from bot.voice.supervisor import (
+    FLAPPING,
+    MISSING_S,
+    PROVEN_WITHIN_S,
+    SETTLING_S,
+    TRIES_S,
+    UNANSWERED_S,
+    UNPLACED_QUIET_S,
+    UNPLACED_SHOWN_S,
+    Supervisor,
+)
+from bot.voice.trouble import OVERLOAD_SHOWN_S
 from tests.fakes.voice import Ears, FakeClock
 
 pytestmark = pytest.mark.unit
@@ -181,7 +193,7 @@ async def test_three_tries_that_fail_are_the_end(watch: Watch) -> None:
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(4014, Reason.CALL_ENDED), (4022, Reason.CALL_ENDED), (4017, Reason.DAVE_REFUSED), (4021, Reason.RATE_LIMITED)],
+    [(4014, Reason.CALL_ENDED), (4017, Reason.DAVE_REFUSED), (4021, Reason.RATE_LIMITED)],
 )
 async def test_a_refusal_that_forbids_coming_back_is_obeyed(watch: Watch, code: int, reason: Reason) -> None:
     watch.link.answers = [Refused(code)]
@@ -300,3 +312,32 @@ async def test_when_only_some_cannot_be_decrypted_the_others_are_not_left(watch:
     assert len(watch.link.joins) == len(TRIES_S)
     assert watch.told[-1] == (LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
     assert len(watch.told) <= 2 + 3 * len(TRIES_S)  # said at each change and not at each look
+
+
+async def test_somebody_who_cannot_be_placed_is_worth_one_quiet_reconnect_and_then_is_said(watch: Watch) -> None:
+    unplaced = SimpleNamespace(someone_unplaced=True, overloaded=False)
+    watch.ears.receiver.trouble = unplaced  # type: ignore[assignment]
+    for _ in range(40):
+        watch.clock.advance(0.25)
+        await watch.turns(5)
+    assert len(watch.link.joins) == 1
+    assert watch.told[-1] == (LinkState.LISTENING, Reason.UNPLACED)
+    unplaced.someone_unplaced = False
+    watch.clock.advance(UNPLACED_SHOWN_S)
+    await watch.turns()
+    assert watch.told[-1] == (LinkState.LISTENING, Reason.JOINED)
+    watch.clock.advance(UNPLACED_QUIET_S)
+    unplaced.someone_unplaced = True
+    await watch.turns()
+    assert len(watch.link.joins) == 2
+
+
+async def test_a_machine_that_is_too_busy_is_said_for_a_while(watch: Watch) -> None:
+    watch.ears.receiver.note_missed(3)
+    await watch.turns()
+    assert watch.told[-1] == (LinkState.LISTENING, Reason.OVERLOADED)
+    watch.clock.advance(OVERLOAD_SHOWN_S)
+    watch.ears.clock.advance(OVERLOAD_SHOWN_S)
+    await watch.turns()
+    assert watch.told[-1] == (LinkState.LISTENING, Reason.JOINED)
+    assert watch.ears.counters.missed_socket == 3

@@ -12,8 +12,9 @@ from discord.errors import ConnectionClosed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.voice.client import HearingWebSocket, final_reason
+from bot.voice.connection import final_reason
 from bot.voice.states import Reason
+from bot.voice.websocket import HearingWebSocket
 from tests.fakes.voice import Ears
 
 pytestmark = pytest.mark.unit
@@ -189,7 +190,15 @@ async def test_who_speaks_who_connects_and_who_leaves_is_noted() -> None:
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(4014, Reason.CALL_ENDED), (4017, Reason.DAVE_REFUSED), (1006, None), (4006, None), (4015, None), (None, None)],
+    [
+        (4014, Reason.CALL_ENDED),
+        (4017, Reason.DAVE_REFUSED),
+        (4022, None),
+        (1006, None),
+        (4006, None),
+        (4015, None),
+        (None, None),
+    ],
 )
 def test_which_close_codes_are_final(code: int | None, reason: Reason | None) -> None:
     assert final_reason(code) is reason

@@ -1,139 +1,22 @@
-"""The one place that knows the private parts of discord.py 2.7.1 and davey 0.1.7.
-
-discord.py receives nothing and offers one override point, `VoiceClient.create_connection_state()`. Behind it this layer
-replaces how a voice connection reads, polls and recovers, and for that it needs names that no release promises to keep.
-All of them are used in this file and nowhere else: the two classes below turn them into plain methods, which
-`bot.voice.client` overrides and calls. Both libraries are pinned exactly; `check()` says in words what does not fit.
-"""
+"""A voice connection of discord.py, its private hooks under public names."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any, Final
 
-import davey
 import discord
-from discord.errors import ConnectionClosed
 from discord.gateway import DiscordVoiceWebSocket
 from discord.utils import MISSING
 from discord.voice_state import ConnectionFlowState, VoiceConnectionState
 
-from .errors import IncompatibleLibrary
-from .reader import VoiceSocket
+from bot.voice.reader import VoiceSocket
 
-DISCORD_VERSION: Final = "2.7.1"
-DAVEY_VERSION: Final = "0.1.7"
+from .websocket import WebSocketSeam
+
 WAIT_STEP_S: Final = 0.02
-
-_METHODS: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
-    (discord.VoiceClient, ("create_connection_state", "send_audio_packet", "checked_add", "cleanup", "stop")),
-    (
-        VoiceConnectionState,
-        (
-            "_connect",
-            "_connect_websocket",
-            "_create_socket",
-            "_execute_transition",
-            "_poll_voice_ws",
-            "_potential_reconnect",
-            "_recover_from_invalid_commit",
-            "_update_voice_channel",
-            "_wait_for_state",
-            "disconnect",
-            "is_connected",
-            "reinit_dave_session",
-            "voice_server_update",
-            "voice_state_update",
-        ),
-    ),
-    (
-        DiscordVoiceWebSocket,
-        (
-            "close",
-            "discover_ip",
-            "from_connection_state",
-            "poll_event",
-            "received_binary_message",
-            "received_message",
-            "send_as_json",
-            "speak",
-        ),
-    ),
-    (davey.DaveSession, ("decrypt", "set_external_sender", "set_passthrough_mode", "reinit", "process_commit")),
-)
-_ATTRIBUTES: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
-    (
-        VoiceConnectionState,
-        (
-            "_disconnected",
-            "_expecting_disconnect",
-            "_runner",
-            "_socket_reader",
-            "dave_downgraded",
-            "dave_pending_transitions",
-            "dave_protocol_version",
-            "dave_session",
-            "endpoint",
-            "mode",
-            "secret_key",
-            "socket",
-            "token",
-            "ws",
-        ),
-    ),
-    (DiscordVoiceWebSocket, ("_close_code", "_keep_alive", "secret_key", "seq_ack")),
-    (discord.VoiceClient, ("_connection", "_incr_nonce", "sequence", "timestamp")),
-)
-_FLOW: Final = (
-    "disconnected",
-    "set_guild_voice_state",
-    "got_voice_server_update",
-    "got_both_voice_updates",
-    "connected",
-)
-
-
-def check() -> list[str]:
-    """What of the installed libraries does not fit this layer, each in words; empty when all is well."""
-    problems = []
-    for name, found, known in (
-        ("discord.py", discord.__version__, DISCORD_VERSION),
-        ("davey", davey.__version__, DAVEY_VERSION),
-    ):
-        if found != known:
-            problems.append(
-                f"{name} is {found}, but its private parts are known at {known} (pip install {name}=={known})"
-            )
-    for owner, names in _METHODS:
-        problems += [f"{owner.__name__} has no {name}" for name in names if not callable(getattr(owner, name, None))]
-    for owner, names in _ATTRIBUTES:
-        set_there = _attributes_set_by(owner)
-        problems += [f"{owner.__name__} sets no {name}" for name in names if name not in set_there]
-    problems += [f"ConnectionFlowState has no {name}" for name in _FLOW if not hasattr(ConnectionFlowState, name)]
-    if getattr(davey, "DAVE_PROTOCOL_VERSION", 0) < 1:
-        problems.append("davey speaks no version of DAVE")
-    return problems
-
-
-def require() -> None:
-    """Refuse to start with libraries whose inside is not known.
-
-    Raises:
-        IncompatibleLibrary: `check()` found something.
-    """
-    problems = check()
-    if problems:
-        raise IncompatibleLibrary(problems)
-
-
-def _attributes_set_by(owner: type) -> frozenset[str]:
-    """Names that the constructor of a class mentions; attributes of instances leave no other trace on it."""
-    constructor = owner.__init__  # type: ignore[misc]
-    return frozenset(constructor.__code__.co_names) if isinstance(constructor, FunctionType) else frozenset()
 
 
 class _NoThread:
@@ -149,6 +32,10 @@ class _NoThread:
 
 class ConnectionSeam(VoiceConnectionState):
     """discord.py's connection with its private hooks under public names. `bot.voice.client` fills in the hooks."""
+
+    _key_told: Any = None
+    _key = b""
+    """`_key_told`, the list that discord.py keeps, as bytes."""
 
     # -- hooks ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +126,7 @@ class ConnectionSeam(VoiceConnectionState):
         self._update_voice_channel(channel_id)
 
     async def handshake(self, timeout_s: float) -> None:
-        """Join the channel and connect, once.
+        """Join the channel and connect, once; shown deafened when the client was.
 
         Raises:
             TimeoutError: it took too long.
@@ -247,10 +134,38 @@ class ConnectionSeam(VoiceConnectionState):
             OSError: the network or Discord's gateway is not there.
         """
         self.timeout = timeout_s
-        await self._connect(False, timeout_s, False, False, False)
+        await self._connect(False, timeout_s, self.voice_client.shown_deaf, False, False)
+
+    def await_server(self) -> None:
+        """The voice server let us go: whatever the main gateway names next is where to connect."""
+        if self.is_connected():
+            self.state = ConnectionFlowState.got_voice_state_update
+
+    async def resume(self, websocket: type[WebSocketSeam]) -> None:
+        """Go on with the same voice session over another websocket (op 7). Keys, SSRCs and UDP stay as they are.
+
+        discord.py's own way cannot complete: it asks the main gateway for the channel anew and then waits for a
+        transport key, which a resumed session is not told again.
+
+        Raises:
+            ConnectionClosed: the voice gateway refused, or is gone again.
+            OSError: the network is not there.
+        """
+        last = self.ws
+        ws = await websocket.from_connection_state(self, resume=True, seq_ack=last.seq_ack)
+        self.ws = ws  # from here on, answers to messages that are sent again go this way
+        try:
+            ws.go_on_from(last)
+            while not ws.resumed:
+                await ws.poll_event()
+        except BaseException:
+            await ws.close()
+            raise
+        finally:
+            await last.close()
 
     async def follow(self, wait_s: float) -> bool:
-        """The voice websocket ended with 4014: connect to the voice server named next. False when none is named."""
+        """The voice server let us go: connect to the one that is named next. False when none is named."""
         with contextlib.suppress(TimeoutError):
             await self._wait_for_state(
                 ConnectionFlowState.got_voice_server_update,
@@ -285,6 +200,7 @@ class ConnectionSeam(VoiceConnectionState):
     def forget_keys(self) -> None:
         """Nothing of the last connection may be taken for the next one's."""
         self.secret_key = MISSING
+        self._key_told, self._key = None, b""
         self.dave_session = None
         self.dave_protocol_version = 0
         self.dave_downgraded = False
@@ -296,7 +212,12 @@ class ConnectionSeam(VoiceConnectionState):
 
     def transport(self) -> tuple[str, bytes] | None:
         """Mode and key as they are now; None before the gateway has told them."""
-        return (self.mode, bytes(self.secret_key)) if self.secret_key else None
+        told = self.secret_key
+        if not told:
+            return None
+        if told is not self._key_told:
+            self._key_told, self._key = told, bytes(told)
+        return self.mode, self._key
 
     @property
     def registered(self) -> bool:
@@ -335,49 +256,16 @@ class ConnectionSeam(VoiceConnectionState):
         return voice is not None and voice.channel is not None, bool(voice and voice.deaf)
 
     @property
+    def inaudible(self) -> bool:
+        """Whether nobody hears what we send: suppressed on a stage, or muted by the server."""
+        me: discord.Member | None = self.guild.me
+        voice = me.voice if me is not None else None
+        return voice is not None and (voice.suppress or voice.mute)
+
+    @property
     def channel_exists(self) -> bool:
         guild = self.voice_client._state._get_guild(self.voice_client.guild.id)
         return guild is not None and guild.get_channel(self.voice_client.channel.id) is not None
 
 
 _NO_THREAD: Final = _NoThread()
-
-
-class WebSocketSeam(DiscordVoiceWebSocket):
-    """discord.py's voice websocket with what is private in it under public names."""
-
-    @property
-    def connection(self) -> Any:
-        """The connection this websocket belongs to."""
-        return self._connection
-
-    @property
-    def unanswered_s(self) -> float:
-        """How long the gateway has answered no heartbeat."""
-        return 0.0 if self._keep_alive is None else time.perf_counter() - self._keep_alive._last_recv
-
-
-class EncryptingClient(discord.VoiceClient):
-    """What a `VoiceClient` needs to send in a mode that discord.py does not know."""
-
-    _connection: Any
-    _incr_nonce: int
-
-    @property
-    def connection(self) -> Any:
-        return self._connection
-
-    def next_nonce(self) -> int:
-        nonce = self._incr_nonce
-        self.checked_add("_incr_nonce", 1, 0xFFFFFFFF)
-        return nonce
-
-
-def client_of(channel: discord.VoiceChannel | discord.StageChannel) -> discord.Client:
-    """The client whose cache a channel is from."""
-    return channel._state._get_client()
-
-
-def close_code(error: BaseException) -> int | None:
-    """The close code of a voice websocket that ended."""
-    return error.code if isinstance(error, ConnectionClosed) else None

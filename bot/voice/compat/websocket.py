@@ -1,0 +1,41 @@
+"""A voice websocket of discord.py with what is private in it under public names."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from discord.errors import ConnectionClosed
+from discord.gateway import DiscordVoiceWebSocket
+
+
+class WebSocketSeam(DiscordVoiceWebSocket):
+    """discord.py's voice websocket with what is private in it under public names."""
+
+    resumed = False
+    """True once the gateway took a resume (op 9)."""
+
+    @property
+    def connection(self) -> Any:
+        """The connection this websocket belongs to."""
+        return self._connection
+
+    def go_on_from(self, last: WebSocketSeam) -> None:
+        """Take over what the gateway told on the last websocket and does not tell again."""
+        self.secret_key = last.secret_key
+
+    @property
+    def latency_s(self) -> float | None:
+        """Between the last heartbeat and its answer; None before the first."""
+        heartbeat = self._keep_alive
+        return None if heartbeat is None or not heartbeat.recent_ack_latencies else heartbeat.latency
+
+    @property
+    def unanswered_s(self) -> float:
+        """How long the gateway has answered no heartbeat."""
+        return 0.0 if self._keep_alive is None else time.perf_counter() - self._keep_alive._last_recv
+
+
+def close_code(error: BaseException) -> int | None:
+    """The close code of a voice websocket that ended."""
+    return error.code if isinstance(error, ConnectionClosed) else None

@@ -1,0 +1,233 @@
+"""The voice connection: a session that hears, goes on after a cut where it can, and says when it no longer does.
+
+Together with `bot.voice.websocket` it subclasses discord.py's voice classes. Each change is for a defect that ends a
+receiving bot, or for a word of Discord's documentation (see `docs/voice.md`). Where the session cannot go on, its end
+is reported to one place, the supervisor, which decides what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import discord
+from discord.errors import ConnectionClosed
+
+from . import compat
+from .compat import ConnectionSeam, EncryptingClient
+from .dave import DaveSession
+from .faults import survive
+from .reader import SocketReader, VoiceSocket
+from .receiver import Receiver
+from .states import Reason
+from .transport import MODES
+from .websocket import HearingWebSocket
+
+Lost = Callable[[Reason, int | None], None]
+"""Told once for each connection that ended: why, and the close code if there was one."""
+
+_RESUMED: Final = 0
+ANSWER_WAIT_S: Final = 8.0
+"""Discord does not answer a request to join that it refuses; after so long without a word, it is refused."""
+FOLLOW_WAIT_S: Final = 4.0
+"""How long the main gateway has to say what a close by the voice server means."""
+REALLOCATION_WAIT_S: Final = 4.0
+"""How much longer when it said that another voice server is being looked for."""
+FOLLOW_TIMEOUT_S: Final = 9.0
+RESUME_WAITS_S: Final = (0.0, 0.5, 1.5)
+RESUME_TIMEOUT_S: Final = 3.0
+_FINAL_CODES: Final = {4014: Reason.CALL_ENDED, 4017: Reason.DAVE_REFUSED, 4021: Reason.RATE_LIMITED}
+"""Close codes after which joining again is pointless or forbidden."""
+_DECIDED_ELSEWHERE: Final = frozenset({4014, 4022})
+"""Close codes that come when we are taken out, when the call ends and when it moves to another voice server. What the
+main gateway says next decides: a VOICE_SERVER_UPDATE is followed, being in no channel is the end."""
+
+
+def final_reason(code: int | None) -> Reason | None:
+    """Why a close code forbids coming back; None when it does not."""
+    return None if code is None else _FINAL_CODES.get(code)
+
+
+def resumable(code: int | None) -> bool:
+    """Whether the voice session outlives this end of its websocket: a cut, or a crash of the voice server."""
+    return code is None or code < 4000 or code == 4015
+
+
+class NoAnswer(TimeoutError):
+    """Discord said nothing at all to a request to join."""
+
+
+class HearingConnection(ConnectionSeam):
+    """The connection; it reports its end and leaves coming back to the supervisor."""
+
+    def __init__(self, client: HearingClient) -> None:
+        self.receiver = client.receiver
+        self.reader = client.reader
+        self._lost = client.lost
+        self._interrupted = asyncio.Event()
+        self._answered = False
+        """Whether the main gateway has said anything about us since the last request to join."""
+        self._reallocating = False
+        self._joined = False
+        self._session: str | None = None
+        super().__init__(client)
+
+    def make_socket(self) -> VoiceSocket:
+        return self.reader.open()
+
+    async def make_websocket(self) -> HearingWebSocket:
+        self.forget_keys()
+        self.receiver.connection_began()
+        return await HearingWebSocket.from_connection_state(self)
+
+    def dave(self) -> tuple[DaveSession | None, int]:
+        return self.dave_session, self.dave_protocol_version
+
+    async def join(self, timeout_s: float) -> None:
+        """Leave whatever is left of the last connection and make a new one.
+
+        Raises:
+            TimeoutError, ConnectionClosed, OSError: as `handshake`; InterruptedError: Discord changed its mind;
+                NoAnswer: it said nothing at all.
+        """
+        if self._joined:
+            await self.tear_down(for_good=False)
+        self._joined = True
+        self.refresh_channel()
+        self.register()
+        self._interrupted.clear()
+        self._answered = self._reallocating = False
+        handshake = asyncio.create_task(self.handshake(timeout_s), name="voice-handshake")
+        interrupted = asyncio.create_task(self._interrupted.wait(), name="voice-handshake-interrupted")
+        try:
+            waiting = {handshake, interrupted}
+            await asyncio.wait(waiting, timeout=ANSWER_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
+            if not handshake.done() and not self._answered:
+                raise NoAnswer
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not handshake.done():
+                raise InterruptedError("another voice server or channel")
+            handshake.result()
+        finally:
+            for task in (handshake, interrupted):
+                task.cancel()
+            await asyncio.gather(handshake, interrupted, return_exceptions=True)
+        self._session = self.gateway_session
+        self.settle()
+        self.receiver.journal.note("connected")
+
+    def interrupt(self) -> None:
+        """Give up a handshake that is under way."""
+        self._interrupted.set()
+
+    async def leave(self) -> None:
+        """End it for good."""
+        await self.tear_down(for_good=True)
+        self.reader.close()
+
+    async def watch(self) -> None:
+        while True:
+            try:
+                await self.ws.poll_event()
+                continue
+            except (ConnectionClosed, TimeoutError, OSError) as error:
+                code = compat.close_code(error)
+            except ValueError as error:  # a message that is no JSON
+                self.receiver.counters.gateway_errors += 1
+                survive(self.receiver.counters, "voice_gateway_message_failed", error, op=-1)
+                continue
+            if code == 1000 and self.leaving:
+                return
+            self.receiver.journal.note("voice_websocket_closed", code=code if code is not None else 0)
+            if resumable(code) and (code := await self._resume(code)) == _RESUMED:
+                continue
+            if (code in _DECIDED_ELSEWHERE or not self.is_connected()) and await self._follow():
+                continue
+            self._lost(self._why(code), code)
+            return
+
+    async def _resume(self, code: int | None) -> int | None:
+        """Try to go on with the same session: `_RESUMED`, or the close code that counts instead."""
+        counters, journal = self.receiver.counters, self.receiver.journal
+        for wait_s in RESUME_WAITS_S:
+            await asyncio.sleep(wait_s)
+            try:
+                async with asyncio.timeout(RESUME_TIMEOUT_S):
+                    await self.resume(HearingWebSocket)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a new connection is the way then
+                counters.resumes_failed += 1
+                refused = compat.close_code(error)
+                journal.note("resume_failed", code=refused if refused is not None else 0)
+                if not resumable(refused):
+                    return refused
+            else:
+                counters.resumes += 1
+                journal.note("resumed")
+                return _RESUMED
+            if not self.is_connected():  # another voice server was named meanwhile
+                break
+        return code
+
+    def _why(self, code: int | None) -> Reason:
+        """What a close code means. 4014 and 4022 are final only while the gateway session that brought us here lasts:
+        when it is lost, Discord takes us out of the call without anybody having wished so."""
+        if code in _DECIDED_ELSEWHERE:
+            return Reason.CALL_ENDED if self.gateway_session == self._session else Reason.CONNECTION_LOST
+        return final_reason(code) or Reason.CONNECTION_LOST
+
+    async def _follow(self) -> bool:
+        """Connect to the voice server that Discord names next, if it names one."""
+        self.await_server()
+        with contextlib.suppress(TimeoutError, ConnectionClosed, OSError):
+            async with asyncio.timeout(FOLLOW_TIMEOUT_S):
+                followed = await self.follow(FOLLOW_WAIT_S)
+                if not followed and self._reallocating:
+                    followed = await self.follow(REALLOCATION_WAIT_S)
+                self.receiver.counters.reconnects += followed
+                self.receiver.journal.note("followed" if followed else "not_followed")
+                return followed
+        return False
+
+    async def voice_state_update(self, data: Any) -> None:
+        """The gateway says where we are now."""
+        self._answered = True
+        if data["channel_id"] is None:
+            if not self.note_left():
+                self._lost(Reason.REMOVED if self.channel_exists else Reason.CHANNEL_GONE, None)
+            return
+        self.voice_client.shown_deaf = bool(data.get("self_deaf"))
+        channel_id = int(data["channel_id"])
+        if not self.at_rest and channel_id != self.voice_client.channel.id:
+            # discord.py would start a second handshake beside the first, and each would undo the other.
+            self.enter_channel(channel_id)
+            self.interrupt()
+            return
+        await super().voice_state_update(data)
+
+    async def voice_server_update(self, data: Any) -> None:
+        """The gateway names the voice server to use; without an address, one is being looked for."""
+        self._answered = True
+        self._reallocating = data.get("endpoint") is None
+        if not self.at_rest and data.get("endpoint") and data["token"] != self.token:
+            self.interrupt()
+            return
+        await super().voice_server_update(data)
+
+
+class HearingClient(EncryptingClient):
+    """A `VoiceClient` that hears. Made by `bot.voice.link`, never by `channel.connect()`."""
+
+    supported_modes = MODES  # type: ignore[assignment]  # discord.py's Literal lacks the AES mode
+
+    def __init__(
+        self, client: discord.Client, channel: Any, *, receiver: Receiver, reader: SocketReader, lost: Lost
+    ) -> None:
+        self.receiver = receiver
+        self.reader = reader
+        self.lost = lost
+        super().__init__(client, channel)
+
+    def create_connection_state(self) -> HearingConnection:
+        return HearingConnection(self)

@@ -1,0 +1,34 @@
+"""The transport's encryption, extension and padding off a packet, or the reason why not, counted."""
+
+from __future__ import annotations
+
+from . import rtp
+from .counters import ReceiveCounters
+from .hold import Packet
+from .rtp import RtpHeader
+from .transport import Opener
+
+
+class PacketOpener:
+    """Opens packets in place: afterwards they hold header and media instead of the datagram."""
+
+    def __init__(self, counters: ReceiveCounters) -> None:
+        self._counters = counters
+        self._opener = Opener()
+
+    def open(self, packet: Packet, mode: str, key: bytes) -> RtpHeader | None:
+        """The packet's header; None when the packet is dropped."""
+        header = rtp.parse_header(packet.datagram)
+        if header is None:
+            self._counters.dropped_malformed += 1
+            return None
+        opened = self._opener.open(packet.datagram, header, mode, key)
+        if opened is None:
+            self._counters.dropped_transport += 1
+            return None
+        media = rtp.media_of(header, opened)
+        if media is None:
+            self._counters.dropped_bad_payload += 1
+            return None
+        packet.header, packet.payload, packet.datagram = header, media, b""
+        return header
