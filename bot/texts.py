@@ -38,6 +38,8 @@ class Texts:
     """The words of one language."""
 
     END_REASONS: Mapping[str, str]
+    JOIN_FAILURES: Mapping[str, str]
+    LINK_REASONS: Mapping[str, str]
     LINK_STATES: Mapping[str, str]
     LOSSES: Mapping[str, str]
     LOSSES_WINDOWS: Mapping[str, str]

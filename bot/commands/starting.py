@@ -12,6 +12,7 @@ from bot.commands.language import texts_of
 from bot.commands.permissions import require_start, require_voice
 from bot.errors import NotPossible
 from bot.listening.manager import StartRequest
+from bot.voice import refusal
 
 VoiceChannel = discord.VoiceChannel | discord.StageChannel
 
@@ -22,6 +23,8 @@ async def start(interaction: Interaction, app: App) -> None:
     require_start(asker_of(interaction), await app.storage.server(guild.id))
     channel = voice_channel_of(guild, interaction.user.id)
     require_voice(channel.permissions_for(guild.me), channel.id)
+    if (why := refusal(channel)) is not None:
+        raise NotPossible(f"JOIN_FAILURES.{why.code}")
     if not app.backend.ready:
         raise NotPossible("STARTING_UP")
     asked_in = panel_channel(interaction, channel)

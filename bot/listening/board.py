@@ -100,6 +100,8 @@ def _trouble(now: Snapshot, texts: Texts) -> str:
         troubles.append(texts.LINK_STATES[LinkState.CANNOT_DECRYPT])
     elif now.link is not LinkState.LISTENING:
         troubles.append(texts.LINK_STATES[now.link])
+    elif now.link_reason.code in texts.LINK_REASONS:
+        troubles.append(texts.LINK_REASONS[now.link_reason.code])
     if now.deafened:
         troubles.append(texts.SERVER_DEAFENED)
     if now.alone:

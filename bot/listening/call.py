@@ -12,12 +12,15 @@ from bot.errors import VoiceFailed
 from bot.listening.ends import LINK_ENDS, EndReason
 from bot.listening.surface import DISCORD_TROUBLE
 from bot.listening.voice import Connect, Link
-from bot.voice.errors import VoiceError
+from bot.voice.errors import CannotJoin, VoiceError
 from bot.voice.states import ConsentGate, FrameSink, LinkState, Reason
 from ser_engine.types import SAMPLE_RATE_HZ
 
 REASON_GRACE_S: Final = 0.5
 """How long the news of a deleted channel may come after the news that the bot is out of it."""
+
+JOIN_FAILURES: Final = frozenset({Reason.CHANNEL_FULL, Reason.FORBIDDEN, Reason.NO_ANSWER})
+"""Reasons for which people can do something: each has a text of its own."""
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +56,8 @@ class Call:
             self._link = await self._connect(channel, sink=self._sink, consent=self._consent, on_state=self._on_state)
         except (VoiceError, *DISCORD_TROUBLE) as error:
             _log.warning("voice_not_joined", session=self._session_id, error=type(error).__name__)
+            if isinstance(error, CannotJoin) and error.reason in JOIN_FAILURES:
+                raise VoiceFailed(f"JOIN_FAILURES.{error.reason.code}") from error
             raise VoiceFailed("VOICE_FAILED") from error
 
     async def play(self, sound: bytes) -> None:
@@ -95,8 +100,8 @@ class Call:
             asyncio.get_running_loop().call_later(REASON_GRACE_S, self._end, reason)
 
     def _on_state(self, state: LinkState, reason: Reason) -> None:
-        before, self.state, self.reason = self.state, state, reason
-        if state is before:
+        before, self.state, self.reason = (self.state, self.reason), state, reason
+        if (state, reason) == before:
             return
         _log.info("link_state", session=self._session_id, state=state.value, reason=reason.code)
         self._changed()

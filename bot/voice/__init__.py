@@ -9,6 +9,7 @@ See `docs/voice.md` for how it works and what each counter means.
 """
 
 from .counters import ReceiveCounters
+from .door import refusal
 from .errors import CannotJoin, IncompatibleLibrary, VoiceError
 from .link import VoiceLink, connect
 from .states import ConsentGate, FrameSink, LinkState, Reason, StateListener
@@ -25,4 +26,5 @@ __all__ = [
     "VoiceError",
     "VoiceLink",
     "connect",
+    "refusal",
 ]

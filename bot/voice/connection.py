@@ -197,7 +197,7 @@ class HearingConnection(ConnectionSeam):
             if not self.note_left():
                 self._lost(Reason.REMOVED if self.channel_exists else Reason.CHANNEL_GONE, None)
             return
-        self.voice_client.shown_deaf = bool(data.get("self_deaf"))
+        self.shown_deaf = bool(data.get("self_deaf"))
         channel_id = int(data["channel_id"])
         if not self.at_rest and channel_id != self.voice_client.channel.id:
             # discord.py would start a second handshake beside the first, and each would undo the other.

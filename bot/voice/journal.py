@@ -46,6 +46,8 @@ class Journal:
         self._began_s = clock()
         self._book = _Book()
         self._current: dict[int, StreamTimes] = {}
+        self.met: set[int] = set()
+        """SSRCs of which a packet has come on this connection."""
         self.forgotten = 0
 
     def note(self, what: str, **figures: int | float | str) -> None:
@@ -56,6 +58,9 @@ class Journal:
 
     def first_packet(self, ssrc: int) -> None:
         """The first packet of an SSRC on this connection."""
+        if len(self.met) >= MAX_STREAMS:
+            self.met.clear()
+        self.met.add(ssrc)
         times = self._stream(ssrc)
         if times is not None and times.first_packet_s is None:
             times.first_packet_s = self._now_s()
@@ -69,6 +74,7 @@ class Journal:
     def connection_began(self) -> None:
         """Another connection: SSRCs mean other streams from here on."""
         self._current.clear()
+        self.met.clear()
 
     @property
     def entries(self) -> tuple[Entry, ...]:

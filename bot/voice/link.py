@@ -116,9 +116,9 @@ class VoiceLink:
         """Go on with another `discord.Client`, whose `channel` this is: the last one has ended for good."""
         self._client.connection.interrupt()
         self._retired.append(self._client)
-        shown_deaf = self._client.shown_deaf
+        shown_deaf = self._client.connection.shown_deaf
         self._client = self._client_for(channel)
-        self._client.shown_deaf = shown_deaf
+        self._client.connection.shown_deaf = shown_deaf
         self._lost(Reason.CONNECTION_LOST, None)
 
     async def play(self, sound: bytes | np.ndarray | Iterable[bytes]) -> bool:

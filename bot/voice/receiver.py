@@ -29,10 +29,6 @@ from .trouble import Trouble
 
 SLICE_S: Final = 0.004
 STALL_S: Final = 0.1
-DEAF_S: Final = 2.0
-DEAF_PACKETS: Final = 25
-"""So many packets of one speaker over so long, and none decrypted: that speaker is not heard."""
-_MAX_SEEN: Final = 1_024
 
 
 class MediaKeys(Protocol):
@@ -67,8 +63,6 @@ class Receiver:
         self._began_s = clock()
         self.journal = Journal(clock)
         self._backlog = Backlog()
-        self._seen: set[int] = set()
-        """SSRCs of which a packet has come on this connection."""
         self._hold = Hold(self._expired, self._overflowed)
         self._opener = PacketOpener(self.counters)
         self.trouble = Trouble(clock)
@@ -99,8 +93,8 @@ class Receiver:
             counters.dropped_malformed += 1
             return False
         ssrc = rtp.ssrc_of(data)
-        if ssrc not in self._seen:
-            self._first_seen(ssrc)
+        if ssrc not in self.journal.met:
+            self.journal.first_packet(ssrc)
         packet = Packet(self._clock(), ssrc, data)
         if self.ssrcs.user(ssrc) is None:
             self._wait_unknown(packet)
@@ -108,12 +102,6 @@ class Receiver:
         if not self._backlog.push(packet):
             self._overflowed(packet)
         return True
-
-    def _first_seen(self, ssrc: int) -> None:
-        if len(self._seen) >= _MAX_SEEN:
-            self._seen.clear()
-        self._seen.add(ssrc)
-        self.journal.first_packet(ssrc)
 
     def drain(self, budget_s: float = SLICE_S) -> bool:
         """Work on queued packets for at most about `budget_s`; True when some are left."""
@@ -227,7 +215,6 @@ class Receiver:
         """Another connection: SSRCs and keys of the last one mean nothing any more."""
         stale = len(self._hold.drain()) + len(self._backlog)
         self._backlog.clear()
-        self._seen.clear()
         self._leaving.clear()
         self.trouble.connection_began()
         self.journal.connection_began()
@@ -256,14 +243,8 @@ class Receiver:
     def deaf_to(self) -> list[int]:
         """Included users who talk and of whom nothing can be decrypted."""
         now_s = self._clock()
-        return [
-            user_id
-            for user_id, speaker in self._speakers.items()
-            if speaker.refused_packets >= DEAF_PACKETS
-            and speaker.last_refused_s - speaker.refused_since_s >= DEAF_S
-            and now_s - speaker.last_refused_s < DEAF_S
-            and self._included(user_id)
-        ]
+        cannot = [user_id for user_id, speaker in self._speakers.items() if speaker.cannot_be_decrypted(now_s)]
+        return [user_id for user_id in cannot if self._included(user_id)]
 
     def note_missed(self, datagrams: int) -> None:
         """The system dropped datagrams because they were not read in time."""

@@ -27,6 +27,9 @@ PAUSE_END_S: Final = 1.0
 _CONCEALED_BY_OPUS: Final = 5
 """Frames. Opus fades to silence by then; zeros are cheaper and as true."""
 _OPUS_STEP: Final = SAMPLE_RATE_HZ // 400
+DEAF_S: Final = 2.0
+DEAF_PACKETS: Final = 25
+"""So many packets of one speaker over so long, and none decrypted: that speaker is not heard."""
 _REMEMBERED: Final = 256
 _MAX_STREAMS: Final = 4
 
@@ -113,6 +116,14 @@ class HeardSpeaker:
             self.refused_since_s = now_s
         self.refused_packets += 1
         self.last_refused_s = now_s
+
+    def cannot_be_decrypted(self, now_s: float) -> bool:
+        """Whether this speaker talks now, and nothing of it can be decrypted."""
+        return (
+            self.refused_packets >= DEAF_PACKETS
+            and self.last_refused_s - self.refused_since_s >= DEAF_S
+            and now_s - self.last_refused_s < DEAF_S
+        )
 
     def push(self, ssrc: int, sequence: int, packet: AudioPacket, now_s: float) -> None:
         """Take a decrypted packet and hand on what is in order now."""

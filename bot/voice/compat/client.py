@@ -14,8 +14,6 @@ class EncryptingClient(discord.VoiceClient):
 
     _connection: Any
     _incr_nonce: int
-    shown_deaf = False
-    """Whether people see the bot deafened; kept through reconnects."""
 
     @property
     def connection(self) -> Any:

@@ -33,6 +33,8 @@ class _NoThread:
 class ConnectionSeam(VoiceConnectionState):
     """discord.py's connection with its private hooks under public names. `bot.voice.client` fills in the hooks."""
 
+    shown_deaf = False
+    """Whether people see the bot deafened; kept through reconnects."""
     _key_told: Any = None
     _key = b""
     """`_key_told`, the list that discord.py keeps, as bytes."""
@@ -134,7 +136,7 @@ class ConnectionSeam(VoiceConnectionState):
             OSError: the network or Discord's gateway is not there.
         """
         self.timeout = timeout_s
-        await self._connect(False, timeout_s, self.voice_client.shown_deaf, False, False)
+        await self._connect(False, timeout_s, self.shown_deaf, False, False)
 
     def await_server(self) -> None:
         """The voice server let us go: whatever the main gateway names next is where to connect."""
@@ -151,7 +153,7 @@ class ConnectionSeam(VoiceConnectionState):
             ConnectionClosed: the voice gateway refused, or is gone again.
             OSError: the network is not there.
         """
-        last = self.ws
+        last: Any = self.ws
         ws = await websocket.from_connection_state(self, resume=True, seq_ack=last.seq_ack)
         self.ws = ws  # from here on, answers to messages that are sent again go this way
         try:

@@ -127,3 +127,14 @@ async def test_a_killed_process_leaves_a_session_that_the_next_start_closes(worl
     assert session is not None
     closed = await world.service.storage.interrupt_live_sessions()  # what a start does first
     assert [(record.id, record.state.value) for record in closed] == [(session.record.id, "interrupted")]
+
+
+async def test_a_full_channel_is_told_before_joining(world: World) -> None:
+    world.sandbox.voice_channel.user_limit = 2
+    world.sandbox.state.update_channel(world.sandbox.voice_channel)
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.attested()
+    answer = await world.ask(world.owner, "listen start")
+    assert texts.JOIN_FAILURES["channel_full"] in answer.content
+    assert not world.voice.links

@@ -13,7 +13,7 @@ from bot.listening.aggregate import Tone
 from bot.listening.board import MAX_LISTED, Snapshot, ended_card, panel_card
 from bot.listening.ends import EndReason
 from bot.texts import english as texts
-from bot.voice.states import LinkState
+from bot.voice.states import LinkState, Reason
 
 pytestmark = pytest.mark.unit
 
@@ -71,6 +71,8 @@ def test_it_says_sounds_and_never_is_an_emotion() -> None:
         ({"link": LinkState.CANNOT_DECRYPT}, "try another region"),
         ({"deafened": True}, "deafened by a moderator"),
         ({"alone": True}, "Everybody left"),
+        ({"link_reason": Reason.UNPLACED}, "somebody whom I cannot place; leaving and joining the channel helps"),
+        ({"link_reason": Reason.OVERLOADED}, "this machine is too busy to hear everybody"),
     ],
 )
 def test_trouble_is_said(changes: dict[str, Any], words: str) -> None:

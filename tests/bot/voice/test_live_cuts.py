@@ -278,7 +278,7 @@ async def test_a_request_to_join_that_gets_no_answer_is_given_up_with_the_likely
 async def test_after_a_reconnect_it_is_shown_deafened_as_before(call: Call) -> None:
     await call.together("Anna")
     await call.channel().guild.change_voice_state(channel=call.channel(), self_deaf=True)
-    await call.until(lambda: call.link is not None and call.link._client.shown_deaf)
+    await call.until(lambda: call.link is not None and call.link._client.connection.shown_deaf)
     closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
     await call.back()
     await closing
@@ -291,7 +291,7 @@ async def test_deafening_itself_is_a_sign_and_no_protection(call: Call, speech: 
     """Discord sends the packets all the same; what protects people is that theirs are never decrypted."""
     (anna,) = await call.together("Anna")
     await call.channel().guild.change_voice_state(channel=call.channel(), self_deaf=True)
-    await call.until(lambda: call.link is not None and call.link._client.shown_deaf)
+    await call.until(lambda: call.link is not None and call.link._client.connection.shown_deaf)
     call.included.clear()
     await anna.say_packets(speech[:20])
     await call.until(lambda: call.counters.dropped_excluded == len(anna.spoken))

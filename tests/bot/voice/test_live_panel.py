@@ -15,7 +15,7 @@ import pytest
 
 from bot.listening import limits, panel
 from bot.texts import english as texts
-from bot.voice import supervisor
+from bot.voice import connection, supervisor
 from sandbox import Sandbox
 from sandbox.permissions import Permission
 from sandbox.voice import VoiceSettings
@@ -51,7 +51,50 @@ async def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 # -- cuts --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [1000, 1006, 4006, 4009, 4015])
+@pytest.mark.parametrize("code", [1006, 4015])
+async def test_a_cut_that_is_resumed_costs_no_frame_and_no_word(
+    talk: Conversation, code: int, speech: list[bytes]
+) -> None:
+    talking = asyncio.create_task(talk.hears(speech[:100]), name="anna talks")
+    await talk.until(lambda: talk.link.counters.frames > 5)
+    await talk.sandbox.voice.close(talk.sandbox.bot.id, code)
+    await talking
+    await talk.until(lambda: talk.session.counters()["resumes"] == 1)
+    assert not talk.was_shown(RECONNECTING)
+    assert not talk.session.ending
+
+
+async def test_a_change_of_the_region_ends_nobodys_session(talk: Conversation, speech: list[bytes]) -> None:
+    await talk.hears(speech[:10])
+    changing = asyncio.create_task(talk.sandbox.end_call(region_changed=True, word_after_s=0.5), name="region")
+    await talk.shows(RECONNECTING)
+    await talk.back()
+    await changing
+    await talk.settled()
+    await talk.hears(speech[10:30])
+    await talk.shows_no_more(RECONNECTING)
+    assert not talk.session.ending
+
+
+async def test_taken_out_of_the_call_by_4022_the_session_ends_as_such(talk: Conversation) -> None:
+    await talk.sandbox.end_call(region_changed=False)
+    record = await talk.over()
+    assert record.end_reason == "kicked"
+
+
+async def test_somebody_who_cannot_be_placed_is_shown(talk: Conversation, speech: list[bytes]) -> None:
+    talk.faults.speaking_withheld = True
+    stranger = talk.sandbox.add_person("Ben")
+    async with talk.sandbox.speaker(stranger) as ben:
+        await ben.join(talk.sandbox.voice_channel.id)
+        talking = asyncio.create_task(ben.say_packets(speech * 5), name="ben talks")
+        await talk.shows(texts.LINK_REASONS["unplaced"], 15.0)
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)
+    assert not talk.session.ending
+
+
+@pytest.mark.parametrize("code", [1000, 4006, 4009])
 async def test_after_a_cut_the_panel_says_reconnecting_until_every_frame_is_heard_again(
     talk: Conversation, code: int, speech: list[bytes]
 ) -> None:
@@ -77,8 +120,14 @@ async def test_after_a_cut_the_panel_says_reconnecting_until_every_frame_is_hear
     ],
 )
 async def test_an_end_that_is_final_is_said_and_leaves_a_summary(
-    talk: Conversation, code: int, reason: str, state: SessionState, speech: list[bytes]
+    talk: Conversation,
+    code: int,
+    reason: str,
+    state: SessionState,
+    speech: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(connection, "FOLLOW_WAIT_S", 0.3)
     await talk.hears(speech[:10])
     await talk.sandbox.voice.close(talk.sandbox.bot.id, code)
     record = await talk.over()
