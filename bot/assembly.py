@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from bot.errors import PortInUse, StartError
 from bot.listening.voice import Connect
 from bot.settings import Settings
+from bot.web.access import Access
 from ser_engine.backends.base import InferenceBackend
 
 T = TypeVar("T")
@@ -28,6 +29,21 @@ def make_backend(settings: Settings) -> InferenceBackend:
     from ser_engine.backends.workers import WorkerBackend
 
     return WorkerBackend(model_dir, workers=settings.workers)
+
+
+def make_access(settings: Settings, key: bytes, *, entry_key: str, open_to_all: bool) -> Access:
+    """Who may see which report, as the settings want it."""
+    secret = settings.oauth_client_secret
+    return Access.configure(
+        host=settings.host,
+        key=key,
+        entry_key=entry_key,
+        open_to_all=open_to_all,
+        public_url=settings.public_url,
+        oauth_client_id=settings.oauth_client_id,
+        oauth_client_secret=secret.get_secret_value() if secret else None,
+        discord_api_base=settings.discord_api_base,
+    )
 
 
 def default_connect() -> Connect:

@@ -11,15 +11,15 @@ One task group owns every lasting task.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, Self
 
 import structlog
-from aiohttp import web
 
 from bot.app import App, Spawn
-from bot.assembly import default_connect, first_error, make_backend, port_error, to_the_end
+from bot.assembly import default_connect, first_error, make_access, make_backend, port_error, to_the_end
 from bot.client import ClientKeeper, MakeConnector
 from bot.commands.language import texts_of_server
 from bot.commands.panel_view import PanelView
@@ -31,15 +31,14 @@ from bot.listening.manager import SessionManager
 from bot.listening.voice import Connect
 from bot.secret import load_key
 from bot.settings import Settings
-from bot.web.access import Access
 from bot.web.app import create_app
+from bot.web.connections import affordable
+from bot.web.serving import serving
 from ser_engine.backends.base import InferenceBackend
 from storage import SessionRecord, Storage, WindowWriter
 from storage.errors import StorageError
 
 PURGE_EVERY_S: Final = 3600.0
-LINGER_S: Final = 2.0
-"""How long the rest of a refused upload is read and thrown away, so that its sender gets to see the answer."""
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +47,8 @@ class Service:
     """Start with ``async with``; `wait` returns when it ended by itself, which is an error and is raised there.
 
     `make_connector` gives the Discord client its way to the network (the loopback Discord's certificate), `backend` and
-    `connect` replace recognition and voice in tests.
+    `connect` replace recognition and voice in tests. `open_to_all` shows every report to everybody: the people of the
+    demo are invented.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Service:
         backend: InferenceBackend | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
+        open_to_all: bool = False,
         frame_ancestors: tuple[str, ...] = (),
     ) -> None:
         self.settings = settings
@@ -67,11 +68,12 @@ class Service:
         self.gateway = ClientKeeper(settings, lambda: self.app, make_connector=make_connector)
         self._connect = connect
         self._clock = clock or SystemClock()
+        self._open_to_all = open_to_all
+        self._entry_key = secrets.token_urlsafe(32)
         self._frame_ancestors = frame_ancestors
         self._stop = asyncio.Event()
         self._started = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
-        self._base_url: str | None = None
         self.storage: Storage
         self.writer: WindowWriter
         self.app: App
@@ -135,6 +137,13 @@ class Service:
         host = self.settings.host
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
         return f"http://{host}:{self.port}"
+
+    @property
+    def entry_url(self) -> str:
+        """Where the pages are, with the key that opens the reports when nobody can sign in."""
+        base = self.settings.public_url or self.url
+        keyless = self._open_to_all or self.settings.can_sign_in
+        return f"{base}/" if keyless else f"{base}/?key={self._entry_key}"
 
     def ready(self) -> Mapping[str, bool]:
         """What must hold beside recognition and database, by name."""
@@ -211,40 +220,25 @@ class Service:
 
     @asynccontextmanager
     async def _web(self, key: bytes) -> AsyncIterator[None]:
-        secret = self.settings.oauth_client_secret
         app = create_app(
             storage=self.storage,
             backend=self.backend,
             bus=self.bus,
             names=self.gateway,
-            access=Access.configure(
-                host=self.settings.host,
-                key=key,
-                public_url=self.settings.public_url,
-                oauth_client_id=self.settings.oauth_client_id,
-                oauth_client_secret=secret.get_secret_value() if secret else None,
-                discord_api_base=self.settings.discord_api_base,
-            ),
+            access=make_access(self.settings, key, entry_key=self._entry_key, open_to_all=self._open_to_all),
             ready=self.ready,
             counters=self.counters,
             each_session=self.sessions.each,
+            connections=affordable(),
             frame_ancestors=self._frame_ancestors,
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, lingering_time=LINGER_S)
-        await runner.setup()
-        try:
-            await self._listen(runner)
+        async with AsyncExitStack() as stack:
+            host, port = self.settings.host, self.settings.port
+            try:
+                self.port = await stack.enter_async_context(serving(app, host, port))
+            except OSError as error:
+                raise port_error(error, host, port) from error
             yield
-        finally:
-            await runner.cleanup()
-
-    async def _listen(self, runner: web.AppRunner) -> None:
-        host, port = self.settings.host, self.settings.port
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise port_error(error, host, port) from error
-        self.port = int(runner.addresses[0][1])
 
     def _make_app(self, spawn: Spawn) -> App:
         return App(

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if value is not None and set(value) & set("?# "):
+            raise ValueError("must be an address without spaces, ? and #")
         return value.rstrip("/") if value else value
 
     @field_validator("database_address")
@@ -88,6 +90,11 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         return self.database_address or f"sqlite+aiosqlite:///{(self.data_dir / 'undertone.db').absolute()}"
+
+    @property
+    def can_sign_in(self) -> bool:
+        """Whether people can sign in to the web pages with Discord."""
+        return bool(self.public_url and self.oauth_client_id and self.oauth_client_secret)
 
     @property
     def is_discord(self) -> bool:

@@ -96,6 +96,7 @@ class Demo:
         self._service = Service(
             self._settings(folder),
             make_connector=lambda: aiohttp.TCPConnector(limit=0, ssl=self.sandbox.ssl_context()),
+            open_to_all=True,
             frame_ancestors=(self.sandbox.url,),
             backend=self._backend,
         )

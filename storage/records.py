@@ -138,6 +138,9 @@ class ShareRecord:
     expires_at: datetime
     revoked_at: datetime | None
 
+    def alive(self, now: datetime) -> bool:
+        return self.revoked_at is None and self.expires_at > now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParticipantReport:

@@ -19,6 +19,7 @@ from storage.records import SessionState
 
 _CHUNK = 500
 _AUTHOR = frozenset({"author_hash"})
+_DEAD_SHARES_KEPT = timedelta(days=30)
 _T = TypeVar("_T")
 
 
@@ -37,6 +38,14 @@ class RightsRepository:
                 query = select(schema.Participant.session_id).where(schema.Participant.id.in_(ids))
                 found.update(await db.scalars(query))
             return found
+
+    async def may_open(self, session_id: str, user_id: int) -> bool:
+        """Whether the person started the session or takes part in it. False when there is no such session."""
+        user_hash = self._identity.in_session(session_id, user_id)
+        started = select(schema.Session.id).filter_by(id=session_id, starter_hash=user_hash)
+        took_part = select(schema.Participant.session_id).filter_by(session_id=session_id, user_hash=user_hash)
+        async with self._database.transaction() as db:
+            return await db.scalar(started.union_all(took_part).limit(1)) is not None
 
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         """Everything stored about the person, as plain values for JSON."""
@@ -111,7 +120,10 @@ class RightsRepository:
         return True
 
     async def purge_expired(self, now: datetime) -> int:
-        """Delete sessions older than their server's retention, and dead share links; returns the number of sessions."""
+        """Delete sessions older than their server's retention; returns how many.
+
+        Dead share links go a month later than they died: until then they say that they are dead.
+        """
         async with self._database.transaction() as db:
             servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
             days = {server.guild_id: server.retention_days for server in servers}
@@ -128,8 +140,9 @@ class RightsRepository:
             ]
             for ids in _chunks(expired):
                 await db.execute(delete(schema.Session).where(schema.Session.id.in_(ids)))
+            dead_by = now - _DEAD_SHARES_KEPT
             await db.execute(
-                delete(schema.Share).where(or_(schema.Share.expires_at <= now, schema.Share.revoked_at.is_not(None)))
+                delete(schema.Share).where(or_(schema.Share.expires_at <= dead_by, schema.Share.revoked_at <= dead_by))
             )
         return len(expired)
 

@@ -43,6 +43,12 @@ class ShareRepository:
             db.add(row)
         return _to_record(row), token
 
+    async def get(self, token: str) -> ShareRecord | None:
+        """The link with that token, alive or not; None when there is none. Dead ones go with their session."""
+        async with self._database.transaction() as db:
+            row = await db.scalar(select(schema.Share).filter_by(token_hash=token_hash(token)))
+        return None if row is None else _to_record(row)
+
     async def session_of(self, token: str) -> str | None:
         """The session a live link opens; None when it is unknown, expired or revoked."""
         async with self._database.transaction() as db:

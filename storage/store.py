@@ -144,6 +144,9 @@ class Storage:
     async def create_share(self, session_id: str, *, lifetime: timedelta) -> tuple[ShareRecord, str]:
         return await self._shares.create(session_id, lifetime=lifetime)
 
+    async def share(self, token: str) -> ShareRecord | None:
+        return await self._shares.get(token)
+
     async def session_of_share(self, token: str) -> str | None:
         return await self._shares.session_of(token)
 
@@ -154,6 +157,9 @@ class Storage:
 
     async def sessions_of(self, user_id: int) -> set[str]:
         return await self._rights.sessions_of(user_id)
+
+    async def may_open(self, session_id: str, user_id: int) -> bool:
+        return await self._rights.may_open(session_id, user_id)
 
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         return await self._rights.export_person(user_id, guild_id)

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -91,15 +92,30 @@ def check_settings(settings: Settings) -> list[Finding]:
         findings.append(
             _bad("UNDERTONE_PUBLIC_URL", "not set, but the pages listen to the network: links cannot work. Set it.")
         )
+    if settings.public_url:
+        findings.append(_public_url(settings.public_url))
     if (settings.oauth_client_id is None) != (settings.oauth_client_secret is None):
         names = f"{variable('oauth_client_id')} and {variable('oauth_client_secret')}"
         findings.append(_bad("sign-in", f"only one of {names} is set. Set both, or neither."))
-    elif settings.oauth_client_id and not settings.public_url:
+    elif not settings.oauth_client_id:
+        findings.append(_note("sign-in", "not set up: reports open with the address that `undertone run` prints."))
+    elif not settings.public_url:
         findings.append(_bad("sign-in", "needs UNDERTONE_PUBLIC_URL, the address that Discord sends people back to."))
     cores = os.cpu_count() or 1
     if settings.workers > cores:
         findings.append(_note("UNDERTONE_WORKERS", f"{settings.workers} on {cores} cores: more than helps"))
     return findings
+
+
+def _public_url(address: str) -> Finding:
+    """Where people come in, and what a proxy in front must do for it."""
+    path = urlsplit(address).path
+    if not path:
+        return _ok("UNDERTONE_PUBLIC_URL", address)
+    return _ok(
+        "UNDERTONE_PUBLIC_URL",
+        f"{address}: every link begins with {path}/. The proxy may take {path} off or pass it on; both work.",
+    )
 
 
 def check_data_dir(settings: Settings) -> list[Finding]:

@@ -30,7 +30,9 @@ def run(**options: Any) -> None:
         from bot.service import Service
 
         async with Service(settings) as service:
-            click.echo(f"Web pages: {service.url}   (stop with Ctrl-C)")
+            click.echo(f"Web pages: {service.entry_url}   (stop with Ctrl-C)")
+            if not settings.can_sign_in:
+                click.echo("Whoever has this address sees every report. The key in it is a new one at each start.")
             await first_of(stop, service.wait())
             click.echo("Stopping: sessions end with their summary …")
 

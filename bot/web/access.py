@@ -2,11 +2,10 @@
 
 Three situations, decided once from the settings:
 
-- **local**: the service listens on loopback and nobody can sign in. It is its owner's own view and everything is open,
-  but only to requests whose Host names this machine: a foreign page that points its own name at 127.0.0.1 (DNS
-  rebinding) names itself. A request that a proxy passed on is not local.
+- **key**: nobody can sign in. Everything is open to whoever has the key in the address that ``undertone run`` prints, a
+  new one at each start. Being on this machine proves nothing: a proxy is there too, and so is whoever uses it.
 - **sign_in**: Discord OAuth2 is configured. A report opens for those who took part and for the one who started it.
-- **closed**: it listens to a network and nobody can sign in. Reports stay shut, with words on what to set.
+- **open**: the demo. Its people are invented, so everything is open.
 
 In all three, a live share link opens its one report, under pseudonyms.
 """
@@ -32,9 +31,9 @@ _FORWARDING_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host"
 
 
 class Mode(StrEnum):
-    LOCAL = "local"
+    KEY = "key"
     SIGN_IN = "sign_in"
-    CLOSED = "closed"
+    OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,13 @@ class Visitor:
 
     user_id: int | None
     owner: bool = False
-    """The local view's owner: everything is open."""
+    """Everything is open: the visitor has the key, or this is the demo."""
+    csrf: str = ""
+    """Goes with every form of this visitor that changes something."""
+
+    @property
+    def known(self) -> bool:
+        return self.owner or self.user_id is not None
 
 
 class Access:
@@ -63,6 +68,8 @@ class Access:
         *,
         mode: Mode,
         key: bytes,
+        entry_key: str | None = None,
+        strict_hosts: bool = False,
         public_url: str | None = None,
         oauth: OAuthSettings | None = None,
         now: Callable[[], float] = time.time,
@@ -70,8 +77,12 @@ class Access:
         self.mode = mode
         self.oauth = oauth
         self.public_url = public_url
+        self.base: Final = urlsplit(public_url).path.rstrip("/") if public_url else ""
+        """The path below which people reach the pages, such as ``/undertone``; empty when there is none."""
         self._public_host = _host_of(urlsplit(public_url).netloc) if public_url else None
         self._key = hmac.new(key, b"undertone web cookies", hashlib.sha256).digest()
+        self._entry_key = entry_key
+        self._strict_hosts = strict_hosts
         self._now = now
 
     @classmethod
@@ -80,12 +91,18 @@ class Access:
         *,
         host: str,
         key: bytes,
+        entry_key: str | None = None,
+        open_to_all: bool = False,
         public_url: str | None = None,
         oauth_client_id: str | None = None,
         oauth_client_secret: str | None = None,
         discord_api_base: str = "https://discord.com/api/v10",
     ) -> Access:
-        """From the service's settings. `key` is the installation's 32-byte key; cookies use one derived from it."""
+        """From the service's settings.
+
+        `key` is the installation's 32-byte key; cookies use one derived from it. `entry_key` is the one in the printed
+        address; without it and without a sign-in, reports open through share links only.
+        """
         oauth = None
         if oauth_client_id and oauth_client_secret and public_url:
             site = discord_api_base.split("/api", 1)[0]
@@ -95,16 +112,27 @@ class Access:
                 api_base=discord_api_base,
                 authorize_url=f"{site}/oauth2/authorize",
             )
-        mode = Mode.SIGN_IN if oauth else Mode.LOCAL if is_loopback(host) else Mode.CLOSED
-        return cls(mode=mode, key=key, public_url=public_url, oauth=oauth)
+        mode = Mode.SIGN_IN if oauth else Mode.OPEN if open_to_all else Mode.KEY
+        return cls(
+            mode=mode,
+            key=key,
+            entry_key=entry_key if mode is Mode.KEY else None,
+            strict_hosts=mode is not Mode.SIGN_IN and is_loopback(host),
+            public_url=public_url,
+            oauth=oauth,
+        )
 
     @property
     def secure_cookies(self) -> bool:
         return bool(self.public_url and self.public_url.startswith("https://"))
 
+    @property
+    def cookie_path(self) -> str:
+        return self.base or "/"
+
     def host_allowed(self, host_header: str | None) -> bool:
-        """Whether a request may name that host. Only the local view must be strict: it trusts without a sign-in."""
-        if self.mode is not Mode.LOCAL:
+        """Whether a request may name that host. On loopback a foreign name is a page that points its own name here."""
+        if not self._strict_hosts:
             return True
         host = _host_of(host_header or "")
         return is_loopback(host) or (self._public_host is not None and host == self._public_host)
@@ -115,19 +143,41 @@ class Access:
             return False
         if origin is None:
             return True
-        if origin == "null":
-            return False
+        if origin == "null":  # under our own no-referrer a browser hides the origin, and says where it comes from here
+            return fetch_site == "same-origin"
         return urlsplit(origin).netloc.lower() in {(host_header or "").lower(), self._public_netloc()}
 
-    def visitor(self, session_cookie: str | None, *, host_header: str | None, forwarded: bool) -> Visitor:
-        """Who a request comes from. `forwarded`: a proxy passed it on."""
-        if self.mode is Mode.LOCAL:
-            return Visitor(user_id=None, owner=not forwarded and is_loopback(_host_of(host_header or "")))
-        if self.mode is Mode.SIGN_IN and session_cookie:
-            claims = self.read(session_cookie, purpose="session")
-            if claims is not None and isinstance(claims.get("user"), str) and claims["user"].isdigit():
-                return Visitor(user_id=int(claims["user"]))
+    def visitor(self, *, session_cookie: str | None, key_cookie: str | None, authorization: str | None) -> Visitor:
+        """Who a request comes from. A program sends the key as ``Authorization: Bearer``."""
+        if self.mode is Mode.OPEN:
+            return Visitor(user_id=None, owner=True, csrf=self._mac(b"csrf of everybody"))
+        if self.mode is Mode.KEY:
+            scheme, _, bearer = (authorization or "").partition(" ")
+            if self._is_key_cookie(key_cookie) or (scheme.lower() == "bearer" and self.is_entry_key(bearer.strip())):
+                return Visitor(user_id=None, owner=True, csrf=self._csrf(self.key_cookie()))
+        elif session_cookie and (claims := self.read(session_cookie, purpose="session")) is not None:
+            user = claims.get("user")
+            if isinstance(user, str) and user.isascii() and user.isdigit():
+                return Visitor(user_id=int(user), csrf=self._csrf(session_cookie))
         return Visitor(user_id=None)
+
+    def is_entry_key(self, given: str) -> bool:
+        """Whether that is the key in the printed address. Takes as long for a wrong one as for the right one."""
+        return self._entry_key is not None and hmac.compare_digest(given.encode(), self._entry_key.encode())
+
+    def key_cookie(self) -> str:
+        """What a browser that came with the key keeps instead of it; worth nothing after the next start."""
+        return self._mac(f"entry key {self._entry_key}".encode())
+
+    def verifier(self, nonce: str) -> str:
+        """PKCE's secret of one sign-in. Only this installation can work it out, so it is kept nowhere."""
+        return hmac.new(self._key, f"pkce {nonce}".encode(), hashlib.sha256).hexdigest()
+
+    def _is_key_cookie(self, cookie: str | None) -> bool:
+        return self._entry_key is not None and hmac.compare_digest((cookie or "").encode(), self.key_cookie().encode())
+
+    def _csrf(self, cookie: str) -> str:
+        return self._mac(f"csrf {cookie}".encode())
 
     def sign(self, claims: dict[str, Any], *, purpose: str, lifetime_s: int) -> str:
         """A token that only this installation can have made, for one purpose and until a time."""

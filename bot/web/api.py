@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -31,13 +31,14 @@ _SCAN_PAGES: Final = 40
 async def sessions(request: web.Request) -> web.Response:
     """``GET /api/v1/sessions?limit=&before=``: newest first, those the visitor may open."""
     limit, before = _limit(request), read_before(request)
+    base = request.app[ACCESS].base
     page, more = await visible_sessions(request, limit=limit, before=before)
     out = [
-        session_out(session, heading.people, heading.names, title=heading.title, url=f"/sessions/{session.id}")
+        session_out(session, heading.people, heading.names, title=heading.title, url=f"{base}/sessions/{session.id}")
         for session, heading in zip(page, await headings_of(request, page), strict=True)
     ]
     following = urlencode({"limit": limit, "before": page[-1].started_at.isoformat()}) if more and page else None
-    body = SessionListOut(sessions=out, next=f"/api/v1/sessions?{following}" if following else None)
+    body = SessionListOut(sessions=out, next=f"{base}/api/v1/sessions?{following}" if following else None)
     return _json(body.model_dump_json())
 
 
@@ -170,11 +171,11 @@ def read_before(request: web.Request) -> datetime | None:
         return None
     try:
         before = datetime.fromisoformat(raw.replace(" ", "+"))  # a plus sign that was not escaped arrives as a space
-    except ValueError:
-        before = None
-    if before is None or before.tzinfo is None:
-        raise BadParameter("'before' must be a time with its zone, such as 2026-03-02T20:00:00+00:00.")
-    return before
+        if before.tzinfo is not None:
+            return before.astimezone(UTC)
+    except (ValueError, OverflowError):  # not a time; a time that its zone moves out of the calendar
+        pass
+    raise BadParameter("'before' must be a time with its zone, such as 2026-03-02T20:00:00+00:00.")
 
 
 def _json(text: str) -> web.Response:

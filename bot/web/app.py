@@ -7,15 +7,18 @@ from typing import Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bot.listening.live import LiveBus
 from bot.web import api, events, health, oauth, pages, predict
 from bot.web.access import Access
+from bot.web.connections import Connections
 from bot.web.guards import Guards
 from bot.web.keys import (
     ACCESS,
     BACKEND,
     BUS,
+    CONNECTIONS,
     HTTP,
     METRICS,
     NAMES,
@@ -60,6 +63,7 @@ def create_app(
     each_session: Counters = _no_counters,
     rate: RateLimiter | None = None,
     uploads: UploadGate | None = None,
+    connections: Connections | None = None,
     frame_ancestors: tuple[str, ...] = (),
 ) -> web.Application:
     """The application; storage, backend and bus stay the caller's to open and close.
@@ -67,7 +71,8 @@ def create_app(
     `ready` says by name what else must hold (``{"gateway": True}``). `counters` gives totals by part and kind
     (``{"voice": {"dropped_not_included": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here;
     `each_session` gives those of each running session under a number.
-    `frame_ancestors` are origins whose pages may show ours in a frame (the demo's channel view).
+    `connections` are those of the server that runs it. `frame_ancestors` are origins whose pages may show ours in a
+    frame (the demo's channel view).
     """
     guards = Guards(access, frame_ancestors=frame_ancestors)
     app = web.Application(middlewares=[guards.middleware], client_max_size=MAX_BODY_BYTES)
@@ -77,18 +82,24 @@ def create_app(
     app[READY] = ready
     app[UPLOAD_RATE] = rate if rate is not None else RateLimiter()
     app[UPLOADS] = uploads if uploads is not None else UploadGate()
+    app[CONNECTIONS] = connections if connections is not None else Connections()
     app[METRICS] = _metrics(app, counters, each_session)
     app[STREAMS] = Streams()
     app[TEMPLATES] = environment()
     app.cleanup_ctx.append(_http_client)
     app.on_shutdown.append(events.end_streams)
-    _add_routes(app)
+    for prefix in dict.fromkeys((access.base, "")):  # a proxy may take the public address's path off, or pass it on
+        _add_routes(app, prefix)
     return app
 
 
-def _add_routes(app: web.Application) -> None:
-    get, router = app.router.add_get, app.router
-    router.add_post("/predict", predict.predict, expect_handler=predict.expect)
+def _add_routes(app: web.Application, prefix: str) -> None:
+    router = app.router
+
+    def get(path: str, handler: Handler) -> None:
+        router.add_get(prefix + path, handler)
+
+    router.add_post(f"{prefix}/predict", predict.predict, expect_handler=predict.expect)
     get("/health", health.health)
     get("/health/ready", health.ready)
     get("/metrics", health.metrics)
@@ -102,16 +113,17 @@ def _add_routes(app: web.Application) -> None:
         get(base + r"/voices/{speaker:\d{1,18}}.json", api.voice)
         get(f"{base}/events", events.events)
     get("/s/{token}/report.json", api.report)
-    get("/sessions/{session_id}", pages.report)
-    get("/s/{token}", pages.report)
-    get("/", pages.session_list)
+    for page in ("/sessions/{session_id}", "/s/{token}"):
+        get(page, pages.report)
+    for page in ("/", "/sessions", *(("",) if prefix else ())):
+        get(page, pages.session_list)
     get("/microphone", pages.microphone)
     get("/about", pages.about)
     get("/palette.css", pages.palette_css)
     get("/sign-in", oauth.sign_in)
     get("/oauth/callback", oauth.callback)
-    router.add_post("/sign-out", oauth.sign_out)
-    router.add_static("/static", STATIC, append_version=True)
+    router.add_post(f"{prefix}/sign-out", oauth.sign_out)
+    router.add_static(f"{prefix}/static", STATIC, append_version=True)
 
 
 def _metrics(app: web.Application, counters: Counters, each_session: Counters) -> Metrics:
@@ -120,6 +132,7 @@ def _metrics(app: web.Application, counters: Counters, each_session: Counters) -
     metrics.add_totals("engine", backend.counters)
     metrics.add_totals("live", bus.counters)
     metrics.add_totals("uploads", lambda: {"refused_full": gate.refused, "refused_rate": rate.refused})
+    metrics.add_totals("connections", app[CONNECTIONS].counters)
     metrics.add_gauge("uploads_active", "Uploads in memory now.", lambda: gate.active)
     metrics.add_gauge("uploads_waiting", "Uploads that wait for a slot.", lambda: gate.waiting)
     metrics.add_gauge("upload_clients", "Addresses in the rate limiter's table.", lambda: len(rate))

@@ -2,10 +2,10 @@
 
     Problem                a status, a stable code and a sentence for the person
     ├── NotFound           404
+    ├── Gone               410
     ├── BadParameter       400
     ├── Forbidden          403
     ├── SignInNeeded       401 (a page redirects to the sign-in instead)
-    ├── TooMany            429, says when to come back
     └── Unavailable        503, says when to come back
 
 The interface under ``/api`` answers problem documents (RFC 9457), ``/predict`` the old app's ``{"error": …}``, and
@@ -36,6 +36,12 @@ class NotFound(Problem):
     title = "There is nothing here"
 
 
+class Gone(Problem):
+    status = 410
+    code = "gone"
+    title = "This link does not work any more"
+
+
 class BadParameter(Problem):
     status = 400
     code = "bad_parameter"
@@ -52,12 +58,6 @@ class SignInNeeded(Problem):
     status = 401
     code = "sign_in_needed"
     title = "Please sign in"
-
-
-class TooMany(Problem):
-    status = 429
-    code = "too_many_requests"
-    title = "Not so fast"
 
 
 class Unavailable(Problem):

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
 
 from bot.web import words
-from bot.web.access import Access, Mode, Visitor, was_forwarded
-from bot.web.errors import Forbidden, NotFound, SignInNeeded
+from bot.web.access import Access, Mode, Visitor
+from bot.web.errors import Forbidden, Gone, NotFound, SignInNeeded
 from bot.web.keys import ACCESS, NAMES, STORAGE
 from storage.records import ParticipantRecord, SessionRecord
 
 SESSION_COOKIE: Final = "undertone_session"
+KEY_COOKIE: Final = "undertone_key"
 _NAMES_TIMEOUT_S: Final = 2.5
 _MAX_NAME_CHARS: Final = 64
 
@@ -38,40 +40,51 @@ class Grant:
 
 
 def visitor_of(request: web.Request) -> Visitor:
-    access = request.app[ACCESS]
-    return access.visitor(
-        request.cookies.get(SESSION_COOKIE),
-        host_header=request.headers.get("Host"),
-        forwarded=was_forwarded(request.headers),
+    return request.app[ACCESS].visitor(
+        session_cookie=request.cookies.get(SESSION_COOKIE),
+        key_cookie=request.cookies.get(KEY_COOKIE),
+        authorization=request.headers.get("Authorization"),
+    )
+
+
+def local_path(request: web.Request) -> str:
+    """The path as the routes know it, whether or not a proxy took the public address's path off."""
+    base = request.app[ACCESS].base
+    return (
+        request.path.removeprefix(base) or "/" if base and f"{request.path}/".startswith(f"{base}/") else request.path
     )
 
 
 def admit(access: Access, visitor: Visitor) -> None:
-    """Raise unless the visitor is somebody: the owner, or signed in."""
-    if visitor.owner or visitor.user_id is not None:
+    """Raise unless the visitor is somebody: has the key, or is signed in."""
+    if visitor.known:
         return
     if access.mode is Mode.SIGN_IN:
         raise SignInNeeded(words.SIGN_IN)
-    raise Forbidden(words.CLOSED if access.mode is Mode.CLOSED else words.NOT_LOCAL)
+    raise Forbidden(words.KEY_NEEDED)
 
 
 async def grant_of(request: web.Request) -> Grant:
-    """The report the address names. Raises NotFound, Forbidden, SignInNeeded."""
+    """The report the address names. Raises NotFound, Gone, Forbidden, SignInNeeded."""
+    store, base = request.app[STORAGE], request.app[ACCESS].base
     if (token := request.match_info.get("token")) is not None:
-        session_id = await request.app[STORAGE].session_of_share(token)
-        if session_id is None:
+        share = await store.share(token)
+        if share is None:
             raise NotFound(words.NO_SHARE)
-        base = f"/s/{token}"
-        return Grant(session_id=session_id, shared=True, page=base, data=base, report_json=f"{base}/report.json")
+        if not share.alive(datetime.now(UTC)):
+            raise Gone(words.DEAD_SHARE)
+        page = f"{base}/s/{token}"
+        return Grant(session_id=share.session_id, shared=True, page=page, data=page, report_json=f"{page}/report.json")
     session_id = request.match_info["session_id"]
     visitor = visitor_of(request)
     admit(request.app[ACCESS], visitor)
-    if await request.app[STORAGE].session(session_id) is None:
-        raise NotFound(words.NO_SESSION)
-    if visitor.user_id is not None and session_id not in await request.app[STORAGE].sessions_of(visitor.user_id):
+    if visitor.user_id is not None and not await store.may_open(session_id, visitor.user_id):
+        if await store.session(session_id) is None:
+            raise NotFound(words.NO_SESSION)
         raise Forbidden(words.NOT_YOURS)
-    data = f"/api/v1/sessions/{session_id}"
-    return Grant(session_id=session_id, shared=False, page=f"/sessions/{session_id}", data=data, report_json=data)
+    data = f"{base}/api/v1/sessions/{session_id}"
+    page = f"{base}/sessions/{session_id}"
+    return Grant(session_id=session_id, shared=False, page=page, data=data, report_json=data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +95,7 @@ class Heading:
     server: str | None
     people: Sequence[ParticipantRecord]
     names: Mapping[int, str]
-    """By participant id: the name, or the pseudonym of who is not known or not to be named."""
+    """By participant id: the name, or the pseudonym of a person whose name is not known or must not be shown."""
 
 
 async def heading_of(

@@ -11,9 +11,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.web import words
-from bot.web.access import Access
+from bot.web.access import SESSION_LIFETIME_S, Access, Mode
 from bot.web.errors import Forbidden, NotFound, Problem, SignInNeeded, UploadProblem
-from bot.web.keys import METRICS
+from bot.web.forms import FORM_TYPE
+from bot.web.grants import KEY_COOKIE, local_path
+from bot.web.keys import ACCESS, CONNECTIONS, METRICS
 from bot.web.predict import refusal
 from bot.web.templating import redirect, render
 from storage.errors import StorageError
@@ -29,6 +31,7 @@ _CSP: Final = (
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
@@ -59,16 +62,24 @@ class Guards:
             response.headers["X-Frame-Options"] = "DENY"
         if self._access.secure_cookies:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
-        if request.path.startswith(("/static/", "/palette.css")):
+        if local_path(request).startswith(("/static/", "/palette.css")):
             fresh = "max-age=31536000, immutable" if "v" in request.query else "no-cache"
             response.headers.setdefault("Cache-Control", fresh)
         else:
             response.headers.setdefault("Cache-Control", "no-store")
 
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        connections = request.app[CONNECTIONS]
+        connections.begun(request.protocol)
+        try:
+            return await self._answered(request, handler)
+        finally:
+            connections.ended(request.protocol)
+
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             self._admit(request)
-            response = await handler(request)
+            response = self._entered(request) or await handler(request)
         except web.HTTPException as error:
             response = _of_aiohttp(request, error)
         except Problem as problem:
@@ -76,6 +87,9 @@ class Guards:
         except StorageError as error:
             log.warning("storage_failed", code=error.code, path=_route(request))
             response = _answer(request, 503, "unavailable", "Not available", "The database does not answer now.")
+        except (ConnectionError, web.RequestPayloadError):
+            response = web.Response(status=400)  # whoever asked has hung up, which is no fault and nobody reads this
+            response.force_close()
         except Exception:
             reference = secrets.token_hex(4)
             log.exception("request_failed", route=_route(request), reference=reference)
@@ -88,10 +102,35 @@ class Guards:
         host = request.headers.get("Host")
         if not self._access.host_allowed(host):
             raise Forbidden(words.WRONG_HOST)
-        if request.method not in _SAFE_METHODS and not self._access.origin_allowed(
-            request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), host
-        ):
-            raise Forbidden("Another site's page sent this; it is not taken.")
+        if request.method in _SAFE_METHODS:
+            return
+        origin, fetch_site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+        if self._access.origin_allowed(origin, fetch_site, host):
+            return
+        # Over plain http a browser says neither where a form comes from nor that it is ours; its token does.
+        if origin == "null" and fetch_site is None and request.content_type == FORM_TYPE:
+            return
+        raise Forbidden("Another site's page sent this; it is not taken.")
+
+    def _entered(self, request: web.Request) -> web.StreamResponse | None:
+        """The answer to an address with the key: a cookie, and the same address without it. None: go on."""
+        given = request.query.get("key")
+        if given is None or self._access.mode is not Mode.KEY or request.method not in ("GET", "HEAD"):
+            return None
+        if not self._access.is_entry_key(given):
+            raise Forbidden(words.WRONG_KEY)
+        query = urlencode([(name, value) for name, value in request.query.items() if name != "key"])
+        response = redirect(f"{self._access.base}{local_path(request)}{'?' if query else ''}{query}")
+        response.set_cookie(
+            KEY_COOKIE,
+            self._access.key_cookie(),
+            max_age=SESSION_LIFETIME_S,
+            path=self._access.cookie_path,
+            httponly=True,
+            samesite="Lax",
+            secure=self._access.secure_cookies,
+        )
+        return response
 
 
 def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
@@ -106,8 +145,9 @@ def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamRes
 
 
 def _of_problem(request: web.Request, problem: Problem) -> web.StreamResponse:
-    if isinstance(problem, SignInNeeded) and _kind(request) == "page" and request.path != "/":
-        return redirect(f"/sign-in?{urlencode({'to': request.path})}")
+    if isinstance(problem, SignInNeeded) and _kind(request) == "page" and local_path(request) != "/":
+        base = request.app[ACCESS].base
+        return redirect(f"{base}/sign-in?{urlencode({'to': base + local_path(request)})}")
     response = _answer(request, problem.status, problem.code, problem.title, problem.detail)
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(problem.retry_after_s)
@@ -125,7 +165,7 @@ def _answer(request: web.Request, status: int, code: str, title: str, detail: st
 
 
 def _kind(request: web.Request) -> str:
-    path = request.path
+    path = local_path(request)
     if path == "/predict":
         return "predict"
     if path.startswith(("/api/", "/health", "/metrics")) or path.endswith((".json", ".csv", "/events")):
@@ -136,4 +176,4 @@ def _kind(request: web.Request) -> str:
 def _route(request: web.Request) -> str:
     """The route's pattern, never the path: a path may hold a share link's token."""
     resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unknown"
+    return resource.canonical.removeprefix(request.app[ACCESS].base) if resource is not None else "unknown"

@@ -13,11 +13,12 @@ from aiohttp import web
 
 from bot.listening.live import LiveBus
 from bot.web.access import Access
+from bot.web.connections import Connections
 from bot.web.limits import RateLimiter, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
 from ser_engine.backends.base import InferenceBackend
-from storage.records import ParticipantRecord, ServerSettings, SessionRecord, SessionReport
+from storage.records import ParticipantRecord, ServerSettings, SessionRecord, SessionReport, ShareRecord
 
 
 class ReportStore(Protocol):
@@ -39,7 +40,9 @@ class ReportStore(Protocol):
 
     async def server(self, guild_id: int) -> ServerSettings: ...
 
-    async def session_of_share(self, token: str) -> str | None: ...
+    async def may_open(self, session_id: str, user_id: int) -> bool: ...
+
+    async def share(self, token: str) -> ShareRecord | None: ...
 
 
 class Ready(Protocol):
@@ -58,6 +61,7 @@ NAMES: Final = web.AppKey("NAMES", NameDirectory)
 ACCESS: Final = web.AppKey("ACCESS", Access)
 READY: Final = web.AppKey("READY", Ready)
 METRICS: Final = web.AppKey("METRICS", Metrics)
+CONNECTIONS: Final = web.AppKey("CONNECTIONS", Connections)
 UPLOADS: Final = web.AppKey("UPLOADS", UploadGate)
 UPLOAD_RATE: Final = web.AppKey("UPLOAD_RATE", RateLimiter)
 TEMPLATES: Final = web.AppKey("TEMPLATES", jinja2.Environment)

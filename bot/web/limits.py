@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 PER_MINUTE: Final = 120
@@ -18,7 +19,7 @@ MAX_ACTIVE: Final = 6
 MAX_WAITING: Final = 24
 """Uploads whose body is not read yet; more get 503."""
 MAX_ACTIVE_PER_CLIENT: Final = 4
-"""So that one client's slow uploads do not keep everybody else waiting."""
+"""So that one client's slow uploads leave room for others."""
 
 
 class RateLimiter:
@@ -60,6 +61,13 @@ class GateFull(Exception):
     """No slot, and no room to wait for one."""
 
 
+@dataclass(slots=True, kw_only=True)
+class _Client:
+    slots: asyncio.Semaphore
+    uploads: int = 0
+    """Active and waiting."""
+
+
 class UploadGate:
     """Bounds the uploads held in memory; the body of one that waits is not read."""
 
@@ -73,23 +81,27 @@ class UploadGate:
         self._slots = asyncio.Semaphore(max_active)
         self._max_waiting = max_waiting
         self._max_per_client = max_active_per_client
-        self._clients: dict[str, int] = {}
+        self._clients: dict[str, _Client] = {}
         self.active = 0
         self.waiting = 0
         self.refused = 0
 
     @asynccontextmanager
     async def slot(self, client: str) -> AsyncIterator[None]:
-        """Hold one of the slots, waiting for it if need be. Raises GateFull at once when there is no room to wait."""
-        mine = self._clients.get(client, 0)
-        if self.waiting >= self._max_waiting or mine >= self._max_per_client + self._max_waiting // 2:
+        """Hold one of the slots, waiting for it if need be. Raises GateFull at once when there is no room to wait.
+
+        A client waits for its own share first: its slow uploads keep its own later ones waiting, and nobody else's.
+        """
+        own = self._clients.get(client) or _Client(slots=asyncio.Semaphore(self._max_per_client))
+        if self.waiting >= self._max_waiting or own.uploads >= self._max_per_client + self._max_waiting // 2:
             self.refused += 1
             raise GateFull
-        self._clients[client] = mine + 1
+        self._clients[client] = own
+        own.uploads += 1
         self.waiting += 1
         waiting = True
         try:
-            async with self._slots:
+            async with own.slots, self._slots:
                 self.waiting -= 1
                 waiting = False
                 self.active += 1
@@ -100,6 +112,6 @@ class UploadGate:
         finally:
             if waiting:
                 self.waiting -= 1
-            self._clients[client] -= 1
-            if not self._clients[client]:
+            own.uploads -= 1
+            if not own.uploads:
                 del self._clients[client]

@@ -1,14 +1,16 @@
 """Sign-in with Discord (OAuth2, authorization code). All that is asked for is who the visitor is.
 
 The answer ends in one signed cookie with the user id and a time. Discord's token is used once and thrown away. The
-state ties the answer to the browser that asked, so that nobody can be signed in as somebody else by a link.
+state ties the answer to the browser that asked, so that nobody can be signed in as somebody else by a link. The code is
+bound by PKCE (RFC 7636): whoever sees it on its way cannot use it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from typing import Final
 from urllib.parse import urlencode
 
@@ -19,7 +21,8 @@ from pydantic import BaseModel, ValidationError
 
 from bot.web.access import SESSION_LIFETIME_S, STATE_LIFETIME_S, Access, OAuthSettings
 from bot.web.errors import BadParameter, NotFound, Unavailable
-from bot.web.grants import SESSION_COOKIE
+from bot.web.forms import read_form
+from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
 from bot.web.keys import ACCESS, HTTP
 from bot.web.templating import redirect
 
@@ -41,7 +44,9 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     access, oauth = _configured(request)
     nonce = secrets.token_urlsafe(24)
     state = access.sign(
-        {"nonce": nonce, "to": _local_path(request.query.get("to", "/"))}, purpose="state", lifetime_s=STATE_LIFETIME_S
+        {"nonce": nonce, "to": _local_path(request.query.get("to", access.base + "/"))},
+        purpose="state",
+        lifetime_s=STATE_LIFETIME_S,
     )
     query = urlencode(
         {
@@ -51,6 +56,8 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
             "scope": "identify",
             "state": state,
             "prompt": "none",
+            "code_challenge": _challenge(access.verifier(nonce)),
+            "code_challenge_method": "S256",
         }
     )
     response = redirect(f"{oauth.authorize_url}?{query}")
@@ -68,23 +75,32 @@ async def callback(request: web.Request) -> web.StreamResponse:
     code = request.query.get("code")
     if not code or len(code) > 256:
         raise BadParameter("Discord did not sign you in.")
-    user_id = await _who(request.app[HTTP], access, oauth, code)
+    user_id = await _who(request.app[HTTP], access, oauth, code, access.verifier(nonce))
     session = access.sign({"user": user_id}, purpose="session", lifetime_s=SESSION_LIFETIME_S)
     response = redirect(_local_path(str(claims.get("to", "/"))))
-    response.del_cookie(STATE_COOKIE, path="/")
+    response.del_cookie(STATE_COOKIE, path=access.cookie_path)
     _set_cookie(response, access, SESSION_COOKIE, session, SESSION_LIFETIME_S)
     return response
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
-    response = redirect("/")
-    response.del_cookie(SESSION_COOKIE, path="/")
+    await read_form(request)
+    access = request.app[ACCESS]
+    response = redirect(f"{access.base}/")
+    for cookie in (SESSION_COOKIE, KEY_COOKIE):
+        if cookie in request.cookies:
+            response.del_cookie(cookie, path=access.cookie_path)
     return response
 
 
-async def _who(http: aiohttp.ClientSession, access: Access, oauth: OAuthSettings, code: str) -> str:
+async def _who(http: aiohttp.ClientSession, access: Access, oauth: OAuthSettings, code: str, verifier: str) -> str:
     """The user id behind an authorization code."""
-    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": _redirect_uri(access)}
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": _redirect_uri(access),
+        "code_verifier": verifier,
+    }
     basic = b64encode(f"{oauth.client_id}:{oauth.client_secret}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}"}
     try:
@@ -112,6 +128,11 @@ def _configured(request: web.Request) -> tuple[Access, OAuthSettings]:
     return access, access.oauth
 
 
+def _challenge(verifier: str) -> str:
+    """The verifier's SHA-256, as Discord is given it before it sends the code."""
+    return urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
 def _redirect_uri(access: Access) -> str:
     return f"{access.public_url}/oauth/callback"
 
@@ -125,5 +146,11 @@ def _local_path(path: str) -> str:
 
 def _set_cookie(response: web.StreamResponse, access: Access, name: str, value: str, lifetime_s: int) -> None:
     response.set_cookie(
-        name, value, max_age=lifetime_s, path="/", httponly=True, samesite="Lax", secure=access.secure_cookies
+        name,
+        value,
+        max_age=lifetime_s,
+        path=access.cookie_path,
+        httponly=True,
+        samesite="Lax",
+        secure=access.secure_cookies,
     )

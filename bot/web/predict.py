@@ -64,8 +64,8 @@ async def expect(request: web.Request) -> web.StreamResponse | None:
     """A client that asks before it sends (``Expect: 100-continue``) is told at once when it would be too much."""
     try:
         upload.check_length(request)
-    except UploadProblem as problem:
-        response = refusal(problem)
+    except EngineError as error:
+        response = refusal(of_engine(error))
         response.force_close()
         return response
     if request.version >= (1, 1) and request.headers.get("Expect", "").lower() == "100-continue":

@@ -35,12 +35,13 @@ def environment() -> jinja2.Environment:
     versions = {path.name: _version(path.read_bytes()) for path in STATIC.iterdir() if path.is_file()}
     palette_version = _version(palette_css().encode())
 
-    def static(name: str) -> str:
-        return f"/static/{name}?v={versions[name]}"
+    @jinja2.pass_context
+    def static(context: jinja2.runtime.Context, name: str) -> str:
+        return f"{context['base']}/static/{name}?v={versions[name]}"
 
     env.globals.update(
         static=static,
-        palette_url=f"/palette.css?v={palette_version}",
+        palette_version=palette_version,
         words=words,
         tone=palette.tone,
         EMOTIONS=palette.EMOTIONS,
@@ -51,14 +52,15 @@ def environment() -> jinja2.Environment:
 
 def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """Render a page with what every page needs."""
-    from bot.web.grants import visitor_of
+    from bot.web.grants import local_path, visitor_of
 
     access = request.app[ACCESS]
     text = (
         request.app[TEMPLATES]
         .get_template(template)
         .render(
-            path=request.path,
+            base=access.base,
+            path=local_path(request),
             visitor=visitor_of(request),
             can_sign_in=access.mode is Mode.SIGN_IN,
             **context,

@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.web.errors import UploadProblem
-from ser_engine.limits import DEFAULT_LIMITS
+from ser_engine.audio import DEFAULT_LIMITS
 from ser_engine.refusals import refusal, too_large
 
 MAX_FILE_BYTES: Final = DEFAULT_LIMITS.max_bytes
@@ -24,6 +24,8 @@ _FRAMING_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = MAX_FILE_BYTES + _FRAMING_BYTES
 """Of an encoded file less fits in: 18 MB where base64 makes four bytes of three."""
 READ_TIMEOUT_S: Final = 60.0
+IDLE_TIMEOUT_S: Final = 15.0
+"""A body of which nothing arrives for this long is given up."""
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_PARTS: Final = 16
 _MAX_NAME_CHARS: Final = 100
@@ -43,7 +45,7 @@ class Upload:
 def check_length(request: web.Request) -> None:
     """Refuse on the stated length alone, before a byte of the body is read. Raises AudioTooLarge."""
     if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
-        raise too_large()
+        raise too_large(MAX_FILE_BYTES)
 
 
 async def read_upload(request: web.Request, *, field: str = "file", timeout_s: float = READ_TIMEOUT_S) -> Upload:
@@ -96,10 +98,10 @@ async def _read(part: BodyPartReader) -> bytes:
     while not part.at_eof():
         data += await part.read_chunk(_CHUNK_BYTES)
         if len(data) > limit:
-            raise too_large()
+            raise too_large(MAX_FILE_BYTES)
     decoded = await asyncio.to_thread(_decoded, data, encoding)
     if len(decoded) > MAX_FILE_BYTES:
-        raise too_large()
+        raise too_large(MAX_FILE_BYTES)
     if not decoded:
         raise refusal("empty_file")
     return decoded
@@ -125,13 +127,15 @@ class _Bounded:
         self._lines_left = _MAX_LINES
 
     async def read(self, n: int = -1) -> bytes:
-        return self._count(await self._stream.read(n))
+        async with asyncio.timeout(IDLE_TIMEOUT_S):
+            return self._count(await self._stream.read(n))
 
     async def readline(self, *, max_line_length: int | None = None) -> bytes:
         self._lines_left -= 1
         if self._lines_left < 0:
             raise ValueError("more lines than a form has")
-        return self._count(await self._stream.readline(max_line_length=max_line_length))
+        async with asyncio.timeout(IDLE_TIMEOUT_S):
+            return self._count(await self._stream.readline(max_line_length=max_line_length))
 
     def at_eof(self) -> bool:
         return self._stream.at_eof()
@@ -143,5 +147,5 @@ class _Bounded:
     def _count(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
-            raise too_large()
+            raise too_large(MAX_FILE_BYTES)
         return data

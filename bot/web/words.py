@@ -41,22 +41,22 @@ ELSEWHERE: Final = (
 
 STATES: Final = {"live": "live", "ended": "ended", "interrupted": "interrupted"}
 
-CLOSED: Final = (
-    "Undertone listens to a network, but nobody can sign in, so reports stay shut. To open them, set "
-    "UNDERTONE_PUBLIC_URL, UNDERTONE_OAUTH_CLIENT_ID and UNDERTONE_OAUTH_CLIENT_SECRET; or set "
-    "UNDERTONE_HOST=127.0.0.1 and open the page on the machine itself. Share links work either way."
+KEY_NEEDED: Final = (
+    "Reports open with the address that Undertone printed when it started; it ends in ?key=… and is a new one at each "
+    "start. To let people sign in with Discord instead, set UNDERTONE_PUBLIC_URL, UNDERTONE_OAUTH_CLIENT_ID and "
+    "UNDERTONE_OAUTH_CLIENT_SECRET. Share links work either way."
 )
-NOT_LOCAL: Final = (
-    "This is the local view of whoever runs Undertone, and the request came through a proxy. To let people in from "
-    "outside, set UNDERTONE_PUBLIC_URL, UNDERTONE_OAUTH_CLIENT_ID and UNDERTONE_OAUTH_CLIENT_SECRET."
-)
+WRONG_KEY: Final = "This is not the key that Undertone printed when it started. Each start makes a new one."
 WRONG_HOST: Final = (
     "This page answers only under its own names: 127.0.0.1, localhost, or the host of UNDERTONE_PUBLIC_URL."
 )
+NO_FORM: Final = "What was sent is not one of this page's forms."
+STALE_FORM: Final = "This form is out of date: you signed in or out since the page was loaded. Load it again."
 NOT_YOURS: Final = "This report is open to those who took part and to the person who started it."
 NO_SESSION: Final = "There is no such session. Reports are deleted after some days, or when somebody asks for it."
 NO_SPEAKER: Final = "There is no such speaker in this session."
 NO_SHARE: Final = "This link has expired, was revoked, or never existed."
+DEAD_SHARE: Final = "This link has expired or was revoked. Ask the person who sent it for a new one."
 SIGN_IN: Final = "Sign in with Discord to see the reports of conversations that you took part in."
 
 MARKED: Final = "Marked"

@@ -225,3 +225,19 @@ async def test_a_database_that_is_away_when_the_old_is_to_be_deleted_ends_nothin
                 await asyncio.sleep(0.02)
         assert service._main is not None
         assert not service._main.done()
+
+
+async def test_the_printed_address_opens_the_reports_and_each_start_has_its_own(tmp_path: Path) -> None:
+    async def status(url: str) -> int:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http, http.get(url) as answer:
+            return answer.status
+
+    keys = set()
+    async with Sandbox(rate_limits=False) as sandbox:
+        for _ in range(2):
+            async with Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice()) as service:
+                keys.add(service.entry_url.partition("?key=")[2])
+                assert await status(service.entry_url) == 200
+                assert await status(service.url) == 403
+    assert len(keys) == 2
+    assert min(map(len, keys)) > 40

@@ -49,7 +49,10 @@ class Stage:
                 make_connector=lambda: aiohttp.TCPConnector(limit=0, ssl=self.discord.ssl_context()),
             )
         )
-        self.http = await self._stack.enter_async_context(aiohttp.ClientSession(self.service.url))
+        jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address without a name
+        self.http = await self._stack.enter_async_context(aiohttp.ClientSession(self.service.url, cookie_jar=jar))
+        async with self.http.get(self.service.entry_url) as response:  # as a person opens the printed address
+            assert response.status == 200
         await self.service.discord_ready()
         return self
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from bot.__main__ import main
 from bot.cli.doctor import Verdict, check_database, check_port, check_settings, check_voice
 from bot.cli.running import first_of, next_free_port, port_is_free, signals
-from bot.errors import PortInUse, StartError
+from bot.errors import PortInUse, SettingsError, StartError
 from bot.settings import Settings, load_settings, variable
 from lab.cli import demo_ports
 from lab.demo import Demo
@@ -159,3 +159,15 @@ async def test_the_demo_seats_people_and_hears_the_included_ones(
         assert (len(now.included), len(now.excluded)) == (4, 1)
         assert demo.report_url.endswith(session.record.id)
     assert list((tmp_path / "demo").iterdir()) == []
+
+
+def test_the_doctor_tells_how_people_get_in() -> None:
+    def told(**settings: object) -> dict[str, str]:
+        found = check_settings(load_settings(env_file=None, **settings))
+        return {finding.subject: f"{finding.verdict.value}: {finding.text}" for finding in found}
+
+    assert "note: not set up" in told()["sign-in"]
+    assert "/undertone/" in told(public_url="https://example.org/undertone/")["UNDERTONE_PUBLIC_URL"]
+    assert told(public_url="https://example.org")["UNDERTONE_PUBLIC_URL"] == "ok: https://example.org"
+    with pytest.raises(SettingsError, match="UNDERTONE_PUBLIC_URL"):
+        load_settings(env_file=None, public_url="https://example.org/?a=b")

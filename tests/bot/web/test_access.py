@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -12,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot.web.access import Access, Mode, is_loopback
-from bot.web.grants import SESSION_COOKIE
+from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
 from storage import NewSession, SessionRecord, Storage
 from tests.bot.web.conftest import ALICE, KEY, STARTER, STRANGER, MakeClient
 
@@ -27,6 +30,8 @@ class FakeDiscord:
 
     def __init__(self) -> None:
         self.codes = {f"code-{user}": str(user) for user in (ALICE, STARTER, STRANGER)}
+        self.challenge = ""
+        """PKCE's, of the last sign-in that was begun."""
         self.broken = False
         app = web.Application()
         app.router.add_post("/api/v10/oauth2/token", self._token)
@@ -39,7 +44,9 @@ class FakeDiscord:
 
     async def _token(self, request: web.Request) -> web.Response:
         form = await request.post()
+        proof = urlsafe_b64encode(hashlib.sha256(str(form["code_verifier"]).encode()).digest()).decode().rstrip("=")
         good = request.headers["Authorization"].startswith("Basic ") and form["code"] in self.codes
+        good = good and proof == self.challenge
         if not good or form["redirect_uri"] != f"{PUBLIC}/oauth/callback":
             return web.json_response({"error": "invalid_grant"}, status=400)
         return web.json_response({"access_token": f"token-{form['code']!s}"})
@@ -74,13 +81,15 @@ async def _status(client: Client, path: str, **headers: str) -> int:
         return response.status
 
 
-async def _sign_in(client: Client, user: int, to: str = "/") -> tuple[int, str]:
+async def _sign_in(client: Client, discord: FakeDiscord, user: int, to: str = "/") -> tuple[int, str]:
     """Follow the sign-in by hand, as a browser would. The status and place the callback answers."""
     async with client.get("/sign-in", params={"to": to}, allow_redirects=False) as response:
         assert response.status == 303
         query = parse_qs(urlsplit(response.headers["Location"]).query)
         cookie = response.cookies["undertone_state"].value
     assert query["scope"] == ["identify"]
+    assert query["code_challenge_method"] == ["S256"]
+    discord.challenge = query["code_challenge"][0]
     params = {"code": f"code-{user}", "state": query["state"][0]}
     headers = {"Cookie": f"undertone_state={cookie}"}
     async with client.get("/oauth/callback", params=params, headers=headers, allow_redirects=False) as response:
@@ -93,8 +102,84 @@ async def _sign_in(client: Client, user: int, to: str = "/") -> tuple[int, str]:
         return response.status, response.headers.get("Location", "")
 
 
+SHUT = ("/", "/sessions", "/sessions/{}", "/api/v1/sessions", "/api/v1/sessions/{}", "/api/v1/sessions/{}/events")
+
+
+@pytest.fixture
+async def keyed(make_client: MakeClient) -> Client:
+    """Nobody can sign in; the key is ``the-key``."""
+    client = await make_client(access={"open_to_all": False, "entry_key": "the-key"})
+    client.session.cookie_jar.clear()
+    return client
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": "127.0.0.1:8080"},
+        {"Host": "localhost"},
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"Cookie": f"{KEY_COOKIE}=the-key"},
+        {"Cookie": f"{KEY_COOKIE}="},
+        {"Authorization": "Bearer the-kex"},
+        {"Authorization": "Basic the-key"},
+    ],
+)
+async def test_being_on_this_machine_opens_nothing(
+    keyed: Client, session: SessionRecord, headers: dict[str, str]
+) -> None:
+    """A proxy is on this machine too: nginx as it comes says neither that it is one nor whom it speaks for."""
+    for path in SHUT:
+        assert await _status(keyed, path.format(session.id), **headers) == 403
+    for path in ("/health", "/about", "/microphone"):
+        assert await _status(keyed, path, **headers) == 200
+
+
+async def test_the_printed_address_opens_it_once_for_all(keyed: Client, session: SessionRecord) -> None:
+    async with keyed.get(f"/sessions/{session.id}?speaker=1&key=the-key", allow_redirects=False) as response:
+        assert response.status == 303
+        assert response.headers["Location"] == f"/sessions/{session.id}?speaker=1"
+        cookie = response.cookies[KEY_COOKIE]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert "the-key" not in cookie.value
+    keyed.session.headers["Cookie"] = f"{KEY_COOKIE}={cookie.value}"
+    for path in SHUT[:-1]:
+        assert await _status(keyed, path.format(session.id)) == 200
+    assert await _status(keyed, f"/api/v1/sessions/{session.id}/events") == 204
+
+
+async def test_a_program_sends_the_key_in_a_header(keyed: Client) -> None:
+    assert await _status(keyed, "/api/v1/sessions", Authorization="Bearer the-key") == 200
+
+
+async def test_the_key_of_another_start_opens_nothing(make_client: MakeClient, keyed: Client) -> None:
+    for path in ("/?key=the-old-key", "/?key=", "/?key=%C3%A9"):
+        async with keyed.get(path, allow_redirects=False) as response:
+            assert response.status == 403
+            assert KEY_COOKIE not in response.cookies
+    async with keyed.get("/?key=the-key", allow_redirects=False) as response:
+        cookie = response.cookies[KEY_COOKIE].value
+    again = await make_client(access={"open_to_all": False, "entry_key": "another"})
+    assert await _status(again, "/", Cookie=f"{KEY_COOKIE}={cookie}") == 403
+
+
+async def test_without_any_key_only_share_links_open(
+    make_client: MakeClient, storage: Storage, session: SessionRecord
+) -> None:
+    client = await make_client(access={"host": "0.0.0.0", "open_to_all": False})  # noqa: S104
+    for path in SHUT:
+        assert await _status(client, path.format(session.id), Authorization="Bearer ") == 403
+        assert await _status(client, path.format(session.id) + "?key=") == 403
+    async with client.get("/") as response:
+        assert "UNDERTONE_OAUTH_CLIENT_ID" in await response.text()
+    _, token = await storage.create_share(session.id, lifetime=timedelta(hours=1))
+    assert await _status(client, f"/s/{token}") == 200
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:8080", "127.1.2.3"])
-async def test_the_local_view_is_open_under_its_own_names(client: Client, session: SessionRecord, host: str) -> None:
+async def test_the_demo_is_open_under_its_own_names(client: Client, session: SessionRecord, host: str) -> None:
     assert await _status(client, f"/sessions/{session.id}", Host=host) == 200
 
 
@@ -104,23 +189,22 @@ async def test_a_foreign_name_for_this_machine_is_refused(client: Client, sessio
         assert await _status(client, path, Host=host) == 403
 
 
-async def test_what_a_proxy_passed_on_is_not_local(client: Client, session: SessionRecord) -> None:
-    assert await _status(client, f"/sessions/{session.id}", **{"X-Forwarded-For": "203.0.113.9"}) == 403
-    assert await _status(client, "/api/v1/sessions", Forwarded="for=203.0.113.9") == 403
-    assert await _status(client, "/health", **{"X-Forwarded-For": "203.0.113.9"}) == 200
+async def test_a_dead_link_says_so(client: Client, storage: Storage, session: SessionRecord) -> None:
+    _, expired = await storage.create_share(session.id, lifetime=timedelta(seconds=-1))
+    _, revoked = await storage.create_share(session.id, lifetime=timedelta(hours=1))
+    assert await _status(client, f"/s/{revoked}") == 200
+    await storage.revoke_shares(session.id)
+    for token in (expired, revoked):
+        for form in ("", "/report.json", "/chart.json", "/windows.csv", "/events"):
+            assert await _status(client, f"/s/{token}{form}") == 410
+    assert await _status(client, "/s/made-up") == 404
 
 
-async def test_listening_to_a_network_without_sign_in_keeps_reports_shut(
-    make_client: MakeClient, storage: Storage, session: SessionRecord
-) -> None:
-    client = await make_client(access={"host": "0.0.0.0"})  # noqa: S104
-    for path in (f"/sessions/{session.id}", "/api/v1/sessions", "/", f"/api/v1/sessions/{session.id}/events"):
-        assert await _status(client, path) == 403
-    async with client.get("/") as response:
-        assert "UNDERTONE_OAUTH_CLIENT_ID" in await response.text()
+async def test_no_search_engine_keeps_a_shared_report(client: Client, storage: Storage, session: SessionRecord) -> None:
     _, token = await storage.create_share(session.id, lifetime=timedelta(hours=1))
-    assert await _status(client, f"/s/{token}") == 200
-    assert await _status(client, "/about") == 200
+    for form in ("", "/report.json", "/chart.json", "/windows.csv", "/speakers.csv", "/moments.csv", "/nothing"):
+        async with client.get(f"/s/{token}{form}") as response:
+            assert response.headers["X-Robots-Tag"] == "noindex", form
 
 
 async def test_sign_in_shows_ones_own_sessions_and_no_others(
@@ -132,7 +216,7 @@ async def test_sign_in_shows_ones_own_sessions_and_no_others(
     client = await make_client(access=_oauth(discord))
     assert await _status(client, f"/sessions/{session.id}") == 303
     assert await _status(client, f"/api/v1/sessions/{session.id}") == 401
-    assert await _sign_in(client, ALICE, f"/sessions/{session.id}") == (303, f"/sessions/{session.id}")
+    assert await _sign_in(client, discord, ALICE, f"/sessions/{session.id}") == (303, f"/sessions/{session.id}")
     assert await _status(client, f"/sessions/{session.id}") == 200
     assert await _status(client, f"/sessions/{other.id}") == 403
     assert await _status(client, f"/api/v1/sessions/{other.id}/events") == 403
@@ -144,9 +228,9 @@ async def test_the_starter_may_see_it_and_a_stranger_may_not(
     make_client: MakeClient, session: SessionRecord, discord: FakeDiscord
 ) -> None:
     client = await make_client(access=_oauth(discord))
-    await _sign_in(client, STARTER)
+    await _sign_in(client, discord, STARTER)
     assert await _status(client, f"/sessions/{session.id}") == 200
-    await _sign_in(client, STRANGER)
+    await _sign_in(client, discord, STRANGER)
     assert await _status(client, f"/sessions/{session.id}") == 403
     async with client.get("/") as response:
         assert "No conversation yet" in await response.text()
@@ -165,25 +249,52 @@ async def test_a_sign_in_that_began_elsewhere_is_refused(make_client: MakeClient
 
 async def test_discord_refusing_or_failing_is_said(make_client: MakeClient, discord: FakeDiscord) -> None:
     client = await make_client(access=_oauth(discord))
-    assert (await _sign_in(client, 31337))[0] == 400
+    assert (await _sign_in(client, discord, 31337))[0] == 400
     discord.broken = True
-    assert (await _sign_in(client, ALICE))[0] == 503
+    assert (await _sign_in(client, discord, ALICE))[0] == 503
 
 
 @pytest.mark.parametrize("to", ["//evil.example", "https://evil.example", "/\\evil.example", "\n//x", "evil"])
 async def test_the_way_back_stays_on_this_site(make_client: MakeClient, discord: FakeDiscord, to: str) -> None:
     client = await make_client(access=_oauth(discord))
-    assert (await _sign_in(client, ALICE, to))[1] == "/"
+    assert (await _sign_in(client, discord, ALICE, to))[1] == "/"
 
 
-async def test_signing_out(make_client: MakeClient, discord: FakeDiscord, session: SessionRecord) -> None:
+async def test_a_code_is_worth_nothing_without_its_verifier(make_client: MakeClient, discord: FakeDiscord) -> None:
     client = await make_client(access=_oauth(discord))
-    await _sign_in(client, ALICE)
-    async with client.post("/sign-out", headers={"Origin": "https://evil.example"}, allow_redirects=False) as response:
-        assert response.status == 403
-    async with client.post("/sign-out", headers={"Origin": PUBLIC}, allow_redirects=False) as response:
-        assert response.status == 303
-        assert response.cookies[SESSION_COOKIE]["max-age"] == "0"
+    async with client.get("/sign-in", allow_redirects=False) as response:
+        state = parse_qs(urlsplit(response.headers["Location"]).query)["state"][0]
+        cookie = response.cookies["undertone_state"].value
+    discord.challenge = "of another sign-in"
+    params = {"code": f"code-{ALICE}", "state": state}
+    headers = {"Cookie": f"undertone_state={cookie}"}
+    async with client.get("/oauth/callback", params=params, headers=headers, allow_redirects=False) as response:
+        assert response.status == 400
+        assert SESSION_COOKIE not in response.cookies
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": PUBLIC}, 303),
+        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 303),  # Chromium, under no-referrer
+        ({"Origin": "null"}, 303),  # a browser without Sec-Fetch headers, or over plain http: the form's token decides
+    ],
+)
+async def test_signing_out(make_client: MakeClient, discord: FakeDiscord, headers: dict[str, str], status: int) -> None:
+    client = await make_client(access=_oauth(discord))
+    await _sign_in(client, discord, ALICE)
+    async with client.get("/") as response:
+        found = re.search(r'name="csrf" value="([^"]+)"', await response.text())
+        assert found is not None
+    for token, answer in (("", 403), ("made up", 403), (found[1], status)):
+        form = {"csrf": token}
+        async with client.post("/sign-out", data=form, headers=headers, allow_redirects=False) as response:
+            assert response.status == answer
+            gone = response.cookies.get(SESSION_COOKIE)
+            assert (gone is not None and gone["max-age"] == "0") is (answer == 303)
 
 
 async def test_nobody_can_sign_in_where_it_is_not_set_up(client: Client) -> None:
@@ -198,7 +309,7 @@ def test_a_cookie_is_only_good_as_it_was_made() -> None:
     cookie = access.sign({"user": "7"}, purpose="session", lifetime_s=60)
 
     def user(cookie: str, rules: Access = access) -> int | None:
-        return rules.visitor(cookie, host_header=None, forwarded=False).user_id
+        return rules.visitor(session_cookie=cookie, key_cookie=None, authorization=None).user_id
 
     assert user(cookie) == 7
     assert user(cookie, other) is None
@@ -217,13 +328,13 @@ def test_sign_in_needs_all_three_settings() -> None:
         return Access.configure(key=KEY, **settings).mode
 
     full = {"public_url": PUBLIC, "oauth_client_id": "1", "oauth_client_secret": "2"}
-    assert mode(host="127.0.0.1") is Mode.LOCAL
-    assert mode(host="::1") is Mode.LOCAL
-    assert mode(host="0.0.0.0") is Mode.CLOSED  # noqa: S104
+    assert mode(host="127.0.0.1") is Mode.KEY
+    assert mode(host="127.0.0.1", open_to_all=True) is Mode.OPEN
+    assert mode(host="127.0.0.1", open_to_all=True, **full) is Mode.SIGN_IN
     assert mode(host="0.0.0.0", **full) is Mode.SIGN_IN  # noqa: S104
     assert mode(host="127.0.0.1", **full) is Mode.SIGN_IN
     for missing in full:
-        assert mode(host="0.0.0.0", **{**full, missing: None}) is Mode.CLOSED  # noqa: S104
+        assert mode(host="0.0.0.0", **{**full, missing: None}) is Mode.KEY  # noqa: S104
 
 
 def test_what_is_this_machine() -> None:

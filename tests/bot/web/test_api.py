@@ -132,6 +132,8 @@ async def test_a_name_is_no_formula(client: Client, session: SessionRecord, name
         ("/api/v1/sessions?limit=²", 400, "bad_parameter"),
         ("/api/v1/sessions?before=yesterday", 400, "bad_parameter"),
         ("/api/v1/sessions?before=2026-01-01", 400, "bad_parameter"),
+        ("/api/v1/sessions?before=0001-01-01T00:00:00%2B14:00", 400, "bad_parameter"),
+        ("/api/v1/sessions?before=9999-12-31T23:59:59-14:00", 400, "bad_parameter"),
         ("/s/not-a-token/report.json", 404, "not_found"),
     ],
 )
@@ -167,7 +169,7 @@ async def test_a_share_link_opens_one_report_under_pseudonyms(
     assert "Alice" not in page
     assert f"/sessions/{session.id}" not in page
     await storage.revoke_shares(session.id)
-    await _json(client, f"/s/{token}/report.json", status=404)
+    await _json(client, f"/s/{token}/report.json", status=410)
 
 
 async def test_a_slow_discord_does_not_hold_the_report_up(

@@ -113,7 +113,7 @@ async def test_a_revoked_link_ends_the_stream(
         async with asyncio.timeout(5):
             await response.content.read()
     async with client.get(f"/s/{token}/events") as response:
-        assert response.status == 404
+        assert response.status == 410
 
 
 async def test_too_many_followers(make_client: MakeClient, live_session: SessionRecord) -> None:

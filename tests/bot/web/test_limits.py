@@ -81,6 +81,33 @@ async def test_one_client_leaves_room_for_others() -> None:
     assert sum(isinstance(answer, GateFull) for answer in answers) == 3
 
 
+async def test_slow_uploads_of_one_client_leave_slots_for_others() -> None:
+    gate = UploadGate()
+    release = asyncio.Event()
+
+    async def slow() -> None:
+        async with gate.slot("greedy"):
+            await release.wait()
+
+    mine = [asyncio.create_task(slow(), name=f"slow {n}") for n in range(6)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await asyncio.gather(_hold(gate, "other"), _hold(gate, "another"))
+    assert gate.active == 4
+    release.set()
+    await asyncio.gather(*mine)
+    assert (gate.active, gate.waiting) == (0, 0)
+
+
+async def test_a_refused_client_is_not_remembered() -> None:
+    gate = UploadGate(max_active=1, max_waiting=0)
+    for number in range(100):
+        with pytest.raises(GateFull):
+            await _hold(gate, f"client {number}")
+    assert gate.refused == 100
+    assert not gate._clients
+
+
 async def test_who_gives_up_waiting_leaves_no_trace() -> None:
     gate = UploadGate(max_active=1, max_waiting=1)
     async with gate.slot("a"):

@@ -178,3 +178,13 @@ async def test_nothing_is_written_to_a_disk(client: Client, tmp_path: Any, monke
     await _still_serves(client)
     assert list(folder.iterdir()) == []
     assert opened == []
+
+
+async def test_a_body_of_which_nothing_arrives_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "IDLE_TIMEOUT_S", 0.1)
+    async with _raw(client) as (reader, writer):
+        writer.write(f"{HEAD}Content-Length: 1000\r\n\r\n".encode() + PART)
+        status, body = await _answer(reader)
+    assert status == 408
+    assert "too long" in body["error"]
+    await _still_serves(client)

@@ -1,0 +1,35 @@
+"""Listening: the application behind bounded connections, from the first socket to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from bot.web.keys import CONNECTIONS
+
+LINGER_S: Final = 2.0
+"""How long the rest of a refused upload is read and thrown away, so that its sender gets to see the answer."""
+SHUTDOWN_S: Final = 2.0
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` while the context is open; gives the port. Raises OSError when it cannot be listened on."""
+    connections = app[CONNECTIONS]
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
+    await runner.setup()
+    try:
+        assert runner.server is not None  # noqa: S101  # made by setup
+        listener = await asyncio.get_running_loop().create_server(
+            connections.factory(runner.server), host, port, backlog=connections.backlog
+        )
+        try:
+            yield int(listener.sockets[0].getsockname()[1])
+        finally:
+            listener.close()
+    finally:
+        await runner.cleanup()
