@@ -24,7 +24,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from ser_engine.audio import peak_dbfs
+from ser_engine.level import peak_dbfs
 from ser_engine.types import MIN_SPEECH_S, Pcm, Window
 
 Reason = Literal["no_speech", "too_short", "clipped"]

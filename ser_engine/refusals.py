@@ -23,6 +23,7 @@ from ser_engine.errors import (
     UnsupportedFormat,
     WorkerLost,
 )
+from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 
 SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
     # the file
@@ -31,18 +32,28 @@ SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
     "unreadable": (UndecodableAudio, "The file cannot be read: {reason}."),
     "too_large": (AudioTooLarge, "The file is too large; at most {megabytes} MB can be analysed."),
     "too_long": (AudioTooLong, "The recording is too long; at most {minutes} minutes can be analysed."),
-    "not_audio": (UnsupportedFormat, "This is not an audio file of a known kind ({kinds})."),
-    "not_as_named": (UndecodableAudio, "The file is named .{ending}, but it does not hold audio of that kind."),
+    "not_audio": (UnsupportedFormat, "The file holds {found}, not a recording."),
+    "not_as_named": (UndecodableAudio, "The file is named .{ending}, but it holds {found}, not a recording."),
+    "not_known": (UnsupportedFormat, "Nothing in the file is known as audio or video."),
+    "not_known_as_named": (
+        UndecodableAudio,
+        "The file is named .{ending}, but nothing in it is known as audio or video.",
+    ),
     "damaged": (UndecodableAudio, "The {kind} file is damaged and cannot be decoded."),
     "too_damaged": (UndecodableAudio, "The file is damaged: too little of it can be decoded."),
-    "no_track": (UndecodableAudio, "There is no audio track in the file."),
-    "bad_header": (UndecodableAudio, "The file's header is damaged."),
+    "no_index": (
+        UndecodableAudio,
+        "The recording was cut off: the index that belongs at the end of an MP4 or QuickTime file is missing.",
+    ),
+    "no_track": (UndecodableAudio, "There is no audio track in the {kind} file."),
+    "unknown_codec": (UndecodableAudio, "The sound in the {kind} file is coded as {codec}, which cannot be decoded."),
+    "protected": (UndecodableAudio, "The file is protected against copying, so its sound cannot be decoded."),
     "odd_shape": (
         UnsupportedFormat,
         "A sample rate of {rate_hz} Hz with {channels} channels cannot be analysed.",
     ),
-    "rate_changes": (UndecodableAudio, "The sample rate changes inside the file."),
     "decoder_broke": (UndecodableAudio, "The file cannot be decoded: the decoder broke down over it."),
+    "too_much_memory": (UndecodableAudio, "Decoding the file needs more memory than a file may have."),
     "decode_late": (DecodeTimeout, "Decoding took longer than {seconds} s."),
     # the samples
     "not_mono": (InvalidSamples, "The samples must have one dimension (mono)."),
@@ -60,9 +71,14 @@ SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
 }
 
 
-def too_large(max_bytes: int) -> EngineError:
-    """The refusal of a file with more bytes than that; doors say it before they have read the whole file."""
-    return refusal("too_large", megabytes=f"{max_bytes / 2**20:.0f}")
+def too_large(limits: DecodeLimits = DEFAULT_LIMITS) -> EngineError:
+    """The refusal of a file with too many bytes; doors say it before they have read the whole file."""
+    return refusal("too_large", megabytes=limits.megabytes)
+
+
+def too_long(limits: DecodeLimits = DEFAULT_LIMITS) -> EngineError:
+    """The refusal of a recording of too many seconds."""
+    return refusal("too_long", minutes=limits.minutes)
 
 
 def refusal(key: str, **facts: object) -> EngineError:

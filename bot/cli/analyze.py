@@ -60,8 +60,7 @@ def analyze(files: Sequence[Path], model: str, as_json: bool) -> None:
 def analysis_of(path: Path, recognizer: Recognizer) -> Analysis:
     """Raises AudioError."""
     from ser_engine.analysis import summed_up
-    from ser_engine.audio import DEFAULT_LIMITS, decode
-    from ser_engine.segmenter import segment_pcm
+    from ser_engine.audio import DEFAULT_LIMITS, windows_of
 
     try:
         with path.open("rb") as stream:  # a device or a pipe states no size
@@ -69,8 +68,8 @@ def analysis_of(path: Path, recognizer: Recognizer) -> Analysis:
     except OSError as error:
         raise refusal("unreadable", reason=error.strerror) from error
     if len(data) > DEFAULT_LIMITS.max_bytes:
-        raise too_large(DEFAULT_LIMITS.max_bytes)
-    windows = segment_pcm(decode(data, filename=path.name))
+        raise too_large()
+    windows = list(windows_of(data, filename=path.name))
     return summed_up(zip(windows, recognizer.predict(windows), strict=True))
 
 

@@ -15,8 +15,8 @@ from bot.pictures import palette
 from bot.settings import Settings
 from bot.texts import Texts
 from ser_engine.analysis import Analysis, analyse
-from ser_engine.audio import DEFAULT_LIMITS
 from ser_engine.backends.base import InferenceBackend
+from ser_engine.limits import DEFAULT_LIMITS
 from ser_engine.refusals import too_large
 from ser_engine.types import Prediction, Window
 
@@ -50,11 +50,11 @@ class Analyst:
         if urlsplit(attachment.url).hostname not in self._hosts:
             raise NotPossible("FOREIGN_HOST")
         if attachment.size > MAX_BYTES:
-            raise too_large(MAX_BYTES)
+            raise too_large()
         async with asyncio.timeout(FETCH_S):
             data = await attachment.read()
         if len(data) > MAX_BYTES:
-            raise too_large(MAX_BYTES)
+            raise too_large()
         return data
 
 

@@ -14,7 +14,7 @@ from bot.commands.common import Interaction, defer, say
 from bot.commands.language import described, texts_of
 from bot.commands.voice_consent import Consent, VoiceMessages
 from bot.errors import NotPossible
-from ser_engine.audio import DEFAULT_LIMITS
+from ser_engine.limits import DEFAULT_LIMITS
 
 LIMITS: Final = {"megabytes": DEFAULT_LIMITS.max_bytes // 2**20, "minutes": round(DEFAULT_LIMITS.max_duration_s / 60)}
 USES, PER_S = 6, 60.0

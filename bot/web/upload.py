@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.web.errors import UploadProblem
-from ser_engine.audio import DEFAULT_LIMITS
+from ser_engine.limits import DEFAULT_LIMITS
 from ser_engine.refusals import refusal, too_large
 
 MAX_FILE_BYTES: Final = DEFAULT_LIMITS.max_bytes
@@ -45,7 +45,7 @@ class Upload:
 def check_length(request: web.Request) -> None:
     """Refuse on the stated length alone, before a byte of the body is read. Raises AudioTooLarge."""
     if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
-        raise too_large(MAX_FILE_BYTES)
+        raise too_large()
 
 
 async def read_upload(request: web.Request, *, field: str = "file", timeout_s: float = READ_TIMEOUT_S) -> Upload:
@@ -98,10 +98,10 @@ async def _read(part: BodyPartReader) -> bytes:
     while not part.at_eof():
         data += await part.read_chunk(_CHUNK_BYTES)
         if len(data) > limit:
-            raise too_large(MAX_FILE_BYTES)
+            raise too_large()
     decoded = await asyncio.to_thread(_decoded, data, encoding)
     if len(decoded) > MAX_FILE_BYTES:
-        raise too_large(MAX_FILE_BYTES)
+        raise too_large()
     if not decoded:
         raise refusal("empty_file")
     return decoded
@@ -147,5 +147,5 @@ class _Bounded:
     def _count(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
-            raise too_large(MAX_FILE_BYTES)
+            raise too_large()
         return data

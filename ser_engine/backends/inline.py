@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from ser_engine.audio import DEFAULT_LIMITS, DecodeLimits, decode
+from ser_engine.audio import windows_of
 from ser_engine.backends.base import ModelInfo
+from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.networks import Runtime
 from ser_engine.recognizer import Recognizer
 from ser_engine.refusals import refusal
-from ser_engine.segmenter import segment_pcm
 from ser_engine.types import Prediction, Window
 
 _T = TypeVar("_T")
@@ -70,7 +70,7 @@ class InlineBackend:
     async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
         self._loaded()
         self._counts["files"] += 1
-        return await self._call(lambda: segment_pcm(decode(data, filename=filename, limits=self._limits)), deadline_s)
+        return await self._call(lambda: list(windows_of(data, filename=filename, limits=self._limits)), deadline_s)
 
     def counters(self) -> dict[str, int]:
         return {**self._counts, "waiting": self._waiting}

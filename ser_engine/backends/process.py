@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ser_engine.audio import DecodeLimits
+    from ser_engine.limits import DecodeLimits
 
 Answer = Callable[..., list[Any]]
 """A request's arguments to the parts of its answer."""
@@ -130,11 +130,10 @@ def _decoder() -> tuple[Any, Answer]:
     import av
     import soxr
 
-    from ser_engine.audio import decode
-    from ser_engine.segmenter import segment_pcm
+    from ser_engine.audio import windows_of
 
     def answer(data: bytes, filename: str | None, limits: DecodeLimits) -> list[Any]:
-        windows = segment_pcm(decode(data, filename=filename, limits=limits))
+        windows = list(windows_of(data, filename=filename, limits=limits))
         return [windows[i : i + WINDOWS_A_MESSAGE] for i in range(0, len(windows), WINDOWS_A_MESSAGE)]
 
     return (av.__version__, soxr.__version__), answer

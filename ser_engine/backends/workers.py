@@ -22,10 +22,10 @@ from typing import Final
 import numpy as np
 import structlog
 
-from ser_engine.audio import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.backends.base import ModelInfo
 from ser_engine.backends.slot import Slot, WorkerGone
 from ser_engine.errors import BackendError, EngineError
+from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.models import open_directory
 from ser_engine.networks import Runtime
 from ser_engine.refusals import refusal

@@ -81,11 +81,10 @@ class FakeBackend:
 
     async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
         """The real decoder and segmenter, in this process."""
-        from ser_engine.audio import decode
-        from ser_engine.segmenter import segment_pcm
+        from ser_engine.audio import windows_of
 
         await self._answer(deadline_s)
-        return segment_pcm(decode(data, filename=filename))
+        return list(windows_of(data, filename=filename))
 
     async def _answer(self, deadline_s: float) -> None:
         if not self._started:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 import wave
 from functools import cache
 
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_engine.audio import DecodeLimits, checked, decode, level_dbfs, peak_dbfs, resample, sniff
+from ser_engine.audio import DecodeLimits, checked, decode, level_dbfs, peak_dbfs, resample
 from ser_engine.errors import (
     AudioError,
     AudioTooLarge,
@@ -163,22 +162,19 @@ def hour_of_flac() -> bytes:
     return encode(np.zeros(3600 * 8000, dtype=np.float32), 8_000, "flac")
 
 
-def test_an_hour_is_refused_at_once_by_its_stated_length() -> None:
+def test_an_hour_is_refused_by_its_counted_packets_before_any_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = hour_of_flac()
-    begun = time.perf_counter()
+    monkeypatch.setattr("ser_engine.timeline.frames_of", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(AudioTooLong, match="at most 10 minutes"):
         decode(data)
-    assert time.perf_counter() - begun < 0.2
 
 
 def test_an_hour_without_a_stated_length_is_cut_off() -> None:
     data = bytearray(hour_of_flac())
     data[8 + 13] &= 0xF0  # the total of samples in STREAMINFO: unknown, as in a live recording
     data[8 + 14 : 8 + 18] = bytes(4)
-    begun = time.perf_counter()
     with pytest.raises(AudioTooLong):
         decode(bytes(data))
-    assert time.perf_counter() - begun < 5
 
 
 def test_a_wav_with_an_open_header_is_decoded() -> None:
@@ -224,9 +220,3 @@ def test_levels() -> None:
     assert level_dbfs(np.full(100, 0.1, np.float32)) == pytest.approx(-20)
     assert peak_dbfs(np.asarray([0.0, -0.5], np.float32)) == pytest.approx(-6.02, abs=0.01)
     assert level_dbfs(np.zeros(0, np.float32)) == peak_dbfs(np.zeros(9, np.float32)) == -120
-
-
-def test_sniffing_knows_mp3_from_aac() -> None:
-    assert sniff(b"\xff\xfb\x90\x00") == "mp3"
-    assert sniff(b"\xff\xf1\x50\x80") is None
-    assert sniff(b"") is None

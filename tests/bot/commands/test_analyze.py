@@ -49,7 +49,7 @@ async def test_a_long_file_is_told_over_time(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("notes.wav", b"this is no sound at all, only letters", refusal("not_as_named", ending="wav")),
+        ("notes.wav", b"this is no sound at all, only letters", refusal("not_as_named", ending="wav", found="text")),
         ("empty.wav", b"", refusal("empty_file")),
         ("quiet.wav", wav(0.3), refusal("no_speech", seconds=0.8)),
     ],
@@ -133,7 +133,7 @@ async def test_a_mention_with_a_file_is_answered_and_other_messages_are_not(worl
 
 async def test_a_broken_file_in_a_direct_message_is_answered_in_words(world: World) -> None:
     message = world.sandbox.direct_message(world.mara, files=[("note.wav", b"not a sound")])
-    assert (await reply_to(world, message)).content == str(refusal("not_as_named", ending="wav"))
+    assert (await reply_to(world, message)).content == str(refusal("not_as_named", ending="wav", found="text"))
 
 
 async def test_nothing_of_a_voice_message_is_stored(world: World) -> None:
