@@ -8,6 +8,7 @@ windows are never touched: reports and exports show what the model said.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +63,11 @@ class SpeakerTone:
             unclear=self._shown_unclear,
             heard_until_s=self._heard_until_s,
         )
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """The smoothed probability of every label; empty before the first window."""
+        return dict(self._probabilities)
 
     def add(self, window: Window, prediction: Prediction) -> Tone:
         """Take in one window; return what is shown now."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.listening.live import LiveBus
-from bot.web import api, events, health, oauth, pages, predict
+from bot.web import api, events, health, microphone, oauth, pages, predict
 from bot.web.access import Access
 from bot.web.connections import Connections
 from bot.web.guards import Guards
@@ -21,6 +21,7 @@ from bot.web.keys import (
     CONNECTIONS,
     HTTP,
     METRICS,
+    MICROPHONES,
     NAMES,
     READY,
     STORAGE,
@@ -33,7 +34,7 @@ from bot.web.keys import (
     ReportStore,
     Streams,
 )
-from bot.web.limits import RateLimiter, UploadGate
+from bot.web.limits import Microphones, RateLimiter, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory, NoNames
 from bot.web.templating import STATIC, environment
@@ -64,6 +65,7 @@ def create_app(
     rate: RateLimiter | None = None,
     uploads: UploadGate | None = None,
     connections: Connections | None = None,
+    microphones: Microphones | None = None,
     frame_ancestors: tuple[str, ...] = (),
 ) -> web.Application:
     """The application; storage, backend and bus stay the caller's to open and close.
@@ -83,6 +85,7 @@ def create_app(
     app[UPLOAD_RATE] = rate if rate is not None else RateLimiter()
     app[UPLOADS] = uploads if uploads is not None else UploadGate()
     app[CONNECTIONS] = connections if connections is not None else Connections()
+    app[MICROPHONES] = microphones if microphones is not None else Microphones()
     app[METRICS] = _metrics(app, counters, each_session)
     app[STREAMS] = Streams()
     app[TEMPLATES] = environment()
@@ -118,6 +121,7 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     for page in ("/", "/sessions", *(("",) if prefix else ())):
         get(page, pages.session_list)
     get("/microphone", pages.microphone)
+    get("/microphone/stream", microphone.stream)
     get("/about", pages.about)
     get("/palette.css", pages.palette_css)
     get("/sign-in", oauth.sign_in)
@@ -135,6 +139,9 @@ def _metrics(app: web.Application, counters: Counters, each_session: Counters) -
     metrics.add_totals("connections", app[CONNECTIONS].counters)
     metrics.add_gauge("uploads_active", "Uploads in memory now.", lambda: gate.active)
     metrics.add_gauge("uploads_waiting", "Uploads that wait for a slot.", lambda: gate.waiting)
+    microphones = app[MICROPHONES]
+    metrics.add_totals("microphones", lambda: {"refused_full": microphones.refused})
+    metrics.add_gauge("microphones_open", "Microphone pages that are heard now.", lambda: microphones.open)
     metrics.add_gauge("upload_clients", "Addresses in the rate limiter's table.", lambda: len(rate))
     metrics.add_gauge("model_ready", "1 when the recognition answers.", lambda: float(backend.ready))
     return metrics

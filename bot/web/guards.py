@@ -110,7 +110,7 @@ class Guards:
         # Over plain http a browser says neither where a form comes from nor that it is ours; its token does.
         if origin == "null" and fetch_site is None and request.content_type == FORM_TYPE:
             return
-        raise Forbidden("Another site's page sent this; it is not taken.")
+        raise Forbidden(words.FOREIGN_PAGE)
 
     def _entered(self, request: web.Request) -> web.StreamResponse | None:
         """The answer to an address with the key: a cookie, and the same address without it. None: go on."""

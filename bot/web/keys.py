@@ -14,7 +14,7 @@ from aiohttp import web
 from bot.listening.live import LiveBus
 from bot.web.access import Access
 from bot.web.connections import Connections
-from bot.web.limits import RateLimiter, UploadGate
+from bot.web.limits import Microphones, RateLimiter, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
 from ser_engine.backends.base import InferenceBackend
@@ -63,6 +63,7 @@ READY: Final = web.AppKey("READY", Ready)
 METRICS: Final = web.AppKey("METRICS", Metrics)
 CONNECTIONS: Final = web.AppKey("CONNECTIONS", Connections)
 UPLOADS: Final = web.AppKey("UPLOADS", UploadGate)
+MICROPHONES: Final = web.AppKey("MICROPHONES", Microphones)
 UPLOAD_RATE: Final = web.AppKey("UPLOAD_RATE", RateLimiter)
 TEMPLATES: Final = web.AppKey("TEMPLATES", jinja2.Environment)
 HTTP: Final = web.AppKey("HTTP", aiohttp.ClientSession)

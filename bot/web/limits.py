@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,10 @@ MAX_WAITING: Final = 24
 """Uploads whose body is not read yet; more get 503."""
 MAX_ACTIVE_PER_CLIENT: Final = 4
 """So that one client's slow uploads leave room for others."""
+
+
+MAX_MICROPHONES: Final = 24
+MAX_MICROPHONES_PER_CLIENT: Final = 3
 
 
 class RateLimiter:
@@ -114,4 +118,32 @@ class UploadGate:
                 self.waiting -= 1
             own.uploads -= 1
             if not own.uploads:
+                del self._clients[client]
+
+
+class Microphones:
+    """How many are open, in all and of each client."""
+
+    def __init__(self, *, most: int = MAX_MICROPHONES, most_per_client: int = MAX_MICROPHONES_PER_CLIENT) -> None:
+        self._most = most
+        self._most_per_client = most_per_client
+        self._clients: dict[str, int] = {}
+        self.refused = 0
+
+    @property
+    def open(self) -> int:
+        return sum(self._clients.values())
+
+    @contextmanager
+    def place(self, client: str) -> Iterator[None]:
+        """Hold a place. Raises GateFull when there is none."""
+        if self.open >= self._most or self._clients.get(client, 0) >= self._most_per_client:
+            self.refused += 1
+            raise GateFull
+        self._clients[client] = self._clients.get(client, 0) + 1
+        try:
+            yield
+        finally:
+            self._clients[client] -= 1
+            if not self._clients[client]:
                 del self._clients[client]

@@ -65,3 +65,14 @@ MARKED: Final = "Marked"
 def sounded(name: str, tone: str, lasted: str) -> str:
     """A change of tone in the list of moments."""
     return f"{name} sounded {tone} for {lasted}"
+
+
+# --- the microphone page's stream
+
+FOREIGN_PAGE: Final = "Another site's page sent this; it is not taken."
+STARTING: Final = "The recognition is still starting. Please try again."
+MICROPHONES_FULL: Final = "Too many microphones are heard at the moment. Please try again in half a minute."
+MICROPHONE_SILENT: Final = "No sound arrived for 20 seconds."
+MICROPHONE_NOT_PCM: Final = "This stream takes samples as 16-bit numbers, and the word stop."
+MICROPHONE_TOO_FAST: Final = "Sound arrived faster than it can be spoken. Choose the file instead."
+WINDOW_LOST: Final = "The recognition did not answer in time; three seconds were skipped."

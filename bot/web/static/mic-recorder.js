@@ -1,82 +1,107 @@
-// The microphone as whole recordings of three seconds: each is a file of its own, so any of them can be decoded alone.
-const CHUNK_MS = 3000;
-const TYPES = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4"];
+// The microphone: asks for it, reads it, shows its level, and hands samples on. It says in words when it is refused or
+// goes away, and comes back by itself when it is plugged in again. The browser's own noise suppression, echo cancelling
+// and automatic gain are off: they change what a voice sounds like.
+const RATE_HZ = 16000;
+const RAW = { channelCount: 1, noiseSuppression: false, echoCancellation: false, autoGainControl: false };
+const QUIETEST_DB = -60;
 
 export class MicRecorder {
-  constructor({ button, level, say, onChunk }) {
-    this.button = button;
-    this.level = level;
-    this.say = say;
-    this.onChunk = onChunk;
-    this.stream = null;
-    this.timer = null;
-    this.current = null;
-    button.addEventListener("click", () => (this.stream ? this.stop() : this.start()));
-    document.addEventListener("visibilitychange", () => document.hidden && this.stream && this.stop("Paused: the page was hidden."));
-  }
-
-  enable() {
-    if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) {
-      this.say("This browser gives no microphone here. It needs a current browser, and https or this machine's own address.");
+  constructor({ button, level, onSamples, onState }) {
+    Object.assign(this, { button, level, onSamples, onState, stream: null, wanted: false });
+    button.addEventListener("click", () => (this.wanted ? this.stop() : this.start()));
+    if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) {
+      onState("impossible");
       return;
     }
-    this.type = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
-    this.button.disabled = false;
+    button.disabled = false;
+    navigator.mediaDevices.addEventListener("devicechange", () => this.wanted && !this.stream && this.open());
   }
 
   async start() {
-    this.button.disabled = true;
-    try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
-    } catch (error) {
-      this.say(error.name === "NotAllowedError" ? "The microphone was not allowed." : "No microphone was found.");
-      return;
-    } finally {
-      this.button.disabled = false;
-    }
-    this.stream.getAudioTracks()[0].addEventListener("ended", () => this.stop("The microphone went away."));
-    this.button.textContent = "Stop listening";
-    this.say("Listening.");
-    this.meter();
-    this.next();
-    this.timer = setInterval(() => this.next(), CHUNK_MS);
+    this.wanted = true;
+    this.button.textContent = "Stop";
+    this.button.classList.add("stopping");
+    this.onState("asking");
+    await this.open();
   }
 
-  stop(text = "Not listening.") {
-    clearInterval(this.timer);
-    if (this.current?.state === "recording") this.current.stop();
-    this.current = null;
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+  async open() {
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ audio: RAW });
+      if (!this.wanted) {
+        stream.getTracks().forEach((track) => track.stop());
+        return;
+      }
+      this.stream = stream;
+      await this.read(stream);
+      stream.getAudioTracks()[0].addEventListener("ended", () => this.lost());
+      this.onState("listening");
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  async read(stream) {
+    let source;
+    try {
+      this.context = new AudioContext({ sampleRate: RATE_HZ });
+      source = this.context.createMediaStreamSource(stream);
+    } catch { // a browser that does not bring it to our rate; the worklet does
+      this.context?.close();
+      this.context = new AudioContext();
+      source = this.context.createMediaStreamSource(stream);
+    }
+    await this.context.audioWorklet.addModule(new URL("./mic-worklet.js", import.meta.url));
+    const node = new AudioWorkletNode(this.context, "samples", { numberOfOutputs: 0 });
+    node.port.addEventListener("message", ({ data }) => {
+      if (this.stream !== stream) return;
+      this.meter(data.peak);
+      this.onSamples(data.samples);
+    });
+    node.port.start();
+    source.connect(node);
+    await this.context.resume();
+  }
+
+  meter(peak) {
+    const db = 20 * Math.log10(peak + 1e-6);
+    this.level.value = Math.min(1, Math.max(0, 1 - db / QUIETEST_DB));
+  }
+
+  failed(error) {
+    this.close();
+    if (error.name === "NotFoundError" || error.name === "NotReadableError") {
+      this.onState(error.name === "NotFoundError" ? "none" : "busy"); // still wanted: it may be plugged in
+      return;
+    }
+    this.wanted = false;
+    this.label();
+    this.onState(error.name === "NotAllowedError" ? "refused" : "impossible");
+  }
+
+  lost() {
+    this.close();
+    this.onState("gone");
+    this.open();
+  }
+
+  stop() {
+    this.wanted = false;
+    this.close();
+    this.label();
+    this.onState("stopped");
+  }
+
+  label() {
+    this.button.textContent = "Start listening";
+    this.button.classList.remove("stopping");
+  }
+
+  close() {
+    this.stream?.getTracks().forEach((track) => track.stop());
     this.stream = null;
     this.context?.close();
     this.context = null;
     this.level.value = 0;
-    this.button.textContent = "Start listening";
-    this.say(text);
-  }
-
-  next() {
-    const previous = this.current;
-    const recorder = new MediaRecorder(this.stream, { mimeType: this.type, audioBitsPerSecond: 64000 });
-    recorder.addEventListener("dataavailable", (event) => event.data.size > 0 && this.onChunk(event.data));
-    recorder.start(); // before the previous one stops, so that nothing falls between them
-    this.current = recorder;
-    if (previous?.state === "recording") previous.stop();
-  }
-
-  meter() {
-    this.context = new AudioContext();
-    const analyser = this.context.createAnalyser();
-    analyser.fftSize = 1024;
-    this.context.createMediaStreamSource(this.stream).connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
-    const read = () => {
-      if (!this.stream || !this.context) return;
-      analyser.getFloatTimeDomainData(samples);
-      const rms = Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length);
-      this.level.value = Math.min(1, Math.max(0, 1 + Math.log10(rms + 1e-6) / 2.5));
-      requestAnimationFrame(read);
-    };
-    read();
   }
 }

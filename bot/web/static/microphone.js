@@ -1,54 +1,91 @@
-// The microphone page: five components around one stream of answers. Sound stays in memory and goes only to /predict.
+// The microphone page: five components around one stream of answers, and a file as another way in.
 import { EmotionCard } from "./emotion-card.js";
+import { FileDrop } from "./mic-file.js";
 import { MicRecorder } from "./mic-recorder.js";
-import { analyse } from "./predict.js";
+import { MicStream } from "./mic-stream.js";
+import { Timeline } from "./mic-timeline.js";
 import { ProbabilityBars } from "./probability-bars.js";
+import { Session } from "./session.js";
 import { SessionStats } from "./session-stats.js";
-import { Timeline } from "./timeline.js";
+
+const STATES = {
+  asking: "The browser asks whether this page may hear the microphone.",
+  listening: "Listening …",
+  heard: "Listening.",
+  stopped: "Stopped. Nothing is heard.",
+  gone: "The microphone went away. Listening goes on when it is back.",
+  none: "There is no microphone. Plug one in, and listening begins.",
+  busy: "Another program holds the microphone. Listening begins when it is free.",
+  refused: "The microphone was not allowed. The browser's address bar has the setting.",
+  impossible: "This browser gives no microphone here. It needs a current browser, and https or this machine's own address.",
+  away: "The server does not answer. Trying again …",
+  slow: "The network is slow; some seconds were skipped.",
+};
 
 const page = document.getElementById("microphone");
+const find = (id) => document.getElementById(id);
 const tones = JSON.parse(page.dataset.tones);
 const labels = JSON.parse(page.dataset.labels);
-const status = document.getElementById("mic-status");
 
-const card = new EmotionCard(tones);
-const bars = new ProbabilityBars(document.getElementById("bars"), labels, tones);
-const timeline = new Timeline(document.getElementById("timeline"), document.getElementById("timeline-empty"), tones);
-const stats = new SessionStats(document.getElementById("stats"), tones);
+const empty = { gap: [], length: [], label: [], sure: [], why: [], speech: [] };
+const session = new Session({ labels, reasons: [], state: "live", ticks: [], summary: { duration_s: 0, moments: [] }, people: [{ id: 0, name: "You", left: false, windows: empty }] }, tones);
+const card = new EmotionCard(find("card"), tones);
+const bars = new ProbabilityBars(find("bars"), labels, tones);
+const timeline = new Timeline(find("timeline"), find("timeline-line"), session);
+const stats = new SessionStats(find("stats"), tones);
 
-const MAX_IN_FLIGHT = 3;
-let inFlight = 0;
-let sequence = 0;
-let shown = 0;
+let listenedS = 0, since = null;
 
-async function onChunk(blob) {
-  if (inFlight >= MAX_IN_FLIGHT) {
-    status.textContent = "The server is slow; three seconds were skipped.";
-    return;
-  }
-  const mine = ++sequence;
-  inFlight += 1;
-  try {
-    const answer = await analyse(blob);
-    status.textContent = answer.quiet ? "No speech in the last three seconds." : "Listening.";
-    timeline.add(answer);
-    stats.add(answer);
-    if (mine > shown) { // an answer that was overtaken does not go back in time
-      shown = mine;
-      card.show(answer);
-      bars.show(answer);
-    }
-  } catch (error) {
-    status.textContent = error.message;
-  } finally {
-    inFlight -= 1;
-  }
+function say(state, text) {
+  find("mic-status").textContent = text || STATES[state];
+  find("mic-state").dataset.state = state;
 }
 
-const recorder = new MicRecorder({
-  button: document.getElementById("mic-toggle"),
-  level: document.getElementById("mic-level"),
-  say: (text) => { status.textContent = text; },
-  onChunk,
+const stream = new MicStream({
+  onWindow: (answer) => {
+    const { tone } = answer; // smoothed as in a call's panel; the timeline and the figures have the window itself
+    card.show({ ...tone, reason: answer.reason });
+    bars.show(tone);
+    timeline.add({ participant_id: 0, ...answer });
+    stats.add(answer);
+  },
+  onState: (state, text) => {
+    if (recorder?.stream) say(state, state === "skipped" ? text : "");
+  },
 });
-recorder.enable();
+
+const recorder = new MicRecorder({
+  button: find("mic-toggle"),
+  level: find("mic-level"),
+  onSamples: (samples) => stream.send(samples),
+  onState: (state) => {
+    say(state);
+    count(state === "listening");
+    if (state === "listening") stream.start();
+    else if (state !== "asking") stream.stop();
+  },
+});
+
+function count(listening) {
+  if (since !== null) listenedS += (performance.now() - since) / 1000;
+  since = listening ? performance.now() : null;
+  stats.listened(listenedS);
+}
+
+setInterval(() => {
+  if (since === null) return;
+  stats.listened(listenedS + (performance.now() - since) / 1000);
+  timeline.at(stream.nowS);
+}, 1000);
+
+new FileDrop({
+  zone: find("drop"),
+  input: find("file"),
+  onStart: (name) => { find("file-status").textContent = `${name} is being analysed …`; },
+  onAnswer: (answer, name) => {
+    find("file-status").textContent = `${name} was analysed and forgotten.`;
+    card.show(answer, name);
+    bars.show(answer);
+  },
+  onProblem: (text) => { find("file-status").textContent = text; },
+});

@@ -1,0 +1,43 @@
+// A file instead of the microphone: dropped anywhere on the page, or chosen. It goes the same way as anybody's upload.
+const UNREADABLE = "The server's answer could not be read. Please try again.";
+
+export class FileDrop {
+  constructor({ zone, input, onStart, onAnswer, onProblem }) {
+    Object.assign(this, { zone, input, onStart, onAnswer, onProblem });
+    input.addEventListener("change", () => input.files[0] && this.send(input.files[0]));
+    document.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    });
+    document.addEventListener("dragleave", (event) => event.relatedTarget === null && zone.classList.remove("over"));
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      const [file] = event.dataTransfer.files;
+      if (file) this.send(file);
+    });
+  }
+
+  async send(file) {
+    this.onStart(file.name);
+    const form = new FormData();
+    form.append("file", file, file.name);
+    let response, body;
+    try {
+      response = await fetch(new URL("../predict", import.meta.url), { method: "POST", body: form, credentials: "same-origin" });
+    } catch {
+      this.onProblem("The server does not answer. Please try again.");
+      return;
+    } finally {
+      this.input.value = "";
+    }
+    try {
+      body = await response.json();
+      const own = response.headers.get("Undertone-Prediction"); // the model's own labels, neutral and unclear included
+      if (response.ok) this.onAnswer(own ? JSON.parse(own) : { ...body, unclear: false, reason: null }, file.name);
+      else this.onProblem(body.error ?? UNREADABLE);
+    } catch {
+      this.onProblem(UNREADABLE);
+    }
+  }
+}

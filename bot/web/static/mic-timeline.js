@@ -1,0 +1,53 @@
+// What was heard in the last two minutes, over time: the strip of one speaker, drawn by the report's own modules.
+import { axis, Scale } from "./axis.js";
+import { cells } from "./cells.js";
+import { windowAt } from "./session.js";
+import { hatch, svg } from "./svg.js";
+import { clock } from "./times.js";
+
+const LEAST_S = 30;
+const KEEP_S = 120;
+const ROW_PX = 46;
+
+export class Timeline {
+  constructor(root, line, session) {
+    Object.assign(this, { root, line, session, nowS: 0 });
+    this.picture = svg("svg", { class: "strip-picture", role: "img", "aria-label": "The last two minutes: what each window sounded like." });
+    root.append(this.picture);
+    this.hint = line.textContent;
+    root.addEventListener("pointermove", (event) => this.say(event));
+    root.addEventListener("pointerleave", () => { line.textContent = this.hint; });
+    new ResizeObserver(() => this.draw()).observe(root);
+  }
+
+  get person() {
+    return this.session.people[0];
+  }
+
+  add(event) {
+    this.session.add(event);
+    this.at(event.end_s);
+  }
+
+  // Time went on to `seconds` since listening began.
+  at(seconds) {
+    this.nowS = Math.max(this.nowS, seconds);
+    this.draw();
+  }
+
+  draw() {
+    const width = Math.floor(this.root.clientWidth);
+    const to = Math.max(LEAST_S, this.nowS);
+    this.scale = new Scale(Math.max(0, to - KEEP_S), to, 0, width - 1);
+    const font = `11.5px ${getComputedStyle(this.root).fontFamily}`;
+    this.picture.setAttribute("viewBox", `0 0 ${width} ${ROW_PX + 26}`);
+    this.picture.replaceChildren(hatch("strip-hatch"), svg("rect", { class: "track", width: this.scale.width, height: ROW_PX, rx: 3 }),
+      cells(this.session, this.person, this.scale, 0, ROW_PX), axis(this.scale, ROW_PX, font));
+  }
+
+  say(event) {
+    const at = this.scale.seconds(event.clientX - this.picture.getBoundingClientRect().left);
+    const index = windowAt(this.person, at, 2 / this.scale.pxPerS);
+    this.line.textContent = index < 0 ? `${clock(at)} silent` : `${clock(this.person.start[index])}–${clock(this.person.end[index])} ${this.session.say(this.person, index)}`;
+  }
+}
