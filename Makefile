@@ -1,6 +1,7 @@
 # `make run` and `make test` do all the set-up themselves, in .venv; nothing else needs to be installed first.
-PYTHON ?= python3.11
 VENV := .venv
+# PYTHON=… says which interpreter makes it; see requirements/install.sh for what is taken otherwise.
+export PYTHON VENV
 BIN := $(VENV)/bin
 CORPUS ?= corpus
 ENGINE ?= seed
@@ -33,7 +34,7 @@ check: lint types test ## everything the gate runs
 docs: $(VENV)/.dev ## write docs/reference.md from the code
 	$(BIN)/python -m lab.reference
 
-train: $(VENV)/.train ## train an engine: make train CORPUS=path/to/cremad ENGINE=default
+train: $(VENV)/.dev ## train an engine: make train CORPUS=path/to/cremad ENGINE=default
 	$(BIN)/undertone train --corpus $(CORPUS) --engine $(ENGINE) --out $(OUT)
 
 bench: $(VENV)/.dev ## measure the engine and the packet path on this machine, as ratios
@@ -43,21 +44,15 @@ interop: $(VENV)/.dev ## optional, needs Node: @discordjs/voice as a second clie
 	cd tests/interop/discordjs && npm ci --ignore-scripts --no-audit --no-fund
 	PYTHONPATH=. $(BIN)/python tests/interop/discordjs/run.py
 
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-build --quiet
 lock: ## resolve the lock files anew (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-build --quiet -o requirements/run.lock
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-build --quiet --extra dev --extra postgres -c requirements/run.lock -o requirements/dev.lock
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-build --quiet --extra dev --extra postgres --extra train -c requirements/run.lock -o requirements/train.lock
+	$(LOCK) --extra dev --extra postgres --extra train -o requirements/dev.lock
+	$(LOCK) -c requirements/dev.lock -o requirements/run.lock
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info build dist
 
 # One virtual environment; each stamp says which lock it was last filled from, so a changed lock fills it again.
-$(VENV)/bin/pip:
-	@command -v $(PYTHON) >/dev/null || { echo "Undertone needs Python 3.11 or newer; say which with: make run PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.%: requirements/%.lock pyproject.toml | $(VENV)/bin/pip
-	@echo "Installing what Undertone needs into $(VENV) (once; a few minutes) …"
-	$(BIN)/pip install --quiet --require-hashes -r requirements/$*.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+$(VENV)/.%: requirements/%.lock requirements/install.sh pyproject.toml
+	@requirements/install.sh $*
 	@touch $@

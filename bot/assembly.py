@@ -25,10 +25,10 @@ def make_backend(settings: Settings) -> InferenceBackend:
     if settings.workers == 0:
         from ser_engine.backends.inline import InlineBackend
 
-        return InlineBackend(model_dir)
+        return InlineBackend(model_dir, runtime=settings.runtime)
     from ser_engine.backends.workers import WorkerBackend
 
-    return WorkerBackend(model_dir, workers=settings.workers)
+    return WorkerBackend(model_dir, workers=settings.workers, runtime=settings.runtime)
 
 
 def make_access(settings: Settings, key: bytes, *, entry_key: str, open_to_all: bool) -> Access:

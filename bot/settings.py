@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Folder of the database and the key file."""
     model: str = "default"
     """Name or path of the model directory that is served."""
+    runtime: Literal["onnxruntime", "tensorflow"] | None = None
+    """What runs the network; None takes ONNX Runtime. TensorFlow needs the extra ``train``."""
     workers: int = Field(1, ge=0, le=64)
     """Inference processes; 0 runs inference in this process."""
     log_level: LogLevel = "info"

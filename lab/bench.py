@@ -19,6 +19,7 @@ from lab.soak_report import cost_table
 from lab.soak_stage import measure_packets
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
+from ser_engine.extras import need_training
 
 if TYPE_CHECKING:
     from ser_engine.types import Pcm
@@ -61,6 +62,7 @@ def bench(rounds: int, models: Sequence[str], packets: bool, as_json: bool) -> N
     keep_to_one_thread()  # read when numpy is loaded, which is now
     console = Console(stderr=True)
     try:
+        need_training("Measuring beside the old way", "librosa")
         steps = _steps(models)
     except EngineError as error:
         raise click.ClickException(str(error)) from error

@@ -11,6 +11,7 @@
     │   ├── InvalidSamples    NaN, infinity or a wrong shape
     │   └── NoSpeech          sound enough, but no stretch of speech in it
     ├── ModelError            a model directory that cannot be trusted or used
+    ├── MissingExtra          a package that the ordinary installation leaves out
     ├── CorpusError           recordings that cannot be trained on or measured with
     └── BackendError          inference is not possible now
         ├── BackendOverloaded the queue is full
@@ -77,6 +78,10 @@ class NoSpeech(AudioError):
 
 class ModelError(EngineError):
     code = "model_error"
+
+
+class MissingExtra(EngineError):
+    code = "missing_extra"
 
 
 class CorpusError(EngineError):

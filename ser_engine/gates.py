@@ -21,7 +21,6 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from ser_engine.level import peak_dbfs
@@ -98,7 +97,7 @@ def spectral_figures(pcm: Pcm) -> SpectralFigures:
     short = _FRAME + _LAG_FRAMES * _HOP - len(pcm)
     samples = np.pad(pcm, (0, short)) if short > 0 else pcm
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
-    spectrum = scipy.fft.rfft(frames * _hanning(), axis=1)[:, _LOW_BIN:_HIGH_BIN]
+    spectrum = np.fft.rfft(frames * _hanning(), axis=1)[:, _LOW_BIN:_HIGH_BIN]
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     level_db = 10 * np.log10(power.sum(axis=1) + 1e-9)
     active = level_db > level_db.max() - _ACTIVE_DB

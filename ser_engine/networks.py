@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.errors import ModelError
+from ser_engine.extras import need_training
 from ser_engine.features import Features
 from ser_engine.models import (
     ENCODER_ONNX,
@@ -86,6 +87,7 @@ class KerasNetwork:
     """The artifact of record on TensorFlow. Loading takes over ten seconds: this is the reference, not the server."""
 
     def __init__(self, directory: ModelDirectory) -> None:
+        need_training(f"Running the Keras network of {directory.name}", "tensorflow", "keras")
         name = NETWORK_KERAS if directory.has(NETWORK_KERAS) else OLD_NETWORK_KERAS
         directory.read(name)  # compares the hash
         if directory.manifest.keras_layers is not None:
@@ -145,6 +147,7 @@ def load_scaler(directory: ModelDirectory) -> Scaler | None:
 def _unpickled(directory: ModelDirectory) -> Scaler:
     """The old app's StandardScaler; its hash was stated, so its owner vouches for the code in it."""
     data = directory.read(OLD_SCALER_PICKLE)
+    need_training(f"Reading {OLD_SCALER_PICKLE}", "sklearn", "joblib")
     import joblib  # type: ignore[import-untyped]  # it ships no types
 
     try:

@@ -103,7 +103,8 @@ def _create_engine(url: str) -> AsyncEngine:
         engine = create_async_engine(parsed)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StorageError(
-            f"No driver for {parsed.get_backend_name()} is installed. For PostgreSQL: pip install asyncpg."
+            f"No driver for {parsed.get_backend_name()} is installed. "
+            "For PostgreSQL, in Undertone's folder: pip install '.[postgres]'"
         ) from error
     except OSError as error:
         raise StorageUnavailable(f"The database's folder cannot be made: {_first_line(error)}") from error

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.cli.progress import Bar
-from bot.cli.train import SEED
+from bot.cli.train import PACKAGES, SEED
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
+from ser_engine.extras import need_training
 
 
 @click.command()
@@ -45,6 +46,10 @@ def crossvalidate(
     console = Console(stderr=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep_to_one_thread()
+    try:
+        need_training("Comparing recipes", *PACKAGES)
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
     from ser_engine.training import crossval, default, fast
     from ser_engine.training import seed as seed_engine
     from ser_engine.training.corpus import read_corpus

@@ -148,7 +148,7 @@ def check_database(settings: Settings) -> list[Finding]:
     except StorageError as error:
         return [_bad("database", f"{error} Check DATABASE_URL.")]
     except ImportError:
-        return [_bad("database", f"the driver for {kind} is missing: pip install 'undertone[postgres]'")]
+        return [_bad("database", f"the driver for {kind} is missing. In Undertone's folder: pip install '.[postgres]'")]
     return [_ok("database", f"{kind}, reachable, schema up to date")]
 
 

@@ -11,6 +11,7 @@ import click
 
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError, ModelError
+from ser_engine.extras import need_training
 
 if TYPE_CHECKING:
     from ser_engine.models import Manifest
@@ -65,6 +66,8 @@ def adopt(directory: Path, labels: str, padding: str, force: bool, check: bool) 
         raise click.ClickException(f"{directory} has a {MANIFEST} already; --force writes it anew.")
     before = (directory / MANIFEST).read_bytes() if (directory / MANIFEST).exists() else None
     try:
+        if check:
+            need_training("Trying an old network", "tensorflow", "keras", "sklearn", "joblib")
         manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding)
         if check:
             click.echo("Loading the network once with TensorFlow …", err=True)

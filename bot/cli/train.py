@@ -12,9 +12,12 @@ from rich.console import Console
 from bot.cli.progress import Bar
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
+from ser_engine.extras import need_training
 
 _INTERRUPTED = 130
 SEED = click.IntRange(0, 2**32 - 1)
+PACKAGES = ("tensorflow", "keras", "onnx", "sklearn")
+"""What every recipe is built on."""
 
 
 @click.command()
@@ -50,6 +53,7 @@ def train(
 
     options = TrainOptions(seed=seed, epochs=epochs, units=units, threads=threads, restart=restart)
     try:
+        need_training("Training an engine", *PACKAGES)
         read = read_corpus(corpus)
         name = engine or out.resolve().name
         console.print(f"{len(read.clips)} recordings of {len(read.speakers)} speakers; engine {name}", highlight=False)

@@ -1,0 +1,26 @@
+"""What the ordinary installation leaves out, and the words for whoever needs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Final
+
+from ser_engine.errors import MissingExtra
+
+TENSORFLOW_BELOW: Final = (3, 14)
+"""TensorFlow has no wheels for this Python and newer ones."""
+
+
+def need_training(what: str, *packages: str) -> None:
+    """Raise MissingExtra when one of `packages`, which the extra ``train`` brings, is absent.
+
+    `what` begins the sentence: "Training an engine".
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if not missing:
+        return
+    sentence = f"{what} needs {' and '.join(missing)}, which the ordinary installation leaves out. "
+    if sys.version_info >= TENSORFLOW_BELOW and {"tensorflow", "keras"} & {*missing}:
+        raise MissingExtra(sentence + "TensorFlow has no release for this Python: use 3.11, 3.12 or 3.13.")
+    raise MissingExtra(sentence + "Install it in Undertone's folder: pip install '.[train]'")
