@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from sandbox.voice.call import Call, SpeakingChange
-from sandbox.voice.certificate import Certificate, make_certificate
+from sandbox.voice.certificate import Certificate
 from sandbox.voice.connection import VoiceConnection, VoiceTicket
 from sandbox.voice.faults import Faults
 from sandbox.voice.gateway import VoiceGateway
@@ -68,7 +68,7 @@ class VoiceServer:
         certificate: Certificate | None = None,
     ) -> None:
         self.settings = settings or VoiceSettings()
-        self.certificate = certificate or make_certificate()
+        self.certificate = certificate or Certificate()
         self.calls: dict[int, Call] = {}
         """By channel, while somebody is connected."""
         self.counters: Counter[str] = Counter()

@@ -29,7 +29,7 @@ WITHIN_S = 10.0
 async def undertone_run(sandbox: Sandbox, folder: Path) -> asyncio.subprocess.Process:
     """`undertone run` against the loopback Discord, with the workers of the seed engine, in a group of its own."""
     authority = folder / "authority.pem"
-    authority.write_bytes(sandbox.voice.certificate.certificate_pem)
+    authority.write_bytes(sandbox.voice.certificate.authority_pem)
     settings = {
         "DISCORD_TOKEN": sandbox.token,
         "DISCORD_API_BASE": sandbox.api_base,

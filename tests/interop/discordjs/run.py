@@ -43,7 +43,7 @@ class NodeListener:
 
     async def start(self) -> None:
         authority = self._folder / "authority.pem"
-        authority.write_bytes(self._voice.certificate.certificate_pem)
+        authority.write_bytes(self._voice.certificate.authority_pem)
         seat = {"guild_id": GUILD_ID, "channel_id": CHANNEL_ID, "user_id": LISTENER_ID}
         self._voice.voice_state(guild_id=GUILD_ID, channel_id=CHANNEL_ID, user_id=LISTENER_ID)
         ticket = self._voice.ticket(**seat, session_id=secrets.token_hex(16))
