@@ -69,7 +69,7 @@ class Connections:
         self.most: Final = most
         self.most_per_client: Final = most_per_client if most_per_client is not None else max(FEWEST, most // 2)
         self.backlog: Final = backlog
-        """How many the system holds ready until they are taken, and how many are taken in one go."""
+        """How many are taken in one go."""
         self.unread_s: Final = unread_s
         self._patience: Final = {"half": headers_within_s, "idle": idle_s}
         self._sweep_every_s: Final = min(1.0, headers_within_s / 4, idle_s / 4, unread_s / 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,6 +15,8 @@ from bot.web.keys import CONNECTIONS
 LINGER_S: Final = 2.0
 """How long the rest of a refused upload is read and thrown away, so that its sender gets to see the answer."""
 SHUTDOWN_S: Final = 2.0
+_READY: Final = 256
+"""Connections that the system holds until they are taken; beyond them a newcomer has to try again after a second."""
 
 
 @asynccontextmanager
@@ -27,9 +30,17 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[i
         listener = await asyncio.get_running_loop().create_server(
             connections.factory(runner.server), host, port, backlog=connections.backlog
         )
+        _hold_more_ready(listener)
         try:
             yield int(listener.sockets[0].getsockname()[1])
         finally:
             listener.close()
     finally:
         await runner.cleanup()
+
+
+def _hold_more_ready(listener: asyncio.Server) -> None:
+    """asyncio has one figure for what is held ready and for what is taken in one go, which must stay small."""
+    for sock in listener.sockets:
+        with socket.fromfd(sock.fileno(), sock.family, sock.type) as same:
+            same.listen(_READY)
