@@ -95,6 +95,18 @@ class WindowRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """What a session's report is made of, cheap to ask for: two equal ones give one report."""
+
+    state: SessionState
+    ended_at: datetime | None
+    people: tuple[tuple[int, datetime | None], ...]
+    """Participant ids in order of inclusion, and when each withdrew."""
+    windows: int
+    moments: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MomentRecord:
     at_s: float
     kind: str

@@ -49,11 +49,8 @@ def shares(windows: Iterable[WindowRecord]) -> Mapping[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     for window in windows:
         if not window.unclear:
-            seconds[window.emotion] += speech_s(window)
-    total = sum(seconds.values())
-    if total <= 0:
-        return {}
-    return {emotion: s / total for emotion, s in sorted(seconds.items(), key=lambda item: (-item[1], item[0]))}
+            seconds[window.emotion] += (window.end_s - window.start_s) * window.speech_ratio
+    return _in_shares(seconds)
 
 
 def speech_s(window: WindowRecord) -> float:
@@ -63,8 +60,8 @@ def speech_s(window: WindowRecord) -> float:
 
 def turns(windows: Sequence[WindowRecord]) -> int:
     """How often one speaker took the floor; `windows` are that speaker's, in order."""
-    gaps = (later.start_s - earlier.end_s for earlier, later in pairwise(windows))
-    return (1 if windows else 0) + sum(gap >= TURN_GAP_S for gap in gaps)
+    breaks = [True for earlier, later in pairwise(windows) if later.start_s - earlier.end_s >= TURN_GAP_S]
+    return (1 if windows else 0) + len(breaks)
 
 
 def longest_turn_s(windows: Sequence[WindowRecord]) -> float:
@@ -78,12 +75,14 @@ def longest_turn_s(windows: Sequence[WindowRecord]) -> float:
     return longest_s
 
 
-def overlap_s(windows: Iterable[WindowRecord]) -> float:
+def overlap_s(windows: Sequence[WindowRecord]) -> float:
     """Seconds in which two or more participants have a window.
 
     Windows of one participant never overlap, so the number of open windows is the number of people talking.
     """
-    edges = sorted(edge for w in windows for edge in ((w.start_s, 1), (w.end_s, -1)))
+    edges = [(window.start_s, 1) for window in windows]
+    edges += [(window.end_s, -1) for window in windows]
+    edges.sort()
     total_s, open_windows, since_s = 0.0, 0, 0.0
     for at_s, step in edges:
         if open_windows >= 2:
@@ -94,13 +93,27 @@ def overlap_s(windows: Iterable[WindowRecord]) -> float:
 
 
 def _participant(participant: ParticipantRecord, windows: Sequence[WindowRecord]) -> ParticipantReport:
-    talk_s = sum(map(speech_s, windows))
-    unclear_s = sum(speech_s(window) for window in windows if window.unclear)
+    clear: dict[str, float] = defaultdict(float)
+    unclear_s = 0.0
+    for window in windows:
+        spoken_s = (window.end_s - window.start_s) * window.speech_ratio
+        if window.unclear:
+            unclear_s += spoken_s
+        else:
+            clear[window.emotion] += spoken_s
+    talk_s = unclear_s + sum(clear.values())
     return ParticipantReport(
         participant=participant,
         windows=tuple(windows),
         talk_s=talk_s,
         turns=turns(windows),
-        shares=shares(windows),
+        shares=_in_shares(clear),
         unclear_share=unclear_s / talk_s if talk_s > 0 else 0.0,
     )
+
+
+def _in_shares(seconds: Mapping[str, float]) -> Mapping[str, float]:
+    total = sum(seconds.values())
+    if total <= 0:
+        return {}
+    return {emotion: s / total for emotion, s in sorted(seconds.items(), key=lambda item: (-item[1], item[0]))}

@@ -13,6 +13,7 @@ from storage.identity import Identity
 from storage.messages import MessageRepository
 from storage.records import (
     Decision,
+    Edition,
     MessageRecord,
     MomentRecord,
     NewSession,
@@ -119,8 +120,8 @@ class Storage:
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]:
         return await self._sessions.participants(session_id)
 
-    async def report(self, session_id: str) -> SessionReport | None:
-        return await self._sessions.report(session_id)
+    async def report(self, session_id: str, *, probabilities: bool = True) -> SessionReport | None:
+        return await self._sessions.report(session_id, probabilities=probabilities)
 
     # --- the bot's own messages in Discord
 
@@ -138,6 +139,12 @@ class Storage:
 
     async def doomed_messages(self, now: datetime) -> Sequence[MessageRecord]:
         return await self._messages.doomed(now)
+
+    async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]:
+        return await self._sessions.windows(session_id, from_s=from_s, to_s=to_s)
+
+    async def edition(self, session_id: str) -> Edition | None:
+        return await self._sessions.edition(session_id)
 
     # --- share links
 

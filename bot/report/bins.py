@@ -25,11 +25,16 @@ def bins_of(windows: Iterable[WindowRecord], *, from_s: float, to_s: float, coun
     clear: list[dict[str, float]] = [defaultdict(float) for _ in range(count)]
     unclear = [0.0] * count
     for window in windows:
-        first = max(0, int((window.start_s - from_s) // width_s))
-        last = min(count - 1, int((window.end_s - from_s) // width_s))
-        for index in range(first, last + 1):
-            left_s = from_s + index * width_s
-            part_s = min(window.end_s, left_s + width_s) - max(window.start_s, left_s)
+        start_s, end_s = window.start_s - from_s, window.end_s - from_s
+        first, last = int(start_s // width_s), int(end_s // width_s)
+        if first == last and 0 <= first < count:  # most windows: two hours of talk have thousands
+            parts: tuple[tuple[int, float], ...] = ((first, end_s - start_s),)
+        else:
+            parts = tuple(
+                (index, min(end_s, (index + 1) * width_s) - max(start_s, index * width_s))
+                for index in range(max(0, first), min(count - 1, last) + 1)
+            )
+        for index, part_s in parts:
             if part_s <= 0:
                 continue
             if window.unclear:

@@ -51,12 +51,12 @@ async def report(request: web.Request) -> web.Response:
 async def chart(request: web.Request) -> web.Response:
     """``GET …/chart.json``: what the report page is drawn from."""
     reading = await read_report(request)
-    return _json(await asyncio.to_thread(lambda: reading.chart().model_dump_json()))
+    return _json(await reading.chart_json())
 
 
 async def voice(request: web.Request) -> web.Response:
     """``GET …/voices/{speaker}.json``: the probabilities of one speaker."""
-    reading = await read_report(request)
+    reading = await read_report(request, probabilities=True)
     wanted = request.match_info["speaker"]
     person = next((p for p in reading.report.participants if str(p.participant.id) == wanted), None)
     if person is None:
@@ -147,7 +147,7 @@ async def visible_sessions(
 
 
 async def _report(request: web.Request) -> ReportOut:
-    reading = await read_report(request)
+    reading = await read_report(request, probabilities=True)
     return await asyncio.to_thread(
         report_out,
         reading.report,
@@ -178,8 +178,9 @@ def read_before(request: web.Request) -> datetime | None:
     raise BadParameter("'before' must be a time with its zone, such as 2026-03-02T20:00:00+00:00.")
 
 
-def _json(text: str) -> web.Response:
-    return compressed(web.Response(text=text, content_type="application/json"))
+def _json(body: str | bytes) -> web.Response:
+    data = body.encode() if isinstance(body, str) else body
+    return compressed(web.Response(body=data, content_type="application/json", charset="utf-8"))
 
 
 async def _csv(body: ReportOut, name: str, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> web.Response:

@@ -24,6 +24,7 @@ from bot.web.keys import (
     MICROPHONES,
     NAMES,
     READY,
+    REPORTS,
     STORAGE,
     STREAMS,
     TEMPLATES,
@@ -37,6 +38,7 @@ from bot.web.keys import (
 from bot.web.limits import Microphones, RateLimiter, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory, NoNames
+from bot.web.reports import Reports
 from bot.web.templating import STATIC, environment
 from bot.web.upload import MAX_BODY_BYTES
 from ser_engine.backends.base import InferenceBackend
@@ -88,6 +90,7 @@ def create_app(
     app[MICROPHONES] = microphones if microphones is not None else Microphones()
     app[METRICS] = _metrics(app, counters, each_session)
     app[STREAMS] = Streams()
+    app[REPORTS] = Reports()
     app[TEMPLATES] = environment()
     app.cleanup_ctx.append(_http_client)
     app.on_shutdown.append(events.end_streams)

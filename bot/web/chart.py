@@ -121,13 +121,13 @@ def bins(windows: Sequence[WindowRecord], labels: Sequence[str], bin_s: float) -
     """Thousandths of a bin for each label, then unclear; see `ChartPersonOut.bins`."""
     if not windows:
         return []
-    count = int(max(window.end_s for window in windows) // bin_s) + 1
-    found = bins_of(windows, from_s=0.0, to_s=count * bin_s, count=count)
-    rows = [
-        [index, *(round(1000 * b.shares.get(label, 0.0)) for label in labels), round(1000 * b.unclear)]
-        for index, b in enumerate(found)
-    ]
-    return [row for row in rows if any(row[1:])]
+    count = int(windows[-1].end_s // bin_s) + 1
+    rows = []
+    for index, found in enumerate(bins_of(windows, from_s=0.0, to_s=count * bin_s, count=count)):
+        if found.shares or found.unclear:
+            shares = (found.shares.get(label, 0.0) for label in labels)
+            rows.append([index, *(round(1000 * share) for share in shares), round(1000 * found.unclear)])
+    return rows
 
 
 def columns(windows: Sequence[WindowRecord], labels: Sequence[str], reasons: Sequence[str]) -> WindowColumnsOut:

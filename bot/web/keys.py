@@ -17,8 +17,17 @@ from bot.web.connections import Connections
 from bot.web.limits import Microphones, RateLimiter, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
+from bot.web.reports import Reports
 from ser_engine.backends.base import InferenceBackend
-from storage.records import ParticipantRecord, ServerSettings, SessionRecord, SessionReport, ShareRecord
+from storage.records import (
+    Edition,
+    ParticipantRecord,
+    ServerSettings,
+    SessionRecord,
+    SessionReport,
+    ShareRecord,
+    WindowRecord,
+)
 
 
 class ReportStore(Protocol):
@@ -34,7 +43,11 @@ class ReportStore(Protocol):
 
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]: ...
 
-    async def report(self, session_id: str) -> SessionReport | None: ...
+    async def report(self, session_id: str, *, probabilities: bool = True) -> SessionReport | None: ...
+
+    async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]: ...
+
+    async def edition(self, session_id: str) -> Edition | None: ...
 
     async def sessions_of(self, user_id: int) -> set[str]: ...
 
@@ -77,4 +90,5 @@ class Streams:
         self.tasks: set[asyncio.Task[Any]] = set()
 
 
+REPORTS: Final = web.AppKey("REPORTS", Reports)
 STREAMS: Final = web.AppKey("STREAMS", Streams)

@@ -17,7 +17,7 @@ from bot.web.grants import headings_of
 from bot.web.keys import BACKEND
 from bot.web.measured import measured
 from bot.web.predict import OLD_LABELS
-from bot.web.reading import read_report
+from bot.web.reading import read_report, with_probabilities
 from bot.web.templating import palette_css as palette_sheet
 from bot.web.templating import render
 from bot.web.views import View, build_view
@@ -81,6 +81,8 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
     view = _view(request)
     reading = await read_report(request)
     grant, found, heading = reading.grant, reading.report, reading.heading
+    shown = await asyncio.to_thread(build_view, found, heading.names, view, page=grant.page)
+    table = await with_probabilities(request, reading, [row.window for row in shown.table.rows])
     return {
         "grant": grant,
         "report": found,
@@ -91,7 +93,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "server": heading.server,
         "summary": await asyncio.to_thread(reading.summary),
         "expires_at": reading.expires_at,
-        "view": await asyncio.to_thread(build_view, found, heading.names, view, page=grant.page),
+        "view": shown.with_windows(table),
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),
         "tones": tones_json(),
         "names": heading.names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,9 +14,10 @@ from bot.web import words
 from bot.web.chart import chart_out, summary_out
 from bot.web.errors import NotFound
 from bot.web.grants import Grant, Heading, grant_of, heading_of
-from bot.web.keys import BUS, STORAGE
+from bot.web.keys import BUS, REPORTS, STORAGE
+from bot.web.reports import Held
 from bot.web.schema import ChartOut, SummaryOut
-from storage.records import SessionReport, SessionState, WindowRecord
+from storage.records import SessionRecord, SessionReport, SessionState, WindowRecord
 from storage.report import build_report
 
 
@@ -26,8 +28,12 @@ class Reading:
     heading: Heading
     expires_at: datetime | None
     """When retention deletes it; None while it runs."""
-    last_event_id: int
-    """The live events after this one are not in the report."""
+    held: Held
+
+    @property
+    def last_event_id(self) -> int:
+        """The live events after this one are not in the report."""
+        return self.held.last_event_id
 
     def chart(self) -> ChartOut:
         return chart_out(
@@ -39,33 +45,73 @@ class Reading:
             last_event_id=self.last_event_id,
         )
 
+    async def chart_json(self) -> bytes:
+        heading = self.heading
+        key = ("chart", heading.title, heading.server, tuple(heading.names.items()), self.expires_at)
+        return await self.held.answer(key, lambda: self.chart().model_dump_json().encode())
+
     def summary(self) -> SummaryOut:
         return summary_out(self.report, self.heading.names, expires_at=self.expires_at)
 
 
-async def read_report(request: web.Request) -> Reading:
-    """The report that the address names. Raises NotFound, Forbidden, SignInNeeded."""
+async def read_report(request: web.Request, *, probabilities: bool = False) -> Reading:
+    """The report that the address names; `probabilities` reads those of every window, which takes longer.
+
+    Raises NotFound, Gone, Forbidden, SignInNeeded.
+    """
     grant = await grant_of(request)
-    store, bus = request.app[STORAGE], request.app[BUS]
-    # Before the read: an event in between is then in the report and comes again, which a page can tell.
-    last_event_id, events = bus.last_id(grant.session_id), bus.recent(grant.session_id)
-    report = await store.report(grant.session_id)
-    if report is None:
+    app, session_id = request.app, grant.session_id
+
+    async def read() -> Held | None:
+        return await _read(app, session_id, probabilities=probabilities)
+
+    if probabilities:
+        held = await read()
+    else:
+        held = await app[REPORTS].get(session_id, lambda: app[STORAGE].edition(session_id), read)
+    if held is None:
         raise NotFound(words.NO_SESSION)
-    expires_at = None
-    if report.session.state is SessionState.LIVE:
-        report = await asyncio.to_thread(_with_events, report, events)
-    elif report.session.ended_at is not None:
-        days = (await store.server(report.session.guild_id)).retention_days
-        expires_at = report.session.ended_at + timedelta(days=days)
-    people = [p.participant for p in report.participants]
+    people = [p.participant for p in held.report.participants]
     return Reading(
         grant=grant,
-        report=report,
-        heading=await heading_of(request, report.session, people, shared=grant.shared),
-        expires_at=expires_at,
-        last_event_id=last_event_id,
+        report=held.report,
+        heading=await heading_of(request, held.report.session, people, shared=grant.shared),
+        expires_at=await _expires_at(app, held.report.session),
+        held=held,
     )
+
+
+async def with_probabilities(
+    request: web.Request, reading: Reading, windows: Sequence[WindowRecord]
+) -> list[WindowRecord]:
+    """Some windows of a report that was read without probabilities, with them. `windows` are in order."""
+    if not windows:
+        return []
+    stored = await request.app[STORAGE].windows(
+        reading.grant.session_id, from_s=windows[0].start_s, to_s=windows[-1].start_s
+    )
+    whole = {(window.participant_id, window.start_s): window for window in stored}
+    return [whole.get((window.participant_id, window.start_s), window) for window in windows]
+
+
+async def _read(app: web.Application, session_id: str, *, probabilities: bool) -> Held | None:
+    """The report as it is now."""
+    bus = app[BUS]
+    # Before the read: an event in between is then in the report and comes again, which a page can tell.
+    last_event_id, events = bus.last_id(session_id), bus.recent(session_id)
+    report = await app[STORAGE].report(session_id, probabilities=probabilities)
+    if report is None:
+        return None
+    if report.session.state is SessionState.LIVE:
+        report = await asyncio.to_thread(_with_events, report, events)
+    return Held(report=report, last_event_id=last_event_id)
+
+
+async def _expires_at(app: web.Application, session: SessionRecord) -> datetime | None:
+    if session.ended_at is None:
+        return None
+    days = (await app[STORAGE].server(session.guild_id)).retention_days
+    return session.ended_at + timedelta(days=days)
 
 
 def _with_events(report: SessionReport, events: list[LiveEvent]) -> SessionReport:

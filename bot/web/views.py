@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
@@ -73,6 +73,11 @@ class ReportView:
     windows: int
     clear_windows: int
     table: Table
+
+    def with_windows(self, windows: Sequence[WindowRecord]) -> ReportView:
+        """The same with other records of the table's windows, in the same order."""
+        rows = (replace(row, window=window) for row, window in zip(self.table.rows, windows, strict=True))
+        return replace(self, table=replace(self.table, rows=tuple(rows)))
 
 
 def build_view(report: SessionReport, names: Mapping[int, str], view: View, *, page: str) -> ReportView:
