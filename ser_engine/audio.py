@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.container import ENDINGS, Source, big_endian, opened, stated_s, tracks_of
-from ser_engine.errors import AudioError, AudioTooLong, DecodeTimeout, UndecodableAudio, UnsupportedFormat
+from ser_engine.errors import AudioError, AudioTooLong, DecodeTimeout, UnsupportedFormat
 from ser_engine.guess import protected
 from ser_engine.level import level_dbfs, levelled, peak_dbfs
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
@@ -89,6 +89,8 @@ def pieces(source: Source, *, filename: str | None = None, limits: DecodeLimits 
         raise refusal("empty_file")
     if isinstance(source, bytes) and len(source) > limits.max_bytes:
         raise too_large(limits)
+    if isinstance(source, bytes) and protected(source):
+        raise refusal("protected")
     try:
         empty = True
         for piece in _chosen(source, limits, Deadline(limits.max_decode_s)):
@@ -98,10 +100,6 @@ def pieces(source: Source, *, filename: str | None = None, limits: DecodeLimits 
         ending = PurePath(filename or "").suffix.lower().lstrip(".")
         if error.key in _BY_NAME and ending in ENDINGS:
             raise refusal(_BY_NAME[error.key], ending=ending, **error.facts) from error
-        raise
-    except UndecodableAudio as error:
-        if isinstance(source, bytes) and protected(source):
-            raise refusal("protected") from error
         raise
     if empty:
         raise refusal("no_sound")

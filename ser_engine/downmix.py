@@ -26,7 +26,7 @@ class Downmix:
     def __init__(self, channels: int) -> None:
         self._covariance = np.zeros((channels, channels))
         self._heard = np.zeros(channels, dtype=np.bool_)
-        self._before = np.full(channels, 1 / channels)
+        self._before = 0.5 ** np.arange(channels)  # at first, the first channel is the right way round
 
     def mix(self, block: NDArray[np.float32]) -> Pcm:
         """Shape ``(channels, n)`` to ``(n,)``."""

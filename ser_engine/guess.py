@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _KNOWN: Final[tuple[tuple[bytes, int, str, bool], ...]] = (
@@ -44,6 +45,7 @@ _SIGNATURE: Final = re.compile(
     rb"|....ftyp|\x30\x26\xb2\x75\x8e\x66\xcf\x11|riff\x2e\x91\xcf\x11",
     re.DOTALL,
 )
+_ENCRYPTED: Final = re.compile(rb"stsd.{12}(?:drms|enca)", re.DOTALL)
 _BOX_TYPES: Final = frozenset(
     {b"ftyp", b"wide", b"free", b"skip", b"mdat", b"moov", b"moof", b"uuid", b"pnot", b"styp", b"sidx", b"meta"}
 )
@@ -68,31 +70,28 @@ def signature_at(data: bytes) -> int:
 
 def indexless(data: bytes) -> bool:
     """Whether it is an MP4 or QuickTime file that was never finished: its index stands at the end, and is missing."""
-    types = {kind for kind, _ in _boxes(data)}
-    return b"mdat" in types and not types & {b"moov", b"moof"}
+    kinds = {kind for kind, _ in _boxes(data)}
+    return b"mdat" in kinds and not kinds & {b"moov", b"moof"}
 
 
 def protected(data: bytes) -> bool:
-    """Whether an MP4 file's sound is encrypted."""
-    return any(kind == b"moov" and (b"drms" in body or b"enca" in body) for kind, body in _boxes(data))
+    """Whether it is an MP4 file whose sound is encrypted, as its sample description says."""
+    return any(kind == b"moov" and _ENCRYPTED.search(data, box.start, box.stop) for kind, box in _boxes(data))
 
 
-def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
-    """The outermost boxes of an MP4 file; empty for anything else."""
-    found, at = [], 0
+def _boxes(data: bytes) -> Iterator[tuple[bytes, range]]:
+    """The outermost boxes of an MP4 file, and where they lie; none for anything else."""
+    at = 0
     while at + 8 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
-        if kind not in _BOX_TYPES:
-            break
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16])
         elif size == 0:
             size = len(data) - at
-        if size < 8:
-            break
-        found.append((kind, data[at : at + size]))
+        if kind not in _BOX_TYPES or size < 8:
+            return
+        yield kind, range(at, min(at + size, len(data)))
         at += size
-    return found
 
 
 def _is_text(head: bytes) -> bool:

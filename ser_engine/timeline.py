@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MIN_RATE_HZ: Final = 4_000
 _MAX_RATE_HZ: Final = 384_000
 _MAX_CHANNELS: Final = 64
+_MOST_PLANES: Final = 7
 _BLOCK_S: Final = 1.0
 _MAX_BLOCK_SAMPLES: Final = 4_000_000
 """Of all channels together: 64 channels at 384 kHz are mixed in shorter blocks."""
@@ -215,12 +216,13 @@ class _Resampler:
 
 def _by_channel(frame: Any, *, swapped: bool, narrow: bool) -> NDArray[np.float32]:
     """A frame's samples, shape ``(channels, n)``, full scale ±1."""
-    if frame.format.name in ("s64", "s64p"):
-        return _through_float(frame)
+    channels = len(frame.layout.channels)
+    if frame.format.name in ("s64", "s64p") or (frame.format.is_planar and channels > _MOST_PLANES):
+        return _through_float(frame, channels)
     samples = frame.to_ndarray()
     if swapped:
         samples = samples.byteswap() << 8 if narrow else samples.byteswap()
-    by_channel = samples if frame.format.is_planar else samples.reshape(-1, len(frame.layout.channels)).T
+    by_channel = samples if frame.format.is_planar else samples.reshape(-1, channels).T
     if by_channel.dtype.kind == "u":
         return np.asarray((by_channel.astype(np.float32) - 128) / 128, dtype=np.float32)
     if by_channel.dtype.kind == "i":
@@ -229,10 +231,10 @@ def _by_channel(frame: Any, *, swapped: bool, narrow: bool) -> NDArray[np.float3
     return np.asarray(by_channel, dtype=np.float32)
 
 
-def _through_float(frame: Any) -> NDArray[np.float32]:
-    """64-bit samples, which PyAV does not hand to numpy."""
+def _through_float(frame: Any, channels: int) -> NDArray[np.float32]:
+    """What PyAV does not hand to numpy (64-bit samples), or hands out wrongly (eight planes and more: it crashes)."""
     import av
 
-    resampler = av.AudioResampler(format="fltp", layout=frame.layout.name, rate=frame.sample_rate)
+    resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate)
     parts = [part.to_ndarray() for part in [*resampler.resample(frame), *resampler.resample(None)]]
-    return np.asarray(np.concatenate(parts, axis=1), dtype=np.float32)
+    return np.asarray(np.concatenate(parts, axis=1).reshape(-1, channels).T, dtype=np.float32)
