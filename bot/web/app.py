@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.listening.live import LiveBus
-from bot.web import api, events, health, microphone, oauth, pages, predict
+from bot.web import api, events, health, manage, microphone, oauth, pages, predict, thumbnail
 from bot.web.access import Access
 from bot.web.connections import Connections
 from bot.web.guards import Guards
@@ -28,6 +28,7 @@ from bot.web.keys import (
     STORAGE,
     STREAMS,
     TEMPLATES,
+    THUMBNAILS,
     UPLOAD_RATE,
     UPLOADS,
     Counters,
@@ -35,7 +36,7 @@ from bot.web.keys import (
     ReportStore,
     Streams,
 )
-from bot.web.limits import Microphones, RateLimiter, UploadGate
+from bot.web.limits import Microphones, RateLimiter, Thumbnails, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory, NoNames
 from bot.web.reports import Reports
@@ -91,6 +92,7 @@ def create_app(
     app[METRICS] = _metrics(app, counters, each_session)
     app[STREAMS] = Streams()
     app[REPORTS] = Reports()
+    app[THUMBNAILS] = Thumbnails()
     app[TEMPLATES] = environment()
     app.cleanup_ctx.append(_http_client)
     app.on_shutdown.append(events.end_streams)
@@ -123,6 +125,10 @@ def _add_routes(app: web.Application, prefix: str) -> None:
         get(page, pages.report)
     for page in ("/", "/sessions", *(("",) if prefix else ())):
         get(page, pages.session_list)
+    get("/sessions/{session_id}/strip.svg", thumbnail.thumbnail)
+    router.add_post("/sessions/{session_id}/share", manage.share)
+    router.add_post("/sessions/{session_id}/revoke", manage.revoke)
+    router.add_post("/sessions/{session_id}/delete", manage.delete)
     get("/microphone", pages.microphone)
     get("/microphone/stream", microphone.stream)
     get("/about", pages.about)

@@ -60,6 +60,12 @@ class SignInNeeded(Problem):
     title = "Please sign in"
 
 
+class Conflict(Problem):
+    status = 409
+    code = "conflict"
+    title = "Not while it runs"
+
+
 class Unavailable(Problem):
     status = 503
     code = "unavailable"

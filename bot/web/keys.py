@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -14,7 +14,7 @@ from aiohttp import web
 from bot.listening.live import LiveBus
 from bot.web.access import Access
 from bot.web.connections import Connections
-from bot.web.limits import Microphones, RateLimiter, UploadGate
+from bot.web.limits import Microphones, RateLimiter, Thumbnails, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
 from bot.web.reports import Reports
@@ -31,7 +31,7 @@ from storage.records import (
 
 
 class ReportStore(Protocol):
-    """The part of `storage.Storage` that the web reads. It writes nothing."""
+    """The part of `storage.Storage` that the web uses: it reads, and does what `bot.web.manage` may do."""
 
     async def ping(self) -> None: ...
 
@@ -57,6 +57,12 @@ class ReportStore(Protocol):
 
     async def share(self, token: str) -> ShareRecord | None: ...
 
+    async def create_share(self, session_id: str, *, lifetime: timedelta) -> tuple[ShareRecord, str]: ...
+
+    async def revoke_shares(self, session_id: str) -> int: ...
+
+    async def delete_session(self, session_id: str) -> bool: ...
+
 
 class Ready(Protocol):
     """What else must be true for the service to be ready, by name: ``{"gateway": True}``."""
@@ -78,6 +84,7 @@ CONNECTIONS: Final = web.AppKey("CONNECTIONS", Connections)
 UPLOADS: Final = web.AppKey("UPLOADS", UploadGate)
 MICROPHONES: Final = web.AppKey("MICROPHONES", Microphones)
 UPLOAD_RATE: Final = web.AppKey("UPLOAD_RATE", RateLimiter)
+THUMBNAILS: Final = web.AppKey("THUMBNAILS", Thumbnails)
 TEMPLATES: Final = web.AppKey("TEMPLATES", jinja2.Environment)
 HTTP: Final = web.AppKey("HTTP", aiohttp.ClientSession)
 """For the sign-in with Discord alone."""

@@ -22,6 +22,7 @@ MAX_ACTIVE_PER_CLIENT: Final = 4
 """So that one client's slow uploads leave room for others."""
 
 
+MAX_THUMBNAILS: Final = 512
 MAX_MICROPHONES: Final = 24
 MAX_MICROPHONES_PER_CLIENT: Final = 3
 
@@ -147,3 +148,22 @@ class Microphones:
             self._clients[client] -= 1
             if not self._clients[client]:
                 del self._clients[client]
+
+
+class Thumbnails:
+    """Those of ended sessions, the least used forgotten first. What was deleted is not asked for again."""
+
+    def __init__(self, *, most: int = MAX_THUMBNAILS) -> None:
+        self._most = most
+        self._held: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def get(self, session_id: str, theme: str) -> str | None:
+        found = self._held.get((session_id, theme))
+        if found is not None:
+            self._held.move_to_end((session_id, theme))
+        return found
+
+    def put(self, session_id: str, theme: str, picture: str) -> None:
+        self._held[session_id, theme] = picture
+        if len(self._held) > self._most:
+            self._held.popitem(last=False)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from datetime import UTC
 from typing import Any, Final
 
 from aiohttp import web
 
 from bot.pictures import palette
 from bot.texts import english
+from bot.web import manage, words
 from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
 from bot.web.errors import BadParameter, SignInNeeded
-from bot.web.grants import headings_of
-from bot.web.keys import BACKEND
+from bot.web.grants import headings_of, visitor_of
+from bot.web.keys import ACCESS, BACKEND
 from bot.web.measured import measured
 from bot.web.predict import OLD_LABELS
 from bot.web.reading import read_report, with_probabilities
@@ -36,6 +38,8 @@ async def session_list(request: web.Request) -> web.Response:
     rows = [
         {
             "session": session,
+            "day": session.started_at.astimezone(UTC).date().isoformat(),
+            "thumb": f"{request.app[ACCESS].base}/sessions/{session.id}/strip.svg",
             "title": heading.title,
             "server": heading.server,
             "names": [heading.names[person.id] for person in heading.people],
@@ -43,9 +47,9 @@ async def session_list(request: web.Request) -> web.Response:
         }
         for session, heading in zip(sessions, await headings_of(request, sessions), strict=True)
     ]
-    return render(
-        request, "sessions.html", rows=rows, older=sessions[-1].started_at if more and sessions else None, before=before
-    )
+    older = sessions[-1].started_at if more and sessions else None
+    done = words.DONE.get(request.query.get("done", ""))
+    return render(request, "sessions.html", rows=rows, older=older, before=before, done=done)
 
 
 async def report(request: web.Request) -> web.Response:
@@ -96,7 +100,9 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "view": shown.with_windows(table),
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),
         "tones": tones_json(),
-        "names": heading.names,
+        "may": manage.allowed(grant, found.session, visitor_of(request)),
+        "days": manage.DAYS,
+        "done": words.DONE.get(request.query.get("done", "")),
         "last_event_id": reading.last_event_id,
     }
 

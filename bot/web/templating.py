@@ -46,7 +46,7 @@ def environment() -> jinja2.Environment:
         tone=palette.tone,
         EMOTIONS=palette.EMOTIONS,
     )
-    env.filters.update(clock=clock, spell=spell, percent=percent, when=when)
+    env.filters.update(clock=clock, spell=spell, percent=percent, when=when, day=day, hour=hour)
     return env
 
 
@@ -89,6 +89,19 @@ def when(moment: datetime) -> Markup:
     utc = moment.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(  # a constant; format() escapes
         utc.isoformat(timespec="seconds"), f"{utc:%A} {utc.day} {utc:%B %Y, %H:%M} UTC"
+    )
+
+
+def day(moment: datetime) -> str:
+    utc = moment.astimezone(UTC)
+    return f"{utc:%A} {utc.day} {utc:%B %Y}"
+
+
+def hour(moment: datetime) -> Markup:
+    """The time of day, likewise."""
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}" data-show="clock">{}</time>').format(
+        utc.isoformat(timespec="seconds"), f"{utc:%H:%M} UTC"
     )
 
 

@@ -76,3 +76,15 @@ MICROPHONE_SILENT: Final = "No sound arrived for 20 seconds."
 MICROPHONE_NOT_PCM: Final = "This stream takes samples as 16-bit numbers, and the word stop."
 MICROPHONE_TOO_FAST: Final = "Sound arrived faster than it can be spoken. Choose the file instead."
 WINDOW_LOST: Final = "The recognition did not answer in time; three seconds were skipped."
+
+# --- what a reader may do to a report
+
+WHICH_DAYS: Final = "Choose for how many days the link shall work."
+NOT_SURE: Final = "Tick the box to say that you are sure."
+STILL_RUNS: Final = "The session still runs. Stop it in Discord first, then delete it."
+NOT_YOURS_TO_DELETE: Final = "Only the person who started the session, and whoever runs Undertone, can delete it."
+DONE: Final = {
+    "revoked": "All links to this report have stopped working.",
+    "deleted": "The session and everything about it is deleted.",
+}
+"""What was done, by the parameter ``done`` of the page that follows."""

@@ -163,7 +163,7 @@ async def test_names_cannot_become_markup(
     _, token = await storage.create_share(session.id, lifetime=timedelta(hours=1))
     for path in ("/", f"/sessions/{session.id}", f"/s/{token}"):
         page = await _page(client, path)
-        assert not any(tag == "img" for tag, _ in page.tags)
+        assert all((attrs["src"] or "").startswith("/sessions/") for tag, attrs in page.tags if tag == "img")
         assert all((attrs.get("src") or "").startswith("/static/") for tag, attrs in page.tags if tag == "script")
         assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
 
@@ -179,7 +179,9 @@ async def test_pages_run_and_load_only_what_is_ours(client: Client, live_session
             assert (attrs["src"] or "").startswith("/static/")
         if tag == "link":
             assert (attrs["href"] or "").startswith("/")
-        assert tag not in ("style", "iframe", "img")
+        if tag == "img":
+            assert (attrs["src"] or "").startswith("/sessions/")
+        assert tag not in ("style", "iframe")
     for tag, attrs in page.tags:
         address = attrs.get("src") if tag == "script" else attrs.get("href") if tag == "link" else None
         if address:
