@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -151,19 +151,19 @@ class Microphones:
 
 
 class Thumbnails:
-    """Those of ended sessions, the least used forgotten first. What was deleted is not asked for again."""
+    """Small pictures by what they are of; the least used is forgotten first."""
 
     def __init__(self, *, most: int = MAX_THUMBNAILS) -> None:
         self._most = most
-        self._held: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._held: OrderedDict[Hashable, str] = OrderedDict()
 
-    def get(self, session_id: str, theme: str) -> str | None:
-        found = self._held.get((session_id, theme))
+    def get(self, key: Hashable) -> str | None:
+        found = self._held.get(key)
         if found is not None:
-            self._held.move_to_end((session_id, theme))
+            self._held.move_to_end(key)
         return found
 
-    def put(self, session_id: str, theme: str, picture: str) -> None:
-        self._held[session_id, theme] = picture
+    def put(self, key: Hashable, picture: str) -> None:
+        self._held[key] = picture
         if len(self._held) > self._most:
             self._held.popitem(last=False)

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient
 from bot.pictures.palette import DARK, LIGHT, tone
 from bot.web.limits import Thumbnails
 from storage import SessionRecord, Storage
+from tests.bot.web.conftest import ALICE
 
 pytestmark = pytest.mark.integration
 
@@ -42,11 +43,22 @@ async def test_what_was_deleted_is_gone_though_it_was_held(
         assert response.status == 404
 
 
+async def test_it_changes_when_somebodys_rows_are_deleted(
+    client: Client, session: SessionRecord, storage: Storage
+) -> None:
+    path = f"/sessions/{session.id}/strip.svg"
+    before = await _fills(client, path)
+    await storage.delete_person(ALICE, None)
+    after = await _fills(client, path)
+    assert tone("Angry").light.fill in before
+    assert tone("Angry").light.fill not in after
+
+
 def test_so_many_are_held_and_no_more() -> None:
     held = Thumbnails(most=2)
     for name in ("one", "two"):
-        held.put(name, "light", name)
-    assert held.get("one", "light") == "one"
-    held.put("three", "light", "three")
-    assert held.get("two", "light") is None  # the least used
-    assert held.get("one", "light") == "one"
+        held.put(name, name)
+    assert held.get("one") == "one"
+    held.put("three", "three")
+    assert held.get("two") is None  # the least used
+    assert held.get("one") == "one"
