@@ -12,13 +12,16 @@ Kinds and their data (the listening session publishes them, the report page read
 - ``state``: state (a `storage.records.SessionState`), link (a voice LinkState or None), reason; a state other than
   ``live`` ends the stream
 - ``reset``: made here: the events asked for are no longer held; read the report anew
+
+Pages get one kind more, ``summary``, which the web side makes of the report and sends beside these.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,13 +43,30 @@ class LiveEvent:
     """Rises by one an event within a session, from 1."""
     kind: str
     data: dict[str, Any]
+    wire: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    """How it was written down for those who follow: once for all of them."""
 
 
 @dataclass(slots=True, eq=False)
-class _Subscriber:
+class Follower:
+    """Somebody who follows one session. Use `LiveBus.follow`."""
+
     queue: deque[LiveEvent] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
+
+    async def next(self, timeout_s: float | None = None) -> list[LiveEvent] | None:
+        """What has come since; empty when nothing came in time, or when only `LiveBus.nudge` did. None: it is over."""
+        if not self.queue and not self.closed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self.wake.wait()
+        self.wake.clear()
+        if not self.queue and self.closed:
+            return None
+        found = list(self.queue)
+        self.queue.clear()
+        return found
 
     def close(self) -> None:
         self.closed = True
@@ -58,7 +78,7 @@ class _Channel:
     history: deque[LiveEvent]
     last_id: int = 0
     ended: bool = False
-    subscribers: set[_Subscriber] = field(default_factory=set)
+    subscribers: set[Follower] = field(default_factory=set)
 
 
 class LiveBus:
@@ -143,8 +163,9 @@ class LiveBus:
         """Whether as many follow as may."""
         return sum(len(channel.subscribers) for channel in self._channels.values()) >= self._max_subscribers
 
-    async def subscribe(self, session_id: str, last_id: int | None = None) -> AsyncIterator[LiveEvent]:
-        """The events after `last_id` (None: from now on), ending with the session.
+    @contextmanager
+    def follow(self, session_id: str, last_id: int | None = None) -> Iterator[Follower]:
+        """Follow the events after `last_id` (None: from now on), until the session ends.
 
         Begins with a ``reset`` event when some of the events asked for are gone. Raises TooManySubscribers.
         """
@@ -152,26 +173,30 @@ class LiveBus:
         if self.full:
             self._refused += 1
             raise TooManySubscribers("Too many pages follow live at the moment.")
-        subscriber = _Subscriber()
-        missed = _missed(channel, last_id)
+        follower = Follower(queue=deque(_missed(channel, last_id)))
         if not channel.ended:
-            channel.subscribers.add(subscriber)
+            channel.subscribers.add(follower)
         else:
-            subscriber.close()
+            follower.close()
         try:
-            for event in missed:
-                yield event
-            while True:
-                while subscriber.queue:
-                    yield subscriber.queue.popleft()
-                if subscriber.closed:
-                    return
-                subscriber.wake.clear()
-                await subscriber.wake.wait()
+            yield follower
         finally:
-            channel.subscribers.discard(subscriber)
+            channel.subscribers.discard(follower)
             if not channel.last_id and not channel.subscribers and self._channels.get(session_id) is channel:
                 del self._channels[session_id]  # nothing was ever published: only this page made the channel
+
+    async def subscribe(self, session_id: str, last_id: int | None = None) -> AsyncIterator[LiveEvent]:
+        """The events of `follow`, one by one."""
+        with self.follow(session_id, last_id) as follower:
+            while (found := await follower.next()) is not None:
+                for event in found:
+                    yield event
+
+    def nudge(self, session_id: str) -> None:
+        """Wake everybody who follows, without an event."""
+        if (channel := self._channels.get(session_id)) is not None:
+            for follower in channel.subscribers:
+                follower.wake.set()
 
     def counters(self) -> dict[str, int]:
         """Totals since the start, and how many follow now."""

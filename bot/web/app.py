@@ -39,6 +39,7 @@ from bot.web.keys import (
 from bot.web.limits import Microphones, RateLimiter, Thumbnails, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory, NoNames
+from bot.web.pulse import PULSES, Pulses
 from bot.web.reports import Reports
 from bot.web.templating import STATIC, environment
 from bot.web.upload import MAX_BODY_BYTES
@@ -93,6 +94,7 @@ def create_app(
     app[STREAMS] = Streams()
     app[REPORTS] = Reports()
     app[THUMBNAILS] = Thumbnails()
+    app[PULSES] = Pulses()
     app[TEMPLATES] = environment()
     app.cleanup_ctx.append(_http_client)
     app.on_shutdown.append(events.end_streams)

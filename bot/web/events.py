@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
 
-from bot.listening.live import LiveEvent, TooManySubscribers
+from bot.listening.live import Follower, LiveEvent, TooManySubscribers
 from bot.web import words
 from bot.web.errors import BadParameter, NotFound, Problem, Unavailable
 from bot.web.grants import grant_of
 from bot.web.keys import BUS, STORAGE, STREAMS
+from bot.web.pulse import PULSES, Pulse
 from storage.records import SessionState
 
 HEARTBEAT_S: Final = 15.0
@@ -26,7 +27,7 @@ RETRY_MS: Final = 2_000
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """``GET …/events``. Events of kinds participant, window, moment, state and reset; see `bot.listening.live`."""
+    """``GET …/events``. Events of the kinds of `bot.listening.live`, and ``summary`` of `bot.web.pulse`."""
     grant = await grant_of(request)
     session = await request.app[STORAGE].session(grant.session_id)
     if session is None:
@@ -50,11 +51,11 @@ async def events(request: web.Request) -> web.StreamResponse:
     try:
         await response.prepare(request)
         await response.write(f"retry: {RETRY_MS}\n\n".encode())
-        async with aclosing(_with_heartbeats(bus.subscribe(grant.session_id, last_id))) as stream:
-            async for event in stream:
-                if event is None and not await _still_granted(request):
-                    break
-                await response.write(_line(event) if event else b": still here\n\n")
+        async with request.app[PULSES].of(request.app, grant.session_id) as pulse:
+            with bus.follow(grant.session_id, last_id) as follower:
+                async with aclosing(_pieces(request, follower, pulse, shared=grant.shared)) as pieces:
+                    async for piece in pieces:
+                        await response.write(piece)
         await response.write_eof()
     except (TooManySubscribers, ConnectionError):
         pass  # the last place was just taken, or the browser left; it comes back by itself
@@ -69,30 +70,24 @@ async def end_streams(app: web.Application) -> None:
         task.cancel()
 
 
-async def _with_heartbeats(stream: AsyncIterator[LiveEvent]) -> AsyncGenerator[LiveEvent | None, None]:
-    """The stream's events, with a None whenever nothing came for a while. Owns the stream and closes it."""
-    pending: asyncio.Task[LiveEvent | None] | None = None
-    try:
-        while True:
-            if pending is None:
-                pending = asyncio.create_task(_next(stream), name="next live event")
-            done, _ = await asyncio.wait({pending}, timeout=HEARTBEAT_S)
-            if not done:
-                yield None
-                continue
-            event, pending = pending.result(), None
-            if event is None:
+async def _pieces(
+    request: web.Request, follower: Follower, pulse: Pulse, *, shared: bool
+) -> AsyncGenerator[bytes, None]:
+    """What is to be written, as it comes, until the session or the visitor's right to see it ends."""
+    loop = asyncio.get_running_loop()
+    seen, check_at = pulse.version, loop.time() + HEARTBEAT_S
+    while (events := await follower.next(max(0.0, check_at - loop.time()))) is not None:
+        if loop.time() >= check_at:
+            if not await _still_granted(request):
                 return
-            yield event
-    finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.wait({pending})
-        await cast(AsyncGenerator[LiveEvent, None], stream).aclose()
-
-
-async def _next(stream: AsyncIterator[LiveEvent]) -> LiveEvent | None:
-    return await anext(stream, None)
+            check_at = loop.time() + HEARTBEAT_S
+            if not events:
+                yield b": still here\n\n"
+        if events:
+            yield b"".join([await _line(event, pulse, shared=shared) for event in events])
+        if pulse.version != seen:
+            seen = pulse.version
+            yield b"event: summary\ndata: " + pulse.summary(shared=shared) + b"\n\n"
 
 
 async def _still_granted(request: web.Request) -> bool:
@@ -104,9 +99,17 @@ async def _still_granted(request: web.Request) -> bool:
     return True
 
 
-def _line(event: LiveEvent) -> bytes:
-    data = json.dumps(event.data, separators=(",", ":"), default=str)
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+async def _line(event: LiveEvent, pulse: Pulse, *, shared: bool) -> bytes:
+    """The event as it goes over the wire: made once for all who may see the same of it."""
+    kind = "shared" if shared else "named"
+    if (made := event.wire.get(kind)) is None:
+        data = event.data
+        if event.kind == "participant" and "participant_id" in data:
+            name = None if shared else await pulse.name(data["participant_id"])
+            data = data | {"name": name or data.get("pseudonym")}
+        text = json.dumps(data, separators=(",", ":"), default=str)
+        made = event.wire[kind] = f"id: {event.id}\nevent: {event.kind}\ndata: {text}\n\n".encode()
+    return made
 
 
 def _last_id(request: web.Request) -> int | None:

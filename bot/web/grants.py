@@ -99,7 +99,7 @@ class Heading:
 
 
 async def heading_of(
-    request: web.Request,
+    app: web.Application,
     session: SessionRecord,
     people: Sequence[ParticipantRecord] | None = None,
     *,
@@ -107,11 +107,11 @@ async def heading_of(
 ) -> Heading:
     """Look the names up, all at once and for a bounded time. Holders of a share link are told none."""
     if people is None:
-        people = await request.app[STORAGE].participants(session.id)
+        people = await app[STORAGE].participants(session.id)
     if shared:
         pseudonyms = {person.id: person.pseudonym for person in people}
         return Heading(title="A conversation", server=None, people=people, names=pseudonyms)
-    directory = request.app[NAMES]
+    directory = app[NAMES]
     channel, server, *found = await asyncio.gather(
         _bounded(directory.channel(session.guild_id, session.channel_id)),
         _bounded(directory.guild(session.guild_id)),
@@ -122,7 +122,7 @@ async def heading_of(
 
 
 async def headings_of(request: web.Request, sessions: Sequence[SessionRecord]) -> list[Heading]:
-    return await asyncio.gather(*(heading_of(request, session) for session in sessions))
+    return await asyncio.gather(*(heading_of(request.app, session) for session in sessions))
 
 
 async def _bounded(look_up: Awaitable[str | None]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -62,22 +62,31 @@ async def read_report(request: web.Request, *, probabilities: bool = False) -> R
     grant = await grant_of(request)
     app, session_id = request.app, grant.session_id
 
-    async def read() -> Held | None:
-        return await _read(app, session_id, probabilities=probabilities)
-
-    if probabilities:
-        held = await read()
-    else:
-        held = await app[REPORTS].get(session_id, lambda: app[STORAGE].edition(session_id), read)
+    held = await (_read(app, session_id, probabilities=True) if probabilities else held_report(app, session_id))
     if held is None:
         raise NotFound(words.NO_SESSION)
     people = [p.participant for p in held.report.participants]
     return Reading(
         grant=grant,
         report=held.report,
-        heading=await heading_of(request, held.report.session, people, shared=grant.shared),
+        heading=await heading_of(app, held.report.session, people, shared=grant.shared),
         expires_at=await _expires_at(app, held.report.session),
         held=held,
+    )
+
+
+async def held_report(app: web.Application, session_id: str) -> Held | None:
+    """The report without probabilities, read once for all who ask at the same time. None: there is none."""
+    return await app[REPORTS].get(
+        session_id, lambda: app[STORAGE].edition(session_id), lambda: _read(app, session_id, probabilities=False)
+    )
+
+
+async def summary_json(held: Held, names: Mapping[int, str], expires_at: datetime | None = None) -> bytes:
+    """The report's summary under these names, made once."""
+    key = ("summary", tuple(names.items()), expires_at)
+    return await held.answer(
+        key, lambda: summary_out(held.report, names, expires_at=expires_at).model_dump_json().encode()
     )
 
 

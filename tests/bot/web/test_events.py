@@ -11,9 +11,11 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient
 
+from bot.listening.events import window_event
 from bot.listening.live import LiveBus
 from storage import SessionRecord, SessionState, Storage
 from tests.bot.web.conftest import MakeClient
+from tests.fakes.records import window
 
 pytestmark = pytest.mark.integration
 
@@ -153,3 +155,88 @@ async def test_a_browser_that_leaves_is_forgotten(client: Client, bus: LiveBus, 
         if bus.counters()["subscribers"] == 0:
             break
     assert bus.counters()["subscribers"] == 0
+
+
+async def test_a_revoked_link_ends_the_stream_while_events_flow(
+    client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.web.events.HEARTBEAT_S", 0.05)
+    _, token = await storage.create_share(live_session.id, lifetime=timedelta(hours=1))
+    async with client.get(f"/s/{token}/events") as response:
+        await response.content.readline()
+        await storage.revoke_shares(live_session.id)
+        ended = asyncio.create_task(response.content.read())
+        async with asyncio.timeout(20):
+            while not ended.done():
+                bus.publish(live_session.id, "window", {"n": 1})
+                await asyncio.sleep(0.01)
+        await ended
+
+
+async def test_a_new_participant_comes_with_a_name_and_through_a_link_without(
+    client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord
+) -> None:
+    bob = (await storage.participants(live_session.id))[1]
+    _, token = await storage.create_share(live_session.id, lifetime=timedelta(hours=1))
+    data = {"participant_id": bob.id, "pseudonym": "Speaker 2", "included": True}
+    bus.publish(live_session.id, "participant", data)
+    names = []
+    for path in (_path(live_session), f"/s/{token}/events"):
+        async with client.get(f"{path}?last_event_id=0") as response:
+            names.append(json.loads((await _next_event(response))["data"])["name"])
+    assert names == ["Bob", "Speaker 2"]
+
+
+async def test_what_is_said_of_the_whole_session_comes_too(
+    client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.web.pulse.EVERY_S", 0.02)
+    monkeypatch.setattr("bot.web.reports.LIVE_FOR_S", 0.0)
+    alice = (await storage.participants(live_session.id))[0]
+    _, token = await storage.create_share(live_session.id, lifetime=timedelta(hours=1))
+    async with client.get(_path(live_session)) as named, client.get(f"/s/{token}/events") as shared:
+        for response in (named, shared):
+            await response.content.readline()
+        for number, emotion in enumerate(["Neutral"] * 3 + ["Sad"] * 4):
+            told = window(alice.id, 20.0 + 3 * number, emotion=emotion)
+            await storage.add_windows(live_session.id, [told])
+            bus.publish(live_session.id, "window", window_event(told))
+        said = []
+        for response in (named, shared):
+            summary: dict[str, Any] = {}
+            while not summary.get("moments"):
+                summary = await _summary(response)
+            said.append(summary["moments"][0]["text"])
+            assert "expires_at" not in summary
+    assert "Alice" in said[0]
+    assert "Speaker 1" in said[1]
+
+
+async def _summary(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    """The next `summary` of a stream; it has no id, so that a reconnect still names the last event."""
+    async with asyncio.timeout(20):
+        before = b""
+        while (line := await response.content.readline()) != b"event: summary\n":
+            before = line
+            assert line or not response.content.at_eof()
+        assert not before.startswith(b"id:")
+        found: dict[str, Any] = json.loads((await response.content.readline()).removeprefix(b"data: "))
+        return found
+
+
+async def test_nothing_is_left_running_when_the_last_page_leaves(
+    make_client: MakeClient, live_session: SessionRecord
+) -> None:
+    client = await make_client()
+    responses = [await client.get(_path(live_session)) for _ in range(2)]
+    for response in responses:
+        await response.content.readline()
+    assert _pulses() == 1
+    for response in responses:
+        response.close()
+    await client.close()
+    assert _pulses() == 0
+
+
+def _pulses() -> int:
+    return sum(task.get_name().startswith("pulse ") for task in asyncio.all_tasks())
