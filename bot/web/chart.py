@@ -42,6 +42,7 @@ def chart_out(
     title: str,
     server: str | None,
     expires_at: datetime | None,
+    summary: SummaryOut,
     last_event_id: int,
 ) -> ChartOut:
     """Everything the report page draws and says."""
@@ -60,7 +61,7 @@ def chart_out(
         labels=labels,
         reasons=reasons,
         bin_s=bin_s,
-        summary=summary_out(report, names, expires_at=expires_at),
+        summary=summary,
         people=[
             ChartPersonOut(
                 id=person.participant.id,

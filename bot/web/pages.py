@@ -85,7 +85,8 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
     view = _view(request)
     reading = await read_report(request)
     grant, found, heading = reading.grant, reading.report, reading.heading
-    shown = await asyncio.to_thread(build_view, found, heading.names, view, page=grant.page)
+    key = ("view", tuple(heading.names.items()), grant.page, view)
+    shown = await reading.held.answer(key, lambda: build_view(found, heading.names, view, page=grant.page))
     table = await with_probabilities(request, reading, [row.window for row in shown.table.rows])
     return {
         "grant": grant,
@@ -95,7 +96,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "reason": english.END_REASONS.get(found.session.end_reason or ""),
         "title": heading.title,
         "server": heading.server,
-        "summary": await asyncio.to_thread(reading.summary),
+        "summary": await reading.summary(),
         "expires_at": reading.expires_at,
         "view": shown.with_windows(table),
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),

@@ -16,7 +16,7 @@ from bot.web.errors import NotFound
 from bot.web.grants import Grant, Heading, grant_of, heading_of
 from bot.web.keys import BUS, REPORTS, STORAGE
 from bot.web.reports import Held
-from bot.web.schema import ChartOut, SummaryOut
+from bot.web.schema import SummaryOut
 from storage.records import SessionRecord, SessionReport, SessionState, WindowRecord
 from storage.report import build_report
 
@@ -35,23 +35,26 @@ class Reading:
         """The live events after this one are not in the report."""
         return self.held.last_event_id
 
-    def chart(self) -> ChartOut:
-        return chart_out(
-            self.report,
-            self.heading.names,
-            title=self.heading.title,
-            server=self.heading.server,
-            expires_at=self.expires_at,
-            last_event_id=self.last_event_id,
-        )
+    async def summary(self) -> SummaryOut:
+        return await summary_of(self.held, self.heading.names, self.expires_at)
 
     async def chart_json(self) -> bytes:
-        heading = self.heading
-        key = ("chart", heading.title, heading.server, tuple(heading.names.items()), self.expires_at)
-        return await self.held.answer(key, lambda: self.chart().model_dump_json().encode())
+        heading, summary = self.heading, await self.summary()
 
-    def summary(self) -> SummaryOut:
-        return summary_out(self.report, self.heading.names, expires_at=self.expires_at)
+        def make() -> bytes:
+            chart = chart_out(
+                self.report,
+                heading.names,
+                title=heading.title,
+                server=heading.server,
+                expires_at=self.expires_at,
+                summary=summary,
+                last_event_id=self.last_event_id,
+            )
+            return chart.model_dump_json().encode()
+
+        key = ("chart", heading.title, heading.server, tuple(heading.names.items()), self.expires_at)
+        return await self.held.answer(key, make)
 
 
 async def read_report(request: web.Request, *, probabilities: bool = False) -> Reading:
@@ -82,12 +85,10 @@ async def held_report(app: web.Application, session_id: str) -> Held | None:
     )
 
 
-async def summary_json(held: Held, names: Mapping[int, str], expires_at: datetime | None = None) -> bytes:
+async def summary_of(held: Held, names: Mapping[int, str], expires_at: datetime | None = None) -> SummaryOut:
     """The report's summary under these names, made once."""
     key = ("summary", tuple(names.items()), expires_at)
-    return await held.answer(
-        key, lambda: summary_out(held.report, names, expires_at=expires_at).model_dump_json().encode()
-    )
+    return await held.answer(key, lambda: summary_out(held.report, names, expires_at=expires_at))
 
 
 async def with_probabilities(

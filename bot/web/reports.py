@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from storage.records import Edition, SessionReport, SessionState
@@ -20,9 +20,11 @@ from storage.records import Edition, SessionReport, SessionState
 MAX_REPORTS: Final = 4
 MAX_WINDOWS: Final = 40_000
 """In all held reports; about 10 MB."""
-MAX_MADE: Final = 4
+MAX_MADE: Final = 8
 """Answers made of one report: with names, without them, …"""
 LIVE_FOR_S: Final = 5.0
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,15 +34,16 @@ class Held:
     report: SessionReport
     last_event_id: int
     """The live events after this one are not in it."""
-    made: OrderedDict[Hashable, bytes] = field(default_factory=OrderedDict)
+    made: OrderedDict[Hashable, asyncio.Future[Any]] = field(default_factory=OrderedDict)
 
-    async def answer(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """What `make` gives, in a thread, once for each key."""
-        if (found := self.made.get(key)) is None:
-            found = self.made[key] = await asyncio.to_thread(make)
+    async def answer(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, in a thread, once for each key. It must not change afterwards."""
+        making: asyncio.Future[T] | None = self.made.get(key)
+        if making is None:
+            making = self.made[key] = asyncio.ensure_future(asyncio.to_thread(make))
             if len(self.made) > MAX_MADE:
                 self.made.popitem(last=False)
-        return found
+        return await asyncio.shield(making)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from bot.listening.live import LiveBus
-from bot.web.chart import bin_seconds, bins, chart_out, columns
+from bot.web.chart import bin_seconds, bins, chart_out, columns, summary_out
 from storage import SessionRecord, Storage
 from storage.report import build_report
 from tests.fakes import records
@@ -111,6 +111,7 @@ def test_bins_hold_all_the_speech_and_stay_few() -> None:
 
 def test_a_session_without_anybody() -> None:
     report = build_report(records.session(), [], [], [])
-    chart = chart_out(report, {}, title="x", server=None, expires_at=datetime.now(UTC), last_event_id=0)
+    summary = summary_out(report, {}, expires_at=datetime.now(UTC))
+    chart = chart_out(report, {}, title="x", server=None, expires_at=None, summary=summary, last_event_id=0)
     assert chart.people == []
     assert chart.summary.moments == []

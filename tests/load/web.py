@@ -1,0 +1,254 @@
+"""What the pages cost the server: a long report, a long list, two hundred pages that follow a session.
+
+    python -m tests.load.web                        # about three minutes
+    python -m tests.load.web --viewers 50 --sessions 1000
+
+Not part of the gate. The web side runs in a process of its own over a database that was never talked into being, with a
+backend without a model; processor time is that process's, so what this script itself costs does not count. The goals
+are those of two quiet cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from sqlalchemy import insert
+
+from bot.listening.live import LiveBus
+from bot.secret import load_key
+from bot.web.access import SESSION_LIFETIME_S, Access
+from bot.web.app import create_app
+from bot.web.connections import affordable
+from bot.web.grants import SESSION_COOKIE
+from bot.web.serving import serving
+from lab import seed
+from storage import Storage
+from storage.database import Database
+from storage.identity import Identity
+from storage.schema import Participant, Session
+from tests.fakes.backend import FakeBackend
+from tests.fakes.names import FakeNames
+
+WINDOW_EVERY_S: Final = 2.0
+OAUTH: Final = {"public_url": "http://127.0.0.1", "oauth_client_id": "1", "oauth_client_secret": "2"}
+
+
+def access(folder: Path, *, signed_in: bool) -> Access:
+    settings = OAUTH if signed_in else {"open_to_all": True}
+    return Access.configure(host="127.0.0.1", key=load_key(folder), **settings)  # type: ignore[arg-type]
+
+
+async def serve(folder: Path, *, signed_in: bool, live: str) -> None:
+    """The process that is measured: prints its port, and tells a window of the live session every two seconds."""
+    bus, backend = LiveBus(), FakeBackend()
+    await backend.start()
+    storage = await Storage.open(f"sqlite:///{folder / seed.DATABASE}", key=load_key(folder))
+    names = FakeNames(people={100 + n: f"Person {n}" for n in range(50)}, channels={20: "Story night"})
+    app = create_app(
+        storage=storage,
+        backend=backend,
+        bus=bus,
+        names=names,
+        access=access(folder, signed_in=signed_in),
+        connections=affordable(),
+    )
+    async with serving(app, "127.0.0.1", 0) as port:
+        sys.stdout.write(f"{port}\n")
+        sys.stdout.flush()
+        report = await storage.report(live) if live else None
+        number = 0
+        while True:
+            await asyncio.sleep(WINDOW_EVERY_S)
+            if report is None:
+                continue
+            last = report.participants[0].windows[-1]
+            number += 1
+            told = replace(last, start_s=last.end_s + 3 * number, end_s=last.end_s + 3 * number + 3)
+            await storage.add_windows(live, [told])
+            bus.publish(live, "window", asdict(told) | {"told_at": time.time()})
+
+
+class Server:
+    """That process, and the processor time it has taken."""
+
+    def __init__(self, folder: Path, *, signed_in: bool = False, live: str = "") -> None:
+        self._command = ["--serve", str(folder), *(["--signed-in"] if signed_in else []), "--live", live]
+
+    async def __aenter__(self) -> Server:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.load.web", *self._command, stdout=asyncio.subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        self.port = int(await self._process.stdout.readline())
+        self.http = aiohttp.ClientSession(
+            f"http://127.0.0.1:{self.port}", connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.close()
+        self._process.send_signal(signal.SIGKILL)
+        await self._process.wait()
+
+    def processor_s(self) -> float:
+        """User and system time of the process so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def get(self, path: str, **headers: str) -> int:
+        """The size of an answer as it travels."""
+        async with self.http.get(path, headers={"Accept-Encoding": "gzip, deflate", **headers}) as response:
+            body = await response.read()
+            assert response.status == 200, (path, response.status)
+            return len(body)
+
+    async def cost(self, *paths: str, times: int, **headers: str) -> tuple[float, int]:
+        """Mean processor time in ms, and bytes, of asking for `paths`."""
+        began_s, size = self.processor_s(), 0
+        for _ in range(times):
+            size = sum([await self.get(path, **headers) for path in paths])
+        return 1000 * (self.processor_s() - began_s) / times, size
+
+
+async def long_report(folder: Path, session_id: str) -> None:
+    """First: each time in a process that has not read it before. Then: again and again."""
+    page, chart = f"/sessions/{session_id}", f"/api/v1/sessions/{session_id}/chart.json"
+    first = []
+    for _ in range(3):
+        async with Server(folder) as server:
+            await server.get("/about")
+            first.append(await server.cost(page, chart, times=1))
+            again, _ = await server.cost(page, chart, times=10)
+    say("report, read for the first time: ms", statistics.median(ms for ms, _ in first), 150)
+    say("report, read again: ms", again, 150)
+    say("report: kB on the wire", first[0][1] / 1000, 150)
+
+
+async def long_list(folder: Path) -> None:
+    async with Server(folder) as server:
+        await server.get("/about")
+        ms, _ = await server.cost("/", times=10)
+        say("list, open: ms", ms, 60)
+    cookie = access(folder, signed_in=True).sign(
+        {"user": str(seed.STARTER_ID)}, purpose="session", lifetime_s=SESSION_LIFETIME_S
+    )
+    async with Server(folder, signed_in=True) as server:
+        await server.get("/about")
+        ms, _ = await server.cost("/", times=10, Cookie=f"{SESSION_COOKIE}={cookie}")
+        say("list, signed in: ms", ms, 100)
+
+
+async def live_viewers(folder: Path, session_id: str, *, viewers: int, seconds: float) -> None:
+    async with Server(folder, live=session_id) as server:
+        late_s: list[float] = []
+        failed = 0
+
+        async def follow() -> None:
+            nonlocal failed, late_s
+            last_id = 0
+            try:
+                async with server.http.get(f"/api/v1/sessions/{session_id}/events") as response:
+                    response.raise_for_status()
+                    async for line in response.content:
+                        if line.startswith(b"id:"):
+                            number = int(line[3:])
+                            failed += max(0, number - last_id - 1) if last_id else 0
+                            last_id = number
+                        elif line.startswith(b"data:") and b"told_at" in line:
+                            late_s += [time.time() - json.loads(line[5:])["told_at"]]
+            except (aiohttp.ClientError, OSError):
+                failed += 1
+
+        following = [asyncio.create_task(follow(), name=f"viewer {number}") for number in range(viewers)]
+        await asyncio.sleep(2 * WINDOW_EVERY_S + viewers / 100)
+        late_s.clear()
+        began_s, at = server.processor_s(), time.monotonic()
+        await asyncio.sleep(seconds)
+        cores = (server.processor_s() - began_s) / (time.monotonic() - at)
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+    say(f"{viewers} viewers: cores", cores, 0.1)
+    say(f"{viewers} viewers: s until 95 % have an event", statistics.quantiles(late_s, n=20)[-1], 0.5)
+    say(f"{viewers} viewers: events and connections lost", failed, 0)
+
+
+async def many_sessions(folder: Path, number: int) -> None:
+    """Short conversations of two people beside the others, straight into the tables: ten thousand take seconds."""
+    storage_key = load_key(folder)
+    identity = Identity(storage_key)
+    sealed = [identity.seal(seed.STARTER_ID + person) for person in range(2)]
+    now = datetime.now(UTC)
+    plain = {"state": "ended", "end_reason": "stopped", "model": "default", "model_version": "0", "counters": {}}
+    sessions, participants = [], []
+    for index in range(number):
+        session_id, began_at = f"{index:016x}", now - timedelta(minutes=index)
+        hashes = [identity.in_session(session_id, seed.STARTER_ID + person) for person in range(2)]
+        sessions.append(
+            plain
+            | {"id": session_id, "guild_id": seed.GUILD_ID, "channel_id": seed.CHANNEL_IDS[0]}
+            | {"starter_hash": hashes[0], "starter_sealed": sealed[0], "labels": list(seed.LABELS)}
+            | {"started_at": began_at, "ended_at": began_at + timedelta(seconds=30)}
+        )
+        participants += [
+            {"session_id": session_id, "number": person + 1, "included_at": began_at}
+            | {"user_hash": hashes[person], "user_sealed": sealed[person]}
+            for person in range(2)
+        ]
+    database = await Database.open(f"sqlite:///{folder / seed.DATABASE}")
+    async with database.transaction() as db:
+        await db.execute(insert(Session), sessions)
+        await db.execute(insert(Participant), participants)
+    await database.close()
+
+
+def say(what: str, measured: float, goal: float) -> None:
+    verdict = "" if measured <= goal else "   over the goal"
+    sys.stdout.write(f"{what:<45} {measured:8.2f}   goal {goal:g}{verdict}\n")
+    sys.stdout.flush()
+
+
+async def main(options: argparse.Namespace) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        url = f"sqlite:///{folder / seed.DATABASE}"
+        storage = await Storage.open(url, key=load_key(folder))
+        long = await seed.add(storage, url, seed.CROWD)
+        live = await seed.add(storage, url, replace(seed.CROWD, live=True, days_ago=0))
+        await storage.close()
+        await long_report(folder, long)
+        await live_viewers(folder, live, viewers=options.viewers, seconds=options.seconds)
+        await many_sessions(folder, options.sessions)
+        await long_list(folder)
+
+
+def options() -> Any:
+    parser = argparse.ArgumentParser(description="What the pages cost the server.")
+    parser.add_argument("--viewers", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for which the viewers follow")
+    parser.add_argument("--sessions", type=int, default=10_000)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--live", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--signed-in", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    chosen = options()
+    asyncio.run(serve(chosen.serve, signed_in=chosen.signed_in, live=chosen.live) if chosen.serve else main(chosen))
