@@ -19,6 +19,9 @@ A directory holds ``model.json`` (a `Manifest`) and the files it states, each wi
 ``scaler.json`` (optional)
     ``{"mean": [D numbers], "scale": [D numbers]}``, applied to the network's input: the features, or the encoder's
     output where there is an encoder. Absent: nothing is scaled.
+``baseline.npz`` (optional, with an encoder)
+    The weights of the head that compares a window with its speaker's earlier ones: see `ser_engine.baseline`.
+    ``baseline.keras`` beside it is the artifact of record.
 
 `D` is `features.dims` without an encoder. With ``padding: pad_then_standardise`` (the old app) features are padded with
 zeros to `features.max_frames`, standardised with the padding, and every length is `max_frames`.
@@ -50,9 +53,14 @@ NETWORK_KERAS: Final = "network.keras"
 NETWORK_ONNX: Final = "network.onnx"
 ENCODER_ONNX: Final = "encoder.onnx"
 SCALER_JSON: Final = "scaler.json"
+BASELINE_KERAS: Final = "baseline.keras"
+BASELINE_NPZ: Final = "baseline.npz"
 OLD_NETWORK_KERAS: Final = "final_ser_model.keras"
 OLD_SCALER_PICKLE: Final = "scaler.pkl"
-KNOWN_FILES: Final = (NETWORK_KERAS, NETWORK_ONNX, ENCODER_ONNX, SCALER_JSON, OLD_NETWORK_KERAS, OLD_SCALER_PICKLE)
+KNOWN_FILES: Final = (
+    *(NETWORK_KERAS, NETWORK_ONNX, ENCODER_ONNX, SCALER_JSON, BASELINE_KERAS, BASELINE_NPZ),
+    *(OLD_NETWORK_KERAS, OLD_SCALER_PICKLE),
+)
 
 _MAX_MANIFEST_BYTES: Final = 2_000_000
 

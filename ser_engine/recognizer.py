@@ -20,6 +20,8 @@ import numpy as np
 
 from ser_engine.audio import change_speed
 from ser_engine.backends.base import ModelInfo
+from ser_engine.baseline import Baselines, Heard, Vector, pooled_states
+from ser_engine.decision import Decider
 from ser_engine.errors import InvalidSamples, ModelError
 from ser_engine.features import extract
 from ser_engine.gates import gate
@@ -29,6 +31,7 @@ from ser_engine.scaler import Scaler, collate
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Prediction, Window
 
 MAX_BATCH: Final = 16
+_NOTHING: Final[Vector] = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,7 @@ class Recognizer:
     def __init__(self, parts: _Parts) -> None:
         self._parts = parts
         manifest = parts.directory.manifest
+        self.decider: Final = Decider(parts.directory)
         self.info: Final = ModelInfo(
             name=parts.directory.name, version=manifest.version, labels=manifest.labels, runtime=parts.runtime
         )
@@ -69,22 +73,30 @@ class Recognizer:
     def manifest(self) -> Manifest:
         return self._parts.directory.manifest
 
-    def predict(self, windows: Sequence[Window]) -> list[Prediction]:
+    def predict(self, windows: Sequence[Window], baselines: Baselines | None = None) -> list[Prediction]:
         """One prediction a window, in order.
 
+        With `baselines` (of one session, by `Window.speaker`) each window is compared with how its speaker sounded
+        earlier, and is then taken into the baseline itself; a model without a baseline's head leaves them as they are.
         A window that is no speech is never given to the network: its probabilities are even, for it says nothing.
         Raises InvalidSamples for NaN, infinity or an empty window.
         """
+        return self.decider.decide(windows, self.hear(windows), baselines)
+
+    def hear(self, windows: Sequence[Window]) -> list[Heard]:
+        """What the network makes of each window by itself. Raises as `predict` does."""
         for window in windows:
             if window.pcm.ndim != 1 or len(window.pcm) == 0 or not np.isfinite(window.pcm).all():
                 raise InvalidSamples("A window must hold finite mono samples, and at least one.")
         reasons = [gate(window) for window in windows]
-        heard = [i for i, reason in enumerate(reasons) if reason != "no_speech"]
-        even = np.full(len(self.info.labels), 1 / len(self.info.labels))
-        probabilities = [even] * len(windows)
-        for i, row in zip(heard, self.probabilities([windows[i].pcm for i in heard]), strict=True):
-            probabilities[i] = row
-        return [self._prediction(row, reason) for row, reason in zip(probabilities, reasons, strict=True)]
+        even = np.full(len(self.info.labels), -np.log(len(self.info.labels)), np.float32)
+        out = [Heard(gated=reason, log_probabilities=even, pooled=_NOTHING) for reason in reasons]
+        speech = [i for i, reason in enumerate(reasons) if reason != "no_speech"]
+        logits, pooled = self._run([windows[i].pcm for i in speech])
+        said = logarithms(softmax(logits.astype(np.float64)))
+        for i, row, states in zip(speech, said, pooled, strict=True):
+            out[i] = Heard(gated=reasons[i], log_probabilities=row, pooled=states)
+        return out
 
     def probabilities(self, clips: Sequence[Pcm]) -> np.ndarray:
         """Calibrated probabilities, shape ``(n, labels)``, float64, rows sum to 1; no gates."""
@@ -97,35 +109,32 @@ class Recognizer:
         `clips` are mono float32 at 16 kHz. They run in batches of at most 16, sorted by length, each at the model's
         `speeds` or at those given here; of several the logarithm of their mean probabilities is returned.
         """
+        return self._run(clips, speeds=speeds)[0]
+
+    def _run(self, clips: Sequence[Pcm], *, speeds: Sequence[float] | None = None) -> tuple[Logits, list[Vector]]:
+        """The network's raw answers, and the pooled states of each clip (at the first of the speeds)."""
         speeds = self.manifest.speeds if speeds is None else speeds
         heard = [_at_speed(clip, speed) for clip in clips for speed in speeds]
         out = np.zeros((len(heard), len(self.info.labels)), dtype=np.float32)
+        pooled = [_NOTHING] * len(heard)
         order = sorted(range(len(heard)), key=lambda i: len(heard[i]))
         for begin in range(0, len(order), MAX_BATCH):
             rows = order[begin : begin + MAX_BATCH]
-            out[rows] = self._batch([heard[i] for i in rows])
-        return _averaged(out, len(speeds))
+            out[rows], states = self._batch([heard[i] for i in rows])
+            for i, vector in zip(rows, states, strict=True):
+                pooled[i] = vector
+        return _averaged(out, len(speeds)), pooled[:: len(speeds)]
 
-    def _batch(self, clips: Sequence[Pcm]) -> Logits:
+    def _batch(self, clips: Sequence[Pcm]) -> tuple[Logits, list[Vector]]:
         features = [extract(clip, self.manifest.features) for clip in clips]
+        pooled = [_NOTHING] * len(clips)
         if self._parts.encoder is not None:
             features = self._parts.encoder.encode(features)
+            if self.decider.compares:
+                pooled = [pooled_states(states) for states in features]
         scaler = self._parts.scaler or Scaler.identity(features[0].shape[1])
         batch, lengths = collate(features, scaler, self.manifest.features)
-        return self._parts.network.logits(batch, lengths)
-
-    def _prediction(self, probabilities: np.ndarray, reason: str | None) -> Prediction:
-        best = int(probabilities.argmax())
-        confidence = float(probabilities[best])
-        if reason is None and confidence < self.manifest.unclear_below:
-            reason = "unsure"
-        return Prediction(
-            probabilities={label: float(p) for label, p in zip(self.info.labels, probabilities, strict=True)},
-            emotion=self.info.labels[best],
-            confidence=confidence,
-            unclear=reason is not None,
-            reason=reason,
-        )
+        return self._parts.network.logits(batch, lengths), pooled
 
     def _try_once(self) -> None:
         """One window through the whole way: finds a wrong label count or width now, and warms the session up."""
@@ -136,7 +145,7 @@ class Recognizer:
             if self._parts.scaler.dims != dims:
                 raise ModelError(f"The scaler of {path} is for {self._parts.scaler.dims} features, not {dims}.")
         try:
-            answer = self._batch([noise])
+            answer, _ = self._batch([noise])
         except ModelError:
             raise
         except Exception as error:  # runtimes raise what they like for a network of the wrong shape

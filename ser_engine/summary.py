@@ -9,34 +9,49 @@ from typing import Final
 from ser_engine.refusals import refusal
 from ser_engine.types import MIN_SPEECH_S, Prediction, Window
 
-_CLEAR_SHARE: Final = 0.25
+_MOST: Final = 0.5
 
 
 def summarise(pairs: Sequence[tuple[Window, Prediction]]) -> Prediction:
     """Mean of the clear windows' probabilities, weighted by their seconds of speech.
 
-    When the clear windows hold less than a quarter of all speech (or there is none), the mean is over all windows and
-    the answer is *unclear*, for the reason that most of the speech has. Raises NoSpeech without windows.
+    Clear only when the clear windows that agree with it hold most of the speech, and its own confidence passes the
+    threshold that theirs had to pass. Otherwise *unclear*: for the reason that most of the speech has, or as ``unsure``
+    where the windows contradict one another. Where the clear windows do not hold most of the speech, the mean is over
+    all windows. What is no speech counts only when there is nothing else. Raises NoSpeech without windows.
     """
     if not pairs:
         raise refusal("no_speech", seconds=MIN_SPEECH_S)
-    clear = [pair for pair in pairs if not pair[1].unclear]
-    relied_on = _speech_s(clear) >= _CLEAR_SHARE * _speech_s(pairs) and bool(clear)
-    taken = clear if relied_on else list(pairs)
-    weights = [max(window.speech_ratio * window.duration_s, 1e-9) for window, _ in taken]
-    total = sum(weights)
-    probabilities = {
-        label: sum(w * p.probabilities[label] for w, (_, p) in zip(weights, taken, strict=True)) / total
-        for label in taken[0][1].probabilities
-    }
+    spoken = [pair for pair in pairs if pair[1].reason != "no_speech"] or list(pairs)
+    clear = [pair for pair in spoken if not pair[1].unclear]
+    taken = clear if _hold_most(clear, spoken) else spoken
+    probabilities = _mean(taken)
     emotion = max(probabilities, key=probabilities.__getitem__)
+    confidence = probabilities[emotion]
+    threshold = max(prediction.unclear_below for _, prediction in spoken)
+    agreeing = [pair for pair in clear if pair[1].emotion == emotion]
+    relied_on = _hold_most(agreeing, spoken) and confidence >= threshold
     return Prediction(
         probabilities=probabilities,
         emotion=emotion,
-        confidence=probabilities[emotion],
+        confidence=confidence,
         unclear=not relied_on,
-        reason=None if relied_on else _main_reason(pairs),
+        reason=None if relied_on else _main_reason(spoken),
+        unclear_below=threshold,
     )
+
+
+def _mean(pairs: Sequence[tuple[Window, Prediction]]) -> dict[str, float]:
+    weights = [max(_speech_s([pair]), 1e-9) for pair in pairs]
+    return {
+        label: sum(weight * pair[1].probabilities[label] for weight, pair in zip(weights, pairs, strict=True))
+        / sum(weights)
+        for label in pairs[0][1].probabilities
+    }
+
+
+def _hold_most(some: Sequence[tuple[Window, Prediction]], of: Sequence[tuple[Window, Prediction]]) -> bool:
+    return bool(some) and _speech_s(some) > _MOST * _speech_s(of)
 
 
 def restrict(prediction: Prediction, labels: Sequence[str]) -> Prediction:
@@ -54,6 +69,7 @@ def restrict(prediction: Prediction, labels: Sequence[str]) -> Prediction:
         confidence=probabilities[emotion],
         unclear=prediction.unclear,
         reason=prediction.reason,
+        unclear_below=prediction.unclear_below,
     )
 
 
@@ -62,8 +78,8 @@ def _speech_s(pairs: Sequence[tuple[Window, Prediction]]) -> float:
 
 
 def _main_reason(pairs: Sequence[tuple[Window, Prediction]]) -> str:
+    """``unsure`` where most windows are clear, for then they contradict one another."""
     held: Counter[str] = Counter()
     for window, prediction in pairs:
-        if prediction.reason is not None:
-            held[prediction.reason] += round(1000 * max(window.speech_ratio, 0.001) * window.duration_s)
+        held[prediction.reason or "unsure"] += round(1000 * max(window.speech_ratio, 0.001) * window.duration_s)
     return held.most_common(1)[0][0]

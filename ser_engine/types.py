@@ -75,3 +75,7 @@ class Prediction:
     """True when the answer should not be relied on: unsure, too little speech, clipped."""
     reason: str | None = None
     """Why it is unclear, as a stable code (``unsure``, ``no_speech``, ``too_short``, ``clipped``); None when clear."""
+    unclear_below: float = 0.0
+    """The confidence that the model asks of a clear answer."""
+    earlier_windows: int | None = None
+    """How many of the speaker's earlier windows it was compared with; None where it stands for itself."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ser_engine.baseline import Baselines
 from ser_engine.types import Prediction, Window
 
 
@@ -43,9 +44,13 @@ class InferenceBackend(Protocol):
         """Stop the workers; what still waits fails with BackendError. May be called twice."""
         ...
 
-    async def predict(self, windows: Sequence[Window], *, deadline_s: float = 10.0) -> list[Prediction]:
+    async def predict(
+        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+    ) -> list[Prediction]:
         """Recognise `windows`; one prediction each, in order.
 
+        `baselines` are those of one session: see `Recognizer.predict`. They stay in this process, and change only when
+        all of `windows` were heard; whoever has several calls for one speaker under way waits for one after another.
         Raises BackendOverloaded, DeadlineExceeded, WorkerLost.
         """
         ...

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ser_engine.audio import windows_of
 from ser_engine.backends.base import ModelInfo
+from ser_engine.baseline import Baselines
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.networks import Runtime
 from ser_engine.recognizer import Recognizer
@@ -60,12 +61,14 @@ class InlineBackend:
         if thread is not None:
             await asyncio.to_thread(thread.shutdown, wait=True, cancel_futures=True)
 
-    async def predict(self, windows: Sequence[Window], *, deadline_s: float = 10.0) -> list[Prediction]:
+    async def predict(
+        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+    ) -> list[Prediction]:
         recognizer, asked = self._loaded(), list(windows)
-        predictions = await self._call(lambda: recognizer.predict(asked), deadline_s)
+        heard = await self._call(lambda: recognizer.hear(asked), deadline_s)
         self._counts["windows"] += len(asked)
         self._counts["batches"] += 1
-        return predictions
+        return recognizer.decider.decide(asked, heard, baselines)
 
     async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
         self._loaded()

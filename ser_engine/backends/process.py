@@ -123,7 +123,7 @@ def _recogniser(model_dir: str, runtime: str | None) -> tuple[Any, Answer]:
     from ser_engine.recognizer import Recognizer
 
     recognizer = Recognizer.load(model_dir, runtime=runtime)  # type: ignore[arg-type]  # the parent's is typed
-    return recognizer.info, lambda windows: [recognizer.predict(windows)]
+    return recognizer.info, lambda windows: [recognizer.hear(windows)]
 
 
 def _decoder() -> tuple[Any, Answer]:

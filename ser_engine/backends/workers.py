@@ -24,6 +24,8 @@ import structlog
 
 from ser_engine.backends.base import ModelInfo
 from ser_engine.backends.slot import Slot, WorkerGone
+from ser_engine.baseline import Baselines, Heard
+from ser_engine.decision import Decider
 from ser_engine.errors import BackendError, EngineError
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.models import open_directory
@@ -43,7 +45,7 @@ _RESTART_PAUSE_S: Final = 0.5
 @dataclass(slots=True, kw_only=True)
 class _Waiting:
     window: Window
-    answer: asyncio.Future[Prediction]
+    answer: asyncio.Future[Heard]
     since: float
     deadline: float
 
@@ -74,6 +76,7 @@ class WorkerBackend:
         self._files: set[asyncio.Task[list[Window]]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._model: ModelInfo | None = None
+        self._decider: Decider | None = None
         self._closed = False
         self._counts = dict.fromkeys(("windows", "batches", "dropped", "expired", "lost", "restarts", "files"), 0)
 
@@ -90,7 +93,7 @@ class WorkerBackend:
     async def start(self) -> None:
         """Start and warm up all workers. Raises ModelError; nothing is left running then."""
         try:
-            await asyncio.to_thread(open_directory, self._model_dir)
+            self._decider = await asyncio.to_thread(lambda: Decider(open_directory(self._model_dir)))
             starts = (slot.start() for slot in (*self._slots, self._decoder))
             for outcome in await asyncio.gather(*starts, return_exceptions=True):
                 if isinstance(outcome, WorkerGone):
@@ -114,21 +117,23 @@ class WorkerBackend:
         while self._queue:
             _fail(self._queue.popleft(), refusal("stopped"))
 
-    async def predict(self, windows: Sequence[Window], *, deadline_s: float = 10.0) -> list[Prediction]:
+    async def predict(
+        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+    ) -> list[Prediction]:
         deadline = time.monotonic() + deadline_s
-        out: list[Prediction] = []
+        heard: list[Heard] = []
         # A long file waits for its own windows, sixteen at a time, instead of pushing everybody's live speech out.
         for begin in range(0, len(windows), MAX_BATCH):
-            out += await self._predict_some(windows[begin : begin + MAX_BATCH], deadline)
-        return out
+            heard += await self._hear_some(windows[begin : begin + MAX_BATCH], deadline)
+        return self._decider.decide(windows, heard, baselines) if self._decider is not None else []
 
-    async def _predict_some(self, windows: Sequence[Window], deadline: float) -> list[Prediction]:
+    async def _hear_some(self, windows: Sequence[Window], deadline: float) -> list[Heard]:
         if self._closed or self._model is None:
             raise refusal("not_running")
         if any(w.pcm.ndim != 1 or len(w.pcm) == 0 or not np.isfinite(w.pcm).all() for w in windows):
             raise refusal("bad_window")
         loop, now = asyncio.get_running_loop(), time.monotonic()
-        answers: list[asyncio.Future[Prediction]] = []
+        answers: list[asyncio.Future[Heard]] = []
         for window in windows:
             answers.append(loop.create_future())
             self._put(_Waiting(window=window, answer=answers[-1], since=now, deadline=deadline))
@@ -248,7 +253,7 @@ class WorkerBackend:
             try:
                 if not slot.ready:
                     await self._replace(slot, attempt)
-                (predictions,) = await slot.ask([waiting.window for waiting in batch], limit_s=_BATCH_LIMIT_S)
+                (heard,) = await slot.ask([waiting.window for waiting in batch], limit_s=_BATCH_LIMIT_S)
             except WorkerGone:
                 continue
             except EngineError as error:
@@ -261,9 +266,9 @@ class WorkerBackend:
                 raise
             self._counts["batches"] += 1
             self._counts["windows"] += len(batch)
-            for waiting, prediction in zip(batch, predictions, strict=True):
+            for waiting, answer in zip(batch, heard, strict=True):
                 if not waiting.answer.done():
-                    waiting.answer.set_result(prediction)
+                    waiting.answer.set_result(answer)
             return
         self._counts["lost"] += len(batch)
         log.error("batch_lost", worker=slot.name, windows=len(batch))

@@ -20,6 +20,7 @@ from ser_engine.training.opus import through_opus
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm
 
 MIN_WINDOW_SAMPLES: Final = int(0.8 * SAMPLE_RATE_HZ)
+SHORT_SAMPLES: Final = int(1.5 * SAMPLE_RATE_HZ)
 _BITRATES_BPS: Final = (16_000, 24_000, 32_000, 48_000, 64_000, 96_000)
 _CALL_BITRATES_BPS: Final = (32_000, 48_000, 64_000, 64_000, 96_000)
 """Discord's channels have 64 kbit/s unless their owner changed it."""
@@ -28,17 +29,23 @@ _MOVED_SAMPLES: Final = SAMPLE_RATE_HZ // 200
 
 
 def vary(
-    pcm: Pcm, rng: np.random.Generator, others: Sequence[Pcm] = (), *, cleaned: float = 0.0, coded: float = 0.5
+    pcm: Pcm,
+    rng: np.random.Generator,
+    others: Sequence[Pcm] = (),
+    *,
+    cleaned: float = 0.0,
+    coded: float = 0.5,
+    short: float = 0.0,
 ) -> Pcm:
-    """One random hearing of `pcm`, 0.8 to 3 s long; `others` are clips of other people, for a babble of voices.
+    """One random view of `pcm`, 0.8 to 3 s long; `others` are clips of other people, for a babble of voices.
 
     In a share `cleaned` of the cases the background is taken out first, before other backgrounds come in; a share
-    `coded` goes through Opus at the end.
+    `coded` goes through Opus at the end; a share `short` is cut to 0.8 to 1.5 s.
     """
     if cleaned and rng.random() < cleaned:
         pcm = clean(pcm, rng)
     out = change_speed(pcm, float(rng.uniform(0.88, 1.13))) if rng.random() < 0.7 else pcm
-    out = cut(out, rng)
+    out = cut_short(out, rng) if short and rng.random() < short else cut(out, rng)
     if rng.random() < 0.35:
         out = in_room(out, rng)
     if rng.random() < 0.6:
@@ -77,6 +84,16 @@ def cut(pcm: Pcm, rng: np.random.Generator) -> Pcm:
     if rng.random() < 0.5 and longest > MIN_WINDOW_SAMPLES:
         length = int(rng.triangular(MIN_WINDOW_SAMPLES, longest, longest))
     start = int(rng.integers(0, len(pcm) - length + 1))
+    return pcm[start : start + length]
+
+
+def cut_short(pcm: Pcm, rng: np.random.Generator) -> Pcm:
+    """0.8 to 1.5 s of `pcm` with its loudest moment inside: as short as an answer in a call."""
+    length = min(len(pcm), int(rng.uniform(MIN_WINDOW_SAMPLES, SHORT_SAMPLES)))
+    energy = np.convolve(np.square(pcm, dtype=np.float64), np.ones(SAMPLE_RATE_HZ // 10), mode="same")
+    loudest = int(energy.argmax())
+    first, last = max(0, loudest - length), min(loudest, len(pcm) - length)
+    start = int(rng.integers(first, max(first, last) + 1))
     return pcm[start : start + length]
 
 
@@ -246,6 +263,50 @@ def not_speech(rng: np.random.Generator) -> Pcm:
         sound = equalise(sound, rng)
     sound = at_level(sound, float(rng.uniform(-40, 0)), rng)
     return through_opus(sound, int(rng.choice(_BITRATES_BPS)), rng) if rng.random() < 0.3 else sound
+
+
+def babble(voices: Sequence[Pcm], rng: np.random.Generator) -> Pcm:
+    """Three to eight of `voices` at once, none of which can be followed."""
+    n = int(rng.integers(SHORT_SAMPLES, WINDOW_SAMPLES + 1))
+    out = np.zeros(n, np.float32)
+    for k in rng.integers(0, len(voices), int(rng.integers(3, 9))):
+        out += _stretch(voices[int(k)], n, rng) * np.float32(10 ** (-rng.uniform(0, 6) / 20))
+    return at_level(out, float(rng.uniform(-20, 0)), rng)
+
+
+def over_music(voice: Pcm, rng: np.random.Generator) -> Pcm:
+    """Made music with `voice` in it, as loud as the music or up to 12 dB below."""
+    n = int(rng.integers(SHORT_SAMPLES, WINDOW_SAMPLES + 1))
+    music = _music(n, rng, notes=int(rng.integers(2, 5)), moving=rng.random() < 0.7)
+    if rng.random() < 0.5:
+        music = music / (np.std(music) + 1e-9) + 0.4 * clicks(n, rng)
+    mixed = add_noise(np.asarray(music, np.float32), _stretch(voice, n, rng), snr_db=float(rng.uniform(0, 12)))
+    return at_level(mixed, float(rng.uniform(-20, 0)), rng)
+
+
+def bursts(voice: Pcm, rng: np.random.Generator) -> Pcm:
+    """A sound like laughter or a cough: a syllable of `voice` again and again, four to seven times a second, fading."""
+    n = int(rng.integers(MIN_WINDOW_SAMPLES, WINDOW_SAMPLES + 1))
+    size = int(rng.uniform(0.08, 0.16) * SAMPLE_RATE_HZ)
+    energy = np.convolve(np.square(voice, dtype=np.float64), np.ones(size), mode="valid")
+    start = int(rng.choice(np.argsort(energy)[-max(1, len(energy) // 20) :]))
+    syllable = change_speed(voice[start : start + size], float(rng.uniform(0.75, 1.5)))
+    syllable = syllable / (np.abs(syllable).max() + 1e-9) * np.hanning(len(syllable))
+    breath = coloured(len(syllable), 1.0, rng) * np.hanning(len(syllable)) * float(rng.uniform(0.05, 0.6))
+    out, at, loud = np.zeros(n + len(syllable)), 0, 1.0
+    while at < n:
+        out[at : at + len(syllable)] += loud * (syllable + breath * rng.uniform(0.3, 1))
+        at += int(SAMPLE_RATE_HZ / rng.uniform(4, 7))
+        loud *= float(rng.uniform(0.8, 1.02))
+        if rng.random() < 0.1:
+            at, loud = at + int(rng.uniform(0.1, 0.5) * SAMPLE_RATE_HZ), 1.0
+    return at_level(np.asarray(out[:n], np.float32), float(rng.uniform(-20, 0)), rng)
+
+
+def _stretch(voice: Pcm, n: int, rng: np.random.Generator) -> Pcm:
+    """`n` samples of `voice` from anywhere, repeated where it is shorter, at a level of about 1."""
+    rolled = np.roll(voice, int(rng.integers(0, max(1, len(voice)))))
+    return np.asarray(np.resize(rolled, n) / (np.std(voice) + 1e-6), np.float32)
 
 
 def _music(n: int, rng: np.random.Generator, *, notes: int, moving: bool) -> NDArray[np.float64]:

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from ser_engine.training.augment import add_noise, coloured
+from ser_engine.training.augment import add_noise, coloured, cut_short
 from ser_engine.training.opus import through_opus
-from ser_engine.types import SAMPLE_RATE_HZ, Pcm
+from ser_engine.types import Pcm
 
 Condition = Callable[[Pcm, np.random.Generator], Pcm]
 
@@ -22,7 +22,6 @@ LOSS: Final = 0.05
 BITRATES_BPS: Final = (16_000, 24_000, 32_000, 64_000)
 CALL_BITRATE_BPS: Final = 64_000
 """A Discord voice channel's own bit rate unless its owner changed it."""
-SHORT_S: Final = (0.8, 1.5)
 
 
 def clean(pcm: Pcm, rng: np.random.Generator) -> Pcm:
@@ -54,12 +53,7 @@ def loss(pcm: Pcm, rng: np.random.Generator) -> Pcm:
 
 def short(pcm: Pcm, rng: np.random.Generator) -> Pcm:
     """0.8 to 1.5 s from anywhere around the loudest moment."""
-    length = min(len(pcm), int(rng.uniform(*SHORT_S) * SAMPLE_RATE_HZ))
-    energy = np.convolve(np.square(pcm, dtype=np.float64), np.ones(SAMPLE_RATE_HZ // 10), mode="same")
-    loudest = int(energy.argmax())
-    first, last = max(0, loudest - length), min(loudest, len(pcm) - length)
-    start = int(rng.integers(first, max(first, last) + 1))
-    return pcm[start : start + length]
+    return cut_short(pcm, rng)
 
 
 CONDITIONS: Final[Mapping[str, Condition]] = {

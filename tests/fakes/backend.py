@@ -9,10 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ser_engine.backends.base import ModelInfo
+from ser_engine.baseline import Baselines, Heard, SpeakerBaseline
 from ser_engine.errors import BackendError, EngineError
 from ser_engine.types import Prediction, Window
 
 LABELS = ("Angry", "Happy", "Sad", "Disgust", "Neutral")
+NOTHING_HEARD = Heard(
+    gated=None, log_probabilities=np.full(len(LABELS), -np.log(5), np.float32), pooled=np.zeros(0, np.float32)
+)
 
 
 def prediction(
@@ -39,6 +43,7 @@ def predict_window(window: Window, labels: Sequence[str] = LABELS) -> Prediction
 class FakeBackend:
     """Satisfies InferenceBackend. `script` (if any) is answered first, then the window decides.
 
+    Every window counts in its speaker's baseline.
     `fail_with` makes every call raise; `delay_s` makes every call slow; `seen` holds the last 1,000 windows.
     """
 
@@ -72,8 +77,13 @@ class FakeBackend:
     async def close(self) -> None:
         self._started = False
 
-    async def predict(self, windows: Sequence[Window], *, deadline_s: float = 10.0) -> list[Prediction]:
+    async def predict(
+        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+    ) -> list[Prediction]:
         await self._answer(deadline_s)
+        if baselines is not None:
+            for window in windows:
+                baselines.setdefault(window.speaker, SpeakerBaseline()).update(window.start_s, NOTHING_HEARD)
         self.seen.extend(windows)
         self._counts["windows"] += len(windows)
         self._counts["batches"] += 1

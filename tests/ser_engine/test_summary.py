@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,28 @@ def test_mean_is_weighted_by_seconds_of_speech() -> None:
     assert summary.probabilities["Happy"] == pytest.approx(0.2 * 0.8 + 0.8 * 0.05)
     assert sum(summary.probabilities.values()) == pytest.approx(1)
     assert (summary.emotion, summary.confidence) == ("Sad", summary.probabilities["Sad"])
+
+
+def test_a_minority_does_not_speak_for_the_rest() -> None:
+    """One clear window in three is not how the whole of it sounds."""
+    unsure = pair(prediction("Neutral", 0.4, reason="unsure"))
+    assert summarise([pair(prediction("Sad", 0.95)), unsure, unsure]).reason == "unsure"
+    assert not summarise([pair(prediction("Sad", 0.95)), pair(prediction("Sad", 0.9)), unsure]).unclear
+
+
+def test_clear_windows_that_contradict_one_another_are_unclear() -> None:
+    summary = summarise([pair(prediction("Sad", 0.95)), pair(prediction("Happy", 0.9))])
+    assert (summary.unclear, summary.reason) == (True, "unsure")
+    three = [pair(prediction(emotion, 0.9)) for emotion in ("Sad", "Happy", "Angry")]
+    assert summarise(three).unclear
+
+
+def test_its_own_confidence_must_pass_the_models_threshold() -> None:
+    asked = [replace(prediction(emotion, 0.8), unclear_below=0.73) for emotion in ("Sad", "Sad", "Happy")]
+    summary = summarise([pair(one) for one in asked])
+    assert summary.confidence == pytest.approx((0.8 + 0.8 + 0.05) / 3)
+    assert (summary.unclear, summary.unclear_below) == (True, 0.73)
+    assert not summarise([pair(one) for one in asked[:2]]).unclear
 
 
 def test_unclear_windows_do_not_count_beside_clear_ones() -> None:

@@ -33,7 +33,7 @@ class Oracle:
         self._rule = rule
         self.heard: list[Window] = []
 
-    def predict(self, windows: Sequence[Window]) -> list[Prediction]:
+    def predict(self, windows: Sequence[Window], baselines: object = None) -> list[Prediction]:
         self.heard += windows
         return [self._answer(self._rule(window.pcm)) for window in windows]
 
