@@ -13,6 +13,7 @@ _COMMANDS: Final = {
     "demo": ("lab.cli", "demo", "Run everything against a Discord inside the process; no account needed."),
     "analyze": ("bot.cli.analyze", "analyze", "Tell how audio files sound."),
     "train": ("bot.cli.train", "train", "Train a model directory from a corpus folder."),
+    "broaden": ("bot.cli.broaden", "broaden", "Teach a trained engine with further corpora and ordinary speech."),
     "evaluate": ("bot.cli.evaluate", "evaluate", "Measure models on a corpus folder."),
     "crossvalidate": (
         "bot.cli.crossvalidate",

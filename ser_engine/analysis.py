@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ser_engine.baseline import SpeakerBaseline
 from ser_engine.summary import summarise
 from ser_engine.types import Prediction, Window
 
@@ -32,13 +33,16 @@ class Analysis:
 async def analyse(backend: InferenceBackend, data: bytes, *, filename: str | None = None) -> Analysis:
     """What the recording in the bytes of a file sounds like. `filename` is used only in the error message.
 
+    Each window is compared with the earlier ones: one recording is taken for one speaker.
+
     Raises AudioError (NoSpeech where nobody speaks for 0.8 s) and BackendError.
     """
     windows = await backend.segment(data, filename=filename)
     predictions: list[Prediction] = []
+    baselines: dict[str, SpeakerBaseline] = {}
     for begin in range(0, len(windows), BATCH_WINDOWS):
         batch = windows[begin : begin + BATCH_WINDOWS]
-        predictions += await backend.predict(batch, deadline_s=BATCH_DEADLINE_S)
+        predictions += await backend.predict(batch, baselines=baselines, deadline_s=BATCH_DEADLINE_S)
     return summed_up(zip(windows, predictions, strict=True))
 
 

@@ -165,7 +165,7 @@ class BaselineHead:
         inputs = baseline_inputs(heard.pooled, context.pooled, context.log_probabilities, context.windows)
         hidden = np.maximum(inputs @ self.hidden[0] + self.hidden[1], 0)
         said = logarithms(softmax(hidden @ self.output[0] + self.output[1]))
-        share = _share(context.windows)
+        share = share_of(context.windows)
         return np.asarray((1 - share) * heard.log_probabilities + share * said, np.float32)
 
 
@@ -173,9 +173,10 @@ def baseline_inputs(pooled: Vector, mean_pooled: Vector, mean_log_probabilities:
     """What `BaselineHead` is given: (width + labels + 1,)."""
     counted = min(windows, MOST_COUNTED)
     subtracted = pooled - np.float32(counted / (counted + 2)) * mean_pooled
-    return np.concatenate([subtracted, mean_log_probabilities, [_share(windows)]]).astype(np.float32)
+    return np.concatenate([subtracted, mean_log_probabilities, [share_of(windows)]]).astype(np.float32)
 
 
-def _share(windows: int) -> float:
+def share_of(windows: int) -> float:
+    """How much the comparing head decides after so many earlier windows, 0 to 1."""
     counted = min(windows, MOST_COUNTED)
     return counted / (counted + 1)

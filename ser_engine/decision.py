@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_engine.baseline import BaselineHead, Baselines, Context, Heard, SpeakerBaseline
+from ser_engine.baseline import BaselineHead, Baselines, Context, Heard, SpeakerBaseline, share_of
 from ser_engine.gates import Reason
 from ser_engine.models import BASELINE_NPZ, ModelDirectory
 from ser_engine.networks import softmax
@@ -54,10 +54,12 @@ class Decider:
 
     def probabilities(self, heard: Heard, context: Context | None) -> NDArray[np.float64]:
         """Calibrated, (labels,)."""
-        said = heard.log_probabilities
+        said, temperature = heard.log_probabilities, self._manifest.temperature
         if context is not None and self._head is not None:
             said = self._head.log_probabilities(heard, context)
-        return np.asarray(softmax(said.astype(np.float64) / self._manifest.temperature))
+            inside, share = self._manifest.context_temperature or temperature, share_of(context.windows)
+            temperature = (1 - share) * temperature + share * inside
+        return np.asarray(softmax(said.astype(np.float64) / temperature))
 
     def _prediction(self, probabilities: NDArray[np.float64], gated: Reason | None, earlier: int | None) -> Prediction:
         best = int(probabilities.argmax())

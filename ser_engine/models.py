@@ -80,6 +80,8 @@ class Manifest(BaseModel):
     """`FeatureSettings.hash` when the weights were trained; `write_manifest` fills it."""
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Divides the logits; fitted on held-out speakers."""
+    context_temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """The temperature towards which it goes with the number of the speaker's earlier windows; None: it stays."""
     unclear_below: float = Field(default=0.0, ge=0, le=1)
     """Calibrated confidence under which a window is *unclear*; chosen from the risk-coverage curve."""
     speeds: tuple[Annotated[float, Field(ge=0.8, le=1.25)], ...] = Field(default=(1.0,), min_length=1, max_length=5)

@@ -70,7 +70,7 @@ def analysis_of(path: Path, recognizer: Recognizer) -> Analysis:
     if len(data) > DEFAULT_LIMITS.max_bytes:
         raise too_large()
     windows = list(windows_of(data, filename=path.name))
-    return summed_up(zip(windows, recognizer.predict(windows), strict=True))
+    return summed_up(zip(windows, recognizer.predict(windows, {}), strict=True))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -42,6 +42,7 @@ _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
     help="What the recordings are put through; may be given several times.",
 )
 @click.option("--model", "models", multiple=True, default=("default",), show_default=True, help="Name or directory.")
+@click.option("--call", "in_call", is_flag=True, help="In calls: after 0, 4, 8 and 16 others of the speaker.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the report and its pictures.")
 @click.option("--record", "keep", is_flag=True, help="Write the figures into each model's model.json.")
@@ -50,6 +51,7 @@ def evaluate(
     actors: str,
     conditions: tuple[str, ...],
     models: tuple[str, ...],
+    in_call: bool,
     as_json: bool,
     out: Path | None,
     keep: bool,
@@ -58,8 +60,15 @@ def evaluate(
     crowd's own rates on the same recordings, with 95 % intervals by bootstrap over the speakers.
 
     Figures on speakers that a model was trained on say nothing; the default is the corpus's validation speakers.
+    With --call, each recording comes after others of its speaker, a fifth, three fifths or nine tenths of them neutral.
+    A folder whose table has no label (ordinary speech, sounds) is measured by what is called clear with an emotion.
     """
     keep_to_one_thread()
+    from ser_engine.training.unlabelled import has_labels
+
+    if in_call or not has_labels(corpus):
+        _print_beside(corpus, actors, models, in_call=in_call, as_json=as_json)
+        return
     from ser_engine.models import find_model
     from ser_engine.recognizer import Recognizer
     from ser_engine.training.corpus import read_corpus
@@ -108,6 +117,29 @@ def evaluate(
     known = [(one.info.name, f"trained on {heard}") for one in loaded if (heard := _heard(chosen, one.manifest))]
     for where, warning in [*warnings(report), *known]:
         console.print(f"Warning ({where}): {warning}.", style="bold", soft_wrap=True)
+
+
+def _print_beside(corpus: Path, actors: str, models: tuple[str, ...], *, in_call: bool, as_json: bool) -> None:
+    """Figures in calls, or of recordings without labels, on the standard output."""
+    from ser_engine.recognizer import Recognizer
+    from ser_engine.training import calls, unlabelled
+    from ser_engine.training.corpus import read_corpus
+
+    found: dict[str, Any] = {}
+    try:
+        loaded = [Recognizer.load(name) for name in dict.fromkeys(models)]
+        with Bar(Console(stderr=True)) as bar:
+            if in_call:
+                chosen = _chosen(read_corpus(corpus), actors, [one.manifest for one in loaded])
+                found = {one.info.name: calls.measure_calls(one, chosen.clips, progress=bar) for one in loaded}
+            else:
+                read = unlabelled.read_unlabelled(corpus)
+                found = {one.info.name: unlabelled.measure_unlabelled(one, read, bar) for one in loaded}
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    table = calls.to_markdown if in_call else unlabelled.to_markdown
+    text = [f"## {name}\n\n{table(figures)}" for name, figures in found.items()]
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(text))
 
 
 def _chosen(corpus: Corpus, actors: str, models: Sequence[Manifest]) -> Corpus:

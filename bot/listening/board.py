@@ -6,7 +6,7 @@ needs no names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -32,6 +32,8 @@ class Snapshot:
     included: Sequence[tuple[int, Tone | None]]
     """User id and tone, in order of arrival."""
     excluded: Sequence[int]
+    new_voices: Collection[int] = ()
+    """Of whom the engine has not heard enough yet to compare them with themselves."""
     link: LinkState
     link_reason: Reason = Reason.JOINED
     now_s: float = 0.0
@@ -44,7 +46,10 @@ class Snapshot:
 
 def panel_card(now: Snapshot, texts: Texts) -> Card:
     """The panel of a running session."""
-    lines = [_line(user_id, tone, now.now_s, texts) for user_id, tone in now.included[:MAX_LISTED]]
+    lines = [
+        _line(user_id, tone, now.now_s, texts) + (f" · {texts.STILL_NEW}" if user_id in now.new_voices else "")
+        for user_id, tone in now.included[:MAX_LISTED]
+    ]
     if len(now.included) > MAX_LISTED:
         lines.append(texts("AND_MORE", n=len(now.included) - MAX_LISTED))
     if not lines:

@@ -13,6 +13,7 @@ from bot.listening.events import window_event, window_record
 from bot.listening.intake import Intake
 from bot.listening.moments import Moments
 from bot.texts import english
+from ser_engine.baseline import SpeakerBaseline
 from ser_engine.errors import EngineError
 from ser_engine.types import Prediction, Window
 from storage.records import MomentRecord
@@ -46,13 +47,14 @@ class Hearing:
         self._people = people
         self._moments = moments
         self._changed = changed
+        self._baselines: dict[str, SpeakerBaseline] = {}
         self._counts = {"predictions": 0, "predictions_lost": 0, "windows_withdrawn": 0}
 
     async def run(self) -> None:
         """Until the intake is closed and drained."""
         while windows := await self._intake.take(BATCH):
             try:
-                predictions = await self._app.backend.predict(windows, deadline_s=DEADLINE_S)
+                predictions = await self._app.backend.predict(windows, baselines=self._baselines, deadline_s=DEADLINE_S)
             except EngineError as error:
                 self._counts["predictions_lost"] += len(windows)
                 _log.warning("windows_lost", session=self._session_id, windows=len(windows), error=error.code)
@@ -61,9 +63,24 @@ class Hearing:
                 await self._add(window, prediction)
 
     def forget(self, user_id: int) -> None:
-        """A person withdrew: neither the window in the making nor their tone stays."""
+        """A person withdrew: neither the window in the making nor their tone nor their baseline stays."""
         self._intake.discard(str(user_id))
         self.tones.forget(str(user_id))
+        self._forget_baseline(str(user_id))
+
+    def still_new(self, user_id: int) -> bool:
+        """Whether the engine still gets to know this voice: it has heard something of it, and not enough yet."""
+        baseline = self._baselines.get(str(user_id))
+        return baseline is not None and baseline.heard > 0 and not baseline.settled
+
+    def end(self) -> None:
+        """The session is over: no baseline stays."""
+        for speaker in list(self._baselines):
+            self._forget_baseline(speaker)
+
+    def _forget_baseline(self, speaker: str) -> None:
+        if (baseline := self._baselines.pop(speaker, None)) is not None:
+            baseline.discard()
 
     def counters(self) -> dict[str, int]:
         return {**self._intake.counters(), **self._counts}
@@ -72,6 +89,7 @@ class Hearing:
         participant = self._people.participant(int(window.speaker))
         if participant is None:  # withdrew while it was being recognised
             self._counts["windows_withdrawn"] += 1
+            self._forget_baseline(window.speaker)  # it may have been taken in since they withdrew
             return
         self._counts["predictions"] += 1
         record = window_record(participant.id, window, prediction)

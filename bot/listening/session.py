@@ -122,6 +122,7 @@ class ListeningSession:
             await asyncio.wait({hearing}, timeout=DRAIN_S)
             hearing.cancel()
             await asyncio.gather(hearing, return_exceptions=True)
+        self._hearing.end()
         await quietly("rows", self.people.settle_all(), HANG_UP_S)
         record = await self._farewell.store(reason, counters | self._heard())
         await self._farewell.tell(reason, record, lasted_s=self._limits.elapsed_s)
@@ -159,6 +160,7 @@ class ListeningSession:
             started_at=self.record.started_at,
             included=[(user, self._hearing.tones.tone(str(user))) for user in self.people.book.included_ids()],
             excluded=self.people.book.excluded_ids(),
+            new_voices=[user for user in self.people.book.included_ids() if self._hearing.still_new(user)],
             link=self.call.state,
             link_reason=self.call.reason,
             now_s=self._now_s(),

@@ -27,6 +27,7 @@ from bot.web.keys import ACCESS, BACKEND, MICROPHONES, STREAMS
 from bot.web.limits import GateFull
 from bot.web.predict import client_of
 from ser_engine.backends.base import InferenceBackend
+from ser_engine.baseline import SpeakerBaseline
 from ser_engine.errors import EngineError
 from ser_engine.types import SAMPLE_RATE_HZ, PcmFrame, Prediction, Window
 
@@ -81,6 +82,7 @@ class _Call:
         self._backend = backend
         self._intake = Intake(lambda _: True, max_waiting=MAX_WAITING)
         self._tone = SpeakerTone()
+        self._baselines: dict[str, SpeakerBaseline] = {}
         self._samples = 0
         self._began_s = time.monotonic()
 
@@ -123,7 +125,7 @@ class _Call:
     async def _answer(self) -> None:
         while windows := await self._intake.take(1):
             try:
-                (prediction,) = await self._backend.predict(windows, deadline_s=DEADLINE_S)
+                (prediction,) = await self._backend.predict(windows, baselines=self._baselines, deadline_s=DEADLINE_S)
             except EngineError as error:
                 _log.warning("microphone_window_lost", error=error.code)
                 await self._say("lost", text=words.WINDOW_LOST)

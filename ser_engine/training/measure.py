@@ -8,7 +8,7 @@ the model can say; that is what `/predict` answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -54,15 +54,21 @@ def ask(recognizer: Recognizer, clips: Sequence[Clip], condition: str, progress:
     for start in range(0, len(clips), _BATCH_CLIPS):
         part = clips[start : start + _BATCH_CLIPS]
         cut = [_windows(conditions.apply(condition, clip.read(), clip.path.name), condition) for clip in part]
-        answers = iter(recognizer.predict([window for windows in cut for window in windows]))
+        named = [replace(window, speaker=str(k)) for k, windows in enumerate(cut) for window in windows]
+        answers = iter(recognizer.predict(named, {}))  # a file's later windows are compared with its own earlier ones
         for windows in cut:
             pairs = [(window, next(answers)) for window in windows]
             found.append(summarise(pairs) if pairs else None)
         progress.advance(len(part))
+    return answers_of(labels, clips, found)
+
+
+def answers_of(labels: Sequence[str], clips: Sequence[Clip], found: Sequence[Prediction | None]) -> Answers:
+    """One prediction a clip, or None where it held too little speech, as arrays."""
     equal = dict.fromkeys(labels, 1 / len(labels))
     table = [[(one.probabilities if one else equal)[label] for label in labels] for one in found]
     return Answers(
-        labels=labels,
+        labels=tuple(labels),
         clips=tuple(clips),
         probabilities=np.array(table, np.float64).reshape(len(clips), len(labels)),
         unclear=np.array([one is None or one.unclear for one in found], np.bool_),

@@ -43,7 +43,7 @@ def predict_window(window: Window, labels: Sequence[str] = LABELS) -> Prediction
 class FakeBackend:
     """Satisfies InferenceBackend. `script` (if any) is answered first, then the window decides.
 
-    Every window counts in its speaker's baseline.
+    Every window counts in its speaker's baseline if it `compares`; `baselines` are those of the last call.
     `fail_with` makes every call raise; `delay_s` makes every call slow; `seen` holds the last 1,000 windows.
     """
 
@@ -54,7 +54,10 @@ class FakeBackend:
         script: Sequence[Prediction] = (),
         delay_s: float = 0.0,
         fail_with: EngineError | None = None,
+        compares: bool = False,
     ) -> None:
+        self.compares = compares
+        self.baselines: Baselines | None = None
         self.labels = tuple(labels)
         self.script: deque[Prediction] = deque(script)
         self.delay_s = delay_s
@@ -80,8 +83,9 @@ class FakeBackend:
     async def predict(
         self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
     ) -> list[Prediction]:
+        self.baselines = baselines
         await self._answer(deadline_s)
-        if baselines is not None:
+        if baselines is not None and self.compares:
             for window in windows:
                 baselines.setdefault(window.speaker, SpeakerBaseline()).update(window.start_s, NOTHING_HEARD)
         self.seen.extend(windows)

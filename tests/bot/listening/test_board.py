@@ -56,6 +56,11 @@ def test_each_state_of_a_person_is_said_in_words() -> None:
     assert card.buttons
 
 
+def test_it_says_whose_voice_is_still_new() -> None:
+    lines = card_of(snapshot(included=[(1, tone()), (2, tone())], new_voices=[2])).text.splitlines()
+    assert [texts.STILL_NEW in line for line in lines if "<@" in line] == [False, True]
+
+
 def test_it_says_sounds_and_never_is_an_emotion() -> None:
     for emotion in ("Angry", "Happy", "Sad", "Disgust", "Neutral"):
         text = card_of(snapshot(included=[(1, tone(emotion))])).text.lower()

@@ -171,6 +171,46 @@ async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
     assert report.participants[0].participant.withdrawn_at is not None
 
 
+async def test_a_voice_is_compared_with_itself_until_its_speaker_withdraws(stage: Stage) -> None:
+    """How somebody sounded stays in memory, for the people included, and goes with *Leave me out*."""
+    stage.backend.compares = True
+    session = await stage.start()
+    for user in (GUEST, HOST):
+        await session.people.include(user, stage.press())
+        stage.voice.link.hear(user, tone_burst())
+    stage.voice.link.hear(SHY, tone_burst())
+    await stage.said(session, 2)
+    held = stage.backend.baselines
+    assert held is not None
+    assert set(held) == {str(GUEST), str(HOST)}
+    assert set(session.snapshot().new_voices) == {GUEST, HOST}
+    hers = held[str(GUEST)]
+    await session.people.exclude(GUEST, stage.press())
+    assert set(held) == {str(HOST)}
+    assert hers.heard == 0
+    await session.people.include(GUEST, stage.press())
+    assert set(session.snapshot().new_voices) == {HOST}
+    his = held[str(HOST)]
+    await stage.end()
+    assert not held
+    assert his.heard == 0
+
+
+async def test_a_window_recognised_after_its_speaker_withdrew_leaves_no_baseline(stage: Stage) -> None:
+    stage.backend.compares, stage.backend.delay_s = True, 0.2
+    session = await stage.start()
+    await session.people.include(GUEST, stage.press())
+    stage.voice.link.hear(GUEST, tone_burst())
+    async with asyncio.timeout(10):
+        while stage.backend.baselines is None:  # nobody has asked yet
+            await asyncio.sleep(0.01)
+        await session.people.exclude(GUEST, stage.press())
+        while session.counters()["windows_withdrawn"] == 0:
+            await asyncio.sleep(0.01)
+    assert not stage.backend.baselines
+    await stage.end()
+
+
 async def test_a_window_being_recognised_while_its_speaker_withdraws_is_dropped(stage: Stage) -> None:
     stage.backend.delay_s = 0.2
     session = await stage.start()

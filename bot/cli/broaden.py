@@ -1,0 +1,72 @@
+"""`undertone broaden`: a trained engine taught with further corpora, ordinary speech and sounds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bot.cli.progress import Bar
+from bot.cli.train import SEED
+from ser_engine.backends.process import keep_to_one_thread
+from ser_engine.errors import EngineError
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--model", required=True, help="The trained engine: name or directory.")
+@click.option(
+    *("--corpus", "corpora"),
+    type=_FOLDER,
+    multiple=True,
+    required=True,
+    help="Labelled recordings; the first is what the engine was trained on, and says who is held out.",
+)
+@click.option("--ordinary", type=_FOLDER, required=True, help="Speech that nobody meant as emotional.")
+@click.option("--sounds", type=_FOLDER, required=True, help="Sounds without speech.")
+@click.option("--teacher", default=None, help="An engine whose answers are part of the targets.")
+@click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")
+@click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
+@click.option("--restart", is_flag=True, help="Begin anew, also where there is a finished model.")
+def broaden(
+    model: str,
+    corpora: tuple[Path, ...],
+    ordinary: Path,
+    sounds: Path,
+    teacher: str | None,
+    out: Path,
+    seed: int,
+    restart: bool,
+) -> None:
+    """Teach a trained engine with further corpora, ordinary speech and sounds, and calibrate it for strangers.
+
+    The encoder stays as it is; the head goes on learning, and a second one learns to compare a window with its
+    speaker's earlier ones. What the encoder heard is kept in OUT/.training until the end.
+    """
+    console = Console(stderr=True)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    keep_to_one_thread()
+    from ser_engine.models import find_model
+    from ser_engine.training.broaden import Material
+    from ser_engine.training.broaden import broaden as run
+    from ser_engine.training.corpus import read_corpus
+
+    try:
+        material = Material(corpora=[read_corpus(one) for one in corpora], ordinary=ordinary, sounds=sounds)
+        out.mkdir(parents=True, exist_ok=True)
+        with Bar(console) as bar:
+            run(
+                *(find_model(model), material, out),
+                teacher=find_model(teacher) if teacher else None,
+                seed=seed,
+                restart=restart,
+                progress=bar,
+            )
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}.") from error
+    console.print(f"Written to {out}.", highlight=False)

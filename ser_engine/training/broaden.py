@@ -1,0 +1,285 @@
+"""`undertone broaden`: a finished engine taught with further corpora, ordinary speech and sounds. See `refine`.
+
+Who decides what: the speakers whom the first corpus calls ``validation`` are heard by nobody. Temperature and threshold
+come from networks that left whole corpora out (`_strangers`), beside those speakers.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+
+from ser_engine.baseline import BaselineHead, pooled_states
+from ser_engine.errors import CorpusError
+from ser_engine.models import (
+    BASELINE_KERAS,
+    BASELINE_NPZ,
+    ENCODER_ONNX,
+    NETWORK_KERAS,
+    NETWORK_ONNX,
+    ModelDirectory,
+    open_directory,
+    write_manifest,
+)
+from ser_engine.networks import Encoder, OnnxNetwork, softmax
+from ser_engine.scaler import Scaler, collate
+from ser_engine.training import layers  # noqa: F401  registers what the network is made of
+from ser_engine.training.corpus import LABELS, Corpus
+from ser_engine.training.episodes import EpisodeSettings, Lesson, Spoken, learn_to_compare
+from ser_engine.training.export import export_network
+from ser_engine.training.finish import save_network, versions
+from ser_engine.training.material import (
+    AS_RECORDED,
+    Piece,
+    States,
+    Views,
+    labelled_pieces,
+    made_pieces,
+    ordinary_pieces,
+    sound_pieces,
+)
+from ser_engine.training.metrics import Floats
+from ser_engine.training.recipes import Progress
+from ser_engine.training.refine import Part, RefineSettings, head_logits, ordinary_targets, refine
+from ser_engine.training.seed import one_thread_each, targets
+from ser_engine.training.strangers import Answered, calibrate
+from ser_engine.training.work import begin, clear
+
+VIEWS: Final = {
+    "labelled": (AS_RECORDED, 2, 3),
+    "further": (AS_RECORDED, 1, 2, 3),
+    "ordinary": (AS_RECORDED, 1, 2),
+    "sounds": (AS_RECORDED, 1, 2, 3),
+    "made": (AS_RECORDED,),
+    "judges": (AS_RECORDED,),
+}
+"""The views that are heard of each group; every number is another draw."""
+_OTHERS_TIMES: Final = {"further": 2.0, "ordinary": 1.0, "sounds": 2.0, "made": 0.5}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroadenSettings:
+    """Everything that decides beside the material and the seed."""
+
+    refine: RefineSettings = field(default_factory=RefineSettings)
+    episodes: EpisodeSettings = field(default_factory=EpisodeSettings)
+    teacher_share: float = 0.6
+    teacher_softness: float = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is heard. The first corpus is the one that the engine was trained on."""
+
+    corpora: Sequence[Corpus]
+    ordinary: Path
+    sounds: Path
+
+    def groups(self, *, seed: int) -> dict[str, list[Piece]]:
+        """Pieces by the group that they belong to. Raises CorpusError."""
+        first, *further = self.corpora
+        own = [clip for clip in first.clips if clip.split in (None, "train")]
+        judges = [clip for clip in first.clips if clip.split == "validation"]
+        if not judges:
+            raise CorpusError(f"{first.name} must state in its table who is held out: a column split with validation.")
+        ordinary = ordinary_pieces(self.ordinary)
+        return {
+            "judges": labelled_pieces(first.name, judges),
+            "labelled": labelled_pieces(first.name, own),
+            "further": [piece for corpus in further for piece in labelled_pieces(corpus.name, corpus.clips)],
+            "ordinary": ordinary,
+            "sounds": sound_pieces(self.sounds),
+            "made": made_pieces(ordinary, seed=seed),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained:
+    head: Any
+    losses: list[float]
+    comparing: Any
+    baseline: BaselineHead
+
+
+class Broadening:
+    """One engine on its way. All groups are heard once, and then trained on several times."""
+
+    def __init__(
+        self, model: ModelDirectory, teacher: ModelDirectory | None, work: Path, *, seed: int, progress: Progress
+    ) -> None:
+        self._model, self._teacher, self._work = model, teacher, work
+        self._seed, self._progress = seed, progress
+        self.pieces: dict[str, list[Piece]] = {}
+        self.states: dict[str, list[States]] = {}
+        self.wanted: dict[str, Floats] = {}
+
+    def hear(self, groups: Mapping[str, list[Piece]]) -> None:
+        """Let the encoder (and the teacher's) hear every view of every group."""
+        self.pieces = dict(groups)
+        encoders = {one.manifest.files[ENCODER_ONNX][:12]: Encoder(one) for one in self._engines()}
+        own = self._model.manifest.files[ENCODER_ONNX][:12]
+        for name in groups:
+            views = self._views(name, self._model)
+            self.states[name] = [views.states(number, encoders)[own] for number in VIEWS[name]]
+
+    def _views(self, name: str, engine: ModelDirectory) -> Views:
+        about = {"seed": self._seed, "folder": self._work / name, "progress": self._progress}
+        return Views(self.pieces[name], engine.manifest.features, **about)  # type: ignore[arg-type]
+
+    def _engines(self) -> list[ModelDirectory]:
+        return [one for one in (self._model, self._teacher) if one is not None]
+
+    def aim(self, settings: BroadenSettings) -> None:
+        """Decide the targets of every group."""
+        even = 1 / len(LABELS)
+        for name, pieces in self.pieces.items():
+            said = targets(
+                [piece.clip for piece in pieces if piece.clip], LABELS, votes_share=settings.refine.votes_share
+            )
+            share = settings.refine.smoothing
+            if name in ("labelled", "further", "judges"):
+                self.wanted[name] = (1 - share) * said + share * even
+            else:
+                self.wanted[name] = np.full((len(pieces), len(LABELS)), even)
+        told = self._teacher or self._model
+        self.wanted["ordinary"] = ordinary_targets(self._answers(told, "ordinary"), settings.refine)
+        if self._teacher is not None:
+            for name in ("labelled", "further"):
+                taught = softmax(self._answers(self._teacher, name) / settings.teacher_softness)
+                self.wanted[name] = settings.teacher_share * taught + (1 - settings.teacher_share) * self.wanted[name]
+
+    def _answers(self, engine: ModelDirectory, name: str) -> Floats:
+        """Logits of a finished engine about the recordings of a group."""
+        views = Views(
+            self.pieces[name],
+            engine.manifest.features,
+            seed=self._seed,
+            folder=self._work / name,
+            progress=self._progress,
+        )
+        key = engine.manifest.files[ENCODER_ONNX][:12]
+        states = views.states(AS_RECORDED, {key: Encoder(engine)})[key]
+        network, out = OnnxNetwork(engine), []
+        for start in range(0, len(states), 16):
+            rows = [states[k] for k in range(start, min(start + 16, len(states)))]
+            out.append(network.logits(*collate(rows, Scaler.identity(rows[0].shape[1]), engine.manifest.features)))
+        return np.concatenate(out).astype(np.float64)
+
+    def train(self, settings: BroadenSettings, *, without: Sequence[str] = ()) -> _Trained:
+        """Both heads, of everything but the corpora `without`."""
+        head = keras.saving.load_model(str(self._model.path / NETWORK_KERAS), compile=False)
+        parts, rows = [], {}
+        for name in ("labelled", "further", "ordinary", "sounds", "made"):
+            rows[name] = tuple(k for k, piece in enumerate(self.pieces[name]) if piece.corpus not in without)
+            views, times = tuple(self.states[name]), _OTHERS_TIMES.get(name, 1.0)
+            if rows[name]:
+                parts.append(Part(views=views, rows=rows[name], targets=self.wanted[name], times=times))
+        losses = refine(head, parts, settings.refine, seed=self._seed, progress=self._progress)
+        lessons = []
+        for name in ("labelled", "further", "ordinary"):
+            weight = settings.episodes.speech_weight if name == "ordinary" else 1.0
+            for view in range(len(VIEWS[name])) if rows[name] else ():
+                spoken, wanted = self.spoken(head, name, view, rows[name]), self.wanted[name][list(rows[name])]
+                lessons.append(Lesson(spoken=spoken, targets=wanted, weight=weight))
+        comparing, baseline = learn_to_compare(lessons, settings.episodes, seed=self._seed, progress=self._progress)
+        return _Trained(head=head, losses=losses, comparing=comparing, baseline=baseline)
+
+    def spoken(self, head: Any, name: str, view: int = AS_RECORDED, rows: Sequence[int] | None = None) -> Spoken:
+        """What `head` makes of one view of a group, or of some `rows` of it."""
+        states = self.states[name][view]
+        chosen = list(range(len(states))) if rows is None else list(rows)
+        pieces = [self.pieces[name][k] for k in chosen]
+        said = np.log(softmax(head_logits(head, states)[chosen])).astype(np.float32)
+        return Spoken(
+            pooled=np.stack([pooled_states(states[k]) for k in chosen]),
+            log_probabilities=said,
+            speakers=tuple(f"{piece.corpus}/{piece.speaker}" for piece in pieces),
+            labels=np.array([LABELS.index(piece.clip.label) if piece.clip else -1 for piece in pieces]),
+        )
+
+    def answered(self, trained: _Trained, name: str, without: Sequence[str] = ()) -> Answered:
+        """What `trained` says of a group, or of the corpora `without` in it: those it never heard."""
+        rows = [k for k, piece in enumerate(self.pieces[name]) if not without or piece.corpus in without]
+        return Answered(name=name, spoken=self.spoken(trained.head, name, rows=rows), baseline=trained.baseline)
+
+
+def broaden(
+    model: Path,
+    material: Material,
+    out: Path,
+    *,
+    teacher: Path | None = None,
+    settings: BroadenSettings | None = None,
+    seed: int = 1,
+    restart: bool = False,
+    progress: Progress,
+) -> None:
+    """Teach the engine in `model` with `material`, and write it to `out`. Raises CorpusError, ModelError."""
+    settings = settings or BroadenSettings()
+    one_thread_each(1)
+    known = (NETWORK_KERAS, NETWORK_ONNX, ENCODER_ONNX, BASELINE_KERAS, BASELINE_NPZ)
+    opened = open_directory(model)
+    if not opened.has(ENCODER_ONNX) or opened.manifest.labels != LABELS:
+        raise CorpusError(f"{model} has no encoder with a head of the {len(LABELS)} labels; broaden default or fast.")
+    work = begin(out, own=known, restart=restart)
+    taught_by = open_directory(teacher) if teacher is not None else None
+    way = Broadening(opened, taught_by, work, seed=seed, progress=progress)
+    way.hear(material.groups(seed=seed))
+    way.aim(settings)
+    strangers = _strangers(way, settings, progress)
+    progress.note("everything is in")
+    trained = way.train(settings)
+    strangers.append(way.answered(trained, "judges"))
+    if opened.path != out.resolve():
+        shutil.copyfile(model / ENCODER_ONNX, out / ENCODER_ONNX)
+    save_network(trained.head, out / NETWORK_KERAS)
+    export_network(trained.head, out / NETWORK_ONNX)
+    save_network(trained.comparing, out / BASELINE_KERAS)
+    (out / BASELINE_NPZ).write_bytes(trained.baseline.to_bytes())
+    about = {
+        "broadened": {
+            **asdict(settings),
+            "from": opened.manifest.version,
+            "teacher": taught_by.manifest.version if taught_by else None,
+            "seed": seed,
+            "corpora": {name: sorted({piece.corpus for piece in pieces}) for name, pieces in way.pieces.items()},
+            "windows": {name: len(pieces) for name, pieces in way.pieces.items()},
+            "losses": trained.losses,
+        }
+    }
+    manifest = opened.manifest.model_copy(
+        update={
+            "training": {**opened.manifest.training, **about},
+            "speeds": (1.0,),
+            "evaluation": {},
+            "versions": versions(),
+        }
+    )
+    write_manifest(out, calibrate(manifest, strangers))
+    clear(work)
+
+
+def _strangers(way: Broadening, settings: BroadenSettings, progress: Progress) -> list[Answered]:
+    """What networks say of whole corpora that they never heard: all acted ones but the first, and ordinary speech.
+
+    Twice, for half of the ordinary corpora each, so that something is left to train on.
+    """
+    sizes: dict[str, int] = {}
+    for piece in way.pieces["ordinary"]:
+        sizes[piece.corpus] = sizes.get(piece.corpus, 0) + 1
+    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
+    further = sorted({piece.corpus for piece in way.pieces["further"]})
+    out = []
+    for without in ([*further, *ordered[::2]], ordered[1::2]):
+        progress.note(f"without {', '.join(without)}")
+        trained = way.train(settings, without=without)
+        out.append(way.answered(trained, "ordinary", without))
+        if further and further[0] in without:
+            out.append(way.answered(trained, "further", without))
+    return out

@@ -1,0 +1,213 @@
+"""What a head is trained on over a finished encoder: windows of several corpora, each in several augmented views.
+
+Four kinds stand beside one another: labelled recordings (acted corpora), ordinary speech (nobody acts, nobody has
+voted), recorded sounds without speech, and made ones: babble, a voice under music, bursts like laughter, noise and
+tones. What the encoder makes of a view is kept in the work folder, in half precision, because making it costs more than
+all trainings that use it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_engine.audio import decode
+from ser_engine.errors import CorpusError, EngineError
+from ser_engine.features import Features, FeatureSettings, extract
+from ser_engine.networks import Encoder
+from ser_engine.segmenter import segment_pcm
+from ser_engine.training import augment
+from ser_engine.training.corpus import Clip
+from ser_engine.training.recipes import Progress
+from ser_engine.types import WINDOW_SAMPLES, Pcm
+
+Kind = Literal["labelled", "ordinary", "sound", "made"]
+AS_RECORDED: Final = 0
+"""The view that is the recording itself."""
+SHORT_SHARE: Final = 0.3
+"""Share of the augmented views of 0.8 to 1.5 s."""
+_CLEANED_SHARE: Final = 0.4
+_BATCH: Final = 16
+_VOICES: Final = 64
+_MADE: Final = 150
+"""Windows of each made kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A window of speech or sound before augmentation."""
+
+    kind: Kind
+    corpus: str
+    speaker: str
+    """Of the corpus; the recorder of a sound."""
+    name: str
+    pcm: NDArray[np.int16]
+    clip: Clip | None = None
+    """What is known of a labelled recording."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class States:
+    """What an encoder makes of one view of some pieces, one after another."""
+
+    steps: NDArray[np.float16]
+    """Shape (all steps, width)."""
+    starts: NDArray[np.int64]
+    """Where each piece begins in `steps`, and the end: shape (pieces + 1,)."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, piece: int) -> Features:
+        return np.asarray(self.steps[self.starts[piece] : self.starts[piece + 1]], np.float32)
+
+
+def labelled_pieces(corpus: str, clips: Sequence[Clip]) -> list[Piece]:
+    """A piece of each labelled recording: the whole of it, for a view may be of any part."""
+    return [
+        Piece(
+            kind="labelled",
+            corpus=corpus,
+            speaker=clip.speaker,
+            name=clip.path.name,
+            pcm=_short(clip.read()),
+            clip=clip,
+        )
+        for clip in clips
+    ]
+
+
+def ordinary_pieces(folder: Path) -> list[Piece]:
+    """The windows of all recordings of ordinary speech in `folder`. Raises CorpusError."""
+    pieces = []
+    for row in table_rows(folder, ("file", "corpus", "speaker")):
+        for number, window in enumerate(segment_pcm(read_samples(folder / row["file"]))):
+            name = f"{row['file']}#{number}"
+            about = {"corpus": row["corpus"], "speaker": row["speaker"], "name": name}
+            pieces.append(Piece(kind="ordinary", pcm=_short(window.pcm), **about))  # type: ignore[arg-type]
+    return pieces
+
+
+def sound_pieces(folder: Path) -> list[Piece]:
+    """Windows of all recorded sounds in `folder`, 3 s each. Raises CorpusError."""
+    pieces = []
+    for row in table_rows(folder, ("file", "kind", "recorder")):
+        pcm = read_samples(folder / row["file"])
+        for start in range(0, max(1, len(pcm) - WINDOW_SAMPLES // 2), WINDOW_SAMPLES):
+            part = _short(pcm[start : start + WINDOW_SAMPLES])
+            about = {"corpus": row["kind"], "speaker": row["recorder"], "name": f"{row['file']}#{start}"}
+            pieces.append(Piece(kind="sound", pcm=part, **about))  # type: ignore[arg-type]
+    return pieces
+
+
+def made_pieces(ordinary: Sequence[Piece], *, seed: int) -> list[Piece]:
+    """What no single person said: babble, voices under music, bursts, noise and tones. `ordinary` lends the voices."""
+    pieces = []
+    for kind, make in _MAKERS.items():
+        for number in range(_MADE):
+            rng = np.random.default_rng([seed, 17, *kind.encode(), number])
+            pcm = make([_float(piece.pcm) for piece in _some(ordinary, rng)], rng)
+            pieces.append(
+                Piece(kind="made", corpus=kind, speaker=f"{kind}-{number}", name=f"{kind}-{number}", pcm=_short(pcm))
+            )
+    return pieces
+
+
+_MAKERS: Final[dict[str, Callable[[list[Pcm], np.random.Generator], Pcm]]] = {
+    "babble": augment.babble,
+    "music": lambda voices, rng: augment.over_music(voices[0], rng),
+    "bursts": lambda voices, rng: augment.bursts(voices[0], rng),
+    "not speech": lambda voices, rng: augment.not_speech(rng),
+}
+
+
+def _some(pieces: Sequence[Piece], rng: np.random.Generator, count: int = 10) -> list[Piece]:
+    return [pieces[int(k)] for k in rng.integers(0, len(pieces), count)]
+
+
+class Views:
+    """View after view of the same pieces, as an encoder hears them: made once, and kept in `folder`."""
+
+    def __init__(
+        self, pieces: Sequence[Piece], settings: FeatureSettings, *, seed: int, folder: Path, progress: Progress
+    ) -> None:
+        self.pieces = pieces
+        self._settings, self._seed, self._folder, self._progress = settings, seed, folder, progress
+
+    def states(self, number: int, encoders: dict[str, Encoder]) -> dict[str, States]:
+        """View `number` of every piece, as each of `encoders` hears it, by the encoder's name."""
+        missing = {name: one for name, one in encoders.items() if not self._path(number, name).is_file()}
+        if missing:
+            self._make(number, missing)
+        return {name: self._load(number, name) for name in encoders}
+
+    def _path(self, number: int, encoder: str) -> Path:
+        return self._folder / f"{encoder}-{number}.npy"
+
+    def _load(self, number: int, encoder: str) -> States:
+        path = self._path(number, encoder)
+        return States(steps=np.load(path, mmap_mode="r"), starts=np.load(path.with_suffix(".starts.npy")))
+
+    def _make(self, number: int, encoders: dict[str, Encoder]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._progress.stage(f"view {number} of {self._folder.name}", len(self.pieces))
+        made: dict[str, list[NDArray[np.float16]]] = {name: [] for name in encoders}
+        rng = np.random.default_rng([self._seed, 7])
+        others = [_float(piece.pcm) for piece in _some(self.pieces, rng, _VOICES)]
+        for start in range(0, len(self.pieces), _BATCH):
+            part = range(start, min(start + _BATCH, len(self.pieces)))
+            mels = [extract(self.view(k, number, others), self._settings) for k in part]
+            for name, encoder in encoders.items():
+                made[name] += [states.astype(np.float16) for states in encoder.encode(mels)]
+            self._progress.advance(len(part))
+        for name, states in made.items():
+            path = self._path(number, name)
+            np.save(path.with_suffix(".starts.npy"), np.cumsum([0, *map(len, states)]))
+            draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
+            np.save(draft, np.concatenate(states))
+            draft.replace(path)
+
+    def view(self, piece: int, number: int, others: Sequence[Pcm]) -> Pcm:
+        """The samples of one view: the piece as recorded, or varied at random, but always the same for its number."""
+        one = self.pieces[piece]
+        pcm = _float(one.pcm)
+        if number == AS_RECORDED:
+            return pcm[:WINDOW_SAMPLES]
+        rng = np.random.default_rng([self._seed, 31, number, piece])
+        cleaned = _CLEANED_SHARE if one.kind == "labelled" else 0.0
+        return augment.vary(pcm, rng, others, cleaned=cleaned, short=SHORT_SHARE)
+
+
+def table_rows(folder: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    table = folder / "manifest.csv"
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{table} cannot be read as a CSV file: {error}.") from error
+    if not rows or not set(columns) <= set(rows[0]):
+        raise CorpusError(f"{table} needs the columns {', '.join(columns)} and a row at least.")
+    return rows
+
+
+def read_samples(path: Path) -> Pcm:
+    try:
+        return decode(path.read_bytes(), filename=path.name)
+    except (OSError, EngineError) as error:
+        raise CorpusError(f"{path} cannot be used: {error}") from error
+
+
+def _short(pcm: Pcm) -> NDArray[np.int16]:
+    return np.clip(np.round(pcm * 32768), -32768, 32767).astype(np.int16)
+
+
+def _float(pcm: NDArray[np.int16]) -> Pcm:
+    return pcm.astype(np.float32) / np.float32(32768)

@@ -1,0 +1,91 @@
+"""What a model makes of recordings that have no label: ordinary speech, in which nobody acts, and sounds.
+
+`undertone evaluate` on a folder whose table has no label. There is no right answer; there is a wrong one: an emotion,
+named as clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ser_engine.recognizer import Recognizer
+from ser_engine.segmenter import segment_pcm
+from ser_engine.summary import summarise
+from ser_engine.training.material import read_samples, table_rows
+from ser_engine.training.metrics import rounded
+from ser_engine.training.recipes import Progress
+from ser_engine.types import Prediction
+
+_GROUPS: Final = ("corpus", "kind")
+"""Columns that may name what a recording belongs to; the first that is there counts."""
+_LABELS: Final = ("label", "intended", "emotion")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    path: Path
+    group: str
+
+
+def has_labels(folder: Path) -> bool:
+    """Whether the table of `folder` names a label for each recording. True where there is no ``manifest.csv``."""
+    if not (folder / "manifest.csv").is_file():
+        return True
+    columns = {name.strip().lower() for name in table_rows(folder, ("file",))[0]}
+    return bool(columns & set(_LABELS))
+
+
+def read_unlabelled(folder: Path) -> list[Recording]:
+    """The recordings of `folder`. Raises CorpusError."""
+    rows = table_rows(folder, ("file",))
+    column = next((name for name in _GROUPS if name in rows[0]), None)
+    return [Recording(path=folder / row["file"], group=row[column] if column else folder.name) for row in rows]
+
+
+def measure_unlabelled(model: Recognizer, recordings: Sequence[Recording], progress: Progress) -> dict[str, Any]:
+    """By group and over all: recordings, windows, and the shares of them that are called clear with an emotion.
+
+    Raises CorpusError when a recording cannot be read.
+    """
+    progress.stage(f"{model.info.name}, without labels", len(recordings))
+    counts: dict[str, dict[str, int]] = {}
+    for recording in recordings:
+        windows = segment_pcm(read_samples(recording.path))
+        answers = model.predict(windows, {})
+        summary = summarise(list(zip(windows, answers, strict=True))) if windows else None
+        for group in (recording.group, "all"):
+            found = counts.setdefault(group, dict.fromkeys(("files", "windows", "files_clear", "windows_clear"), 0))
+            found["files"] += 1
+            found["windows"] += len(windows)
+            found["files_clear"] += summary is not None and _names_an_emotion(summary)
+            found["windows_clear"] += sum(_names_an_emotion(answer) for answer in answers)
+        progress.advance()
+    result: dict[str, Any] = rounded(
+        {
+            group: {
+                "files": found["files"],
+                "windows": found["windows"],
+                "files_clear": found["files_clear"] / max(1, found["files"]),
+                "windows_clear": found["windows_clear"] / max(1, found["windows"]),
+            }
+            for group, found in sorted(counts.items())
+        }
+    )
+    return result
+
+
+def to_markdown(found: dict[str, dict[str, Any]]) -> str:
+    """A table of `measure_unlabelled`, of one model."""
+    lines = ["| recordings | files | called clear with an emotion | windows | called clear with an emotion |"]
+    lines.append("|" + " --- |" * 5)
+    for group, entry in found.items():
+        shares = f"{entry['files_clear']:.1%}", f"{entry['windows_clear']:.1%}"
+        lines.append(f"| {group} | {entry['files']} | {shares[0]} | {entry['windows']} | {shares[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def _names_an_emotion(answer: Prediction) -> bool:
+    return not answer.unclear and answer.emotion != "Neutral"
