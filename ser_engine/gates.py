@@ -31,7 +31,8 @@ Reason = Literal["no_speech", "too_short", "clipped"]
 _MIN_SPEECH_RATIO: Final = 0.1
 _SILENT_PEAK_DBFS: Final = -54.0
 _CLIP_LEVEL: Final = 0.99
-_CLIPPED_SHARE: Final = 0.02
+_CLIPPED_SHARE: Final = 0.2
+"""Held-out recordings driven into it lose 0.03 of their accuracy up to this share, and three times as much beyond."""
 _FRAME: Final = 1024
 _HOP: Final = 512
 _LAG_FRAMES: Final = 2

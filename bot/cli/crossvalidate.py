@@ -79,7 +79,7 @@ def crossvalidate(
     for figure in found["figures"]:
         shown = (_with_interval(figure[many], figure[f"{many}_interval"]) for many in ("four", "five"))
         counted, temperature = str(figure["clips"]), f"{figure['temperature']:.2f}"
-        table.add_row(figure["heard_as"], figure["recordings"], counted, *shown, temperature)
+        table.add_row(figure["view"], figure["recordings"], counted, *shown, temperature)
     Console().print(table)
 
 

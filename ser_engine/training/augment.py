@@ -22,10 +22,6 @@ from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm
 MIN_WINDOW_SAMPLES: Final = int(0.8 * SAMPLE_RATE_HZ)
 SHORT_SAMPLES: Final = int(1.5 * SAMPLE_RATE_HZ)
 _BITRATES_BPS: Final = (16_000, 24_000, 32_000, 48_000, 64_000, 96_000)
-_CALL_BITRATES_BPS: Final = (32_000, 48_000, 64_000, 64_000, 96_000)
-"""Discord's channels have 64 kbit/s unless their owner changed it."""
-_PACKET_SAMPLES: Final = SAMPLE_RATE_HZ // 50
-_MOVED_SAMPLES: Final = SAMPLE_RATE_HZ // 200
 
 
 def vary(
@@ -64,17 +60,6 @@ def vary(
         application: Literal["voip", "audio"] = "voip" if rng.random() < 0.5 else "audio"
         out = through_opus(out, int(rng.choice(_BITRATES_BPS)), rng, loss=loss, application=application)
     return np.ascontiguousarray(out, dtype=np.float32)
-
-
-def over_a_call(pcm: Pcm, rng: np.random.Generator) -> Pcm:
-    """`pcm` as a good connection carries it: coded, nothing lost, its packets and window cut wherever they fall.
-
-    At most 5 ms of the beginning are missing: that much the end of silence moves under the codec.
-    """
-    lead = int(rng.integers(0, _PACKET_SAMPLES))
-    application: Literal["voip", "audio"] = "voip" if rng.random() < 0.5 else "audio"
-    heard = through_opus(np.pad(pcm, (lead, 0)), int(rng.choice(_CALL_BITRATES_BPS)), rng, application=application)
-    return heard[lead + int(rng.integers(0, _MOVED_SAMPLES)) :]
 
 
 def cut(pcm: Pcm, rng: np.random.Generator) -> Pcm:

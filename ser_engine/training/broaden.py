@@ -36,9 +36,9 @@ from ser_engine.training.export import export_network
 from ser_engine.training.finish import save_network, versions
 from ser_engine.training.material import (
     AS_RECORDED,
+    EncodedViews,
     Piece,
     States,
-    Views,
     labelled_pieces,
     made_pieces,
     ordinary_pieces,
@@ -128,9 +128,9 @@ class Broadening:
             views = self._views(name, self._model)
             self.states[name] = [views.states(number, encoders)[own] for number in VIEWS[name]]
 
-    def _views(self, name: str, engine: ModelDirectory) -> Views:
+    def _views(self, name: str, engine: ModelDirectory) -> EncodedViews:
         about = {"seed": self._seed, "folder": self._work / name, "progress": self._progress}
-        return Views(self.pieces[name], engine.manifest.features, **about)  # type: ignore[arg-type]
+        return EncodedViews(self.pieces[name], engine.manifest.features, **about)  # type: ignore[arg-type]
 
     def _engines(self) -> list[ModelDirectory]:
         return [one for one in (self._model, self._teacher) if one is not None]
@@ -156,7 +156,7 @@ class Broadening:
 
     def _answers(self, engine: ModelDirectory, name: str) -> Floats:
         """Logits of a finished engine about the recordings of a group."""
-        views = Views(
+        views = EncodedViews(
             self.pieces[name],
             engine.manifest.features,
             seed=self._seed,

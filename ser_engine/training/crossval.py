@@ -1,10 +1,12 @@
-"""Choosing without hearing who judges: a recipe trained once for each group of speakers, and measured on that group.
+"""Cross-validation: a recipe is trained once for each group of speakers, and measured on the group left out.
 
-Two groups are held out in turn: speakers, and on request sentences as well. A corpus of acted sentences is learned by
-heart in part, so figures on sentences that the training heard promise more than another corpus will give; those on a
-fold's own sentences, held out and not, tell how much. What is compared is one recipe against another on the same
-folds: `undertone crossvalidate`. Every fold's network also answers the validation speakers, whom none of them heard: on
-them the shipped networks are calibrated and reported, so it matters whether they are easier than others.
+The group that is measured takes no part in the training. On request a quarter of the sentences is left out as well: a
+corpus of acted sentences is partly learned by heart, so figures on known sentences promise more than another corpus
+will give. The rows of a fold's own sentences, left out and not, tell how much more.
+
+Two recipes are compared on the same folds: `undertone crossvalidate`. Every fold's network also answers the validation
+speakers, whom none of them heard. Shipped networks are reported on those speakers, so it matters whether they are
+easier than others.
 """
 
 from __future__ import annotations
@@ -23,16 +25,16 @@ from ser_engine.features import Features, FeatureSettings
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature
 from ser_engine.training.corpus import LABELS, Clip, Corpus
-from ser_engine.training.hearings import AS_RECORDED, CLEANED_FROM, Heard, Hearing, Hearings
 from ser_engine.training.recipes import Progress
 from ser_engine.training.split import choose, folds
-from ser_engine.training.work import clear, digest, hearings_of
+from ser_engine.training.views import AS_RECORDED, CLEANED_FROM, ClipViews, View, ViewsOfClips
+from ser_engine.training.work import clear, digest, views_of
 
 FOUR: Final = len(LABELS) - 1
 """The old app's labels come first."""
 VALIDATION: Final = "validation speakers"
-HEARD_AS: Final = {"as recorded": AS_RECORDED, "over a call": CLEANED_FROM}
-"""What the held-out speakers are heard as: name → number of the hearing."""
+ASKED_AS: Final = {"as recorded": AS_RECORDED, "over a call": CLEANED_FROM}
+"""What the held-out speakers are heard as: name → number of the view."""
 _R = TypeVar("_R", bound="Recipe")
 
 
@@ -47,7 +49,7 @@ class Recipe(Protocol):
     def answer(
         self,
         clips: Sequence[Clip],
-        heard: Heard,
+        heard: ViewsOfClips,
         asked: Mapping[str, Sequence[Features]],
         *,
         seed: int,
@@ -74,7 +76,7 @@ class Fold:
 class Figure:
     """UAR over all folds together, with its 95 % interval by bootstrap over the speakers."""
 
-    heard_as: str
+    view: str
     recordings: str
     """``all`` of the held-out speakers, only those of each fold's ``own sentences``, or ``validation speakers``."""
     clips: int
@@ -92,7 +94,7 @@ class Figure:
 class _Answers:
     """What the folds' networks say of some recordings: one row an answer."""
 
-    heard_as: str
+    view: str
     recordings: str
     logits: metrics.Floats
     clips: Sequence[Clip]
@@ -103,17 +105,13 @@ class _Answers:
 
 
 class _Part:
-    """Some clips of all hearings."""
+    """Some clips of all views."""
 
-    def __init__(self, heard: Hearings, rows: Sequence[int]) -> None:
+    def __init__(self, heard: ClipViews, rows: Sequence[int]) -> None:
         self._heard, self._rows = heard, rows
 
-    def __getitem__(self, number: int) -> Hearing:
+    def __getitem__(self, number: int) -> View:
         return self._heard[number].of(self._rows)
-
-    def twins(self, number: int) -> tuple[Hearing, Hearing]:
-        before, after = self._heard.twins(number)
-        return before.of(self._rows), after.of(self._rows)
 
 
 def vary(recipe: _R, changes: Sequence[str]) -> _R:
@@ -172,7 +170,7 @@ def cross_validate(
 ) -> dict[str, Any]:
     """Train `recipe` once for each of `count` folds of the training speakers of `corpus`; figures on the held-out ones.
 
-    `work` keeps hearings and what the trainings leave, so a run that was interrupted goes on. Raises CorpusError when
+    `work` keeps views and what the trainings leave, so a run that was interrupted goes on. Raises CorpusError when
     the corpus cannot be divided so.
     """
     labels, settings = recipe.labels, recipe.features
@@ -191,31 +189,31 @@ def cross_validate(
     }
     key = digest({"train": usable, "validation": beside}, settings, about)
     heard, beside_heard = (
-        hearings_of(side, settings, seed=seed, work=work, progress=progress) for side in (usable, beside)
+        views_of(side, settings, seed=seed, work=work, progress=progress) for side in (usable, beside)
     )
-    answered = {name: np.zeros((len(usable.clips), len(labels))) for name in HEARD_AS}
-    of_beside: dict[str, list[metrics.Floats]] = {name: [] for name in HEARD_AS}
+    answered = {name: np.zeros((len(usable.clips), len(labels))) for name in ASKED_AS}
+    of_beside: dict[str, list[metrics.Floats]] = {name: [] for name in ASKED_AS}
     for number, fold in enumerate(divided, start=1):
         judges = [k for k, clip in enumerate(usable.clips) if clip.speaker in fold.speakers]
         kept = work / f"{key}-{number}" / "answers.npz"
         if not kept.is_file():
             progress.note(f"fold {number} of {count}: {', '.join(fold.speakers)} judge")
-            asked = {name: list(heard[hearing].of(judges)) for name, hearing in HEARD_AS.items()}
+            asked = {name: list(heard[view].of(judges)) for name, view in ASKED_AS.items()}
             if beside.clips:
-                asked |= {f"{name}, {VALIDATION}": list(beside_heard[hearing]) for name, hearing in HEARD_AS.items()}
+                asked |= {f"{name}, {VALIDATION}": list(beside_heard[view]) for name, view in ASKED_AS.items()}
             _train_and_ask(recipe, usable, heard, fold, asked, hold_out_sentences, kept, seed, progress)
         with np.load(kept) as found:
-            for name in HEARD_AS:
+            for name in ASKED_AS:
                 answered[name][judges] = found[name]
                 if beside.clips:
                     of_beside[name].append(found[f"{name}, {VALIDATION}"])
     answers = []
     for name, logits in answered.items():
-        own = _Answers(heard_as=name, recordings="all", logits=logits, clips=usable.clips)
+        own = _Answers(view=name, recordings="all", logits=logits, clips=usable.clips)
         answers += [own, own.of("own sentences", _own_sentences(usable.clips, divided))]
         if beside.clips:
             every = np.concatenate(of_beside[name])
-            answers.append(_Answers(heard_as=name, recordings=VALIDATION, logits=every, clips=beside.clips * count))
+            answers.append(_Answers(view=name, recordings=VALIDATION, logits=every, clips=beside.clips * count))
     return about | {
         "corpus": usable.name,
         "speakers": len(usable.speakers),
@@ -226,7 +224,7 @@ def cross_validate(
 def _train_and_ask(
     recipe: Recipe,
     corpus: Corpus,
-    heard: Hearings,
+    heard: ClipViews,
     fold: Fold,
     asked: Mapping[str, Sequence[Features]],
     hold_out_sentences: bool,
@@ -270,7 +268,7 @@ def _figure(answers: _Answers) -> Figure:
     four, four_interval = among(FOUR)
     five, five_interval = among(len(LABELS)) if answers.logits.shape[1] == len(LABELS) else (None, None)
     return Figure(
-        heard_as=answers.heard_as,
+        view=answers.view,
         recordings=answers.recordings,
         clips=len(truth),
         four=four,

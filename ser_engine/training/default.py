@@ -18,10 +18,9 @@ RECIPE: Final = tuned.TunedRecipe(
     layers=3,
     halved=False,
     units=96,
-    # The second, gentler cycle begins with the first hearing from cleaned recordings.
+    # The second, gentler cycle begins with the first view from cleaned recordings.
     stages=FineTuneSettings(epochs=8, cycles=2, later_epochs=6),
-    steadying=tuned.STEADYING,
-    hearings=4,
+    views=4,
     as_recorded=(0.33, 0.2),
     smoothing=0.05,
     speeds=(0.97, 1.03),

@@ -1,7 +1,7 @@
 """What a finished engine says of the training clips, as targets for a smaller one.
 
 A teacher's answer tells more than a label does: which of the others came near. It is asked about the recording as it
-is, and its answer stands for every hearing of it, so the smaller engine also learns to say the same through noise and
+is, and its answer stands for every view of it, so the smaller engine also learns to say the same through noise and
 codec.
 """
 

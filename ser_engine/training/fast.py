@@ -22,8 +22,7 @@ RECIPE: Final = tuned.TunedRecipe(
     halved=True,
     units=64,
     stages=FineTuneSettings(epochs=16, encoder_rate=1e-4),
-    steadying=tuned.STEADYING,
-    hearings=8,
+    views=8,
     as_recorded=(0.25,),
     teacher="default",
 )

@@ -1,13 +1,10 @@
 """The loop that trains an encoder and the head behind it together, each at its own rate.
 
-A clip may come in two versions that must be answered alike: before a call and after it. Then what is said of the two is
-drawn together by their divergence, and dropout rests, so that nothing but the call lies between them.
-
-An epoch is a pure function of the seed, its number and what the epoch before it left, so a training that was
-interrupted and goes on ends where an uninterrupted one does. There is no choosing among epochs: the rate falls to
-nothing, and what is kept is a running average of the weights, which is steadier than any of its epochs. Where it rises
-again for further cycles, the ends of all cycles are averaged, for each has learned something that the others have not
-(Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018).
+An epoch depends on the seed, its number and what the epoch before it left, and on nothing else. So a training that was
+interrupted and goes on ends where an uninterrupted one does. No epoch is chosen: the rate falls to nothing, and what is
+kept is a running average of the weights (model averaging). Where the rate rises again for further cycles, the averages
+at the ends of all cycles are averaged (Izmailov et al., "Averaging Weights Leads to Wider Optima and Better
+Generalization", 2018).
 """
 
 from __future__ import annotations
@@ -36,8 +33,8 @@ _LENGTHS: Final = (120, 160, 200, 240, 300)
 _LIKE_LENGTHS: Final = 16
 """Clips are sorted by length within this many batches: little padding, still a random order."""
 
-Draw = Callable[[int, np.random.Generator], Sequence[Sequence[Features]]]
-"""Epoch number and its generator → one or two versions of the training clips, each in the clips' order."""
+Draw = Callable[[int, np.random.Generator], Sequence[Features]]
+"""Epoch number and its generator → a view of each training clip, in the clips' order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,7 @@ class FineTuneSettings:
     later_share: float = 0.5
     """The later cycles' highest rates, as a share of the first's."""
     batch: int = 32
-    strangers: int = 2
+    no_speech: int = 2
     """How many windows of a batch are no speech at all; their target is every label alike."""
     encoder_rate: float = 5e-5
     head_rate: float = 1e-3
@@ -63,8 +60,6 @@ class FineTuneSettings:
     masked_bands: int = 14
     masked_frames: int = 25
     """In half of the windows at most so many bands (frames) in a row are flattened (SpecAugment); 0 masks nothing."""
-    likeness: float = 0.0
-    """With two versions of each clip: how much the distance between what is said of them weighs beside the loss."""
 
     @property
     def ends(self) -> list[int]:
@@ -190,12 +185,9 @@ class FineTuner:
         return keras.optimizers.AdamW(Cycles(cycles), weight_decay=settings.weight_decay, clipnorm=1.0)
 
     def _train_step(self, mel: Any, lengths: Any, targets: Any) -> Any:
-        likeness = self.settings.likeness
         with tf.GradientTape() as tape:
-            said = self.head(self.encoder(mel, lengths, training=not likeness), training=not likeness)
+            said = self.head(self.encoder(mel, lengths, training=True), training=True)
             loss = tf.reduce_mean(keras.losses.categorical_crossentropy(targets, said))
-            if likeness:
-                loss += likeness * tf.reduce_mean(_distance(*tf.split(said, 2)))
         encoder, head = self.encoder.trainable_variables, self.head.trainable_variables
         gradients = tape.gradient(loss, [*encoder, *head])
         self.optimisers[0].apply(gradients[: len(encoder)], encoder)
@@ -211,54 +203,50 @@ def fine_tune(
     tuner: FineTuner,
     draw: Draw,
     targets: Floats,
-    strangers: Sequence[Features],
+    no_speech: Sequence[Features],
     *,
     seed: int,
     key: str,
     work: Path,
     progress: Progress,
-    name: str = "",
 ) -> list[float]:
     """Train to the end and leave `tuner` with the averaged weights; returns each epoch's loss.
 
-    `targets` has shape (clips, labels); `strangers` are features of what is no speech; `key` names corpus and recipe.
-    Where one training has several stages, each has a `name`.
+    `targets` has shape (clips, labels); `no_speech` are features of what is no speech; `key` names corpus and recipe.
     """
     settings = tuner.settings
-    checkpoint = work / (f"{name}-{_CHECKPOINT}" if name else _CHECKPOINT)
+    checkpoint = work / _CHECKPOINT
     done, losses = tuner.restore(checkpoint, key)
-    called = f"{name} epoch" if name else "epoch"
     if done:
-        progress.note(f"going on after {called} {done}")
+        progress.note(f"going on after epoch {done}")
     ends = settings.ends
     for epoch in range(done, ends[-1]):
-        rng = np.random.default_rng([seed, 1, epoch, *name.encode()])
+        rng = np.random.default_rng([seed, 1, epoch])
         seed_dropout(tuner.head, seed, epoch)
-        versions = draw(epoch, rng)
-        clips = settings.batch // len(versions) - settings.strangers
-        batches = _batches([len(clip) for clip in versions[0]], clips, rng)
-        progress.stage(f"{called} {epoch + 1} of {ends[-1]}", len(batches))
+        drawn = draw(epoch, rng)
+        batches = _batches([len(clip) for clip in drawn], settings.batch - settings.no_speech, rng)
+        progress.stage(f"epoch {epoch + 1} of {ends[-1]}", len(batches))
         total = 0.0
         for chosen in batches:
-            others = [strangers[int(k)] for k in rng.integers(0, len(strangers), settings.strangers)]
-            rows = [clip for version in versions for clip in [*(version[k] for k in chosen), *others]]
+            others = [no_speech[int(k)] for k in rng.integers(0, len(no_speech), settings.no_speech)]
+            rows = [*(drawn[k] for k in chosen), *others]
             mel, lengths = pad([_masked(row, settings, rng) for row in rows])
             wanted = np.full((len(chosen) + len(others), targets.shape[1]), 1 / targets.shape[1], np.float32)
             wanted[: len(chosen)] = targets[chosen]
-            total += tuner.step(mel, lengths, np.tile(wanted, (len(versions), 1)))
+            total += tuner.step(mel, lengths, wanted)
             progress.advance()
         if epoch + 1 in ends:
             tuner.end_cycle(ends.index(epoch + 1) + 1)
         losses.append(round(total / len(batches), 4))
         tuner.save(checkpoint, epoch + 1, losses, key)
-        progress.note(f"{called} {epoch + 1}: loss {losses[-1]:.3f}")
+        progress.note(f"epoch {epoch + 1}: loss {losses[-1]:.3f}")
     tuner.use_averages()
     return losses
 
 
 def steps_for(clips: int, settings: FineTuneSettings) -> int:
     """Steps of an epoch; its last batch is left out when it is smaller."""
-    return max(1, clips // (settings.batch // (2 if settings.likeness else 1) - settings.strangers))
+    return max(1, clips // (settings.batch - settings.no_speech))
 
 
 def pad(clips: Sequence[Features]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -293,10 +281,3 @@ def _masked(clip: Features, settings: FineTuneSettings, rng: np.random.Generator
         start = int(rng.integers(0, max(1, len(clip) - width)))
         out[start : start + width] = clip.min()
     return out
-
-
-def _distance(one: Any, other: Any) -> Any:
-    """Half of the symmetric Kullback-Leibler divergence plus the squared distance; (n, labels) each → (n,)."""
-    one, other = tf.maximum(one, 1e-6), tf.maximum(other, 1e-6)
-    apart = one - other
-    return tf.reduce_sum(apart * (tf.math.log(one) - tf.math.log(other)) / 2 + tf.square(apart), axis=-1)

@@ -133,7 +133,7 @@ def _some(pieces: Sequence[Piece], rng: np.random.Generator, count: int = 10) ->
     return [pieces[int(k)] for k in rng.integers(0, len(pieces), count)]
 
 
-class Views:
+class EncodedViews:
     """View after view of the same pieces, as an encoder hears them: made once, and kept in `folder`."""
 
     def __init__(

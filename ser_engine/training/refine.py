@@ -6,7 +6,7 @@ speaker's earlier ones (`episodes`). Ordinary speech is no hard label: half of i
 made softer, half lies between Neutral and every label alike. What nobody said as a sentence gets every label alike.
 
 It is done twice. The first time whole corpora are left out, and what those networks say of them decides temperature and
-threshold (`strangers`); the second time everything is in, and that engine is written.
+threshold (`no_speech`); the second time everything is in, and that engine is written.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ class _Tuner:
 
 def head_logits(head: Any, states: States) -> Floats:
     """Logarithms of the head's probabilities for every piece of a view, (pieces, labels)."""
-    call = tf.function(lambda batch: head(batch, training=False), reduce_retracing=True)
+    any_length = tf.TensorSpec([None, None, states.steps.shape[1]], tf.float32)
+    call = tf.function(lambda batch: head(batch, training=False), input_signature=[any_length])
     out = np.zeros((len(states), len(LABELS)))
     order = np.argsort(np.diff(states.starts), kind="stable")
     for start in range(0, len(order), 32):

@@ -24,12 +24,12 @@ from ser_engine.models import NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON
 from ser_engine.scaler import Scaler
 from ser_engine.training import finish, loop
 from ser_engine.training.corpus import Clip, Corpus
-from ser_engine.training.hearings import AS_RECORDED, Heard, Hearing, strangers
 from ser_engine.training.loop import LoopSettings
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress, TrainOptions
 from ser_engine.training.split import split_corpus
-from ser_engine.training.work import begin, clear, fingerprint, hearings_of
+from ser_engine.training.views import AS_RECORDED, View, ViewsOfClips, no_speech
+from ser_engine.training.work import begin, clear, fingerprint, views_of
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
 FEATURES: Final = FeatureSettings(level="peak")
@@ -50,22 +50,22 @@ class SeedRecipe:
     dropout: float = 0.3
     votes_share: float = 0.3
     """How much of a target the crowd decides; the actor's intention decides the rest."""
-    hearings: int = 4
-    """Random hearings of each clip, beside the recording itself."""
+    views: int = 4
+    """Random views of each clip, beside the recording itself."""
     as_recorded_share: float = 0.35
-    strangers_share: float = 1 / 16
+    no_speech_share: float = 1 / 16
     """So much of an epoch is sound that nobody made with their voice; its target is every label alike."""
     coverage: float = 0.7
     """Share of clear answers on held-out speakers, from the risk-coverage curve."""
 
     def __post_init__(self) -> None:
-        if min(self.units, self.hearings) < 1:
-            raise CorpusError("units and hearings must be 1 at least.")
+        if min(self.units, self.views) < 1:
+            raise CorpusError("units and views must be 1 at least.")
 
     def answer(
         self,
         clips: Sequence[Clip],
-        heard: Heard,
+        heard: ViewsOfClips,
         asked: Mapping[str, Sequence[Features]],
         *,
         seed: int,
@@ -98,7 +98,7 @@ def train(corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) 
     recipe = with_options(RECIPE, options)
     stated = {**asdict(recipe), "seed": options.seed}
     heard, judged = (
-        hearings_of(side, FEATURES, seed=options.seed, work=work, progress=progress)
+        views_of(side, FEATURES, seed=options.seed, work=work, progress=progress)
         for side in (split.train, split.validation)
     )
     truth = np.array([LABELS.index(clip.label) for clip in split.validation.clips])
@@ -137,7 +137,7 @@ def with_options(recipe: SeedRecipe, options: TrainOptions) -> SeedRecipe:
 def fit(
     recipe: SeedRecipe,
     clips: Sequence[Clip],
-    heard: Heard,
+    heard: ViewsOfClips,
     *,
     judged: loop.Judges | None = None,
     seed: int,
@@ -150,14 +150,14 @@ def fit(
     What it leaves in `work` belongs to `key`: called again after an interruption, it goes on from there.
     """
     scaler = fit_scaler([heard[AS_RECORDED], heard[1]])
-    others = strangers(FEATURES, seed=seed, progress=progress)
-    beside = round(recipe.strangers_share * len(clips))
+    others = no_speech(FEATURES, seed=seed, progress=progress)
+    beside = round(recipe.no_speech_share * len(clips))
     wanted = np.concatenate(
         [targets(clips, votes_share=recipe.votes_share), np.full((beside, len(LABELS)), 1 / len(LABELS))]
     )
 
     def draw(epoch: int, rng: np.random.Generator) -> list[Features]:
-        recorded, varied = heard[AS_RECORDED], heard[1 + epoch % recipe.hearings]
+        recorded, varied = heard[AS_RECORDED], heard[1 + epoch % recipe.views]
         rows = [(recorded if rng.random() < recipe.as_recorded_share else varied)[k] for k in range(len(recorded))]
         return rows + [others[int(k)] for k in rng.integers(0, len(others), beside)]
 
@@ -213,12 +213,12 @@ def one_thread_each(threads: int) -> None:
         return
 
 
-def fit_scaler(hearings: Sequence[Hearing]) -> Scaler:
+def fit_scaler(views: Sequence[View]) -> Scaler:
     """scikit-learn's StandardScaler over every frame of the training speakers, kept as plain numbers."""
     fitted = StandardScaler()
-    for hearing in hearings:
-        for k in range(len(hearing)):
-            fitted.partial_fit(hearing[k])
+    for view in views:
+        for k in range(len(view)):
+            fitted.partial_fit(view[k])
     return Scaler.checked(fitted.mean_.tolist(), fitted.scale_.tolist())
 
 

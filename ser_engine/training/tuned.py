@@ -1,8 +1,9 @@
-"""How the default and the fast engine are made: Whisper tiny.en's first layers, trained along, and a BiLSTM after them.
+"""The recipe that makes the default and the fast engine.
 
-Whisper's encoder knows speech from 680,000 hours; what it lacks is to be asked for the tone. Its first layers are
-trained further, slowly, together with the head, on every clip as it was recorded and as calls would carry it. What was
-tried, and what it gave on speakers held out, is in `docs/experiments.md`.
+Whisper's encoder was trained on 680,000 hours of speech, but not to hear emotions. Its first layers are trained further
+here, at a low rate, together with a new head: a BiLSTM with attentive pooling. The training data are the recordings and
+augmented views of them, as calls would carry them. `docs/experiments.md` has what was tried, and what it gave on
+speakers held out.
 """
 
 from __future__ import annotations
@@ -24,32 +25,17 @@ from ser_engine.training import finetune, finish
 from ser_engine.training.corpus import LABELS, Clip, Corpus
 from ser_engine.training.distill import answers, load_teacher
 from ser_engine.training.encoder import LayerMix, SpeechEncoder, export_encoder, state_statistics
-from ser_engine.training.hearings import AS_RECORDED, CLEANED_FROM, Heard, Hearings, strangers
 from ser_engine.training.layers import AttentiveStatistics
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress, TrainOptions
 from ser_engine.training.seed import one_thread_each, targets
 from ser_engine.training.split import split_corpus
+from ser_engine.training.views import AS_RECORDED, CLEANED_FROM, ClipViews, ViewsOfClips, no_speech
 from ser_engine.training.whisper import MAX_LAYERS, WIDTH, Tensors, WhisperEncoder, read_encoder
-from ser_engine.training.work import begin, clear, fingerprint, hearings_of
+from ser_engine.training.work import begin, clear, fingerprint, views_of
 
 FEATURES: Final = FeatureSettings.whisper(level="peak", top_db=55.0)
 """What lies 55 dB below a window's loudest band tells of the room and the codec more than of the voice."""
-STEADYING: Final = finetune.FineTuneSettings(
-    epochs=0,
-    strangers=1,
-    encoder_rate=2e-5,
-    head_rate=3e-4,
-    warm_steps=60,
-    average=0.99,
-    masked_bands=0,
-    masked_frames=0,
-    likeness=30.0,
-)
-"""A last stage that hears each clip before and after a good connection and learns to say the same of both: gentle,
-nothing masked, the distance weighs most. Neither engine has it (0 epochs): it steadies the answers, and costs some of
-their calibration. `docs/experiments.md` has the figures; ``--set steadying.epochs=5`` of the cross-validation tries it.
-"""
 KERAS_LAYERS: Final = "ser_engine.training.layers"
 _STATISTICS_CLIPS: Final = 200
 
@@ -77,14 +63,10 @@ class TunedRecipe:
     """Pairs of states are averaged before the first layer instead of after the last: half the work."""
     units: int
     stages: finetune.FineTuneSettings
-    steadying: finetune.FineTuneSettings
-    """The last stage, in which a clip before and after a call is to be answered alike; none with 0 epochs."""
-    hearings: int
-    """Random hearings of each clip in each cycle, beside the recording itself."""
+    views: int
+    """Random views of each clip in each cycle, beside the recording itself."""
     as_recorded: tuple[float, ...]
     """Share of the clips that are heard as recorded, for each cycle; the last holds for all further ones."""
-    twins: int = 3
-    """How many pairs of before and after a call are made of each clip for the last stage."""
     projection: int = 128
     dropout: float = 0.3
     votes_share: float = 0.3
@@ -105,16 +87,14 @@ class TunedRecipe:
     def __post_init__(self) -> None:
         if not 1 <= self.layers <= MAX_LAYERS:
             raise CorpusError(f"layers must be 1 to {MAX_LAYERS}, for Whisper tiny.en has no more.")
-        counts = (self.hearings, self.twins, self.units, self.stages.epochs, self.stages.cycles)
+        counts = (self.views, self.units, self.stages.epochs, self.stages.cycles)
         if min(counts) < 1 or not self.as_recorded:
-            raise CorpusError(
-                "hearings, twins, units, epochs and cycles must be 1 at least, and as_recorded not empty."
-            )
+            raise CorpusError("views, units, epochs and cycles must be 1 at least, and as_recorded not empty.")
 
     def answer(
         self,
         clips: Sequence[Clip],
-        heard: Heard,
+        heard: ViewsOfClips,
         asked: Mapping[str, Sequence[Features]],
         *,
         seed: int,
@@ -137,7 +117,7 @@ class Fitted:
     encoder: SpeechEncoder
     head: Any
     losses: list[float]
-    """Mean loss of each epoch, the last stage's at the end."""
+    """Mean loss of each epoch."""
 
 
 def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions, progress: Progress) -> None:
@@ -148,7 +128,7 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
     recipe = with_options(recipe, options)
     stated: dict[str, Any] = asdict(recipe)
     heard, judged = (
-        hearings_of(side, FEATURES, seed=options.seed, work=work, progress=progress)
+        views_of(side, FEATURES, seed=options.seed, work=work, progress=progress)
         for side in (split.train, split.validation)
     )
     wanted = smoothed_targets(split.train.clips, recipe)
@@ -173,7 +153,7 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
     clear(work)
 
 
-def calibrate(recipe: TunedRecipe, out: Path, clips: Sequence[Clip], judged: Hearings) -> None:
+def calibrate(recipe: TunedRecipe, out: Path, clips: Sequence[Clip], judged: ClipViews) -> None:
     """Calibrate the engine in `out` as it is served, on held-out `clips` as recorded and as calls would carry them."""
     sounds = [pcm for number in (AS_RECORDED, CLEANED_FROM) for pcm in judged.sounds(number)]
     logits = Recognizer.load(out).logits(sounds).astype(np.float64)
@@ -182,20 +162,16 @@ def calibrate(recipe: TunedRecipe, out: Path, clips: Sequence[Clip], judged: Hea
 
 
 def with_options(recipe: TunedRecipe, options: TrainOptions) -> TunedRecipe:
-    """`recipe` as the person at the command line wants it: so many epochs are one cycle, and the last stage at most."""
+    """`recipe` as the person at the command line wants it: so many epochs are one cycle."""
     if options.units:
         recipe = replace(recipe, units=options.units)
     if options.epochs:
-        recipe = replace(
-            recipe,
-            stages=replace(recipe.stages, epochs=options.epochs, cycles=1),
-            steadying=replace(recipe.steadying, epochs=min(recipe.steadying.epochs, options.epochs)),
-        )
+        recipe = replace(recipe, stages=replace(recipe.stages, epochs=options.epochs, cycles=1))
     return recipe
 
 
 def fit(
-    recipe: TunedRecipe, heard: Heard, wanted: Floats, *, seed: int, key: str, work: Path, progress: Progress
+    recipe: TunedRecipe, heard: ViewsOfClips, wanted: Floats, *, seed: int, key: str, work: Path, progress: Progress
 ) -> Fitted:
     """Train encoder and head on the clips of `heard`, whose targets are `wanted` (clips, labels).
 
@@ -207,25 +183,17 @@ def fit(
     tensors = read_encoder()
     encoder = build_encoder(tensors, [recorded[int(k)] for k in sample], recipe.layers, halved=recipe.halved)
     head = build_head(recipe)
-    others = strangers(FEATURES, seed=seed, progress=progress)
+    others = no_speech(FEATURES, seed=seed, progress=progress)
 
-    def draw(epoch: int, rng: np.random.Generator) -> list[list[Features]]:
+    def draw(epoch: int, rng: np.random.Generator) -> list[Features]:
         cycle, within = recipe.stages.cycle_of(epoch)
         share = recipe.as_recorded[min(cycle, len(recipe.as_recorded) - 1)]
-        varied = heard[1 + cycle * recipe.hearings + within % recipe.hearings]
-        return [[(recorded if rng.random() < share else varied)[k] for k in range(len(recorded))]]
+        varied = heard[1 + cycle * recipe.views + within % recipe.views]
+        return [(recorded if rng.random() < share else varied)[k] for k in range(len(recorded))]
 
-    def draw_twins(epoch: int, rng: np.random.Generator) -> list[list[Features]]:
-        return [list(version) for version in heard.twins(1 + epoch % recipe.twins)]
-
-    losses: list[float] = []
-    for name, settings, drawn in (("", recipe.stages, draw), ("steadying", recipe.steadying, draw_twins)):
-        if settings.epochs:
-            steps = finetune.steps_for(len(recorded), settings)
-            tuner = finetune.FineTuner(encoder=encoder, head=head, settings=settings, steps=steps)
-            losses += finetune.fine_tune(
-                *(tuner, drawn, wanted, others), seed=seed, key=key, work=work, progress=progress, name=name
-            )
+    steps = finetune.steps_for(len(recorded), recipe.stages)
+    tuner = finetune.FineTuner(encoder=encoder, head=head, settings=recipe.stages, steps=steps)
+    losses = finetune.fine_tune(tuner, draw, wanted, others, seed=seed, key=key, work=work, progress=progress)
     return Fitted(encoder=exact(encoder, tensors), head=head, losses=losses)
 
 

@@ -13,9 +13,9 @@ from ser_engine.errors import CorpusError
 from ser_engine.features import FeatureSettings
 from ser_engine.models import KNOWN_FILES, MANIFEST
 from ser_engine.training.corpus import Corpus
-from ser_engine.training.hearings import Hearings
 from ser_engine.training.recipes import Progress
 from ser_engine.training.split import Split
+from ser_engine.training.views import ClipViews
 
 _NAME: Final = ".training"
 
@@ -38,11 +38,11 @@ def begin(out: Path, *, own: Collection[str], restart: bool) -> Path:
     return work
 
 
-def hearings_of(corpus: Corpus, features: FeatureSettings, *, seed: int, work: Path, progress: Progress) -> Hearings:
-    """Hearings of all clips of `corpus`, kept in `work`: they outlive a change of recipe, but not of features."""
-    folder = work / f"hearings-{digest({'all': corpus}, features, {'seed': seed})}"
+def views_of(corpus: Corpus, features: FeatureSettings, *, seed: int, work: Path, progress: Progress) -> ClipViews:
+    """ClipViews of all clips of `corpus`, kept in `work`: they outlive a change of recipe, but not of features."""
+    folder = work / f"views-{digest({'all': corpus}, features, {'seed': seed})}"
     folder.mkdir(parents=True, exist_ok=True)
-    return Hearings(corpus.clips, features, seed=seed, folder=folder, progress=progress)
+    return ClipViews(corpus.clips, features, seed=seed, folder=folder, progress=progress)
 
 
 def fingerprint(split: Split, features: FeatureSettings, recipe: Mapping[str, Any]) -> str:
@@ -68,5 +68,5 @@ def _version(path: Path) -> list[int]:
 
 
 def clear(work: Path) -> None:
-    """Remove the checkpoints and hearings."""
+    """Remove the checkpoints and views."""
     shutil.rmtree(work, ignore_errors=True)

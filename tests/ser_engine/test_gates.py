@@ -118,8 +118,15 @@ def test_real_voices_in_noise_pass() -> None:
 def test_clipping_is_said() -> None:
     loud = clip(clip_paths()[1]) * 30
     clipped = window(np.clip(loud, -1, 1))
-    assert clipped_share(clipped.pcm) > 0.02
+    assert clipped_share(clipped.pcm) > 0.2
     assert gate(clipped) == "clipped"
+
+
+def test_ten_decibels_too_loud_throw_nothing_away() -> None:
+    for path in clip_paths():
+        pcm = clip(path)
+        too_loud = np.clip(pcm / np.abs(pcm).max() * np.float32(10 ** (10 / 20)), -1, 1)
+        assert [gate(one) for one in segment_pcm(too_loud) if gate(one) == "clipped"] == [], path.name
 
 
 def test_too_little_speech_is_said() -> None:

@@ -1,16 +1,18 @@
-"""Cross-validation: who judges was never heard, changes of a recipe are checked, and figures add up."""
+"""Cross-validation: who is measured was never heard, changes of a recipe are checked, and figures add up."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from ser_engine.errors import CorpusError
-from ser_engine.training import crossval, default, hearings, seed, tuned
+from ser_engine.features import FeatureSettings
+from ser_engine.training import crossval, default, seed, tuned, views
 from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
 from ser_engine.training.recipes import Silent
 from tests.fakes.whisper import made_tensors
@@ -18,99 +20,122 @@ from tests.fakes.whisper import made_tensors
 pytestmark = pytest.mark.integration
 
 CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
-SHORT = ("layers=1", "units=4", "hearings=1", "stages.epochs=1", "stages.cycles=1", "steadying.epochs=1", "twins=1")
 
 
-@pytest.fixture
-def corpus(monkeypatch: pytest.MonkeyPatch) -> Corpus:
-    monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
-    defaults = hearings.strangers.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "count", 3)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorder:
+    """A recipe that trains nothing: it keeps whom it would have trained on, and answers evenly."""
+
+    labels: ClassVar[tuple[str, ...]] = LABELS
+    features: ClassVar[FeatureSettings] = tuned.FEATURES
+    unheard: ClassVar[tuple[str, ...]] = ()
+    trained: ClassVar[list[list[Clip]]] = []
+
+    name: str = "recorder"
+
+    def answer(self, clips: Sequence[Clip], heard: Any, asked: Mapping[str, Sequence[Any]], **_: Any) -> dict[str, Any]:
+        self.trained.append(list(clips))
+        return {name: np.zeros((len(features), len(LABELS))) for name, features in asked.items()}
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
     every = read_corpus(CLIPS)
     return Corpus(name="few", clips=tuple(replace(clip, split="train") for clip in every.clips[:21]))
 
 
-def run(corpus: Corpus, work: Path, *, hold_out_sentences: bool) -> dict[str, Any]:
-    recipe = crossval.vary(default.RECIPE, SHORT)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all runs: the views of a clip are made once."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(autouse=True)
+def little_to_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was trained yet, and three windows of no speech are enough."""
+    Recorder.trained.clear()
+    defaults = views.no_speech.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "count", 3)
+
+
+def run(corpus: Corpus, work: Path, recipe: Any = None, *, hold_out_sentences: bool = False) -> dict[str, Any]:
     options = {"count": 2, "hold_out_sentences": hold_out_sentences, "seed": 1, "work": work, "progress": Silent()}
-    return crossval.cross_validate(recipe, corpus, **options)  # type: ignore[arg-type]
+    return crossval.cross_validate(recipe or Recorder(), corpus, **options)  # type: ignore[arg-type]
 
 
-def test_no_training_hears_who_judges_it(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained: list[list[Clip]] = []
-    targets = tuned.smoothed_targets
+def test_no_training_hears_who_is_measured(corpus: Corpus, shared: Path) -> None:
+    found = run(corpus, shared, Recorder(name="sentences"), hold_out_sentences=True)
 
-    def seen(clips: list[Clip], recipe: tuned.TunedRecipe) -> Any:
-        trained.append(clips)
-        return targets(clips, recipe)
-
-    monkeypatch.setattr(tuned, "smoothed_targets", seen)
-
-    found = run(corpus, tmp_path, hold_out_sentences=True)
-
-    assert len(trained) == 2
-    for fold, clips in zip(found["divided"], trained, strict=True):
+    assert len(Recorder.trained) == 2
+    for fold, clips in zip(found["divided"], Recorder.trained, strict=True):
         assert all((clips, fold["speakers"], fold["sentences"]))
         assert not {clip.speaker for clip in clips} & set(fold["speakers"])
         assert not {clip.sentence for clip in clips} & set(fold["sentences"])
-    judges = [speaker for fold in found["divided"] for speaker in fold["speakers"]]
-    assert sorted(judges) == list(corpus.speakers)
+    measured = [speaker for fold in found["divided"] for speaker in fold["speakers"]]
+    assert sorted(measured) == list(corpus.speakers)
 
 
-def test_figures_are_of_all_folds_together_and_a_second_run_trains_nothing(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = run(corpus, tmp_path, hold_out_sentences=False)
+def test_figures_are_of_all_folds_together_and_a_second_run_trains_nothing(corpus: Corpus, shared: Path) -> None:
+    found = run(corpus, shared, Recorder(name="twice"))
 
-    by_name = {(one["heard_as"], one["recordings"]): one for one in found["figures"]}
+    by_name = {(one["view"], one["recordings"]): one for one in found["figures"]}
     assert by_name["as recorded", "all"]["clips"] == len(corpus.clips)
     assert 0 < by_name["over a call", "own sentences"]["clips"] < len(corpus.clips)
     assert all(0 <= one["five"] <= 1 and one["five_interval"][0] <= one["five_interval"][1] for one in by_name.values())
-    monkeypatch.setattr(tuned, "fit", None)
-    assert run(corpus, tmp_path, hold_out_sentences=False) == found
+    assert len(Recorder.trained) == 2
+    assert run(corpus, shared, Recorder(name="twice")) == found
+    assert len(Recorder.trained) == 2
 
 
-def test_every_folds_network_answers_the_validation_speakers(corpus: Corpus, tmp_path: Path) -> None:
+def test_every_folds_network_answers_the_validation_speakers(corpus: Corpus, shared: Path) -> None:
     speakers = corpus.speakers
     split = {speaker: "validation" if speaker in speakers[:2] else "train" for speaker in speakers}
     stated = Corpus(name="few", clips=tuple(replace(clip, split=split[clip.speaker]) for clip in corpus.clips))
 
-    found = run(stated, tmp_path, hold_out_sentences=False)
+    found = run(stated, shared)
 
     beside = sum(clip.speaker in speakers[:2] for clip in corpus.clips)
-    clips = {(one["heard_as"], one["recordings"]): one["clips"] for one in found["figures"]}
+    clips = {(one["view"], one["recordings"]): one["clips"] for one in found["figures"]}
     assert clips["as recorded", "validation speakers"] == clips["over a call", "validation speakers"] == 2 * beside
     assert clips["as recorded", "all"] == len(corpus.clips) - beside
     assert found["speakers"] == len(speakers) - 2
 
 
 def test_answers_without_the_validation_speakers_are_not_taken_for_those_with_them(
-    corpus: Corpus, tmp_path: Path
+    corpus: Corpus, shared: Path
 ) -> None:
-    judges = [replace(clip, split="validation") for clip in read_corpus(CLIPS).clips[30:33]]
-    assert not {clip.speaker for clip in judges} & set(corpus.speakers)
-    run(corpus, tmp_path, hold_out_sentences=False)
+    beside = [replace(clip, split="validation") for clip in read_corpus(CLIPS).clips[30:33]]
+    assert not {clip.speaker for clip in beside} & set(corpus.speakers)
+    run(corpus, shared)
 
-    found = run(Corpus(name="few", clips=(*corpus.clips, *judges)), tmp_path, hold_out_sentences=False)
+    found = run(Corpus(name="few", clips=(*corpus.clips, *beside)), shared)
 
-    clips = {(one["heard_as"], one["recordings"]): one["clips"] for one in found["figures"]}
-    assert clips["as recorded", "validation speakers"] == 2 * len(judges)
+    clips = {(one["view"], one["recordings"]): one["clips"] for one in found["figures"]}
+    assert clips["as recorded", "validation speakers"] == 2 * len(beside)
+
+
+def test_a_recipe_is_trained_for_each_fold(corpus: Corpus, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
+    short = ("layers=1", "units=4", "views=1", "stages.epochs=1", "stages.cycles=1")
+
+    found = run(corpus, shared, crossval.vary(default.RECIPE, short))
+
+    assert found["figures"][0]["clips"] == len(corpus.clips)
+    assert not list(shared.rglob("training"))  # what the trainings left is cleared away
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's tensors, numpy 2
-def test_the_old_network_is_judged_over_its_four_labels(corpus: Corpus, tmp_path: Path) -> None:
-    recipe = crossval.vary(seed.RECIPE, ["loop.cycles=[1]", "units=4", "hearings=1"])
+def test_the_old_network_is_measured_over_its_four_labels(corpus: Corpus, shared: Path) -> None:
+    recipe = crossval.vary(seed.RECIPE, ["loop.cycles=[1]", "units=4", "views=1"])
 
-    found = crossval.cross_validate(
-        recipe, corpus, count=2, hold_out_sentences=False, seed=1, work=tmp_path, progress=Silent()
-    )
+    found = run(corpus, shared, recipe)
 
     figure = found["figures"][0]
     assert figure["clips"] == sum(clip.label in seed.LABELS for clip in corpus.clips)
     assert 0 <= figure["four_interval"][0] <= figure["four"] <= figure["four_interval"][1] <= 1
     assert figure["five"] is figure["five_interval"] is None
-    assert not list(tmp_path.rglob("*.keras"))  # what the trainings left is cleared away
+    assert not list(shared.rglob("*.keras"))  # what the trainings left is cleared away
 
 
 def test_the_figures_are_right() -> None:
@@ -123,7 +148,7 @@ def test_the_figures_are_right() -> None:
     logits = np.log(np.eye(5)[[*range(5), *range(5)]] + 0.01)
     logits[1] = logits[0]  # one Happy of two is called Angry; said by b, whose own sentence is y
 
-    answers = crossval._Answers(heard_as="as recorded", recordings="all", logits=logits, clips=corpus.clips)
+    answers = crossval._Answers(view="as recorded", recordings="all", logits=logits, clips=corpus.clips)
     own_sentences = answers.of("own sentences", crossval._own_sentences(corpus.clips, folds))
     every, own = (crossval._figure(one) for one in (answers, own_sentences))
 
@@ -145,7 +170,7 @@ def test_the_figures_are_right() -> None:
         ("halved=1", "of another kind, now False"),
         ("speeds=[1.0]", "no part in these trainings"),
         ("layers=5", "Whisper tiny.en has no more"),
-        ("hearings=0", "must be 1 at least"),
+        ("views=0", "must be 1 at least"),
     ],
 )
 def test_a_change_that_fits_nothing_is_refused(change: str, words: str) -> None:
@@ -157,7 +182,6 @@ def test_changes_reach_the_recipe_and_its_stages() -> None:
     varied = crossval.vary(default.RECIPE, ["votes_share=0", "as_recorded=[1.0]", "stages.epochs=3"])
 
     assert (varied.votes_share, varied.as_recorded, varied.stages.epochs) == (0, (1.0,), 3)
-    assert varied.steadying == default.RECIPE.steadying
 
 
 def test_sentences_cannot_be_held_out_where_none_are_stated(corpus: Corpus, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ser_engine.models import verify
 from ser_engine.recognizer import Recognizer
-from ser_engine.training import default, fast, hearings, tuned
+from ser_engine.training import default, fast, tuned, views
 from ser_engine.training.corpus import LABELS, Corpus, read_corpus
 from ser_engine.training.recipes import Silent, TrainOptions
 from tests.fakes.whisper import made_tensors
@@ -28,7 +28,7 @@ def few_clips(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     """Clips of three speakers, and an encoder that is read at once."""
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
     monkeypatch.setattr(tuned, "CLEANED_FROM", 2)
-    defaults = hearings.strangers.__kwdefaults__
+    defaults = views.no_speech.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "count", 3)
     every = read_corpus(CLIPS)
@@ -39,15 +39,14 @@ def few_clips(monkeypatch: pytest.MonkeyPatch) -> Corpus:
 
 @pytest.mark.parametrize("recipe", [default.RECIPE, fast.RECIPE], ids=["default", "fast"])
 def test_a_few_recordings_become_an_engine(recipe: tuned.TunedRecipe, few_clips: Corpus, tmp_path: Path) -> None:
-    steadying = replace(recipe.steadying, epochs=1)
-    small = replace(recipe, layers=1, hearings=1, twins=1, steadying=steadying)
+    small = replace(recipe, layers=1, views=1)
 
     tuned.train(small, few_clips, tmp_path, TrainOptions(epochs=1, units=4), Silent())
 
     manifest = verify(tmp_path)
     assert set(manifest.files) == {"network.keras", "network.onnx", "encoder.onnx"}
     assert manifest.training["speakers"] + len(manifest.training["held_out_speakers"]) == 3
-    assert len(manifest.training["losses"]) == 2  # one epoch of learning, one of steadying
+    assert len(manifest.training["losses"]) == 1
     assert not (tmp_path / ".training").exists()
 
     clips = [clip.read() for clip in few_clips.clips[:3]]

@@ -1,6 +1,6 @@
 """Each recording as it is, and as it is heard in several ways over a call: the material an epoch is drawn from.
 
-A hearing is made once and kept in the work directory, because making it (resampling, rooms, the codec) costs more than
+A view is made once and kept in the work directory, because making it (resampling, rooms, the codec) costs more than
 an epoch's worth of arithmetic. It is kept in half precision: 0.001 of a feature's standard deviation.
 """
 
@@ -16,26 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.features import Features, FeatureSettings, extract
-from ser_engine.training.augment import MIN_WINDOW_SAMPLES, not_speech, over_a_call, vary
+from ser_engine.training.augment import MIN_WINDOW_SAMPLES, not_speech, vary
 from ser_engine.training.corpus import Clip
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES, Pcm
 
 AS_RECORDED: Final = 0
-"""The hearing that is the recording itself, cut to one window."""
+"""The view that is the recording itself, cut to one window."""
 CLEANED_FROM: Final = 5
-"""From this hearing on, half of the recordings have their background taken out first: see `augment.clean`."""
-STRANGERS: Final = 600
+"""From this view on, half of the recordings have their background taken out first: see `augment.clean`."""
+NO_SPEECH_WINDOWS: Final = 600
 _BABBLE_CLIPS: Final = 64
 _SILENT: Final = 33
 """−60 dBFS, of 16 bits."""
 _CLEANED_SHARE: Final = 0.5
-_TWINS_AS_RECORDED: Final = 0.5
 _Heard = TypeVar("_Heard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hearing:
+class View:
     """Features of every clip, one after another."""
 
     frames: NDArray[np.float16]
@@ -53,21 +52,19 @@ class Hearing:
     def __iter__(self) -> Iterator[Features]:
         return (self[clip] for clip in range(len(self)))
 
-    def of(self, rows: Sequence[int]) -> Hearing:
+    def of(self, rows: Sequence[int]) -> View:
         """Only the clips `rows`."""
-        return Hearing(frames=self.frames, begins=self.begins[list(rows)], ends=self.ends[list(rows)])
+        return View(frames=self.frames, begins=self.begins[list(rows)], ends=self.ends[list(rows)])
 
 
-class Heard(Protocol):
-    """Hearing after hearing of the same clips: `Hearings`, or some clips of one."""
+class ViewsOfClips(Protocol):
+    """View after view of the same clips: `ClipViews`, or some clips of one."""
 
-    def __getitem__(self, number: int) -> Hearing: ...
-
-    def twins(self, number: int) -> tuple[Hearing, Hearing]: ...
+    def __getitem__(self, number: int) -> View: ...
 
 
-class Hearings:
-    """Makes hearing after hearing of the same clips, or finds it in `folder`."""
+class ClipViews:
+    """Makes view after view of the same clips, or finds it in `folder`."""
 
     def __init__(
         self,
@@ -84,10 +81,10 @@ class Hearings:
         self._folder = folder
         self._progress = progress
         self._pcm: list[NDArray[np.int16]] = []
-        self._made: dict[int, Hearing] = {}
+        self._made: dict[int, View] = {}
 
-    def __getitem__(self, number: int) -> Hearing:
-        """Hearing `number`: `AS_RECORDED`, or 1, 2, … for another random hearing each.
+    def __getitem__(self, number: int) -> View:
+        """View `number`: `AS_RECORDED`, or 1, 2, … for another augmented view each.
 
         Raises CorpusError when a recording cannot be read.
         """
@@ -95,31 +92,19 @@ class Hearings:
             self._made[number] = self._find(number) or self._make(number)
         return self._made[number]
 
-    def twins(self, number: int) -> tuple[Hearing, Hearing]:
-        """Each clip twice: before a call, and as a good connection carries the very same. `number` counts from 1.
-
-        Half of the clips are as recorded, the others another random hearing. Raises as `__getitem__` does.
-        """
-        names = f"before-{number}", f"after-{number}"
-        before, after = (self._find(name) for name in names)
-        if before is None or after is None:
-            pairs = list(self._each(f"twins {number}", lambda pcm, others, k: self._hear_twice(pcm, others, number, k)))
-            before, after = (self._keep(name, [pair[k] for pair in pairs]) for k, name in enumerate(names))
-        return before, after
-
     def sounds(self, number: int) -> list[Pcm]:
-        """What hearing `number` consists of, before its features are taken: a window of samples of each clip."""
-        text = f"listening to hearing {number}"
+        """What view `number` consists of, before its features are taken: a window of samples of each clip."""
+        text = f"listening to view {number}"
         return list(self._each(text, lambda pcm, others, k: self._sound(pcm, others, number, k)))
 
-    def _find(self, name: int | str) -> Hearing | None:
-        frames, starts = self._folder / f"hearing-{name}.npy", self._folder / f"hearing-{name}-starts.npy"
+    def _find(self, number: int) -> View | None:
+        frames, starts = self._folder / f"view-{number}.npy", self._folder / f"view-{number}-starts.npy"
         if not (frames.is_file() and starts.is_file()):
             return None
         return _hearing(np.load(frames, mmap_mode="r"), np.load(starts))
 
-    def _make(self, number: int) -> Hearing:
-        text = "listening" if number == AS_RECORDED else f"hearing {number}"
+    def _make(self, number: int) -> View:
+        text = "listening" if number == AS_RECORDED else f"view {number}"
         return self._keep(number, list(self._each(text, lambda pcm, others, k: self._hear(pcm, others, number, k))))
 
     def _each(self, text: str, hear: Callable[[Pcm, Sequence[Pcm], int], _Heard]) -> Iterator[_Heard]:
@@ -133,13 +118,13 @@ class Hearings:
             yield hear(_to_float(pcm), others, k)
             self._progress.advance()
 
-    def _keep(self, name: int | str, features: Sequence[NDArray[np.float16]]) -> Hearing:
+    def _keep(self, number: int, features: Sequence[NDArray[np.float16]]) -> View:
         frames, starts = np.concatenate(features), np.cumsum([0, *map(len, features)])
-        for array, called in ((frames, f"hearing-{name}"), (starts, f"hearing-{name}-starts")):  # then both are whole
+        for array, called in ((frames, f"view-{number}"), (starts, f"view-{number}-starts")):  # then both are whole
             draft = self._folder / f"draft-{os.getpid()}-{called}.npy"
             np.save(draft, array)
             draft.replace(self._folder / f"{called}.npy")  # who reads an older one goes on reading that
-        return self._find(name) or _hearing(frames, starts)
+        return self._find(number) or _hearing(frames, starts)
 
     def _hear(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> NDArray[np.float16]:
         return self._features(self._sound(pcm, others, number, clip))
@@ -150,15 +135,6 @@ class Hearings:
         cleaned = _CLEANED_SHARE if number >= CLEANED_FROM else 0.0
         rng = np.random.default_rng([self._seed, number, clip])
         return vary(pcm, rng, others, cleaned=cleaned)
-
-    def _hear_twice(
-        self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int
-    ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        rng = np.random.default_rng([self._seed, 1000 + number, clip])
-        before = pcm[:WINDOW_SAMPLES]
-        if rng.random() >= _TWINS_AS_RECORDED:
-            before = vary(pcm, rng, others, cleaned=_CLEANED_SHARE, coded=0.0)
-        return self._features(before), self._features(over_a_call(before, rng))
 
     def _features(self, pcm: Pcm) -> NDArray[np.float16]:
         return extract(pcm, self._settings).astype(np.float16)
@@ -177,7 +153,9 @@ class Hearings:
             self._progress.note(f"{text}: {', '.join(named)}")
 
 
-def strangers(settings: FeatureSettings, *, seed: int, progress: Progress, count: int = STRANGERS) -> list[Features]:
+def no_speech(
+    settings: FeatureSettings, *, seed: int, progress: Progress, count: int = NO_SPEECH_WINDOWS
+) -> list[Features]:
     """Features of `count` windows that nobody spoke: noise, hum, made music. Their target is every label alike."""
     progress.stage("what is no speech", count)
     out = []
@@ -187,8 +165,8 @@ def strangers(settings: FeatureSettings, *, seed: int, progress: Progress, count
     return out
 
 
-def _hearing(frames: NDArray[np.float16], starts: NDArray[np.int64]) -> Hearing:
-    return Hearing(frames=frames, begins=starts[:-1], ends=starts[1:])
+def _hearing(frames: NDArray[np.float16], starts: NDArray[np.int64]) -> View:
+    return View(frames=frames, begins=starts[:-1], ends=starts[1:])
 
 
 def _to_float(pcm: NDArray[np.int16]) -> Pcm:

@@ -1,4 +1,4 @@
-"""Hearings: made once, found again, the same from the same seed; twins differ by the call alone."""
+"""Views: made once, found again, the same from the same seed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from ser_engine.features import FeatureSettings, extract
 from ser_engine.training.corpus import read_corpus
-from ser_engine.training.hearings import AS_RECORDED, Hearings, strangers
 from ser_engine.training.recipes import Silent
+from ser_engine.training.views import AS_RECORDED, ClipViews, no_speech
 from ser_engine.types import WINDOW_SAMPLES
 from tests.fakes.media import encode
 
@@ -31,12 +31,12 @@ class Counts(Silent):
         self.stages.append(text)
 
 
-def hearings(folder: Path, *, seed: int = 1, progress: Silent | None = None) -> Hearings:
-    return Hearings(CLIPS, FEATURES, seed=seed, folder=folder, progress=progress or Silent())
+def views(folder: Path, *, seed: int = 1, progress: Silent | None = None) -> ClipViews:
+    return ClipViews(CLIPS, FEATURES, seed=seed, folder=folder, progress=progress or Silent())
 
 
 def test_the_first_is_the_recording_itself(tmp_path: Path) -> None:
-    heard = hearings(tmp_path)[AS_RECORDED]
+    heard = views(tmp_path)[AS_RECORDED]
 
     for clip, features in zip(CLIPS, heard, strict=True):
         expected = extract(clip.read()[:WINDOW_SAMPLES], FEATURES)
@@ -44,9 +44,9 @@ def test_the_first_is_the_recording_itself(tmp_path: Path) -> None:
 
 
 def test_what_was_made_is_found_again(tmp_path: Path) -> None:
-    made = [list(hearings(tmp_path)[number]) for number in (AS_RECORDED, 2)]
+    made = [list(views(tmp_path)[number]) for number in (AS_RECORDED, 2)]
     progress = Counts()
-    again = hearings(tmp_path, progress=progress)
+    again = views(tmp_path, progress=progress)
 
     for number, features in zip((AS_RECORDED, 2), made, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(features, again[number], strict=True))
@@ -57,14 +57,14 @@ def test_the_seed_and_the_number_decide(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in "abc"]
     for folder in folders:
         folder.mkdir()
-    one, same, other = (hearings(folder, seed=seed)[3][0] for folder, seed in zip(folders, (1, 1, 2), strict=True))
+    one, same, other = (views(folder, seed=seed)[3][0] for folder, seed in zip(folders, (1, 1, 2), strict=True))
 
     assert np.array_equal(one, same)
     assert one.shape != other.shape or not np.array_equal(one, other)
 
 
 def test_some_clips_of_a_hearing(tmp_path: Path) -> None:
-    heard = hearings(tmp_path)[1]
+    heard = views(tmp_path)[1]
     some = heard.of([4, 1])
 
     assert len(some) == 2
@@ -72,24 +72,8 @@ def test_some_clips_of_a_hearing(tmp_path: Path) -> None:
     assert np.array_equal(some[1], heard[1])
 
 
-def test_twins_differ_by_the_call_alone(tmp_path: Path) -> None:
-    before, after = hearings(tmp_path).twins(1)
-    found = hearings(tmp_path).twins(1)
-
-    recorded = hearings(tmp_path)[AS_RECORDED]
-    unchanged = 0
-    for k in range(len(CLIPS)):
-        assert abs(len(before[k]) - len(after[k])) <= 1
-        frames = min(len(before[k]), len(after[k]))
-        apart = np.abs(before[k][:frames] - after[k][:frames])
-        assert 0.001 < np.median(apart) < 0.1  # 4 dB; the codec's noise, not another recording
-        assert np.array_equal(found[1][k], after[k])
-        unchanged += len(before[k]) == len(recorded[k]) and np.array_equal(before[k], recorded[k])
-    assert 0 < unchanged < len(CLIPS)
-
-
 def test_what_nobody_said_is_drawn_from_the_seed() -> None:
-    one, again, other = (strangers(FEATURES, seed=seed, progress=Silent(), count=3) for seed in (1, 1, 2))
+    one, again, other = (no_speech(FEATURES, seed=seed, progress=Silent(), count=3) for seed in (1, 1, 2))
 
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     assert not all(a.shape == b.shape and np.array_equal(a, b) for a, b in zip(one, other, strict=True))
@@ -107,7 +91,7 @@ def test_recordings_that_teach_nothing_are_named(tmp_path: Path) -> None:
         def note(self, text: str) -> None:
             notes.append(text)
 
-    heard = Hearings([*CLIPS[:2], *poor], FEATURES, seed=1, folder=tmp_path, progress=Notes())[1]
+    heard = ClipViews([*CLIPS[:2], *poor], FEATURES, seed=1, folder=tmp_path, progress=Notes())[1]
 
     assert len(heard) == 4
     assert all(np.isfinite(features).all() for features in heard)

@@ -1,0 +1,183 @@
+"""Broadening an engine, from folders to a model directory; and what decides its confidence and its calls."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_engine import Recognizer, segment_pcm
+from ser_engine.audio import decode
+from ser_engine.baseline import BaselineHead
+from ser_engine.errors import CorpusError
+from ser_engine.models import find_model, load_manifest, verify
+from ser_engine.networks import softmax
+from ser_engine.training import broaden, calls, material, strangers, unlabelled
+from ser_engine.training.corpus import LABELS, Corpus, read_corpus
+from ser_engine.training.episodes import Calls, EpisodeSettings, Spoken, build, head_of
+from ser_engine.training.recipes import Silent
+from ser_engine.training.refine import RefineSettings
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras, when it saves
+]
+
+CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
+QUICK = broaden.BroadenSettings(refine=RefineSettings(epochs=1, batch=8), episodes=EpisodeSettings(epochs=1, units=4))
+
+
+def folder(path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Path:
+    """A folder with some of the repository's clips and a table."""
+    path.mkdir()
+    for row in rows:
+        shutil.copyfile(CLIPS / row[0], path / row[0])
+    with (path / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([columns, *rows])
+    return path
+
+
+def files(count: int, start: int = 0) -> list[str]:
+    clips = read_corpus(CLIPS).clips[start : start + count]
+    return [str(clip.path.relative_to(CLIPS)) for clip in clips]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`fast`, broadened with a handful of clips."""
+    root = tmp_path_factory.mktemp("broadened")
+    names = [(name, f"corpus-{k % 2}", f"corpus-{k % 2}:{k // 2}") for k, name in enumerate(files(6, 20))]
+    ordinary = folder(root / "ordinary", ("file", "corpus", "speaker"), names)
+    sounds = folder(root / "sounds", ("file", "kind", "recorder"), [(name, "cry", name) for name in files(2, 30)])
+    every = read_corpus(CLIPS)
+    speakers = every.speakers
+    own = [
+        replace(clip, split="validation" if clip.speaker == speakers[0] else "train")
+        for clip in every.of_speakers(speakers[:3]).clips
+    ]
+    first = Corpus(name="own", clips=tuple(own))
+    further = Corpus(name="further", clips=every.of_speakers(speakers[3:4]).clips)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(material, "_MADE", 2)
+        patched.setattr(broaden, "VIEWS", {name: numbers[:2] for name, numbers in broaden.VIEWS.items()})
+        heard = broaden.Material(corpora=[first, further], ordinary=ordinary, sounds=sounds)
+        broaden.broaden(find_model("fast"), heard, root / "out", settings=QUICK, progress=Silent())
+    return root / "out"
+
+
+def test_a_few_recordings_broaden_an_engine(made: Path) -> None:
+    manifest = verify(made)
+    assert {"baseline.keras", "baseline.npz", "encoder.onnx", "network.keras", "network.onnx"} == set(manifest.files)
+    assert manifest.files["encoder.onnx"] == load_manifest(find_model("fast")).files["encoder.onnx"]
+    assert manifest.files["network.keras"] != load_manifest(find_model("fast")).files["network.keras"]
+    assert manifest.training["broadened"]["corpora"]["further"] == ["further"]
+    assert manifest.speeds == (1.0,)
+    assert not (made / ".training").exists()
+
+
+def test_the_arrays_answer_as_the_artifact_of_record(made: Path) -> None:
+    import keras
+
+    network = keras.saving.load_model(str(made / "baseline.keras"), compile=False)
+    head = BaselineHead.from_bytes((made / "baseline.npz").read_bytes())
+    x = np.random.default_rng(1).standard_normal((20, len(head.hidden[0]))).astype(np.float32)
+    served = softmax(np.maximum(x @ head.hidden[0] + head.hidden[1], 0) @ head.output[0] + head.output[1])
+    np.testing.assert_allclose(served, network.predict(x, verbose=0), atol=1e-5)
+
+
+def test_it_compares_a_window_with_the_earlier_ones(made: Path) -> None:
+    recognizer = Recognizer.load(made)
+    windows = [
+        replace(segment_pcm(decode((CLIPS / name).read_bytes()))[0], speaker="anna", start_s=5.0 * k)
+        for k, name in enumerate(files(3))
+    ]
+    alone, compared = recognizer.predict(windows), recognizer.predict(windows, {})
+    assert compared[0].probabilities == alone[0].probabilities
+    assert compared[2].probabilities != alone[2].probabilities
+    assert [one.earlier_windows for one in compared] == [0, 1, 2]
+    reference = Recognizer.load(made, runtime="tensorflow").predict(windows, {})
+    for one, other in zip(compared, reference, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-3)
+
+
+def test_figures_in_calls_and_without_labels(made: Path) -> None:
+    recognizer = Recognizer.load(made)
+    clips = read_corpus(CLIPS).of_speakers(read_corpus(CLIPS).speakers[:2]).clips
+    found = calls.measure_calls(recognizer, clips, shares=(0.6,), rounds=5, progress=Silent())
+    assert [entry["earlier"] for entry in found.values()][:2] == [0, 4]
+    assert all(entry["clips"] == len(clips) for entry in found.values())
+    assert "0.6 neutral, after 4" in calls.to_markdown(found)
+    recordings = unlabelled.read_unlabelled(made.parent / "ordinary")
+    without = unlabelled.measure_unlabelled(recognizer, recordings, Silent())
+    assert without["all"]["files"] == 6
+    assert set(without) == {"all", "corpus-0", "corpus-1"}
+    assert not unlabelled.has_labels(made.parent / "ordinary")
+    assert unlabelled.has_labels(CLIPS)
+
+
+def test_a_corpus_without_held_out_speakers_is_refused(tmp_path: Path) -> None:
+    every = read_corpus(CLIPS)
+    nobody = Corpus(name="own", clips=tuple(replace(clip, split="train") for clip in every.clips))
+    heard = broaden.Material(corpora=[nobody], ordinary=tmp_path, sounds=tmp_path)
+    with pytest.raises(CorpusError, match="held out"):
+        heard.groups(seed=1)
+    with pytest.raises(CorpusError, match=r"manifest\.csv"):
+        material.ordinary_pieces(tmp_path)
+
+
+def spoken(labels: list[int], speaker: str = "anna") -> Spoken:
+    rng = np.random.default_rng(1)
+    return Spoken(
+        pooled=rng.standard_normal((len(labels), 4)),
+        log_probabilities=np.log(rng.dirichlet(np.ones(5), len(labels))),
+        speakers=(speaker,) * len(labels),
+        labels=np.array(labels),
+    )
+
+
+def test_earlier_windows_are_other_ones_of_the_same_speaker_none_twice() -> None:
+    both = [spoken([0, 1, 2, 4, 4, 4]), spoken([0, 1, 2], "ben")]
+    everybody = Spoken(
+        pooled=np.concatenate([one.pooled for one in both]),
+        log_probabilities=np.concatenate([one.log_probabilities for one in both]),
+        speakers=both[0].speakers + both[1].speakers,
+        labels=np.concatenate([one.labels for one in both]),
+    )
+    drawn, rng = Calls(everybody), np.random.default_rng(2)
+    for row in range(9):
+        chosen = drawn.earlier(row, 16, 0.5, rng)
+        assert sorted([*chosen, row]) == (list(range(6)) if row < 6 else [6, 7, 8])
+    assert all(everybody.labels[drawn.earlier(0, 3, 1.0, rng)] == LABELS.index("Neutral"))
+
+
+def answered(name: str, labels: list[int], sure: float, right: float) -> strangers.Answered:
+    """Windows of which a share `right` is decided as labelled, each with the confidence `sure`."""
+    said = np.full((len(labels), 5), (1 - sure) / 4)
+    for row, label in enumerate(labels):
+        said[row, label if row < right * len(labels) else (label + 1) % 5] = sure
+    network = build(4 + 5 + 1, EpisodeSettings(units=2))
+    heard = replace(spoken(labels), log_probabilities=np.log(said), labels=np.array(labels))
+    if name == "ordinary":
+        heard = replace(heard, labels=np.full(len(labels), -1))
+    return strangers.Answered(name=name, spoken=heard, baseline=head_of(network))
+
+
+def test_the_temperature_is_as_cautious_as_the_own_corpus_allows() -> None:
+    held_out = answered("judges", [0, 1, 2, 3, 4] * 40, sure=0.8, right=0.8)
+    temperature = strangers.cautious_temperature(held_out.logits(), held_out.labels)
+    confidence = softmax(held_out.logits() / temperature).max(axis=1).mean()
+    assert confidence == pytest.approx(0.8 - strangers.OWN_ECE, abs=0.01)
+
+
+def test_the_threshold_keeps_ordinary_speech_and_the_wrong_out() -> None:
+    own = answered("judges", [0, 1, 2, 3, 4] * 40, sure=0.95, right=0.95)
+    assert strangers.cautious_threshold([own], 1.0) == 0.5
+    lively = answered("ordinary", [1] * 100, sure=0.7, right=1.0)
+    assert strangers.cautious_threshold([own, lively], 1.0) == pytest.approx(0.71, abs=0.011)
+    foreign = answered("further", [0, 1, 2, 4] * 20, sure=0.9, right=0.5)
+    assert strangers.cautious_threshold([own, lively, foreign], 1.0) == pytest.approx(0.91, abs=0.011)
