@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from ser_engine.loading import loading
+
 _COMMANDS: Final = {
     # name: (module, attribute, one line of help)
     "run": ("bot.cli.run", "run", "Run the bot and its web pages."),
@@ -37,7 +39,8 @@ class _LazyGroup(click.Group):
             return None
         module, attribute, _ = _COMMANDS[cmd_name]
         try:
-            command = getattr(importlib.import_module(module), attribute)
+            with loading():
+                command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             if error.name not in ("lab", "sandbox"):
                 raise

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Coroutine
-from pathlib import Path
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from bot.errors import PortInUse, StartError
 from bot.listening.voice import Connect
 from bot.settings import Settings
 from bot.web.access import Access
-from ser_engine.backends.base import InferenceBackend
 
 T = TypeVar("T")
-
-
-def make_backend(settings: Settings) -> InferenceBackend:
-    """Recognition as the settings want it. Raises ModelError when there is no such model."""
-    from ser_engine.models import find_model
-
-    model_dir: Path = find_model(settings.model)
-    if settings.workers == 0:
-        from ser_engine.backends.inline import InlineBackend
-
-        return InlineBackend(model_dir, runtime=settings.runtime)
-    from ser_engine.backends.workers import WorkerBackend
-
-    return WorkerBackend(model_dir, workers=settings.workers, runtime=settings.runtime)
 
 
 def make_access(settings: Settings, key: bytes, *, entry_key: str, open_to_all: bool) -> Access:
@@ -62,6 +48,14 @@ def port_error(error: OSError, host: str, port: int) -> StartError:
     if error.errno == errno.EACCES:
         return PortInUse(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
     return StartError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Check UNDERTONE_HOST and PORT.")
+
+
+@contextmanager
+def timed(took: dict[str, float], step: str) -> Iterator[None]:
+    """Note in `took` how many seconds a step took."""
+    begun = time.perf_counter()
+    yield
+    took[step] = time.perf_counter() - begun
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 import structlog
 
 from bot.app import App, Spawn
-from bot.assembly import default_connect, first_error, make_access, make_backend, port_error, to_the_end
+from bot.assembly import default_connect, first_error, make_access, port_error, timed, to_the_end
 from bot.client import ClientKeeper, MakeConnector
 from bot.commands.language import texts_of_server
 from bot.commands.panel_view import PanelView
@@ -29,6 +29,7 @@ from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
 from bot.listening.voice import Connect
+from bot.recognition import Warming, make_backend
 from bot.secret import load_key
 from bot.settings import Settings
 from bot.web.app import create_app
@@ -47,8 +48,8 @@ class Service:
     """Start with ``async with``; `wait` returns when it ended by itself, which is an error and is raised there.
 
     `make_connector` gives the Discord client its way to the network (the loopback Discord's certificate), `backend` and
-    `connect` replace recognition and voice in tests. `open_to_all` shows every report to everybody: the people of the
-    demo are invented.
+    `connect` replace recognition and voice in tests; `warming` is recognition that was begun before. `open_to_all`
+    shows every report to everybody: the people of the demo are invented.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Service:
         *,
         make_connector: MakeConnector | None = None,
         backend: InferenceBackend | None = None,
+        warming: Warming | None = None,
         connect: Connect | None = None,
         clock: Clock | None = None,
         open_to_all: bool = False,
@@ -64,7 +66,8 @@ class Service:
     ) -> None:
         self.settings = settings
         self.bus = LiveBus()
-        self.backend = backend if backend is not None else make_backend(settings)
+        self.backend = warming.backend if warming is not None else backend or make_backend(settings)
+        self._warming = warming
         self.gateway = ClientKeeper(settings, lambda: self.app, make_connector=make_connector)
         self._connect = connect
         self._clock = clock or SystemClock()
@@ -77,6 +80,8 @@ class Service:
         self.storage: Storage
         self.writer: WindowWriter
         self.app: App
+        self.took: dict[str, float] = {}
+        """Seconds of each step of the start."""
         self.port = settings.port
         """The port that was taken; differs from the setting when that is 0."""
 
@@ -165,28 +170,24 @@ class Service:
 
     async def _run(self) -> None:
         async with AsyncExitStack() as stack:
+            warming = self._warming or Warming(self.backend)  # a second or more; the database needs none
+            stack.push_async_callback(warming.close)
             key = load_key(self.settings.data_dir)
-            warming = asyncio.create_task(
-                self.backend.start(), name="backend-start"
-            )  # seconds; the database needs none
-            stack.push_async_callback(self._end_backend, warming)
-            self.storage = await Storage.open(
-                self.settings.database_url, key=key, retention_days=self.settings.retention_days
-            )
+            with timed(self.took, "opening the database"):
+                self.storage = await Storage.open(
+                    self.settings.database_url, key=key, retention_days=self.settings.retention_days
+                )
             stack.push_async_callback(self.storage.close)
             for record in await self.storage.interrupt_live_sessions():
                 _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)
             self.writer = WindowWriter(self.storage)
-            await warming
+            with timed(self.took, "waiting for the recognition"):
+                await warming.done
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._live(tasks, key)
             except BaseExceptionGroup as group:
                 raise first_error(group) from group
-
-    async def _end_backend(self, warming: asyncio.Task[None]) -> None:
-        await asyncio.gather(warming, return_exceptions=True)
-        await self.backend.close()
 
     async def _live(self, tasks: asyncio.TaskGroup, key: bytes) -> None:
         sessions: set[asyncio.Task[None]] = set()
@@ -198,7 +199,9 @@ class Service:
             return task
 
         self.app = self._make_app(spawn)
-        async with self._web(key):
+        async with AsyncExitStack() as stack:
+            with timed(self.took, "opening the web pages"):
+                await stack.enter_async_context(self._web(key))
             lasting = [
                 tasks.create_task(self.writer.run(), name="window-writer"),
                 tasks.create_task(self._purge(), name="retention"),

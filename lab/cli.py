@@ -7,7 +7,7 @@ import logging
 
 import click
 
-from bot import logs
+from bot import logs, recognition
 from bot.cli.running import fail, first_of, next_free_port, port_is_free, settings_of, until_stopped
 from bot.errors import PortInUse, SettingsError
 from bot.settings import load_settings
@@ -39,9 +39,8 @@ def demo(host: str, port: int | None, model: str | None, seconds: float | None, 
     async def main(stop: asyncio.Event) -> None:
         say = (lambda _: None) if quiet else click.echo
         say("Starting the recognition and a Discord for it …")
-        from lab.demo import Demo
-
-        async with Demo(settings, web_port=web_port, chat_port=chat_port) as show:
+        warming, module = await recognition.begin(settings, "lab.demo")
+        async with module.Demo(settings, web_port=web_port, chat_port=chat_port, warming=warming) as show:
             click.echo(f"\n  The channel, as people see it:  {show.chat_url}")
             click.echo(f"  The live report:                {show.report_url}\n")
             works = [show.play()]

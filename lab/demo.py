@@ -19,6 +19,7 @@ import structlog
 
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID, MARK_ID
+from bot.recognition import Warming
 from bot.service import Service
 from bot.settings import Settings, load_settings
 from bot.texts import english as texts
@@ -47,9 +48,11 @@ class Demo:
         web_port: int,
         chat_port: int,
         backend: InferenceBackend | None = None,
+        warming: Warming | None = None,
     ) -> None:
         self._base = settings
         self._backend = backend
+        self._warming = warming
         self._web_port = web_port
         self._stack = AsyncExitStack()
         self.sandbox = Sandbox(host=settings.host, port=chat_port)
@@ -87,6 +90,8 @@ class Demo:
         """The service first, so that the session ends with everybody still there to read its summary."""
         if self._service is not None:
             await self._service.stop()
+        elif self._warming is not None:
+            await self._warming.close()
         await self._stack.aclose()
 
     async def _start(self) -> None:
@@ -99,6 +104,7 @@ class Demo:
             open_to_all=True,
             frame_ancestors=(self.sandbox.url,),
             backend=self._backend,
+            warming=self._warming,
         )
         await asyncio.gather(self._seat(), self._service.__aenter__())
         await self.service.discord_ready()

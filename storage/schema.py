@@ -8,7 +8,7 @@ does not say.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
@@ -25,6 +25,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+REVISION: Final = "0002"
+"""The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

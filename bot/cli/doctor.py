@@ -42,8 +42,14 @@ class Finding:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--offline", is_flag=True, help="Ask nothing of Discord.")
-def doctor(as_json: bool, offline: bool) -> None:
+@click.option("--start", "timed", is_flag=True, help="Start once and say what takes the time.")
+def doctor(as_json: bool, offline: bool, timed: bool) -> None:
     """Check the settings and what they lead to, and say what to do. Exit status 1 when something is wrong."""
+    if timed:
+        from bot.cli import start
+
+        click.echo(start.told(as_json=as_json))
+        return
     findings = examine(offline=offline)
     for finding in findings:
         if as_json:

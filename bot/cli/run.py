@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bot import recognition
 from bot.cli.running import fail, first_of, settings_of, until_stopped
 from bot.errors import SettingsError
 
@@ -27,9 +28,8 @@ def run(**options: Any) -> None:
         fail(str(error))
 
     async def main(stop: asyncio.Event) -> None:
-        from bot.service import Service
-
-        async with Service(settings) as service:
+        warming, module = await recognition.begin(settings, "bot.service")
+        async with module.Service(settings, warming=warming) as service:
             click.echo(f"Web pages: {service.entry_url}   (stop with Ctrl-C)")
             if not settings.can_sign_in:
                 click.echo("Whoever has this address sees every report. The key in it is a new one at each start.")

@@ -21,6 +21,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
+from ser_engine.loading import loaded, loading
+
 if TYPE_CHECKING:
     from ser_engine.limits import DecodeLimits
 
@@ -93,7 +95,9 @@ def main(connection: Connection, kind: str, model_dir: str, runtime: str | None)
     end_with_parent()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        information, answer = _recogniser(model_dir, runtime) if kind == "recognise" else _decoder()
+        with loading():
+            information, answer = _recogniser(model_dir, runtime) if kind == "recognise" else _decoder()
+        loaded()
         connection.send(("done", information))
         while True:
             _answer(connection, answer, connection.recv())

@@ -1,7 +1,7 @@
 """Recognition in worker processes, the backend that serves.
 
     predict ─→ bounded queue ─→ micro-batch (≤ 16 windows or ≤ 40 ms) ─→ whichever worker is free
-    segment ─→ one decoder process of its own, killed when a file takes too long
+    segment ─→ one decoder process of its own, begun with the first file and killed when one takes too long
 
 The queue drops its oldest window when it is full: for live speech the newest matters. Workers are started by spawn, for
 TensorFlow deadlocks after a fork. A worker that dies is replaced and its batch tried once more; what kills two workers
@@ -94,7 +94,7 @@ class WorkerBackend:
         """Start and warm up all workers. Raises ModelError; nothing is left running then."""
         try:
             self._decider = await asyncio.to_thread(lambda: Decider(open_directory(self._model_dir)))
-            starts = (slot.start() for slot in (*self._slots, self._decoder))
+            starts = (slot.start() for slot in self._slots)
             for outcome in await asyncio.gather(*starts, return_exceptions=True):
                 if isinstance(outcome, WorkerGone):
                     raise BackendError("A worker could not be started: it ended before it was ready.")
@@ -276,9 +276,10 @@ class WorkerBackend:
             _fail(waiting, refusal("lost"))
 
     async def _replace(self, slot: Slot, attempt: int) -> None:
-        """Put a new process in the place of a dead one: at once, or after a pause where it just died too."""
-        self._counts["restarts"] += 1
-        log.warning("worker_replaced", worker=slot.name, starts=slot.starts)
+        """Put a new process in the place of a dead or missing one: at once, or after a pause where it just died too."""
+        if slot.starts:
+            self._counts["restarts"] += 1
+            log.warning("worker_replaced", worker=slot.name, starts=slot.starts)
         await asyncio.sleep(_RESTART_PAUSE_S if attempt else 0)
         await slot.start()
 

@@ -34,6 +34,7 @@ async def own(how: str, model_dir: Path) -> None:
     backend = WorkerBackend(model_dir)
     say("starting")
     await backend.start()
+    await backend._decoder.start()  # as the first file does
     say(*(slot.pid for slot in (*backend._slots, backend._decoder)))
     if how == "forget":
         return

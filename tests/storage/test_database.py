@@ -7,24 +7,47 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from storage import Decision, ServerSettings, Storage
-from storage.database import Database
+from storage.database import _MIGRATIONS, Database, _create_engine
 from storage.errors import NewerSchema, StorageError, StorageUnavailable, WrongKey
 from storage.identity import Identity
-from storage.schema import Base
+from storage.schema import REVISION, Base
 from tests.storage.conftest import KEY
 
 pytestmark = pytest.mark.integration
 
 
-async def test_the_migrations_make_exactly_the_tables(storage: Storage, tmp_path: Path) -> None:
+async def test_the_migrations_make_exactly_the_tables(database_url: str, tmp_path: Path) -> None:
+    database = Database(_create_engine(database_url))
+    await database.migrate("0001")
+    await database.migrate()
+    assert await database.revision() == (REVISION, REVISION)
+    await database.close()
     engine = create_engine(f"sqlite:///{tmp_path / 'undertone.db'}")
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     engine.dispose()
     assert differences == []
+
+
+def test_the_tables_are_those_of_the_newest_migration() -> None:
+    newest = ScriptDirectory(str(_MIGRATIONS)).get_heads()
+    assert newest == [REVISION], "storage.schema.REVISION names the newest migration"
+
+
+async def test_a_database_that_is_empty_or_current_is_opened_without_alembic(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upgrade(*_: object) -> None:
+        raise AssertionError("nothing is to be migrated")
+
+    monkeypatch.setattr("storage.database._upgrade", upgrade)
+    for _ in range(2):
+        opened = await Storage.open(database_url, key=KEY)
+        await opened.close()
 
 
 async def test_sqlite_is_switched_to_wal_foreign_keys_and_waiting(database_url: str) -> None:
