@@ -8,11 +8,13 @@ from typing import Any
 
 import discord
 
+from bot.deletion import Deletions
 from bot.listening.clock import Clock
 from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
 from bot.listening.surface import Surface
 from bot.listening.voice import Connect
+from bot.own_messages import OwnMessages
 from bot.settings import Settings
 from ser_engine.backends.base import InferenceBackend
 from storage import SessionRecord, Storage, WindowWriter
@@ -35,7 +37,7 @@ class App:
     """Returns when Discord can be talked to (again)."""
     connect: Connect
     """Joins a voice channel."""
-    surface: Callable[[SessionRecord, int], Surface]
+    surface: Callable[[SessionRecord, int | None], Surface]
     """Where a session shows itself; the number is the channel in which it was asked for."""
     spawn: Spawn
     report_url: Callable[[str], str | None]
@@ -43,9 +45,13 @@ class App:
     share_url: Callable[[str], str | None]
     """Address for a share token."""
     sessions: SessionManager = field(init=False)
+    own: OwnMessages = field(init=False)
+    deletions: Deletions = field(init=False)
 
     def __post_init__(self) -> None:
         self.sessions = SessionManager(self)
+        self.own = OwnMessages(self.storage, self.client)
+        self.deletions = Deletions(self)
 
     @property
     def max_session_s(self) -> float:

@@ -6,6 +6,7 @@ A `Card` can be compared, so whoever shows one knows whether anything changed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import discord
@@ -13,6 +14,15 @@ import discord
 COLOUR: Final = 0x5865F2
 COLOUR_TROUBLE: Final = 0xD9822B
 COLOUR_ENDED: Final = 0x6B7280
+
+
+class Buttons(StrEnum):
+    """What hangs below a message."""
+
+    NONE = ""
+    PANEL = "panel"
+    LEAVE = "leave"
+    """*Leave me out* alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +34,7 @@ class Card:
     fields: tuple[tuple[str, str], ...] = ()
     footer: str = ""
     colour: int = COLOUR
-    buttons: bool = False
-    """Whether the panel's buttons hang below it."""
+    buttons: Buttons = Buttons.NONE
     url: str | None = None
 
 

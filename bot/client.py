@@ -30,6 +30,7 @@ from bot.listening.ends import EndReason
 from bot.listening.manager import SessionManager, VoiceChange
 from bot.settings import Settings
 from bot.shards import SteadyClient
+from bot.statuses import ChannelStatuses
 from bot.texts import english
 from bot.voice import logs
 
@@ -75,6 +76,7 @@ class UndertoneClient(SteadyClient):
         )
         self.app = app
         self.up = asyncio.Event()
+        self.statuses = ChannelStatuses(self)
         self._tree = Tree(self)
         self._messages: VoiceMessages = register(self, self._tree, app)
 
@@ -125,6 +127,12 @@ class UndertoneClient(SteadyClient):
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         self._sessions.channel_deleted(channel.guild.id, channel.id)
 
+    async def on_raw_message_delete(self, gone: discord.RawMessageDeleteEvent) -> None:
+        self._sessions.messages_deleted(gone.guild_id, (gone.message_id,))
+
+    async def on_raw_bulk_message_delete(self, gone: discord.RawBulkMessageDeleteEvent) -> None:
+        self._sessions.messages_deleted(gone.guild_id, gone.message_ids)
+
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         self._sessions.guild_removed(guild.id)
 
@@ -154,6 +162,7 @@ class UndertoneClient(SteadyClient):
         allowed = channel.permissions_for(guild.me)
         if not (allowed.view_channel and allowed.connect):
             self._sessions.permission_lost(guild.id)
+        self._sessions.places_changed(guild.id)
 
 
 class ClientKeeper:

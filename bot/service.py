@@ -14,20 +14,21 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import structlog
 
 from bot.app import App, Spawn
-from bot.assembly import default_connect, first_error, make_access, port_error, timed, to_the_end
+from bot.assembly import default_connect, first_error, make_access, port_error, timed
 from bot.client import ClientKeeper, MakeConnector
 from bot.commands.language import texts_of_server
-from bot.commands.panel_view import PanelView
+from bot.commands.panel_view import buttons_of
 from bot.listening.clock import Clock, SystemClock
 from bot.listening.discord_surface import DiscordSurface
 from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
+from bot.listening.recovery import recover
 from bot.listening.voice import Connect
 from bot.recognition import Warming, make_backend
 from bot.secret import load_key
@@ -37,9 +38,6 @@ from bot.web.connections import affordable
 from bot.web.serving import serving
 from ser_engine.backends.base import InferenceBackend
 from storage import SessionRecord, Storage, WindowWriter
-from storage.errors import StorageError
-
-PURGE_EVERY_S: Final = 3600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -178,7 +176,8 @@ class Service:
                     self.settings.database_url, key=key, retention_days=self.settings.retention_days
                 )
             stack.push_async_callback(self.storage.close)
-            for record in await self.storage.interrupt_live_sessions():
+            self._interrupted = await self.storage.interrupt_live_sessions()
+            for record in self._interrupted:
                 _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)
             self.writer = WindowWriter(self.storage)
             with timed(self.took, "waiting for the recognition"):
@@ -204,7 +203,8 @@ class Service:
                 await stack.enter_async_context(self._web(key))
             lasting = [
                 tasks.create_task(self.writer.run(), name="window-writer"),
-                tasks.create_task(self._purge(), name="retention"),
+                tasks.create_task(self.app.deletions.run(), name="retention"),
+                tasks.create_task(recover(self.app, self._interrupted), name="recovery"),
             ]
             discord_task = tasks.create_task(self.gateway.run(), name="discord")
             self._started.set()
@@ -260,14 +260,15 @@ class Service:
             share_url=lambda token: f"{base}/s/{token}" if (base := self._links_base()) else None,
         )
 
-    def _surface(self, record: SessionRecord, asked_in: int) -> DiscordSurface:
+    def _surface(self, record: SessionRecord, asked_in: int | None) -> DiscordSurface:
         texts = texts_of_server(self.gateway.client.get_guild(record.guild_id))
         return DiscordSurface(
             lambda: self.gateway.client,
-            guild_id=record.guild_id,
-            panel_channel_id=asked_in,
-            voice_channel_id=record.channel_id,
-            buttons=lambda: PanelView(self.app, texts),
+            record,
+            asked_in=asked_in,
+            own=self.app.own,
+            read_status=lambda guild, channel_id: self.gateway.client.statuses.of(guild, channel_id),
+            buttons=lambda card: buttons_of(self.app, card, texts),
             texts=texts,
         )
 
@@ -276,24 +277,8 @@ class Service:
         return f"{base}/sessions/{session_id}" if base else None
 
     def _links_base(self) -> str | None:
-        """Where links in Discord lead: the public address, or this machine's own when only this machine can look."""
-        if self.settings.public_url:
+        """Where links in Discord lead: the public address. A link that opens on this machine only is posted nowhere but
+        in a loopback Discord, whose people are all on it."""
+        if self.settings.public_url or self.settings.is_discord:
             return self.settings.public_url
         return self.url if self.settings.host in ("127.0.0.1", "localhost", "::1") else None
-
-    async def _purge(self) -> None:
-        """Retention: what is older than its server's days goes, every hour; its live events, too."""
-        while True:
-            try:
-                await self._purge_once()
-            except StorageError as error:  # busy or away: what is old waits for the next time, and nothing ends over it
-                _log.warning("purge_failed", error=error.code)
-            await self._clock.sleep(PURGE_EVERY_S)
-
-    async def _purge_once(self) -> None:
-        gone = await to_the_end(self.storage.purge_expired(self._clock.now()))
-        if gone:
-            _log.info("sessions_purged", sessions=gone)
-        for session_id in self.bus.held():
-            if await to_the_end(self.storage.session(session_id)) is None:
-                self.bus.forget(session_id)

@@ -155,7 +155,7 @@ class Demo:
 
     def _panel(self) -> Message | None:
         """The newest panel with buttons."""
-        messages = self.sandbox.messages(self.sandbox.text)
+        messages = self.sandbox.messages(self.sandbox.voice_channel)
         return next((m for m in reversed(messages) if INCLUDE_ID in m.custom_ids()), None)
 
     # --- playing

@@ -33,6 +33,8 @@ class WindowWriter:
         self.orphaned = 0
         """Windows whose participant had been deleted before they were written."""
         self.failures = 0
+        self.failing = False
+        """The last batch could not be written: results are not being saved."""
 
     @property
     def pending(self) -> int:
@@ -63,6 +65,7 @@ class WindowWriter:
                 except BaseException:
                     self._pending.extendleft(reversed(batch))
                     raise
+                self.failing = False
                 self.written += stored
                 self.orphaned += len(batch) - stored
 
@@ -71,4 +74,5 @@ class WindowWriter:
             await self.flush()
         except StorageError as error:
             self.failures += 1
+            self.failing = True
             _log.warning("windows_not_written", waiting=len(self._pending), error=error.code)

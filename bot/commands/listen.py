@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from discord import app_commands
@@ -15,6 +14,7 @@ from bot.commands.common import Interaction, asker_of, defer, guild_of, say, say
 from bot.commands.language import described, texts_of
 from bot.commands.permissions import needs_attestation, require_stop
 from bot.errors import NotPossible
+from bot.listening.losses import losses
 from bot.listening.session import ListeningSession
 from bot.texts import Texts
 
@@ -83,25 +83,16 @@ def status_card(session: ListeningSession, texts: Texts) -> Card:
     connection = texts(
         "STATUS_CONNECTION",
         channel_id=now.channel_id,
-        time=texts.duration(session.elapsed_s),
+        time=texts.duration(session.limits.elapsed_s),
         state=texts.LINK_STATES.get(now.link, now.link),
     )
     heard = (
         texts("STATUS_HEARD_SPEECH", time=texts.duration(counters.get("frames", 0) * FRAME_S)),
         texts("STATUS_HEARD_WINDOWS", n=counters.get("predictions", 0)),
     )
+    if now.unsaved:
+        connection += f" · {texts.UNSAVED}"
     lost = losses(counters, texts) or [texts.STATUS_NOTHING_LOST]
     lines = [connection, texts.together(people), "", f"**{texts.STATUS_HEARD}**", *heard]
     lines += ["", f"**{texts.STATUS_LOST}**", *lost]  # too long for a field when everything went wrong
     return Card(title=texts.STATUS_TITLE, text="\n".join(lines), url=now.report_url)
-
-
-def losses(counters: Mapping[str, int], texts: Texts) -> list[str]:
-    """A line for every reason why something was not heard, with how often; the reasons are the catalogue's."""
-    kinds = (("LOSS", texts.LOSSES), ("LOSS_WINDOWS", texts.LOSSES_WINDOWS))
-    return [
-        texts(key, why=reasons[name], n=value)
-        for key, reasons in kinds
-        for name, value in counters.items()
-        if value and name in reasons
-    ]

@@ -8,6 +8,7 @@ from typing import Any
 import discord
 
 from bot.app import App
+from bot.cards import Buttons, Card
 from bot.commands.common import Interaction, asker_of, defer, guild_of, report_error, say, say_marked
 from bot.commands.language import texts_of
 from bot.commands.permissions import require_stop
@@ -31,10 +32,26 @@ ANSWERS = {
 }
 
 
+def buttons_of(app: App, card: Card, texts: Texts) -> discord.ui.View | None:
+    """What hangs below a message of a session."""
+    match card.buttons:
+        case Buttons.PANEL:
+            return PanelView(app, texts, report_url=card.url)
+        case Buttons.LEAVE:
+            view = PanelView(app, texts)
+            for item in (view.include, view.mark, view.stop_session):
+                view.remove_item(item)
+            return view
+        case Buttons.NONE:
+            return None
+
+
 class PanelView(discord.ui.View):
-    def __init__(self, app: App, texts: Texts = english) -> None:
+    def __init__(self, app: App, texts: Texts = english, *, report_url: str | None = None) -> None:
         super().__init__(timeout=None)
         self._app = app
+        if report_url is not None:
+            self.add_item(discord.ui.Button(label=texts.SUMMARY_REPORT, url=report_url))
         self.include.label, self.exclude.label = texts.BTN_INCLUDE, texts.BTN_EXCLUDE
         self.mark.label, self.stop_session.label = texts.BTN_MARK, texts.BTN_STOP
 
@@ -79,10 +96,10 @@ class PanelView(discord.ui.View):
         return await session.people.exclude(interaction.user.id, interaction.id)
 
     def _session(self, interaction: Interaction) -> ListeningSession:
-        """The session that this very panel belongs to."""
+        """The session that this very panel belongs to; one that was posted a moment ago may not be known yet."""
         session = self._app.sessions.of(interaction.guild_id)
         if session is None or session.ending:
             raise NotPossible("STALE_PANEL")
-        if interaction.message is not None and interaction.message.id != session.panel_message_id:
+        if interaction.message is not None and interaction.message.id < (session.panel.message_id or 0):
             raise NotPossible("OLD_PANEL")
         return session

@@ -14,6 +14,7 @@ from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, defer, guild_of, report_error, say
 from bot.commands.language import described, texts_of
+from bot.commands.refusals import not_deleted
 from bot.texts import Texts
 from storage.records import Decision
 
@@ -92,13 +93,9 @@ class DeleteView(discord.ui.View):
     @discord.ui.button(style=discord.ButtonStyle.danger, custom_id="undertone:delete")
     async def confirm(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
-        user_id = interaction.user.id
-        await self._app.sessions.leave_everything(user_id, self._guild_id, interaction.id)
-        theirs = await self._app.storage.sessions_of(user_id)
-        counts = await self._app.storage.delete_person(user_id, self._guild_id)
-        for session_id in theirs:  # the live events in memory, too; open pages read the report anew
-            self._app.bus.forget(session_id)
-        await say(interaction, deleted(texts_of(interaction), counts))
+        done = await self._app.deletions.person(interaction.user.id, self._guild_id, interaction.id)
+        texts = texts_of(interaction)
+        await say(interaction, "\n".join([deleted(texts, done.counts), *not_deleted(texts, done.refused)]))
 
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
         await report_error(interaction, error)

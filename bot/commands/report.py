@@ -14,6 +14,7 @@ from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, defer, guild_of, manages_server, say
 from bot.commands.language import described, texts_of
+from bot.commands.refusals import not_deleted
 from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
 from bot.texts import Texts
@@ -84,9 +85,8 @@ class ReportGroup(app_commands.Group):
             raise NotAllowed("MAY_NOT_DELETE")
         if record.state is SessionState.LIVE:
             raise NotPossible("STILL_RUNS")
-        await self._app.storage.delete_session(record.id)
-        self._app.bus.forget(record.id)
-        await say(interaction, texts_of(interaction).REPORT_DELETED)
+        done, texts = await self._app.deletions.session(record.id), texts_of(interaction)
+        await say(interaction, "\n".join([texts.REPORT_DELETED, *not_deleted(texts, done.refused)]))
 
     @app_commands.command(name="export", description=described("CMD_REPORT_EXPORT"))
     @app_commands.describe(session=described("ARG_REPORT_SESSION"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import discord
 
 from bot.app import App
@@ -12,6 +10,7 @@ from bot.commands.language import texts_of
 from bot.commands.permissions import require_start, require_voice
 from bot.errors import NotPossible
 from bot.listening.manager import StartRequest
+from bot.own_messages import message_link
 from bot.voice import refusal
 
 VoiceChannel = discord.VoiceChannel | discord.StageChannel
@@ -27,7 +26,6 @@ async def start(interaction: Interaction, app: App) -> None:
         raise NotPossible(f"JOIN_FAILURES.{why.code}")
     if not app.backend.ready:
         raise NotPossible("STARTING_UP")
-    asked_in = panel_channel(interaction, channel)
     session = await app.sessions.start(
         StartRequest(
             guild_id=guild.id,
@@ -35,19 +33,15 @@ async def start(interaction: Interaction, app: App) -> None:
             channel=channel,
             started_by=interaction.user.id,
             present=people_in(channel),
-            asked_in=asked_in,
+            asked_in=interaction.channel_id,
         )
     )
-    message_id = session.panel_message_id
-    texts, url = texts_of(interaction), None
-    if message_id is not None and app.settings.is_discord:
-        url = f"https://discord.com/channels/{guild.id}/{asked_in}/{message_id}"
-    await say(
-        interaction,
-        texts("LISTENING_IN_PANEL", channel_id=channel.id, url=url)
-        if url
-        else texts("LISTENING_IN", channel_id=channel.id),
-    )
+    texts, panel = texts_of(interaction), session.panel.posted
+    if panel is None:
+        await say(interaction, texts("LISTENING_IN", channel_id=channel.id))
+    else:
+        url = message_link(guild.id, panel.channel_id, panel.message_id)
+        await say(interaction, texts("LISTENING_IN_PANEL", channel_id=channel.id, url=url))
 
 
 def voice_channel_of(guild: discord.Guild, user_id: int) -> VoiceChannel:
@@ -66,12 +60,3 @@ def people_in(channel: VoiceChannel) -> list[tuple[int, bool]]:
         member = channel.guild.get_member(user_id)
         people.append((user_id, member.bot if member is not None else False))
     return people
-
-
-def panel_channel(interaction: Interaction, voice: VoiceChannel) -> int:
-    """Where the panel goes: where the command was typed when the bot may write there, else the voice channel's chat."""
-    here: Any = interaction.channel
-    needed = discord.Permissions(view_channel=True, send_messages=True, embed_links=True)
-    if hasattr(here, "permissions_for") and needed <= here.permissions_for(guild_of(interaction).me):
-        return int(here.id)
-    return voice.id

@@ -8,6 +8,7 @@ windows are never touched: reports and exports show what the model said.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,10 @@ LEAD: Final = 0.10
 UNCLEAR_ON: Final = 0.6
 UNCLEAR_OFF: Final = 0.4
 """Shown as unclear above, as clear again below this share of unclear speech."""
+OVERALL_S: Final = 60.0
+"""How far back the tone of everybody together looks."""
+MAX_LATELY: Final = 1_000
+"""Windows that are looked back on: a minute of fifty people talking at once."""
 MOMENT_GAP_S: Final = 20.0
 """At most one noticed moment a speaker in this time."""
 
@@ -102,6 +107,16 @@ class SpeakerTone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Spoken:
+    """A clear window, as far as the tone of everybody together needs it."""
+
+    speaker: str
+    end_s: float
+    speech_s: float
+    emotion: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
     """A speaker's shown tone turned from one clear emotion to another."""
 
@@ -117,11 +132,16 @@ class Aggregate:
         self._speakers: dict[str, SpeakerTone] = {}
         self._clear: dict[str, str] = {}
         self._last_shift_s: dict[str, float] = {}
+        self._lately: deque[_Spoken] = deque(maxlen=MAX_LATELY)
 
     def add(self, window: Window, prediction: Prediction) -> Shift | None:
         """Take in a window; return the moment worth noting, if it makes one."""
         speaker = self._speakers.setdefault(window.speaker, SpeakerTone())
         tone = speaker.add(window, prediction)
+        if not prediction.unclear:
+            speech_s = window.duration_s * window.speech_ratio
+            spoken = _Spoken(speaker=window.speaker, end_s=window.end_s, speech_s=speech_s, emotion=prediction.emotion)
+            self._lately.append(spoken)
         if tone.unclear:
             return None
         before = self._clear.get(window.speaker)
@@ -138,8 +158,18 @@ class Aggregate:
         found = self._speakers.get(speaker)
         return found.tone if found is not None else None
 
+    def overall(self, now_s: float) -> str | None:
+        """How everybody together sounded in the last minute: the emotion with most of the clear speech."""
+        seconds: dict[str, float] = defaultdict(float)
+        for spoken in self._lately:
+            if now_s - spoken.end_s <= OVERALL_S:
+                seconds[spoken.emotion] += spoken.speech_s
+        return max(seconds, key=lambda label: seconds[label], default=None)
+
     def forget(self, speaker: str) -> None:
         """Drop what is held of a speaker who withdrew."""
+        kept = [spoken for spoken in self._lately if spoken.speaker != speaker]
+        self._lately = deque(kept, maxlen=MAX_LATELY)
         self._speakers.pop(speaker, None)
         self._clear.pop(speaker, None)
         self._last_shift_s.pop(speaker, None)

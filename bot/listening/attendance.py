@@ -26,7 +26,8 @@ _log = structlog.get_logger(__name__)
 
 
 class Attendance:
-    """`released` forgets at once what is held of somebody who is out; `changed` is told after every change."""
+    """`released` forgets at once what is held of somebody who is out; `changed` is told after every change, and
+    `by_standing` of everybody who came and is included without having pressed anything."""
 
     def __init__(
         self,
@@ -35,19 +36,31 @@ class Attendance:
         *,
         released: Callable[[int], None],
         changed: Callable[[], Awaitable[None]],
+        by_standing: Callable[[int], None],
+        name_of: Callable[[int], str | None],
     ) -> None:
         self.book = ConsentBook()
+        self.names: dict[int, str] = {}
+        """What the included people were called, in memory only: who has left is in no cache when the summary comes."""
         self._record = record
         self._storage = app.storage
         self._bus = app.bus
         self._released = released
         self._changed = changed
+        self._by_standing = by_standing
+        self._name_of = name_of
+        self._ever: set[int] = set()
+        """Who was included at some time."""
         self._participants: dict[int, ParticipantRecord] = {}
         self._changing = asyncio.Lock()
 
     def consents(self, user_id: int) -> bool:
         """Whether this person's voice may be taken now."""
         return user_id in self._participants and self.book.included(user_id)
+
+    def included_ids(self) -> list[int]:
+        """Whose voices may be taken now, in order of arrival."""
+        return [user_id for user_id in self.book.included_ids() if user_id in self._participants]
 
     def participant(self, user_id: int) -> ParticipantRecord | None:
         """The row of somebody who was included and did not withdraw, present or not."""
@@ -64,6 +77,8 @@ class Attendance:
             self.book.learn(user_id, standing)
         with suppress(StorageError):  # without a row they are not taken
             await self._settle(user_id)
+        if self.consents(user_id) and self.book.by_standing(user_id):
+            self._by_standing(user_id)
         await self._changed()
 
     async def depart(self, user_id: int) -> None:
@@ -89,6 +104,9 @@ class Attendance:
         """A standing answer was changed. An opt-out takes effect at once; an opt-in includes who is in the channel."""
         self.book.decide(user_id, standing, interaction_id)
         await self._carry_out(user_id, interaction_id)
+
+    def counters(self) -> dict[str, int]:
+        return {"people_not_included": len(self.book.seen_ids() - self._ever)}
 
     async def _carry_out(self, user_id: int, interaction_id: int) -> None:
         """Make true what the book says after a decision."""
@@ -116,6 +134,9 @@ class Attendance:
             if wanted and participant is None:
                 participant = await self._storage.include_participant(self._record.id, user_id)
                 self._participants[user_id] = participant
+                self._ever.add(user_id)
+                if (name := self._name_of(user_id)) is not None:
+                    self.names[user_id] = name
             elif not wanted and participant is not None:
                 await self._storage.withdraw_participant(self._record.id, user_id)
                 del self._participants[user_id]

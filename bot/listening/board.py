@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bot.cards import COLOUR, COLOUR_ENDED, COLOUR_TROUBLE, Card
+from bot.cards import COLOUR, COLOUR_ENDED, COLOUR_TROUBLE, Buttons, Card
 from bot.listening.aggregate import Tone
 from bot.pictures import palette
 from bot.texts import Texts
@@ -34,6 +34,12 @@ class Snapshot:
     excluded: Sequence[int]
     new_voices: Collection[int] = ()
     """Of whom the engine has not heard enough yet to compare them with themselves."""
+    by_standing: Collection[int] = ()
+    """Who of the included pressed nothing: their standing answer includes them."""
+    overall: str | None = None
+    """How everybody together sounded in the last minute."""
+    unsaved: bool = False
+    """Results are not being saved at the moment."""
     link: LinkState
     link_reason: Reason = Reason.JOINED
     now_s: float = 0.0
@@ -46,21 +52,20 @@ class Snapshot:
 
 def panel_card(now: Snapshot, texts: Texts) -> Card:
     """The panel of a running session."""
-    lines = [
-        _line(user_id, tone, now.now_s, texts) + (f" · {texts.STILL_NEW}" if user_id in now.new_voices else "")
-        for user_id, tone in now.included[:MAX_LISTED]
-    ]
+    lines = [_line(user_id, tone, now, texts) for user_id, tone in now.included[:MAX_LISTED]]
     if len(now.included) > MAX_LISTED:
         lines.append(texts("AND_MORE", n=len(now.included) - MAX_LISTED))
     if not lines:
         lines = [texts.PANEL_NOBODY]
     head = texts("PANEL_SINCE", channel_id=now.channel_id, started=int(now.started_at.timestamp()))
-    text = "\n".join([head, "", *lines, "", f"-# {texts.PANEL_NOTICE}"])
+    if now.overall is not None:
+        look = palette.tone(now.overall)
+        lines += ["", f"{look.emoji} {texts('PANEL_OVERALL', word=texts.tone(now.overall))}"]
+    small = [texts.PANEL_NOTICE]
+    if now.excluded:  # not by name: who did not agree is nobody's business
+        small.insert(0, texts("PANEL_EXCLUDED", n=len(now.excluded)))
+    text = "\n".join([head, "", f"**{texts.PANEL_PEOPLE}**", *lines, "", *(f"-# {line}" for line in small)])
     fields: list[tuple[str, str]] = []
-    if now.excluded:
-        shown = ", ".join(f"<@{user_id}>" for user_id in now.excluded[:MAX_LISTED])
-        more = len(now.excluded) - MAX_LISTED
-        fields.append((texts.FIELD_EXCLUDED, f"{shown} {texts('AND_MORE', n=more)}" if more > 0 else shown))
     if trouble := _trouble(now, texts):
         fields.append((texts.FIELD_STATE, trouble))
     return Card(
@@ -69,7 +74,7 @@ def panel_card(now: Snapshot, texts: Texts) -> Card:
         fields=tuple(fields),
         footer=texts("FOOTER", model=now.model),
         colour=COLOUR_TROUBLE if trouble else COLOUR,
-        buttons=True,
+        buttons=Buttons.PANEL,
         url=now.report_url,
     )
 
@@ -85,14 +90,22 @@ def ended_card(texts: Texts, *, channel_id: int, reason: str, duration_s: float,
     )
 
 
-def _line(user_id: int, tone: Tone | None, now_s: float, texts: Texts) -> str:
-    who = f"<@{user_id}>"
+def _line(user_id: int, tone: Tone | None, now: Snapshot, texts: Texts) -> str:
+    parts = [_sound(f"<@{user_id}>", tone, now.now_s, texts)]
+    if user_id in now.new_voices:
+        parts.append(texts.STILL_NEW)
+    if user_id in now.by_standing:
+        parts.append(texts.PERSON_BY_STANDING)
+    return " · ".join(parts)
+
+
+def _sound(who: str, tone: Tone | None, now_s: float, texts: Texts) -> str:
     if tone is None:
         return f"▫️ {who} {texts.QUIET}"
     look = palette.tone(tone.emotion, unclear=tone.unclear)
     word = texts.tone(tone.emotion)
     if tone.unclear:
-        return f"{look.emoji} {texts('PERSON_UNCLEAR', who=who)}"
+        return f"{look.emoji} {texts('PERSON_UNCLEAR', who=who, word=word, share=texts.percent(tone.confidence))}"
     if now_s - tone.heard_until_s > QUIET_AFTER_S:
         return f"{look.emoji} {texts('PERSON_QUIET', who=who, word=word)}"
     sure = f"{texts.bar(tone.confidence)} {texts.percent(tone.confidence)}"
@@ -109,6 +122,8 @@ def _trouble(now: Snapshot, texts: Texts) -> str:
         troubles.append(texts.LINK_REASONS[now.link_reason.code])
     if now.deafened:
         troubles.append(texts.SERVER_DEAFENED)
+    if now.unsaved:
+        troubles.append(texts.UNSAVED)
     if now.alone:
         troubles.append(texts.PANEL_ALONE)
     return "; ".join(troubles)

@@ -32,9 +32,9 @@ class Call:
         self,
         session_id: str,
         connect: Connect,
-        *,
         sink: FrameSink,
         consent: ConsentGate,
+        *,
         changed: Callable[[], None],
         end: Callable[[EndReason], None],
     ) -> None:

@@ -185,6 +185,10 @@ class ConsentBook:
         """Who is present and not included, in order of arrival."""
         return [user_id for user_id, person in self._people.items() if person.present and not person.included]
 
+    def seen_ids(self) -> set[int]:
+        """Everybody who was in the channel at some time."""
+        return {user_id for user_id, person in self._people.items() if person.asked_storage}
+
     def present_ids(self) -> list[int]:
         return [user_id for user_id, person in self._people.items() if person.present]
 

@@ -1,18 +1,28 @@
-"""A session's surface in Discord: embeds and buttons in the panel's channel, the status line, the headphones icon."""
+"""A session's surface in Discord: embeds and buttons in a channel's chat, the status line, the headphones icon."""
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import discord
 
 from bot.cards import Card, embed_of
-from bot.listening.surface import SurfaceGone
+from bot.listening.surface import DISCORD_TROUBLE, NoPlace, Picture, Posted, SurfaceGone
+from bot.own_messages import OwnMessages
 from bot.texts import Texts
+from storage.records import MessageKind, MessageRecord, SessionRecord
 
 NO_MENTIONS: Final = discord.AllowedMentions.none()
+LOOK_IN_S: Final = 5.0
+ASK_NAME_S: Final = 2.0
+TO_POST: Final = discord.Permissions(view_channel=True, send_messages=True, embed_links=True)
+
+ReadStatus = Callable[[discord.Guild, int], Any]
+"""Asks Discord for a voice channel's status line: server and channel id, awaitable text or None."""
 
 
 class DiscordSurface:
@@ -21,81 +31,175 @@ class DiscordSurface:
     def __init__(
         self,
         client: Callable[[], discord.Client],
+        record: SessionRecord,
         *,
-        guild_id: int,
-        panel_channel_id: int,
-        voice_channel_id: int,
-        buttons: Callable[[], discord.ui.View],
+        asked_in: int | None,
+        own: OwnMessages,
+        read_status: ReadStatus,
+        buttons: Callable[[Card], discord.ui.View | None],
         texts: Texts,
     ) -> None:
         self.texts = texts
         self._client = client
-        self._guild_id = guild_id
-        self._panel_channel_id = panel_channel_id
-        self._voice_channel_id = voice_channel_id
+        self._record = record
+        self._asked_in = asked_in
+        self._own = own
+        self._read_status = read_status
         self._buttons = buttons
 
-    async def post(self, card: Card) -> int:
-        try:
-            if card.buttons:
-                message = await self._channel().send(
-                    embed=embed_of(card), view=self._buttons(), allowed_mentions=NO_MENTIONS
-                )
-            else:
-                message = await self._channel().send(embed=embed_of(card), allowed_mentions=NO_MENTIONS)
-        except discord.NotFound as error:
-            raise SurfaceGone from error
-        return message.id
+    # --- messages
 
-    async def edit(self, message_id: int, card: Card) -> None:
+    async def post(
+        self, card: Card, kind: MessageKind, *, picture: Picture | None = None, mention: Sequence[int] = ()
+    ) -> Posted:
+        more: dict[str, Any] = {"allowed_mentions": NO_MENTIONS}
+        embed = embed_of(card)
+        if picture is not None:
+            more["file"] = picture_file(picture)
+            embed.set_image(url="attachment://summary.png")
+        if (view := self._buttons(card)) is not None:
+            more["view"] = view
+        if mention:
+            more["content"] = " ".join(f"<@{user_id}>" for user_id in mention)
+            more["allowed_mentions"] = discord.AllowedMentions(users=[discord.Object(user) for user in mention])
+        for channel_id in self._places():
+            try:
+                message = await self._channel(channel_id).send(embed=embed, **more)
+            except (discord.NotFound, discord.Forbidden):
+                if picture is not None:  # the file was read
+                    more["file"] = picture_file(picture)
+                continue
+            await self._own.note(message, kind, session_id=self._record.id)
+            return Posted(channel_id=channel_id, message_id=message.id)
+        raise NoPlace
+
+    async def edit(self, posted: Posted, card: Card) -> None:
+        message = self._channel(posted.channel_id).get_partial_message(posted.message_id)
         try:
-            await (
-                self._channel()
-                .get_partial_message(message_id)
-                .edit(
-                    embed=embed_of(card),
-                    view=self._buttons() if card.buttons else None,
-                    allowed_mentions=NO_MENTIONS,
+            await message.edit(embed=embed_of(card), view=self._buttons(card), allowed_mentions=NO_MENTIONS)
+        except (discord.NotFound, discord.Forbidden) as error:
+            raise SurfaceGone from error
+
+    async def remove(self, posted: Posted) -> None:
+        await self._own.remove(
+            [
+                MessageRecord(
+                    message_id=posted.message_id,
+                    channel_id=posted.channel_id,
+                    guild_id=self._record.guild_id,
+                    kind=MessageKind.PANEL,
                 )
+            ]
+        )
+
+    def stands_well(self, posted: Posted) -> bool:
+        return next(self._places(), None) == posted.channel_id
+
+    async def react(self, posted: Posted, emoji: str | None, *, instead_of: str | None) -> None:
+        message = self._channel(posted.channel_id).get_partial_message(posted.message_id)
+        me = self._live().user
+        if instead_of is not None and me is not None:
+            await message.remove_reaction(instead_of, me)
+        if emoji is not None:
+            await message.add_reaction(emoji)
+
+    async def tell_starter(self, card: Card) -> None:
+        if self._record.started_by is not None:
+            private = await self._live().create_dm(discord.Object(self._record.started_by))
+            await private.send(embed=embed_of(card))
+
+    # --- the voice channel
+
+    async def status(self) -> str | None:
+        guild = self._live().get_guild(self._record.guild_id)
+        status = None if guild is None else await self._read_status(guild, self._record.channel_id)
+        return status if isinstance(status, str) else None
+
+    @asynccontextmanager
+    async def looking_in(self) -> AsyncIterator[None]:
+        """In the voice channel for a moment, deaf and mute: who is not in it may not change its status line."""
+        guild = self._live().get_guild(self._record.guild_id)
+        channel = guild.get_channel(self._record.channel_id) if guild is not None else None
+        if guild is None or not isinstance(channel, discord.VoiceChannel):
+            raise SurfaceGone
+        seated = asyncio.ensure_future(
+            self._live().wait_for(
+                "voice_state_update",
+                check=lambda member, _, after: member.id == guild.me.id and after.channel == channel,
+                timeout=LOOK_IN_S,
             )
-        except discord.NotFound as error:
-            raise SurfaceGone from error
-
-    async def remove(self, message_id: int) -> None:
+        )
         try:
-            await self._channel().get_partial_message(message_id).delete()
-        except discord.NotFound:
-            return
-
-    async def post_picture(self, card: Card, picture: bytes, *, description: str) -> int:
-        file = discord.File(io.BytesIO(picture), "summary.png", description=description)
-        embed = embed_of(card).set_image(url="attachment://summary.png")
-        try:
-            message = await self._channel().send(embed=embed, file=file, allowed_mentions=NO_MENTIONS)
-        except discord.NotFound as error:
-            raise SurfaceGone from error
-        return message.id
+            await guild.change_voice_state(channel=channel, self_deaf=True, self_mute=True)
+            await seated
+            yield
+        finally:
+            seated.cancel()
+            await guild.change_voice_state(channel=None)
 
     async def show_status(self, text: str | None) -> None:
-        channel = self._live().get_channel(self._voice_channel_id)
+        channel = self._live().get_channel(self._record.channel_id)
         if isinstance(channel, discord.VoiceChannel):
             await channel.edit(status=text)
         elif text is not None:  # a stage has no status line
             raise SurfaceGone
 
+    def audible(self) -> bool:
+        guild = self._live().get_guild(self._record.guild_id)
+        channel = guild.get_channel(self._record.channel_id) if guild is not None else None
+        if guild is None or channel is None or not channel.permissions_for(guild.me).speak:
+            return False
+        seat = guild.me.voice
+        return seat is None or not (seat.mute or seat.suppress)
+
     async def deafen(self, *, deaf: bool) -> None:
-        guild = self._live().get_guild(self._guild_id)
+        guild = self._live().get_guild(self._record.guild_id)
         if guild is None or guild.me.voice is None or guild.me.voice.self_deaf == deaf:
             return
         await guild.change_voice_state(channel=guild.me.voice.channel, self_deaf=deaf)
 
     def name(self, user_id: int) -> str | None:
-        guild = self._client().get_guild(self._guild_id)
+        guild = self._client().get_guild(self._record.guild_id)
         member = guild.get_member(user_id) if guild is not None else None
         return member.display_name if member is not None else None
 
-    def _channel(self) -> discord.PartialMessageable:
-        return self._live().get_partial_messageable(self._panel_channel_id, guild_id=self._guild_id)
+    async def called(self, user_id: int) -> str | None:
+        if (name := self.name(user_id)) is not None:
+            return name
+        guild = self._client().get_guild(self._record.guild_id)
+        if guild is None:
+            return None
+        try:
+            async with asyncio.timeout(ASK_NAME_S):
+                return (await guild.fetch_member(user_id)).display_name
+        except DISCORD_TROUBLE:
+            return None
+
+    # --- places
+
+    def _places(self) -> Iterator[int]:
+        """Channels in which the people of the call can see a message, the best first."""
+        guild = self._live().get_guild(self._record.guild_id)
+        if guild is None:
+            return
+        system = guild.system_channel.id if guild.system_channel is not None else None
+        for channel_id in dict.fromkeys((self._record.channel_id, self._asked_in, system)):
+            if channel_id is not None and self._may_use(guild, channel_id):
+                yield channel_id
+
+    def _may_use(self, guild: discord.Guild, channel_id: int) -> bool:
+        channel = guild.get_channel_or_thread(channel_id)
+        if channel is None or not channel.permissions_for(guild.me) >= TO_POST:
+            return False
+        if channel_id == self._record.channel_id:
+            return True
+        voice = guild.get_channel(self._record.channel_id)
+        seated = voice.voice_states if isinstance(voice, discord.VoiceChannel | discord.StageChannel) else ()
+        people = [member for user_id in seated if (member := guild.get_member(user_id)) is not None]
+        return all(member.bot or channel.permissions_for(member).view_channel for member in people)
+
+    def _channel(self, channel_id: int) -> discord.PartialMessageable:
+        return self._live().get_partial_messageable(channel_id, guild_id=self._record.guild_id)
 
     def _live(self) -> discord.Client:
         """The client, as long as it can say anything."""
@@ -103,3 +207,7 @@ class DiscordSurface:
         if client.is_closed():
             raise SurfaceGone
         return client
+
+
+def picture_file(picture: Picture) -> discord.File:
+    return discord.File(io.BytesIO(picture.png), "summary.png", description=picture.description)

@@ -34,6 +34,8 @@ class EndReason(StrEnum):
     VOICE_REFUSED = "voice_refused"
     CONNECTION_LOST = "connection_lost"
     COULD_NOT_START = "could_not_start"
+    NO_NOTICE = "no_notice"
+    """Nobody could see any more that the bot listens."""
     ERROR = "error"
 
 

@@ -8,18 +8,19 @@ being stopped, and a start that failed, have no time for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bot.listening import summary
 from bot.listening.board import ended_card
 from bot.listening.ends import BROKEN, EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.panel import Panel
-from bot.listening.surface import Surface
-from storage.records import SessionRecord, SessionState
+from bot.listening.summary import summarise
+from bot.listening.surface import NoPlace, Surface
+from storage.records import MessageKind, SessionRecord, SessionState
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -36,13 +37,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Farewell:
-    """What is left to do for one session after its link was closed and its last window was recognised."""
+    """What is left to do for one session after its link was closed and its last window was recognised.
 
-    def __init__(self, record: SessionRecord, app: App, surface: Surface, panel: Panel) -> None:
+    `names` are what the people were called, by user id.
+    """
+
+    def __init__(
+        self, record: SessionRecord, app: App, surface: Surface, panel: Panel, names: Mapping[int, str]
+    ) -> None:
         self._record = record
         self._app = app
         self._surface = surface
         self._panel = panel
+        self._names = names
 
     async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
         """Write the last windows and the end, and tell open pages; None when the database could not."""
@@ -58,7 +65,6 @@ class Farewell:
         """Say it in the channel: the panel without buttons, and the summary of what was stored."""
         if reason is EndReason.CONNECTION_LOST:
             await quietly("reconnect", self._app.connected(), RECONNECT_S)
-        url = self._app.report_url(self._record.id)
         if record is not None and record.ended_at is not None:
             lasted_s = (record.ended_at - record.started_at).total_seconds()
         card = ended_card(
@@ -66,10 +72,26 @@ class Farewell:
             channel_id=self._record.channel_id,
             reason=reason.value,
             duration_s=lasted_s,
-            report_url=url,
+            report_url=self._app.report_url(self._record.id),
         )
         panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
         await quietly("panel", self._panel.close(card), panel_s)
         if reason is not EndReason.COULD_NOT_START:
-            posting = summary.post(self._surface, self._app.storage, self._record.id, report_url=url)
+            posting = post_summary(self._app, self._surface, self._record.id, self._names)
             await quietly("summary", posting, summary_s)
+
+
+async def post_summary(app: App, surface: Surface, session_id: str, names: Mapping[int, str]) -> None:
+    """Post what was stored, where people can see it; to who started the session when there is no such place."""
+    report = await app.storage.report(session_id)
+    if report is None:  # deleted while it ran
+        return
+    people = [person.participant.user_id for person in report.participants]
+    missing = [user_id for user_id in people if user_id not in names]
+    found = await asyncio.gather(*(surface.called(user_id) for user_id in missing))
+    names = {**names, **{user_id: name for user_id, name in zip(missing, found, strict=True) if name}}
+    summary = await summarise(report, surface.texts, names, report_url=app.report_url(session_id))
+    try:
+        await surface.post(summary.card, MessageKind.SUMMARY, picture=summary.picture)
+    except NoPlace:
+        await surface.tell_starter(summary.card)

@@ -28,7 +28,7 @@ class Intake:
         self._segmenters: dict[str, Segmenter] = {}
         self._waiting: deque[Window] = deque()
         self._wake = asyncio.Event()
-        self._closed = False
+        self.closed = False
         self._short_before = 0
         self.frames = 0
         self.windows = 0
@@ -36,7 +36,7 @@ class Intake:
 
     def frame(self, frame: PcmFrame) -> None:
         """One frame of a speaker. Refused without consent, though the voice layer asked already."""
-        if self._closed or not self._included(frame.speaker):
+        if self.closed or not self._included(frame.speaker):
             return
         self.frames += 1
         segmenter = self._segmenters.get(frame.speaker)
@@ -46,7 +46,7 @@ class Intake:
 
     def silence(self, speaker: str, now_samples: int) -> None:
         """The speaker's timeline went on to `now_samples` without audio."""
-        if not self._closed and (segmenter := self._segmenters.get(speaker)) is not None:
+        if not self.closed and (segmenter := self._segmenters.get(speaker)) is not None:
             self._queue(segmenter.advance(now_samples))
 
     def discard(self, speaker: str) -> None:
@@ -58,9 +58,9 @@ class Intake:
 
     def close(self) -> None:
         """Take no more; what was begun is flushed. `take` hands out the rest and then returns an empty list."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         for segmenter in self._segmenters.values():
             self._queue(segmenter.flush())
         self._wake.set()
@@ -68,7 +68,7 @@ class Intake:
     async def take(self, most: int) -> list[Window]:
         """Up to `most` windows, oldest first; waits for one. Empty when closed and drained."""
         while not self._waiting:
-            if self._closed:
+            if self.closed:
                 return []
             self._wake.clear()
             await self._wake.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +37,7 @@ class StartRequest:
     started_by: int
     present: Iterable[tuple[int, bool]]
     """User ids of those in the channel, and whether each is a bot."""
-    asked_in: int
+    asked_in: int | None
     """The channel where the command was typed."""
 
 
@@ -184,6 +184,18 @@ class SessionManager:
         session = self.of(guild_id)
         if session is not None and session.record.channel_id == channel_id:
             session.end(EndReason.CHANNEL_DELETED)
+        self.places_changed(guild_id)
+
+    def messages_deleted(self, guild_id: int | None, message_ids: Collection[int]) -> None:
+        if (session := self.of(guild_id)) is not None:
+            for message_id in message_ids:
+                session.panel.deleted(message_id)
+
+    def places_changed(self, guild_id: int) -> None:
+        """Channels, roles or permissions of a server are not as they were."""
+        session = self.of(guild_id)
+        if session is not None and not session.ending:
+            session.panel.check_place()
 
     def permission_lost(self, guild_id: int) -> None:
         if (session := self.of(guild_id)) is not None:

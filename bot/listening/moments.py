@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -13,6 +13,8 @@ from storage.records import MomentRecord
 if TYPE_CHECKING:
     from bot.app import App
 
+MAX_NOTE: Final = 200
+
 _log = structlog.get_logger(__name__)
 
 
@@ -21,6 +23,12 @@ class Moments:
         self._session_id = session_id
         self._app = app
         self.stored = 0
+
+    async def mark(self, at_s: float, note: str, *, author_id: int) -> float:
+        """A moment that somebody marked by hand; returns where, in seconds."""
+        moment = MomentRecord(at_s=at_s, kind="mark", participant_id=None, text=note[:MAX_NOTE])
+        await self.add(moment, author_id=author_id)
+        return at_s
 
     async def add(self, moment: MomentRecord, *, author_id: int | None = None) -> None:
         """`author_id` is who wrote a mark. A moment that cannot be stored is logged and lost; the session goes on."""

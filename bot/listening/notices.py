@@ -1,7 +1,8 @@
-"""The three notices that somebody listens: the panel, the channel's status line and a chime.
+"""The notices that somebody listens: the panel, the channel's status line and a chime.
 
-Nobody is taken before one of them is shown. At the end the status line goes before the link does: Discord lets only
-those set it who are in the channel.
+A notice counts only when people can perceive it, and without one that counts there is no session. Who is included by a
+standing answer pressed nothing today, so they are told, with a button to leave. At the end the status line that people
+had written is put back, and that goes before the link does: Discord lets only those set it who are in the channel.
 """
 
 from __future__ import annotations
@@ -12,45 +13,104 @@ from typing import Final
 
 import structlog
 
+from bot.cards import Buttons, Card
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening.call import Call
 from bot.listening.chime import chime_pcm
+from bot.listening.clock import Clock
 from bot.listening.ends import quietly
 from bot.listening.panel import Panel
-from bot.listening.surface import DISCORD_TROUBLE, Surface, SurfaceGone
+from bot.listening.surface import DISCORD_TROUBLE, Posted, Surface, SurfaceGone
+from storage.records import MessageKind
 
 NOTICE_S: Final = 5.0
+READ_S: Final = 2.0
 CLEAR_S: Final = 2.0
+GATHER_S: Final = 1.0
+"""People who come together are told in one message."""
+CHIME_GAP_S: Final = 10.0
+"""At most one chime in this time."""
+MAX_TOLD: Final = 20
+"""People named in one message."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Notices:
-    def __init__(self, session_id: str, surface: Surface, panel: Panel, call: Call) -> None:
+    def __init__(self, session_id: str, surface: Surface, panel: Panel, call: Call, clock: Clock) -> None:
         self._session_id = session_id
         self._surface = surface
         self._panel = panel
         self._call = call
+        self._clock = clock
         self._shown: set[str] = set()
+        self._status_before: str | None = None
+        self._to_tell: dict[int, None] = {}
+        """In order of arrival."""
+        self._told: set[int] = set()
+        self._wake = asyncio.Event()
+        self._messages: list[Posted] = []
+        self._chimed_s: float | None = None
 
     async def show_panel(self) -> None:
         """Before the bot joins: people see why it comes."""
         await self._show("panel", self._panel.open())
 
     async def show_in_voice(self) -> None:
-        """The notices that need the connection. Raises NotPossible when there is none at all."""
+        """The notices that need the connection. Raises NotPossible when no notice counts."""
+        self._status_before = await self._read_status()
         await self._show("status", self._surface.show_status(self._surface.texts.VOICE_STATUS))
         await self._show("chime", self._chime())
         if not self._shown:
             raise NotPossible("NO_NOTICE")
         _log.info("notices_shown", session=self._session_id, notices=sorted(self._shown))
 
+    def tell(self, user_id: int) -> None:
+        """A standing answer includes this person: tell them once."""
+        if user_id not in self._told:
+            self._told.add(user_id)
+            self._to_tell[user_id] = None
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Tell people until cancelled."""
+        while True:
+            await self._wake.wait()
+            await self._clock.sleep(GATHER_S)
+            self._wake.clear()
+            people, self._to_tell = list(self._to_tell), {}
+            for at in range(0, len(people), MAX_TOLD):
+                await self._show("standing", self._post(people[at : at + MAX_TOLD]))
+            await self._show("chime", self._chime())
+
     async def clear(self) -> None:
-        """Take the status line away. Never raises."""
+        """Put people's own status line back, and take the messages to single people away. Never raises."""
         if "status" in self._shown:
-            await quietly("status", self._surface.show_status(None), CLEAR_S)
+            await quietly("status", self._surface.show_status(self._status_before), CLEAR_S)
+        for posted in self._messages:
+            await quietly("notice", self._surface.remove(posted), CLEAR_S)
+
+    async def _post(self, people: list[int]) -> None:
+        texts = self._surface.texts
+        card = Card(title=texts.STANDING_TITLE, text=texts.STANDING_TOLD, buttons=Buttons.LEAVE)
+        self._messages.append(await self._surface.post(card, MessageKind.NOTICE, mention=people))
+
+    async def _read_status(self) -> str | None:
+        """What people wrote. What a killed process of the bot left there is not theirs."""
+        try:
+            async with asyncio.timeout(READ_S):
+                status = await self._surface.status()
+        except (SurfaceGone, *DISCORD_TROUBLE):
+            return None
+        return None if status == self._surface.texts.VOICE_STATUS else status
 
     async def _chime(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._chimed_s is not None and now_s - self._chimed_s < CHIME_GAP_S:
+            return
+        if not self._surface.audible():
+            raise VoiceFailed("VOICE_FAILED")
+        self._chimed_s = now_s
         await self._call.play(await asyncio.to_thread(chime_pcm))
 
     async def _show(self, kind: str, showing: Awaitable[object]) -> None:

@@ -16,6 +16,7 @@ import structlog
 from bot.listening.attendance import Attendance
 from bot.listening.board import Snapshot, panel_card
 from bot.listening.call import Call
+from bot.listening.display import Display
 from bot.listening.ends import EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.farewell import Farewell
@@ -23,10 +24,8 @@ from bot.listening.hearing import Hearing
 from bot.listening.intake import Intake
 from bot.listening.limits import Limits
 from bot.listening.moments import Moments
-from bot.listening.notices import Notices
-from bot.listening.panel import Panel
 from bot.listening.surface import DISCORD_TROUBLE, Surface, SurfaceGone
-from storage.records import MomentRecord, SessionRecord, SessionState
+from storage.records import SessionRecord, SessionState
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -47,31 +46,38 @@ class ListeningSession:
         self._app = app
         self._surface = surface
         self._intake = Intake(lambda speaker: self.consents(int(speaker)))
-        self.people = Attendance(record, app, released=self._forget_voice, changed=self._people_changed)
-        self.call = Call(
-            record.id,
-            app.connect,
-            sink=self._intake,
-            consent=self.consents,
-            changed=self._call_changed,
-            end=self.end,
+        self.people = Attendance(
+            record,
+            app,
+            released=self._forget_voice,
+            changed=self._people_changed,
+            by_standing=lambda user_id: self._display.notices.tell(user_id),
+            name_of=surface.name,
         )
+        self.call = Call(record.id, app.connect, self._intake, self.consents, changed=self._call_changed, end=self.end)
         self._moments = Moments(record.id, app)
-        self._panel = Panel(surface, app.clock, lambda: panel_card(self.snapshot(), surface.texts))
-        self._hearing = Hearing(record.id, app, self._intake, self.people, self._moments, changed=self._panel.touch)
-        self._limits = Limits(app.clock, longest_s=app.max_session_s, end=self.end, looked=self._panel.touch)
-        self._notices = Notices(record.id, surface, self._panel, self.call)
-        self._farewell = Farewell(record, app, surface, self._panel)
+        self._display = Display(
+            record.id,
+            surface,
+            self.call,
+            app.clock,
+            render=lambda: panel_card(self.snapshot(), surface.texts),
+            overall=lambda: self._hearing.tones.overall(self._now_s()),
+            lost=lambda: self.end(EndReason.NO_NOTICE),
+        )
+        self.panel = self._display.panel
+        self._hearing = Hearing(record.id, app, self._intake, self.people, self._moments, changed=self.panel.touch)
+        self.limits = Limits(app.clock, longest_s=app.max_session_s, end=self.end, looked=self.panel.touch)
+        self._farewell = Farewell(record, app, surface, self.panel, self.people.names)
         self._ending: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
-        self._closing = False
 
     # --- its life
 
     async def open(self, channel: Any) -> None:
         """Show the notices and join. Raises VoiceFailed, or NotPossible when no notice can be shown."""
-        await self._notices.show_panel()
+        await self._display.notices.show_panel()
         await self.call.join(channel)
-        await self._notices.show_in_voice()
+        await self._display.notices.show_in_voice()
         self._call_changed()
         _log.info("session_opened", session=self.record.id, guild=self.record.guild_id)
 
@@ -80,8 +86,8 @@ class ListeningSession:
         reason = EndReason.ERROR
         hearing = asyncio.create_task(self._hearing.run(), name=f"recognise-{self.record.id}")
         helpers = [
-            asyncio.create_task(self._panel.run(), name=f"panel-{self.record.id}"),
-            asyncio.create_task(self._limits.run(), name=f"limits-{self.record.id}"),
+            asyncio.create_task(self._display.run(), name=f"display-{self.record.id}"),
+            asyncio.create_task(self.limits.run(), name=f"limits-{self.record.id}"),
         ]
         try:
             waiting: set[asyncio.Future[Any]] = {self._ending, hearing, *helpers}
@@ -113,9 +119,8 @@ class ListeningSession:
 
     async def _finish(self, reason: EndReason, hearing: asyncio.Task[None] | None = None) -> None:
         """Hear no more from here on; leave the channel, recognise what is left, store and tell."""
-        self._closing = True
         self._intake.close()
-        await self._notices.clear()
+        await self._display.notices.clear()
         counters = self.counters()
         await quietly("call", self.call.close(), HANG_UP_S)
         if hearing is not None:
@@ -125,7 +130,7 @@ class ListeningSession:
         self._hearing.end()
         await quietly("rows", self.people.settle_all(), HANG_UP_S)
         record = await self._farewell.store(reason, counters | self._heard())
-        await self._farewell.tell(reason, record, lasted_s=self._limits.elapsed_s)
+        await self._farewell.tell(reason, record, lasted_s=self.limits.elapsed_s)
         if not self.ended.done():
             self.ended.set_result(record)
 
@@ -133,7 +138,7 @@ class ListeningSession:
         """The call's state is news for open pages and for the panel."""
         state = state_event(SessionState.LIVE, link=self.call.state, reason=None)
         self._app.bus.publish(self.record.id, "state", state)
-        self._panel.touch()
+        self.panel.touch()
 
     # --- what it is like now
 
@@ -141,30 +146,26 @@ class ListeningSession:
     def ending(self) -> bool:
         return self._ending.done()
 
-    @property
-    def panel_message_id(self) -> int | None:
-        return self._panel.message_id
-
-    @property
-    def elapsed_s(self) -> float:
-        return self._limits.elapsed_s
-
     def consents(self, user_id: int) -> bool:
         """Whether packets of this person may be taken now; asked for each packet before it is decrypted."""
-        return not self._closing and self.people.consents(user_id)
+        return not self._intake.closed and self.people.consents(user_id)
 
     def snapshot(self) -> Snapshot:
         """What the panel shows now."""
+        included = self.people.included_ids()
         return Snapshot(
             channel_id=self.record.channel_id,
             started_at=self.record.started_at,
-            included=[(user, self._hearing.tones.tone(str(user))) for user in self.people.book.included_ids()],
+            included=[(user_id, self._hearing.tones.tone(str(user_id))) for user_id in included],
             excluded=self.people.book.excluded_ids(),
-            new_voices=[user for user in self.people.book.included_ids() if self._hearing.still_new(user)],
+            new_voices=frozenset(filter(self._hearing.still_new, included)),
+            by_standing=frozenset(filter(self.people.book.by_standing, included)),
+            overall=self._display.reaction.label,
+            unsaved=self._app.writer.failing,
             link=self.call.state,
             link_reason=self.call.reason,
             now_s=self._now_s(),
-            alone=self._limits.alone,
+            alone=self.limits.alone,
             deafened=self.call.deafened,
             model=self.record.model,
             report_url=self._app.report_url(self.record.id),
@@ -172,22 +173,19 @@ class ListeningSession:
 
     def counters(self) -> dict[str, int]:
         """Every reason for a loss, with how often; totals of the session."""
-        return {**self.call.tallies(), **self._heard(), "panel_edits": self._panel.edits}
+        return {**self.call.tallies(), **self._heard(), "panel_edits": self.panel.edits}
 
     def _heard(self) -> dict[str, int]:
-        return {**self._hearing.counters(), "moments": self._moments.stored}
+        return {**self._hearing.counters(), **self.people.counters(), "moments": self._moments.stored}
 
     def _now_s(self) -> float:
-        return self.elapsed_s if (at_s := self.call.now_s()) is None else at_s
+        return self.limits.elapsed_s if (at_s := self.call.now_s()) is None else at_s
 
     # --- people
 
     async def mark(self, user_id: int, note: str = "") -> float:
         """Note a moment by hand; return where, in seconds. The mark belongs to who wrote it."""
-        at_s = self._now_s()
-        moment = MomentRecord(at_s=at_s, kind="mark", participant_id=None, text=note[:200])
-        await self._moments.add(moment, author_id=user_id)
-        return at_s
+        return await self._moments.mark(self._now_s(), note, author_id=user_id)
 
     def _forget_voice(self, user_id: int) -> None:
         """Nothing of a person who is out stays."""
@@ -196,7 +194,7 @@ class ListeningSession:
 
     async def _people_changed(self) -> None:
         """Somebody came, left or decided: the panel says so, and who hears nobody shows it by being deafened."""
-        self._limits.note(alone=not self.people.book.present_ids())
-        self._panel.touch()
+        self.limits.note(alone=not self.people.book.present_ids())
+        self.panel.check_place()
         with suppress(SurfaceGone, *DISCORD_TROUBLE):
-            await self._surface.deafen(deaf=not self.people.book.included_ids())
+            await self._surface.deafen(deaf=not self.people.included_ids())

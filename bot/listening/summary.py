@@ -1,80 +1,121 @@
 """The summary after a session: figures of the stored report, in words and as a picture.
 
 All figures come from `storage.report`, the same as the web page's. Speakers stand in the order in which they were
-included: nobody is ranked. Whoever withdrew is left out of the message.
+included: nobody is ranked. Whoever withdrew is left out of the message. What people wrote in marks is shown as it is,
+without becoming a link or a mention, and nothing grows beyond what Discord takes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from bot.cards import COLOUR, Card
-from bot.listening.surface import Surface
+from bot.listening.inert import fitting, inert
+from bot.listening.surface import Picture
 from bot.pictures import palette
+from bot.pictures.names import writable
+from bot.report import KeyMoment, key_moments
+from bot.report.percents import whole_percents
 from bot.texts import Texts
-from storage import Storage
 from storage.records import ParticipantReport, SessionReport
 
-MAX_LISTED: Final = 20
-MAX_MOMENTS: Final = 6
+MAX_LISTED: Final = 30
+PEOPLE_CHARS: Final = 3_500
+"""Of the 4,096 that Discord takes."""
+FIELD_CHARS: Final = 1_000
+"""Of 1,024."""
+MARK_CHARS: Final = 80
 
 _log = structlog.get_logger(__name__)
 
 
-def summary_card(report: SessionReport, texts: Texts, *, report_url: str | None) -> Card:
-    """The message's words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    card: Card
+    picture: Picture | None
+
+
+async def summarise(
+    report: SessionReport, texts: Texts, names: Mapping[int, str], *, report_url: str | None
+) -> Summary:
+    """The message about a session. `names` are what people were called, by user id."""
+    report = of_those_who_stayed(report)
+    called = {person.participant.id: names.get(person.participant.user_id, "") for person in report.participants}
+    card = summary_card(report, texts, report_url=report_url, called=called)
+    if not any(person.windows for person in report.participants):
+        return Summary(card=card, picture=None)
+    png = await _draw(report, called)
+    return Summary(card=card, picture=None if png is None else Picture(png=png, description=texts.SUMMARY_PICTURE_ALT))
+
+
+def of_those_who_stayed(report: SessionReport) -> SessionReport:
+    """The report without those who withdrew."""
+    stayed = tuple(person for person in report.participants if person.participant.withdrawn_at is None)
+    return replace(report, participants=stayed)
+
+
+def summary_card(
+    report: SessionReport, texts: Texts, *, report_url: str | None, called: Mapping[int, str] | None = None
+) -> Card:
+    """The message's words. `called` are the names that a picture beside it was given, by participant id."""
     spoke = [person for person in report.participants if person.windows]
     reason = texts.END_REASONS.get(report.session.end_reason or "", "")
-    head = f"<#{report.session.channel_id}> · {texts.duration(report.duration_s)}"
-    if reason:
-        head += f" · {reason}"
-    lines = [head, ""]
-    lines += [_person(person, texts) for person in spoke[:MAX_LISTED]] or [
-        texts.SUMMARY_TOO_SHORT if report.participants else texts.SUMMARY_EMPTY
-    ]
-    fields: list[tuple[str, str]] = []
-    if len(spoke) > 1 and report.shares:
-        overlap = texts("OVERLAP", time=texts.duration(report.overlap_s))
-        fields.append((texts.SHARES_TITLE, f"{_shares(report.shares, texts)}\n{overlap}"))
-    marks = [moment for moment in report.moments if moment.kind == "mark"]
-    noticed = len(report.moments) - len(marks)
-    if report.moments:
-        listed = [f"{texts.clock_time(moment.at_s)} {moment.text or texts.MARK_WITHOUT_NOTE}" for moment in marks]
-        more = [texts("NOTICED_MOMENTS", n=noticed)] if noticed else []
-        fields.append((texts.MOMENTS_TITLE, "\n".join([*listed[:MAX_MOMENTS], *more])))
-    if report_url:
-        fields.append((texts.SUMMARY_REPORT, report_url))
+    head = " · ".join(filter(None, (f"<#{report.session.channel_id}>", texts.duration(report.duration_s), reason)))
+    nobody = texts.SUMMARY_TOO_SHORT if report.participants else texts.SUMMARY_EMPTY
+    people = [_person(person, texts, called) for person in spoke[:MAX_LISTED]]
+    lines = [head, "", fitting(people, PEOPLE_CHARS, texts, of=len(spoke)) or nobody]
     return Card(
         title=texts.SUMMARY_TITLE,
         text="\n".join(lines),
-        fields=tuple(fields),
+        fields=tuple(_fields(report, spoke, texts, report_url)),
         footer=texts("FOOTER", model=report.session.model),
         colour=COLOUR,
     )
 
 
-async def post(surface: Surface, storage: Storage, session_id: str, *, report_url: str | None) -> None:
-    """Post the summary, with a picture when anything was heard. Without the picture rather than not at all."""
-    report = await storage.report(session_id)
-    if report is None:  # deleted while it ran
-        return
-    report = replace(report, participants=tuple(p for p in report.participants if p.participant.withdrawn_at is None))
-    card = summary_card(report, surface.texts, report_url=report_url)
-    people = [person.participant for person in report.participants]
-    names = {person.id: surface.name(person.user_id) or person.pseudonym for person in people}
-    picture = await _picture(report, names) if any(p.windows for p in report.participants) else None
-    if picture is None:
-        await surface.post(card)
-    else:
-        await surface.post_picture(card, picture, description=surface.texts.SUMMARY_PICTURE_ALT)
+def _fields(
+    report: SessionReport, spoke: Sequence[ParticipantReport], texts: Texts, report_url: str | None
+) -> list[tuple[str, str]]:
+    fields: list[tuple[str, str]] = []
+    if len(spoke) > 1 and report.shares:
+        talk_s = sum(person.talk_s for person in spoke)
+        unclear = sum(person.talk_s * person.unclear_share for person in spoke) / talk_s if talk_s else 0.0
+        overlap = texts("OVERLAP", time=texts.duration(report.overlap_s))
+        fields.append((texts.SHARES_TITLE, f"{_shares(report.shares, unclear, texts)}\n{overlap}"))
+    if moments := key_moments(report):
+        people = {person.participant.id: person.participant.user_id for person in report.participants}
+        listed = [_moment(moment, people, texts) for moment in moments]
+        fields.append((texts.MOMENTS_TITLE, fitting(listed, FIELD_CHARS, texts)))
+    if left_out := left_out_of(report, texts):
+        fields.append((texts.LEFT_OUT_TITLE, fitting(left_out, FIELD_CHARS, texts)))
+    fields.append((texts.SUMMARY_REPORT, report_url or texts.SUMMARY_NO_LINK))
+    return fields
 
 
-async def _picture(report: SessionReport, names: Mapping[int, str]) -> bytes | None:
+def left_out_of(report: SessionReport, texts: Texts) -> list[str]:
+    """What of the conversation is not in the figures, and why."""
+    counters = report.session.counters
+    lines = []
+    if counters.get("people_not_included"):
+        lines.append(texts("LEFT_OUT_PEOPLE", n=counters["people_not_included"]))
+    short = sum(counters.get(name, 0) for name in ("windows_too_short",))
+    lost = sum(counters.get(name, 0) for name in ("windows_dropped_queue_full", "predictions_lost"))
+    if short:
+        lines.append(texts("LEFT_OUT_SHORT", n=short))
+    if lost:
+        lines.append(texts("LEFT_OUT_LOST", n=lost))
+    silent = sum(not person.windows for person in report.participants)
+    if silent and len(report.participants) > silent:
+        lines.append(texts("LEFT_OUT_SILENT", n=silent))
+    return lines
+
+
+async def _draw(report: SessionReport, names: Mapping[int, str]) -> bytes | None:
     from bot.pictures import summary_png  # Pillow, only where it is needed
 
     try:
@@ -84,19 +125,30 @@ async def _picture(report: SessionReport, names: Mapping[int, str]) -> bytes | N
         return None
 
 
-def _person(person: ParticipantReport, texts: Texts) -> str:
+def _person(person: ParticipantReport, texts: Texts, called: Mapping[int, str] | None) -> str:
     who = f"<@{person.participant.user_id}>"
+    pseudonym = person.participant.pseudonym
+    if called is not None and writable(called.get(person.participant.id, ""), pseudonym) == pseudonym:
+        who = texts("SUMMARY_DRAWN_AS", who=who, name=pseudonym)
     spoken = texts("SUMMARY_SPOKE", who=who, time=texts.duration(person.talk_s), n=person.turns)
-    if not person.shares:
-        return f"{spoken}\n{palette.tone(None).emoji} {texts.ALL_UNCLEAR}"
-    parts = [_shares(person.shares, texts)]
-    if person.unclear_share > 0:
-        parts.append(texts("SUMMARY_UNCLEAR", share=texts.percent(person.unclear_share)))
-    return f"{spoken}\n{' · '.join(parts)}"
+    return f"{spoken}\n{_shares(person.shares, person.unclear_share, texts)}"
 
 
-def _shares(shares: Mapping[str, float], texts: Texts) -> str:
-    parts = []
-    for emotion, share in shares.items():
-        parts.append(f"{palette.tone(emotion).emoji} {texts.tone(emotion)} {texts.percent(share)}")
-    return " · ".join(parts)
+def _shares(shares: Mapping[str, float], unclear_share: float, texts: Texts) -> str:
+    """Shares of the whole talk time, with what was unclear among them: they sum to 100 %."""
+    if not shares:
+        return f"{palette.tone(None).emoji} {texts.ALL_UNCLEAR}"
+    return " · ".join(
+        f"{palette.tone(label).emoji} {texts.tone(label)} {percent} %"
+        for label, percent in whole_percents(shares, unclear_share)
+        if percent
+    )
+
+
+def _moment(moment: KeyMoment, people: Mapping[int, int], texts: Texts) -> str:
+    at = texts.clock_time(moment.at_s)
+    if moment.kind == "mark":
+        return f"{at} {inert(moment.text, MARK_CHARS) or texts.MARK_WITHOUT_NOTE}"
+    who = f"<@{people.get(moment.participant_id or 0, 0)}>"
+    before, after = texts.tone(moment.before), texts.tone(moment.emotion)
+    return f"{at} {texts('MOMENT_SHIFT', who=who, before=before, after=after)}"

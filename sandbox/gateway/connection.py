@@ -56,6 +56,11 @@ class MembersRequest(BaseModel):
     nonce: str | None = Field(default=None, max_length=32)
 
 
+class ChannelInfoRequest(BaseModel):
+    guild_id: int
+    fields: list[str] = Field(default_factory=list, max_length=10)
+
+
 class HangUp(Exception):
     """End this connection with a close code."""
 
@@ -180,5 +185,7 @@ class GatewayConnection:
             self._gateway.voice_request(self.session, VoiceRequest.model_validate(frame.d))
         elif frame.op == 8:
             self._gateway.members_request(self.session, MembersRequest.model_validate(frame.d))
+        elif frame.op == 43:
+            self._gateway.channel_info_request(self.session, ChannelInfoRequest.model_validate(frame.d))
         elif frame.op != 3:  # a presence, which nobody here looks at
             raise HangUp(4001, "Unknown opcode.")

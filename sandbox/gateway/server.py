@@ -9,7 +9,15 @@ from aiohttp import web
 
 from sandbox import payloads
 from sandbox.faults import Faults
-from sandbox.gateway.connection import GatewayConnection, HangUp, Identify, MembersRequest, Resume, VoiceRequest
+from sandbox.gateway.connection import (
+    ChannelInfoRequest,
+    GatewayConnection,
+    HangUp,
+    Identify,
+    MembersRequest,
+    Resume,
+    VoiceRequest,
+)
 from sandbox.gateway.dispatch import Dispatcher
 from sandbox.gateway.session import PRIVILEGED, Intent, Session
 from sandbox.models import ChannelType, Guild, Json, User
@@ -190,6 +198,27 @@ class Gateway:
             "not_found": [str(u) for u in wanted if u not in guild.members],
         }
         session.dispatch("GUILD_MEMBERS_CHUNK", body | ({"nonce": request.nonce} if request.nonce else {}))
+
+    def channel_info_request(self, session: Session, request: ChannelInfoRequest) -> None:
+        """Op 43: what a channel shows beside its name; of voice channels that the bot can see, the status line."""
+        guild = self.state.guilds.get(request.guild_id)
+        if guild is None or self._bot.id not in guild.members:
+            return
+        seen = [
+            channel
+            for channel in guild.channels.values()
+            if channel.type is ChannelType.VOICE and in_channel(guild, channel, self._bot.id) & Permission.VIEW_CHANNEL
+        ]
+        session.dispatch(
+            "CHANNEL_INFO",
+            {
+                "guild_id": str(guild.id),
+                "channels": [
+                    {"id": str(channel.id)} | ({"status": channel.status} if "status" in request.fields else {})
+                    for channel in seen
+                ],
+            },
+        )
 
     def forget(self, session: Session) -> None:
         """A session that ended for good leaves voice with it."""

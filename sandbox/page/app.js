@@ -165,8 +165,14 @@ function takeAll(data) {
   takePlaces(data);
   page.origin = data.origin;
   takeReport(data.report_url);
-  if (!page.channel(page.open)) page.open = page.channels.find((c) => c.kind === "text")?.id ?? "";
+  if (!page.channel(page.open)) page.open = firstPlace();
   show(page.open);
+}
+
+// Where something was said first; else the first text channel.
+function firstPlace() {
+  const said = [...page.messages.values()].map((message) => page.channel(message.channel_id));
+  return (said.find((channel) => channel && channel.kind !== "dm") ?? page.channels.find((c) => c.kind === "text"))?.id ?? "";
 }
 
 // The report beside the chat where there is room for both; it lets only the address that it knows show it in a frame.

@@ -75,7 +75,7 @@ class Stage:
         return await self.discord.wait_for(self.panel, timeout_s=15.0)
 
     def panel(self) -> Message | None:
-        messages = self.discord.messages(self.discord.text)
+        messages = self.discord.messages(self.discord.voice_channel)
         return next((m for m in reversed(messages) if INCLUDE_ID in m.custom_ids()), None)
 
     @property

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 
 from bot.commands.panel_view import INCLUDE_ID, STOP_ID
 from bot.pictures import palette
+from bot.report.percents import whole_percents
 from bot.texts import english as texts
 from sandbox.voice import Speaker, SpokenFrame
 from ser_engine import opus
@@ -124,14 +125,14 @@ def _nobody_else_has_a_row(database: Path, *, included: int) -> None:
 async def _the_summary_says_what_the_database_holds(play: Stage, session_id: str) -> None:
     report = await play.service.storage.report(session_id)
     assert report is not None
-    messages = play.discord.messages(play.discord.text)
+    messages = play.discord.messages(play.discord.voice_channel)
     summary = next(m for m in reversed(messages) if m.embeds and m.embeds[0].get("title") == texts.SUMMARY_TITLE)
     said = str(summary.embeds[0])
     for person in report.participants:
         assert texts.duration(person.talk_s) in said
         assert f"<@{person.participant.user_id}>" in said
-        for emotion, share in person.shares.items():
-            assert f"{palette.tone(emotion).word} {texts.percent(share)}" in said
+        for label, percent in whole_percents(person.shares, person.unclear_share):
+            assert not percent or f"{palette.tone(label).word} {percent} %" in said
     (picture,) = summary.attachments
     assert picture.content.startswith(b"\x89PNG")
 

@@ -91,7 +91,7 @@ async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(t
         assert "worker_replaced" not in log
         assert "Traceback" not in log
         assert texts.END_REASONS["shutdown"] in text_of(panel)
-        summary = next(m for m in discord.messages(discord.text) if texts.SUMMARY_TITLE in text_of(m))
+        summary = next(m for m in discord.messages(discord.voice_channel) if texts.SUMMARY_TITLE in text_of(m))
         assert f"<@{host.id}> spoke" in text_of(summary)
     with sqlite3.connect(tmp_path / "data" / "undertone.db") as database:
         assert database.execute("SELECT state, end_reason FROM sessions").fetchall() == [("ended", "shutdown")]
@@ -101,5 +101,5 @@ async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(t
 
 
 def with_button(discord: Sandbox, custom_id: str) -> Message | None:
-    messages = discord.messages(discord.text)
+    messages = discord.messages(discord.voice_channel)
     return next((message for message in reversed(messages) if custom_id in message.custom_ids()), None)

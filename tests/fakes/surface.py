@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.cards import Card
-from bot.listening.surface import SurfaceGone
+from bot.listening.surface import NoPlace, Picture, Posted, SurfaceGone
 from bot.texts import english
+from storage.records import MessageKind
 
 
 @dataclass(slots=True)
-class Posted:
-    id: int
+class Shown:
+    posted: Posted
+    kind: MessageKind
     cards: list[Card] = field(default_factory=list)
     """As posted and after each edit."""
     picture: bytes | None = None
+    mention: tuple[int, ...] = ()
+    reaction: str | None = None
     removed: bool = False
 
     @property
@@ -23,45 +29,73 @@ class Posted:
 
 
 class FakeSurface:
-    """Satisfies Surface. `broken` names the methods that fail (`fail_with` says how)."""
+    """Satisfies Surface. `broken` names the methods that fail (`fail_with` says how), `places` channels, best first."""
 
     texts = english
 
     def __init__(self, *, names: dict[int, str] | None = None) -> None:
-        self.messages: list[Posted] = []
-        self.status: str | None = None
-        self.statuses: list[str | None] = []
+        self.messages: list[Shown] = []
+        self.places = [20]
+        self.line: str | None = None
+        self.lines: list[str | None] = []
+        self.heard = True
         self.deaf: bool | None = None
+        self.told: list[Card] = []
+        self.looks = 0
         self.names = names or {}
         self.broken: set[str] = set()
         self.fail_with: Exception = OSError("no way to Discord")
 
-    async def post(self, card: Card) -> int:
+    async def post(
+        self, card: Card, kind: MessageKind, *, picture: Picture | None = None, mention: Sequence[int] = ()
+    ) -> Posted:
         self._check("post")
-        message = Posted(id=1000 + len(self.messages), cards=[card])
-        self.messages.append(message)
-        return message.id
+        if not self.places:
+            raise NoPlace
+        posted = Posted(channel_id=self.places[0], message_id=1000 + len(self.messages))
+        png = picture.png if picture is not None else None
+        self.messages.append(Shown(posted=posted, kind=kind, cards=[card], picture=png, mention=tuple(mention)))
+        return posted
 
-    async def edit(self, message_id: int, card: Card) -> None:
+    async def edit(self, posted: Posted, card: Card) -> None:
         self._check("edit")
-        message = self.message(message_id)
+        message = self.message(posted)
         if message.removed:
             raise SurfaceGone
         message.cards.append(card)
 
-    async def remove(self, message_id: int) -> None:
+    async def remove(self, posted: Posted) -> None:
         self._check("remove")
-        self.message(message_id).removed = True
+        self.message(posted).removed = True
 
-    async def post_picture(self, card: Card, picture: bytes, *, description: str) -> int:
-        message_id = await self.post(card)
-        self.message(message_id).picture = picture
-        return message_id
+    def stands_well(self, posted: Posted) -> bool:
+        return self.places[:1] == [posted.channel_id]
+
+    async def react(self, posted: Posted, emoji: str | None, *, instead_of: str | None) -> None:
+        self._check("react")
+        message = self.message(posted)
+        assert message.reaction == instead_of
+        message.reaction = emoji
+
+    async def tell_starter(self, card: Card) -> None:
+        self.told.append(card)
+
+    async def status(self) -> str | None:
+        self._check("status")
+        return self.line
+
+    @asynccontextmanager
+    async def looking_in(self) -> AsyncIterator[None]:
+        self.looks += 1
+        yield
 
     async def show_status(self, text: str | None) -> None:
         self._check("show_status")
-        self.status = text
-        self.statuses.append(text)
+        self.line = text
+        self.lines.append(text)
+
+    def audible(self) -> bool:
+        return self.heard
 
     async def deafen(self, *, deaf: bool) -> None:
         self._check("deafen")
@@ -70,8 +104,14 @@ class FakeSurface:
     def name(self, user_id: int) -> str | None:
         return self.names.get(user_id)
 
-    def message(self, message_id: int) -> Posted:
-        return next(message for message in self.messages if message.id == message_id)
+    async def called(self, user_id: int) -> str | None:
+        return self.names.get(user_id)
+
+    def message(self, posted: Posted) -> Shown:
+        return next(message for message in self.messages if message.posted == posted)
+
+    def of(self, kind: MessageKind) -> list[Shown]:
+        return [message for message in self.messages if message.kind is kind]
 
     @property
     def panel(self) -> Card:

@@ -63,8 +63,10 @@ class World:
         )
 
     def messages(self) -> list[Message]:
-        """What everybody sees in the text channel."""
-        return [m for m in self.sandbox.messages(self.sandbox.text) if m.visible_to is None]
+        """What everybody sees in the text channel and in the voice channel's chat, oldest first."""
+        channels = (self.sandbox.text, self.sandbox.voice_channel)
+        found = [m for channel in channels for m in self.sandbox.messages(channel) if m.visible_to is None]
+        return sorted(found, key=lambda message: message.id)
 
     async def embed(self, title: str) -> Message:
         """The newest public message with that title, once it is there."""

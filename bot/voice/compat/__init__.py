@@ -8,11 +8,12 @@ All of them are used in this package and nowhere else: its classes turn them int
 
     names.py       the versions, the names, and whether they are there
     connection.py  a voice connection          websocket.py  its websocket          client.py  its client
-    shards.py      the queue between shards and client
+    shards.py      the queue between shards and client          gateway.py  events and requests it does not know
 """
 
 from .client import EncryptingClient, client_of
 from .connection import ConnectionSeam
+from .gateway import ask_gateway, on_gateway_event
 from .names import PINNED, check, require
 from .websocket import WebSocketSeam, close_code
 
@@ -21,8 +22,10 @@ __all__ = [
     "ConnectionSeam",
     "EncryptingClient",
     "WebSocketSeam",
+    "ask_gateway",
     "check",
     "client_of",
     "close_code",
+    "on_gateway_event",
     "require",
 ]

@@ -237,20 +237,24 @@ async def play(presses: list[tuple[str, int]], storage_delays: list[int]) -> Non
         return None
 
     app: Any = SimpleNamespace(storage=storage, bus=LiveBus())
-    people = Attendance(session(), app, released=lambda _: None, changed=changed)
+    people = Attendance(
+        session(), app, released=lambda _: None, changed=changed, by_standing=lambda _: None, name_of=lambda _: None
+    )
     await people.arrive(ME, bot=False)
     handled: list[int] = []
 
-    async def handle(number: int, kind: str, delay: int) -> None:
-        await turns(delay)
+    async def decide(number: int, kind: str) -> None:
         handled.append(number)
         if kind == "include":
-            doing: Any = people.include(ME, number)
+            await people.include(ME, number)
         elif kind == "exclude":
-            doing = people.exclude(ME, number)
+            await people.exclude(ME, number)
         else:
-            doing = people.decide(ME, STANDING[kind], number)
-        task = asyncio.ensure_future(doing)
+            await people.decide(ME, STANDING[kind], number)
+
+    async def handle(number: int, kind: str, delay: int) -> None:
+        await turns(delay)
+        task = asyncio.create_task(decide(number, kind), name=f"press-{number}")
         await turns(1)
         if not last_word([presses[n - 1][0] for n in sorted(handled)]):
             assert not people.consents(ME), "out at once, whatever is still being written"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.cards import Card
+from bot.cards import Buttons, Card
 from bot.listening.panel import EDIT_GAP_S, MAX_AGE_S, Panel
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.surface import FakeSurface
@@ -20,7 +20,14 @@ class Stage:
         self.clock = FakeClock()
         self.surface = FakeSurface()
         self.says = "first"
-        self.panel = Panel(self.surface, self.clock, lambda: Card(title="Listening", text=self.says, buttons=True))
+        self.lost = 0
+        self.panel = Panel(self.surface, self.clock, self._card, lost=self._lose)
+
+    def _card(self) -> Card:
+        return Card(title="Listening", text=self.says, buttons=Buttons.PANEL)
+
+    def _lose(self) -> None:
+        self.lost += 1
 
     def say(self, text: str) -> None:
         self.says = text
@@ -72,14 +79,14 @@ async def test_it_is_posted_anew_before_it_is_an_hour_old(stage: Stage) -> None:
     first, second = stage.surface.messages
     assert first.removed
     assert not second.removed
-    assert stage.panel.message_id == second.id
+    assert stage.panel.posted == second.posted
     assert len(first.cards) <= MAX_AGE_S / 60 + 1
 
 
 async def test_a_deleted_panel_comes_back(stage: Stage) -> None:
-    await stage.surface.remove(stage.surface.messages[0].id)
+    await stage.surface.remove(stage.surface.messages[0].posted)
     stage.say("still listening")
-    await stage.clock.advance(EDIT_GAP_S)
+    await stage.clock.advance(2 * EDIT_GAP_S)
     assert stage.surface.messages[-1].card.text == "still listening"
     assert len(stage.surface.messages) == 2
 
@@ -98,5 +105,30 @@ async def test_a_failed_edit_is_counted_and_the_next_change_is_shown(stage: Stag
 async def test_closing_leaves_a_last_word_without_buttons(stage: Stage) -> None:
     await stage.panel.close(Card(title="Session ended", text="bye"))
     await settle()
-    assert stage.surface.panel.buttons is False
+    assert stage.surface.panel.buttons is Buttons.NONE
     assert stage.surface.panel.text == "bye"
+
+
+async def test_a_deleted_panel_is_back_within_ten_seconds_without_any_change(stage: Stage) -> None:
+    posted = stage.surface.messages[0].posted
+    await stage.surface.remove(posted)
+    stage.panel.deleted(posted.message_id + 1)  # somebody else's message
+    stage.panel.deleted(posted.message_id)
+    await stage.clock.advance(10)
+    assert [message.card.text for message in stage.surface.messages] == ["first", "first"]
+    assert stage.panel.posted == stage.surface.messages[1].posted
+
+
+async def test_it_moves_when_people_can_no_longer_see_it_where_it_is(stage: Stage) -> None:
+    stage.surface.places = [21]
+    stage.panel.check_place()
+    await stage.clock.advance(EDIT_GAP_S)
+    first, second = stage.surface.messages
+    assert (first.removed, second.posted.channel_id, stage.lost) == (True, 21, 0)
+
+
+async def test_without_any_place_its_owner_is_told(stage: Stage) -> None:
+    stage.surface.places = []
+    stage.panel.check_place()
+    await stage.clock.advance(EDIT_GAP_S)
+    assert stage.lost == 1

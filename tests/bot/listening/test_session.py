@@ -11,6 +11,7 @@ import discord
 import pytest
 
 from bot.app import App
+from bot.cards import Buttons
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening.consent import Answer
 from bot.listening.ends import EndReason
@@ -18,6 +19,7 @@ from bot.listening.live import LiveBus
 from bot.listening.manager import StartRequest, VoiceChange
 from bot.listening.session import ListeningSession
 from bot.settings import load_settings
+from bot.texts import english
 from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
 from ser_engine.errors import WorkerLost
@@ -134,11 +136,12 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 async def test_notice_in_three_places_before_anybody_is_included(stage: Stage) -> None:
     session = await stage.start()
     assert stage.surface.panel.title == texts.PANEL_TITLE
-    assert stage.surface.status == texts.VOICE_STATUS
+    assert stage.surface.line == texts.VOICE_STATUS
     assert len(stage.voice.link.played) == 1
     assert stage.surface.deaf is True
     assert [session.consents(user) for user in (HOST, GUEST, SHY)] == [False, False, False]
-    assert f"<@{SHY}>" in dict(stage.surface.panel.fields)[texts.FIELD_EXCLUDED]
+    assert english("PANEL_EXCLUDED", n=3) in stage.surface.panel.text
+    assert f"<@{SHY}>" not in str(stage.surface.panel)
 
 
 async def test_only_included_people_reach_the_database(stage: Stage) -> None:
@@ -253,8 +256,8 @@ async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage)
     assert dict(summary.card.fields)[texts.SUMMARY_REPORT].endswith(session.record.id)
     assert summary.picture is not None
     assert summary.picture.startswith(b"\x89PNG")
-    assert stage.surface.panel.buttons is False
-    assert stage.surface.status is None
+    assert stage.surface.panel.buttons is Buttons.NONE
+    assert stage.surface.line is None
     assert stage.voice.link.closed
 
 

@@ -1,0 +1,70 @@
+"""After a kill: what the process before left in Discord is put right when Discord can be talked to again.
+
+The panel says that the session ended with the program, the status line is cleared and the summary is posted, as at any
+other end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bot.listening.board import ended_card
+from bot.listening.ends import quietly
+from bot.listening.farewell import post_summary
+from bot.listening.surface import Posted, Surface
+from storage.records import MessageKind, MessageRecord, SessionRecord
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+STEP_S: Final = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+async def recover(app: App, records: Sequence[SessionRecord]) -> None:
+    """Never raises: one session's trouble must not keep the others waiting."""
+    if not records:
+        return
+    await app.connected()
+    for record in records:
+        messages = await quietly("messages", app.storage.messages_of_session(record.id), STEP_S)
+        await _put_right(app, record, messages or ())
+        _log.info("session_put_right", session=record.id, messages=len(messages or ()))
+
+
+async def _put_right(app: App, record: SessionRecord, messages: Sequence[MessageRecord]) -> None:
+    panels = [message for message in messages if message.kind is MessageKind.PANEL]
+    surface = app.surface(record, panels[-1].channel_id if panels else None)
+    url = app.report_url(record.id)
+    lasted_s = (record.ended_at - record.started_at).total_seconds() if record.ended_at is not None else 0.0
+    card = ended_card(
+        surface.texts,
+        channel_id=record.channel_id,
+        reason=record.end_reason or "",
+        duration_s=lasted_s,
+        report_url=url,
+    )
+    for panel in panels:
+        await quietly("panel", surface.edit(_posted(panel), card), STEP_S)
+    for message in messages:
+        if message.kind is MessageKind.NOTICE:
+            await quietly("notice", surface.remove(_posted(message)), STEP_S)
+    await quietly("status", clear_status(surface), STEP_S)
+    if not any(message.kind is MessageKind.SUMMARY for message in messages):
+        await quietly("summary", post_summary(app, surface, record.id, names={}), STEP_S)
+
+
+async def clear_status(surface: Surface) -> None:
+    """Take the bot's own words off the channel's status line. Only who is in the channel may, so it looks in."""
+    if await surface.status() not in (surface.texts.VOICE_STATUS, None):
+        return
+    async with surface.looking_in():
+        await surface.show_status(None)
+
+
+def _posted(message: MessageRecord) -> Posted:
+    return Posted(channel_id=message.channel_id, message_id=message.message_id)

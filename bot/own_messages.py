@@ -1,0 +1,80 @@
+"""The bot's own messages about a session or a person: noted when they are posted, so that deletion reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import discord
+import structlog
+
+from storage import Storage
+from storage.errors import StorageError
+from storage.records import MessageKind, MessageRecord
+
+TROUBLE: Final = (discord.HTTPException, discord.ClientException, aiohttp.ClientError, OSError, TimeoutError)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A message that Discord did not let the bot delete or change."""
+
+    message: MessageRecord
+    forbidden: bool
+    """It may not; otherwise Discord did not answer, and the bot tries again every hour."""
+
+    @property
+    def link(self) -> str:
+        return message_link(self.message.guild_id, self.message.channel_id, self.message.message_id)
+
+
+class OwnMessages:
+    def __init__(self, storage: Storage, client: Callable[[], discord.Client]) -> None:
+        self._storage = storage
+        self._client = client
+
+    async def note(
+        self, message: discord.Message, kind: MessageKind, *, session_id: str | None = None, about: int | None = None
+    ) -> None:
+        """Remember a message that was just posted. One that cannot be remembered is logged."""
+        record = MessageRecord(
+            message_id=message.id,
+            channel_id=message.channel.id,
+            guild_id=message.guild.id if message.guild is not None else None,
+            kind=kind,
+            session_id=session_id,
+        )
+        try:
+            await self._storage.note_message(record, about=about)
+        except StorageError as error:
+            _log.warning("message_not_noted", kind=kind.value, session=session_id, error=error.code)
+
+    async def remove(self, messages: Iterable[MessageRecord]) -> list[Refusal]:
+        """Delete messages in Discord; what is gone is forgotten. Raises StorageError."""
+        gone: list[int] = []
+        refused: list[Refusal] = []
+        for message in messages:
+            try:
+                await self.partial(message).delete()
+            except discord.NotFound:
+                gone.append(message.message_id)
+            except TROUBLE as error:
+                refused.append(Refusal(message=message, forbidden=isinstance(error, discord.Forbidden)))
+            else:
+                gone.append(message.message_id)
+        await self._storage.forget_messages(gone)
+        return refused
+
+    def partial(self, message: MessageRecord) -> discord.PartialMessage:
+        """The message as something to edit or delete."""
+        channel = self._client().get_partial_messageable(message.channel_id, guild_id=message.guild_id)
+        return channel.get_partial_message(message.message_id)
+
+
+def message_link(guild_id: int | None, channel_id: int, message_id: int) -> str:
+    """Where Discord's clients show a message."""
+    return f"https://discord.com/channels/{guild_id or '@me'}/{channel_id}/{message_id}"

@@ -1,0 +1,24 @@
+"""Names in pictures: Inter, the font that is carried along, writes Latin, Greek and Cyrillic."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+FONTS: Final = Path(__file__).parent / "fonts"
+
+
+def writable(name: str, otherwise: str) -> str:
+    """`name` without what Inter cannot write; `otherwise` when that is more than half of it."""
+    name = " ".join(name.split())
+    kept = "".join(c for c in name if c.isprintable() and (c == " " or _has_glyph(c))).strip()
+    return kept if len(kept) * 2 > len(name) else otherwise
+
+
+@lru_cache(maxsize=4096)
+def _has_glyph(character: str) -> bool:
+    from PIL import ImageFont  # loads only where a name is looked at
+
+    font = ImageFont.truetype(FONTS / "Inter-Regular.otf", 30, layout_engine=ImageFont.Layout.BASIC)
+    return bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))

@@ -1,0 +1,135 @@
+"""Notice reaches those who are heard: in the voice channel's own chat, countable, and true whatever happens to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import texts
+from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
+from bot.listening import panel as panel_module
+from sandbox import Message
+from sandbox.permissions import Permission
+from storage.records import Decision
+from tests.fakes.world import World, text_of
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(autouse=True)
+def quick_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel_module, "EDIT_GAP_S", 0.05)
+
+
+def panels(world: World) -> list[Message]:
+    return [message for message in world.messages() if INCLUDE_ID in message.custom_ids()]
+
+
+async def start(world: World) -> Message:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    return await world.attest_and_start()
+
+
+async def test_the_panel_stands_in_the_voice_channels_chat_and_the_command_gets_a_link(world: World) -> None:
+    await world.attested()
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    answer = text_of(await world.ask(world.owner, "listen start"))
+    (panel,) = panels(world)
+    assert panel.channel_id == world.sandbox.voice_channel.id
+    assert answer.endswith(f"/{world.sandbox.guild.id}/{panel.channel_id}/{panel.id}")
+
+
+async def test_nobody_who_did_not_agree_is_named_and_reasons_are_given(world: World) -> None:
+    await world.service.storage.set_standing_consent(world.sandbox.guild.id, world.theo.id, Decision.OPT_IN)
+    world.sit(world.theo)
+    await world.seen(world.theo)
+    panel = await start(world)
+    await world.sandbox.wait_for(lambda: f"<@{world.theo.id}>" in text_of(panel))
+    lines = text_of(panel).splitlines()
+    assert texts.PERSON_BY_STANDING in next(line for line in lines if f"<@{world.theo.id}>" in line)
+    assert f"**{texts.PANEL_PEOPLE}**" in lines
+    assert f"<@{world.mara.id}>" not in text_of(panel)
+    assert "2 people in the channel are not included" in text_of(panel)
+
+
+@pytest.mark.parametrize("why", ["muted", "no permission to speak"])
+async def test_a_chime_that_nobody_hears_is_no_notice(world: World, why: str) -> None:
+    guild, bot, voice = world.sandbox.guild, world.sandbox.bot, world.sandbox.voice_channel
+    missing = Permission.SEND_MESSAGES | Permission.SET_VOICE_CHANNEL_STATUS
+    if why == "muted":
+        guild.members[bot.id].mute = True
+        world.sandbox.state.join_voice(bot.id, voice)
+    else:
+        missing |= Permission.SPEAK
+    for channel in (voice, world.sandbox.text):
+        world.sandbox.deny(bot, channel, missing)
+    await world.attested()
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    answer = await world.ask(world.owner, "listen start")
+    assert text_of(answer) == texts.NO_NOTICE
+    assert world.service.sessions.of(guild.id) is None
+
+
+async def test_who_is_included_by_a_standing_answer_is_told_and_hears_the_chime(world: World) -> None:
+    await world.service.storage.set_standing_consent(world.sandbox.guild.id, world.theo.id, Decision.OPT_IN)
+    await start(world)
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    session._display.notices._chimed_s = None  # as if the session had begun a while ago
+    before = len(world.voice.link.played)
+    world.sit(world.theo)
+    told = await world.embed(texts.STANDING_TITLE)
+    assert told.channel_id == world.sandbox.voice_channel.id
+    assert told.mention_ids == [world.theo.id]
+    await world.sandbox.wait_for(lambda: len(world.voice.link.played) == before + 1)
+    assert session.consents(world.theo.id)
+    assert told.custom_ids() == [EXCLUDE_ID]
+    assert text_of(await world.press(world.theo, told, EXCLUDE_ID)) == texts.EXCLUDED
+    assert not session.consents(world.theo.id)
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+    assert told not in world.messages(), "who is told is nobody's business afterwards"
+
+
+async def test_a_deleted_panel_comes_back_without_any_change(world: World) -> None:
+    panel = await start(world)
+    world.sandbox.people.delete(world.owner, panel)
+    again = await world.sandbox.wait_for(lambda: next(iter(panels(world)), None), timeout_s=10.0)
+    assert again.id != panel.id
+    assert text_of(await world.press(world.mara, again, INCLUDE_ID)) == texts.INCLUDED
+
+
+async def test_the_panel_moves_when_the_bot_may_no_longer_write_where_it_is(world: World) -> None:
+    panel = await start(world)
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.voice_channel, Permission.SEND_MESSAGES)
+    moved = await world.sandbox.wait_for(lambda: next((m for m in panels(world) if m.id != panel.id), None))
+    assert moved.channel_id == world.sandbox.text.id
+    assert text_of(await world.press(world.mara, moved, INCLUDE_ID)) == texts.INCLUDED
+
+
+async def test_it_does_not_move_to_where_people_of_the_call_cannot_see_it(world: World) -> None:
+    await start(world)
+    world.sandbox.deny(world.mara, world.sandbox.text, Permission.VIEW_CHANNEL)
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.voice_channel, Permission.SEND_MESSAGES)
+    await world.over()
+    (record,) = await world.service.storage.sessions()
+    assert record.end_reason == "no_notice"
+    private = world.sandbox.people.direct_messages(world.owner)
+    told = await world.sandbox.wait_for(lambda: next(iter(world.sandbox.messages(private)), None))
+    assert texts.END_REASONS["no_notice"] in text_of(told)
+
+
+async def test_the_status_line_that_people_wrote_is_put_back(world: World) -> None:
+    voice = world.sandbox.voice_channel
+    world.sandbox.state.set_voice_status(voice, "Film night")
+    await world.attested()
+    world.sandbox.state.join_voice(world.sandbox.bot.id, voice)  # only who is in the channel may change the line
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    await world.ask(world.owner, "listen start")
+    assert voice.status == texts.VOICE_STATUS
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+    assert voice.status == "Film night"
