@@ -53,7 +53,7 @@ class Identity:
             raise WrongKey("A sealed user id does not belong to this storage key.") from error
 
     def _hash(self, scope: str, scope_id: str, user_id: int) -> str:
-        return hmac.new(self._hash_key, f"{scope}:{scope_id}:{user_id}".encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._hash_key, f"{scope}:{scope_id}:{user_id}".encode(), "sha256").hex()
 
 
 def token_hash(token: str) -> str:

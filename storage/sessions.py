@@ -80,7 +80,7 @@ class SessionRepository:
                 )
                 db.add(found)
             found.withdrawn_at = None
-        return self._to_participant(found)
+        return self.to_participant(found)
 
     async def withdraw(self, session_id: str, user_id: int) -> None:
         """Note that the person left the session's analysis; what was stored until now stays."""
@@ -220,7 +220,7 @@ class SessionRepository:
         rows = await db.scalars(
             select(schema.Participant).filter_by(session_id=session_id).order_by(schema.Participant.number)
         )
-        return [self._to_participant(row) for row in rows]
+        return [self.to_participant(row) for row in rows]
 
     def to_record(self, row: schema.Session) -> SessionRecord:
         return SessionRecord(
@@ -238,7 +238,7 @@ class SessionRepository:
             counters=dict(row.counters),
         )
 
-    def _to_participant(self, row: schema.Participant) -> ParticipantRecord:
+    def to_participant(self, row: schema.Participant) -> ParticipantRecord:
         return ParticipantRecord(
             id=row.id,
             session_id=row.session_id,

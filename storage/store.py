@@ -10,6 +10,7 @@ from storage import schema
 from storage.database import Database
 from storage.errors import WrongKey
 from storage.identity import Identity
+from storage.listing import Listed, ListRepository, Wanted
 from storage.messages import MessageRepository
 from storage.records import (
     Decision,
@@ -40,6 +41,7 @@ class Storage:
         self._servers = ServerRepository(database, default_retention_days=retention_days)
         self._consents = ConsentRepository(database, identity)
         self._sessions = SessionRepository(database, identity)
+        self._listing = ListRepository(database, identity, self._sessions)
         self._shares = ShareRepository(database)
         self._messages = MessageRepository(database, identity, default_retention_days=retention_days)
         self._rights = RightsRepository(database, identity, default_retention_days=retention_days)
@@ -116,6 +118,13 @@ class Storage:
         self, *, guild_id: int | None = None, limit: int = 50, before: datetime | None = None
     ) -> list[SessionRecord]:
         return await self._sessions.list(guild_id=guild_id, limit=limit, before=before)
+
+    async def listed(self, wanted: Wanted, *, limit: int, user_id: int | None = None) -> list[Listed]:
+        """A page of the list with its people; of one person, or of everybody."""
+        return await self._listing.page(wanted, limit=limit, user_id=user_id)
+
+    async def places(self, wanted: Wanted) -> list[tuple[int, int]]:
+        return await self._listing.places(wanted)
 
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]:
         return await self._sessions.participants(session_id)

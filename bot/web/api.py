@@ -6,40 +6,37 @@ import asyncio
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
-from urllib.parse import urlencode
+from typing import Any
 
 from aiohttp import web
 
 from bot.web import words
 from bot.web.chart import voice_out
-from bot.web.errors import BadParameter, NotFound
-from bot.web.grants import admit, headings_of, visitor_of
-from bot.web.keys import ACCESS, STORAGE
+from bot.web.errors import NotFound
+from bot.web.keys import ACCESS
+from bot.web.listing import read_limit, read_page
 from bot.web.reading import read_report
 from bot.web.schema import ReportOut, SessionListOut, report_out, session_out
 from bot.web.templating import compressed
-from storage.records import SessionRecord
-
-DEFAULT_LIMIT: Final = 50
-MAX_LIMIT: Final = 200
-_SCAN_PAGES: Final = 40
-"""How many pages of the store are looked through for a visitor's own sessions."""
 
 
 async def sessions(request: web.Request) -> web.Response:
-    """``GET /api/v1/sessions?limit=&before=``: newest first, those the visitor may open."""
-    limit, before = _limit(request), read_before(request)
+    """``GET /api/v1/sessions``: newest first, those the visitor may open; see `read_filters` and `read_limit`."""
+    limit = read_limit(request)
+    page = await read_page(request, limit=limit)
     base = request.app[ACCESS].base
-    page, more = await visible_sessions(request, limit=limit, before=before)
     out = [
-        session_out(session, heading.people, heading.names, title=heading.title, url=f"{base}/sessions/{session.id}")
-        for session, heading in zip(page, await headings_of(request, page), strict=True)
+        session_out(
+            item.session,
+            heading.people,
+            heading.names,
+            title=heading.title,
+            url=f"{base}/sessions/{item.session.id}",
+        )
+        for item, heading in zip(page.listed, page.headings, strict=True)
     ]
-    following = urlencode({"limit": limit, "before": page[-1].started_at.isoformat()}) if more and page else None
-    body = SessionListOut(sessions=out, next=f"{base}/api/v1/sessions?{following}" if following else None)
-    return _json(body.model_dump_json())
+    following = f"{base}/api/v1/sessions?{page.older.query(limit=str(limit))}" if page.older else None
+    return _json(SessionListOut(sessions=out, next=following).model_dump_json())
 
 
 async def report(request: web.Request) -> web.Response:
@@ -123,29 +120,6 @@ async def moments_csv(request: web.Request) -> web.Response:
     return await _csv(body, "moments", ["at_s", "kind", "speaker", "text"], rows)
 
 
-async def visible_sessions(
-    request: web.Request, *, limit: int, before: datetime | None
-) -> tuple[list[SessionRecord], bool]:
-    """At most `limit` sessions the visitor may open, newest first, and whether there are more."""
-    visitor = visitor_of(request)
-    admit(request.app[ACCESS], visitor)
-    store = request.app[STORAGE]
-    if visitor.owner:
-        found = await store.sessions(limit=limit + 1, before=before)
-        return found[:limit], len(found) > limit
-    mine = await store.sessions_of(visitor.user_id) if visitor.user_id is not None else set()
-    found = []
-    for _ in range(_SCAN_PAGES):
-        if not mine or len(found) > limit:
-            break
-        page = await store.sessions(limit=MAX_LIMIT, before=before)
-        found += [session for session in page if session.id in mine]
-        if len(page) < MAX_LIMIT:
-            break
-        before = page[-1].started_at
-    return found[:limit], len(found) > limit
-
-
 async def _report(request: web.Request) -> ReportOut:
     reading = await read_report(request, probabilities=True)
     return await asyncio.to_thread(
@@ -155,27 +129,6 @@ async def _report(request: web.Request) -> ReportOut:
         title=reading.heading.title,
         last_event_id=reading.last_event_id,
     )
-
-
-def _limit(request: web.Request) -> int:
-    raw = request.query.get("limit", str(DEFAULT_LIMIT))
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:6]) <= MAX_LIMIT:
-        raise BadParameter(f"'limit' must be a whole number from 1 to {MAX_LIMIT}.")
-    return int(raw[:6])
-
-
-def read_before(request: web.Request) -> datetime | None:
-    """The query parameter ``before``. Raises BadParameter."""
-    raw = request.query.get("before")
-    if raw is None:
-        return None
-    try:
-        before = datetime.fromisoformat(raw.replace(" ", "+"))  # a plus sign that was not escaped arrives as a space
-        if before.tzinfo is not None:
-            return before.astimezone(UTC)
-    except (ValueError, OverflowError):  # not a time; a time that its zone moves out of the calendar
-        pass
-    raise BadParameter("'before' must be a time with its zone, such as 2026-03-02T20:00:00+00:00.")
 
 
 def _json(body: str | bytes) -> web.Response:

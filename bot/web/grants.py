@@ -101,31 +101,26 @@ class Heading:
 async def heading_of(
     app: web.Application,
     session: SessionRecord,
-    people: Sequence[ParticipantRecord] | None = None,
+    people: Sequence[ParticipantRecord],
     *,
     shared: bool = False,
 ) -> Heading:
     """Look the names up, all at once and for a bounded time. Holders of a share link are told none."""
-    if people is None:
-        people = await app[STORAGE].participants(session.id)
     if shared:
         pseudonyms = {person.id: person.pseudonym for person in people}
         return Heading(title="A conversation", server=None, people=people, names=pseudonyms)
     directory = app[NAMES]
     channel, server, *found = await asyncio.gather(
-        _bounded(directory.channel(session.guild_id, session.channel_id)),
-        _bounded(directory.guild(session.guild_id)),
-        *(_bounded(directory.name(session.guild_id, person.user_id)) for person in people),
+        bounded(directory.channel(session.guild_id, session.channel_id)),
+        bounded(directory.guild(session.guild_id)),
+        *(bounded(directory.name(session.guild_id, person.user_id)) for person in people),
     )
     names = {person.id: name or person.pseudonym for person, name in zip(people, found, strict=True)}
     return Heading(title=channel or "Voice channel", server=server, people=people, names=names)
 
 
-async def headings_of(request: web.Request, sessions: Sequence[SessionRecord]) -> list[Heading]:
-    return await asyncio.gather(*(heading_of(request.app, session) for session in sessions))
-
-
-async def _bounded(look_up: Awaitable[str | None]) -> str | None:
+async def bounded(look_up: Awaitable[str | None]) -> str | None:
+    """A name that is looked up for a bounded time, not too long and not empty."""
     try:
         async with asyncio.timeout(_NAMES_TIMEOUT_S):
             name = await look_up

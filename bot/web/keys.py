@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -19,6 +19,7 @@ from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
 from bot.web.reports import Reports
 from ser_engine.backends.base import InferenceBackend
+from storage.listing import Listed, Wanted
 from storage.records import (
     Edition,
     ParticipantRecord,
@@ -37,9 +38,9 @@ class ReportStore(Protocol):
 
     async def session(self, session_id: str) -> SessionRecord | None: ...
 
-    async def sessions(
-        self, *, guild_id: int | None = None, limit: int = 50, before: datetime | None = None
-    ) -> list[SessionRecord]: ...
+    async def listed(self, wanted: Wanted, *, limit: int, user_id: int | None = None) -> list[Listed]: ...
+
+    async def places(self, wanted: Wanted) -> list[tuple[int, int]]: ...
 
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]: ...
 
@@ -48,8 +49,6 @@ class ReportStore(Protocol):
     async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]: ...
 
     async def edition(self, session_id: str) -> Edition | None: ...
-
-    async def sessions_of(self, user_id: int) -> set[str]: ...
 
     async def server(self, guild_id: int) -> ServerSettings: ...
 

@@ -13,43 +13,51 @@ from aiohttp import web
 from bot.pictures import palette
 from bot.texts import english
 from bot.web import manage, words
-from bot.web.api import DEFAULT_LIMIT, read_before, visible_sessions
 from bot.web.errors import BadParameter, SignInNeeded
-from bot.web.grants import headings_of, visitor_of
+from bot.web.grants import visitor_of
 from bot.web.keys import ACCESS, BACKEND
+from bot.web.listing import DEFAULT_LIMIT, places, read_page
 from bot.web.measured import measured
 from bot.web.predict import OLD_LABELS
 from bot.web.reading import read_report, with_probabilities
 from bot.web.templating import palette_css as palette_sheet
 from bot.web.templating import render
 from bot.web.views import View, build_view
-from storage.records import SessionState
+from storage.records import SessionRecord, SessionState
 
 _MAX_SECONDS: Final = 7 * 24 * 3600
 
 
 async def session_list(request: web.Request) -> web.Response:
-    """``GET /``: the sessions the visitor may open, newest first."""
-    before = read_before(request)
+    """``GET /``, ``GET /sessions``: the sessions the visitor may open, newest first; filters as query parameters."""
     try:
-        sessions, more = await visible_sessions(request, limit=DEFAULT_LIMIT, before=before)
+        page = await read_page(request, limit=DEFAULT_LIMIT)
     except SignInNeeded:
         return render(request, "welcome.html")
+    base = request.app[ACCESS].base
     rows = [
         {
-            "session": session,
-            "day": session.started_at.astimezone(UTC).date().isoformat(),
-            "thumb": f"{request.app[ACCESS].base}/sessions/{session.id}/strip.svg",
+            "session": item.session,
+            "day": item.session.started_at.astimezone(UTC).date().isoformat(),
+            "thumb": f"{base}/sessions/{item.session.id}/strip.svg",
             "title": heading.title,
             "server": heading.server,
             "names": [heading.names[person.id] for person in heading.people],
-            "duration_s": (session.ended_at - session.started_at).total_seconds() if session.ended_at else None,
+            "duration_s": _lasted_s(item.session),
         }
-        for session, heading in zip(sessions, await headings_of(request, sessions), strict=True)
+        for item, heading in zip(page.listed, page.headings, strict=True)
     ]
-    older = sessions[-1].started_at if more and sessions else None
-    done = words.DONE.get(request.query.get("done", ""))
-    return render(request, "sessions.html", rows=rows, older=older, before=before, done=done)
+    servers, channels = await places(request, page)
+    return render(
+        request,
+        "sessions.html",
+        rows=rows,
+        filters=page.filters,
+        servers=servers,
+        channels=channels,
+        older=page.older.query() if page.older else None,
+        done=words.DONE.get(request.query.get("done", "")),
+    )
 
 
 async def report(request: web.Request) -> web.Response:
@@ -106,6 +114,10 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "done": words.DONE.get(request.query.get("done", "")),
         "last_event_id": reading.last_event_id,
     }
+
+
+def _lasted_s(session: SessionRecord) -> float | None:
+    return (session.ended_at - session.started_at).total_seconds() if session.ended_at else None
 
 
 def _view(request: web.Request) -> View:

@@ -143,13 +143,14 @@ async def long_list(folder: Path) -> None:
         await server.get("/about")
         ms, _ = await server.cost("/", times=10)
         say("list, open: ms", ms, 60)
-    cookie = access(folder, signed_in=True).sign(
-        {"user": str(seed.STARTER_ID)}, purpose="session", lifetime_s=SESSION_LIFETIME_S
-    )
-    async with Server(folder, signed_in=True) as server:
-        await server.get("/about")
-        ms, _ = await server.cost("/", times=10, Cookie=f"{SESSION_COOKIE}={cookie}")
-        say("list, signed in: ms", ms, 100)
+    for who, user in (("took part in all", seed.STARTER_ID), ("took part in none", 1)):
+        cookie = access(folder, signed_in=True).sign(
+            {"user": str(user)}, purpose="session", lifetime_s=SESSION_LIFETIME_S
+        )
+        async with Server(folder, signed_in=True) as server:
+            await server.get("/about")
+            ms, _ = await server.cost("/", times=10, Cookie=f"{SESSION_COOKIE}={cookie}")
+            say(f"list, signed in, {who}: ms", ms, 100)
 
 
 async def live_viewers(folder: Path, session_id: str, *, viewers: int, seconds: float) -> None:
@@ -232,8 +233,9 @@ async def main(options: argparse.Namespace) -> None:
         long = await seed.add(storage, url, seed.CROWD)
         live = await seed.add(storage, url, replace(seed.CROWD, live=True, days_ago=0))
         await storage.close()
-        await long_report(folder, long)
-        await live_viewers(folder, live, viewers=options.viewers, seconds=options.seconds)
+        if options.viewers:
+            await long_report(folder, long)
+            await live_viewers(folder, live, viewers=options.viewers, seconds=options.seconds)
         await many_sessions(folder, options.sessions)
         await long_list(folder)
 

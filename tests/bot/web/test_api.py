@@ -131,6 +131,11 @@ async def test_a_name_is_no_formula(client: Client, session: SessionRecord, name
         ("/api/v1/sessions?limit=99999999999999999999", 400, "bad_parameter"),
         ("/api/v1/sessions?limit=²", 400, "bad_parameter"),
         ("/api/v1/sessions?before=yesterday", 400, "bad_parameter"),
+        ("/api/v1/sessions?server=x", 400, "bad_parameter"),
+        ("/api/v1/sessions?channel=99999999999999999999", 400, "bad_parameter"),
+        ("/api/v1/sessions?state=asleep", 400, "bad_parameter"),
+        ("/api/v1/sessions?day=9999-12-31", 400, "bad_parameter"),
+        ("/api/v1/sessions?day=today", 400, "bad_parameter"),
         ("/api/v1/sessions?before=2026-01-01", 400, "bad_parameter"),
         ("/api/v1/sessions?before=0001-01-01T00:00:00%2B14:00", 400, "bad_parameter"),
         ("/api/v1/sessions?before=9999-12-31T23:59:59-14:00", 400, "bad_parameter"),
@@ -188,3 +193,28 @@ async def test_a_participant_whose_data_was_deleted_is_gone(
     body = await _json(client, f"/api/v1/sessions/{session.id}")
     assert [p["name"] for p in body["participants"]] == ["Alice"]
     assert len(body["windows"]) == 2
+
+
+async def test_the_list_can_be_filtered_and_its_next_page_too(client: Client, session: SessionRecord) -> None:
+    day = f"{session.started_at:%Y-%m-%d}"
+    for query in ("", "server=10", "channel=20", "state=ended", f"day={day}", f"server=10&channel=20&day={day}&state="):
+        body = await _json(client, f"/api/v1/sessions?{query}")
+        assert [row["id"] for row in body["sessions"]] == [session.id], query
+    for query in ("server=11", "channel=21", "state=live", "day=2020-01-01"):
+        assert (await _json(client, f"/api/v1/sessions?{query}"))["sessions"] == [], query
+
+
+async def test_the_next_page_asks_for_the_same(client: Client, storage: Storage) -> None:
+    for _ in range(3):
+        await storage.start_session(
+            NewSession(guild_id=10, channel_id=20, started_by=1, model="m", model_version="v", labels=("Angry",))
+        )
+    seen: list[str] = []
+    address: str | None = "/api/v1/sessions?limit=1&state=live&server=10"
+    while address:
+        assert "state=live" in address
+        body = await _json(client, address)
+        seen += [row["id"] for row in body["sessions"]]
+        address = body["next"]
+    assert len(set(seen)) == 3
+    assert len(seen) == 3

@@ -1,0 +1,128 @@
+"""The list of sessions as somebody may see it: filtered, newest first, a page at a time, however many there are.
+
+A person's rows carry a hash that differs from session to session, so theirs are found by hashing the person once for
+each session that is looked at. Sessions are looked at in the order of the list, few at first: who talked lately has
+their page after the first look. Ids are unsealed on the page that is shown, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage import schema
+from storage.database import Database
+from storage.identity import Identity
+from storage.records import ParticipantRecord, SessionRecord, SessionState
+from storage.sessions import SessionRepository
+
+MAX_PAGE: Final = 500
+_FIRST_LOOK: Final = 250
+_NEXT_LOOKS: Final = 5_000
+
+Q = TypeVar("Q", bound=Select[*tuple[Any, ...]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which sessions; what is None does not matter."""
+
+    guild_id: int | None = None
+    channel_id: int | None = None
+    state: SessionState | None = None
+    since: datetime | None = None
+    """Started then or later."""
+    before: datetime | None = None
+    """Started earlier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    session: SessionRecord
+    people: tuple[ParticipantRecord, ...]
+
+
+class ListRepository:
+    def __init__(self, database: Database, identity: Identity, sessions: SessionRepository) -> None:
+        self._database = database
+        self._identity = identity
+        self._sessions = sessions
+
+    async def page(self, wanted: Wanted, *, limit: int, user_id: int | None = None) -> list[Listed]:
+        """At most `limit` (and 500), newest first; of `user_id` those that they started or took part in."""
+        limit = max(0, min(limit, MAX_PAGE))
+        async with self._database.transaction() as db:
+            if user_id is None:
+                query = _chosen(select(schema.Session), wanted).limit(limit)
+            else:
+                ids = await self._theirs(db, wanted, user_id, limit)
+                query = _in_order(select(schema.Session).where(schema.Session.id.in_(ids)))
+            rows = list(await db.scalars(query))
+            people: dict[str, list[schema.Participant]] = defaultdict(list)
+            for person in await db.scalars(
+                select(schema.Participant)
+                .where(schema.Participant.session_id.in_([row.id for row in rows]))
+                .order_by(schema.Participant.session_id, schema.Participant.number)
+            ):
+                people[person.session_id].append(person)
+        return [
+            Listed(
+                session=self._sessions.to_record(row),
+                people=tuple(self._sessions.to_participant(person) for person in people[row.id]),
+            )
+            for row in rows
+        ]
+
+    async def places(self, wanted: Wanted) -> list[tuple[int, int]]:
+        """Server and channel of all sessions that are `wanted`."""
+        query = _chosen(select(schema.Session.guild_id, schema.Session.channel_id), wanted, ordered=False).distinct()
+        async with self._database.transaction() as db:
+            return [(guild_id, channel_id) for guild_id, channel_id in await db.execute(query)]
+
+    async def _theirs(self, db: AsyncSession, wanted: Wanted, user_id: int, limit: int) -> list[str]:
+        """Ids of the newest sessions of a person."""
+        query = _chosen(select(schema.Session.id, schema.Session.starter_hash), wanted)
+        found: list[str] = []
+        at, look = 0, _FIRST_LOOK
+        while len(found) < limit:
+            rows = (await db.execute(query.offset(at).limit(look))).all()
+            hashes = {session_id: self._identity.in_session(session_id, user_id) for session_id, _ in rows}
+            started = {session_id for session_id, starter_hash in rows if starter_hash == hashes[session_id]}
+            took_part = set(
+                await db.scalars(
+                    select(schema.Participant.session_id).where(
+                        schema.Participant.user_hash.in_(
+                            [user_hash for session_id, user_hash in hashes.items() if session_id not in started]
+                        )
+                    )
+                )
+            )
+            found += [session_id for session_id, _ in rows if session_id in started or session_id in took_part]
+            if len(rows) < look:
+                break
+            at, look = at + look, _NEXT_LOOKS
+        return found[:limit]
+
+
+def _chosen(query: Q, wanted: Wanted, *, ordered: bool = True) -> Q:
+    for column, value in (
+        (schema.Session.guild_id, wanted.guild_id),
+        (schema.Session.channel_id, wanted.channel_id),
+        (schema.Session.state, wanted.state),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(schema.Session.started_at >= wanted.since)
+    if wanted.before is not None:
+        query = query.where(schema.Session.started_at < wanted.before)
+    return _in_order(query) if ordered else query
+
+
+def _in_order(query: Q) -> Q:
+    return query.order_by(schema.Session.started_at.desc(), schema.Session.id)
