@@ -15,11 +15,13 @@ import gettext
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from babel import negotiate_locale
+from babel.dates import format_date
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -103,6 +105,10 @@ class Texts:
     def duration(self, seconds: float) -> str:
         """``42 s``, ``3 min 5 s``, ``1 h 2 min``: as on the web pages."""
         return spell(seconds)
+
+    def day(self, when: datetime) -> str:
+        """``2 March 2026``"""
+        return format_date(when, "long", locale=self.language)
 
     def clock_time(self, seconds: float) -> str:
         """``3:05``, as on the time axis of pictures and pages."""

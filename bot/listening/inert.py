@@ -14,7 +14,7 @@ _BREAK: Final = "\u2060"
 """Word joiner: nothing to see, and what stands around it is no address and no mention any more."""
 _KEPT: Final = "\u200d"
 """Joins the parts of an emoji; every other invisible character goes, as some turn the text around them."""
-_STARTERS: Final = ("://", "@", "<", "www.")
+_STARTERS: Final = ("://", "](", "@", "<", "www.")
 
 
 def inert(text: str, limit: int) -> str:

@@ -19,10 +19,11 @@ from bot.listening.inert import fitting, inert
 from bot.listening.surface import Picture
 from bot.pictures import palette
 from bot.pictures.names import writable
+from bot.pictures.words import MAX_SPEAKERS, Words
 from bot.report import KeyMoment, key_moments
 from bot.report.percents import whole_percents
 from bot.texts import Texts
-from storage.records import ParticipantReport, SessionReport
+from storage.records import MomentRecord, ParticipantReport, SessionReport
 
 MAX_LISTED: Final = 30
 PEOPLE_CHARS: Final = 3_500
@@ -46,10 +47,12 @@ async def summarise(
     """The message about a session. `names` are what people were called, by user id."""
     report = of_those_who_stayed(report)
     called = {person.participant.id: names.get(person.participant.user_id, "") for person in report.participants}
+    moments = key_moments(report)
     card = summary_card(report, texts, report_url=report_url, called=called)
     if not any(person.windows for person in report.participants):
         return Summary(card=card, picture=None)
-    png = await _draw(report, called)
+    drawn = replace(report, moments=tuple(map(_numbered, moments)))
+    png = await _draw(drawn, called, _words(report, texts))
     return Summary(card=card, picture=None if png is None else Picture(png=png, description=texts.SUMMARY_PICTURE_ALT))
 
 
@@ -89,7 +92,7 @@ def _fields(
         fields.append((texts.SHARES_TITLE, f"{_shares(report.shares, unclear, texts)}\n{overlap}"))
     if moments := key_moments(report):
         people = {person.participant.id: person.participant.user_id for person in report.participants}
-        listed = [_moment(moment, people, texts) for moment in moments]
+        listed = [f"**{number}** {_moment(moment, people, texts)}" for number, moment in enumerate(moments, 1)]
         fields.append((texts.MOMENTS_TITLE, fitting(listed, FIELD_CHARS, texts)))
     if left_out := left_out_of(report, texts):
         fields.append((texts.LEFT_OUT_TITLE, fitting(left_out, FIELD_CHARS, texts)))
@@ -115,11 +118,33 @@ def left_out_of(report: SessionReport, texts: Texts) -> list[str]:
     return lines
 
 
-async def _draw(report: SessionReport, names: Mapping[int, str]) -> bytes | None:
+def _words(report: SessionReport, texts: Texts) -> Words:
+    """What is written in the picture."""
+    people = len(report.participants)
+    facts = (
+        texts.duration(report.duration_s),
+        texts("PICTURE_PEOPLE", n=people),
+        texts.day(report.session.started_at),
+    )
+    return Words(
+        title=texts.SUMMARY_TITLE,
+        facts=" · ".join(facts),
+        foot=texts.PICTURE_FOOT,
+        more=texts("PICTURE_MORE", n=max(0, people - MAX_SPEAKERS)),
+        tones=texts.TONES,
+    )
+
+
+def _numbered(moment: KeyMoment) -> MomentRecord:
+    """A moment as the picture places it: its number is its place in the list of words."""
+    return MomentRecord(at_s=moment.at_s, kind=moment.kind, participant_id=moment.participant_id, text=moment.text)
+
+
+async def _draw(report: SessionReport, names: Mapping[int, str], words: Words) -> bytes | None:
     from bot.pictures import summary_png  # Pillow, only where it is needed
 
     try:
-        return await asyncio.to_thread(summary_png, report, names)
+        return await asyncio.to_thread(summary_png, report, names, words)
     except Exception as error:  # noqa: BLE001  # a picture that cannot be drawn must not cost the words
         _log.error("picture_failed", session=report.session.id, exc_info=error)
         return None

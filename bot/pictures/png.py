@@ -1,7 +1,8 @@
 """The summary picture for Discord, drawn with Pillow on a dark card that sits well in Discord's light and dark themes.
 
-Everything is laid out in logical pixels and drawn at twice that, for sharp screens. Inter is carried beside this file;
-a name that it cannot write (it has Latin, Greek and Cyrillic) is shown as the speaker's pseudonym.
+Most people see it on a phone, 360 pixels wide: the card is 480 logical pixels wide and nothing in it is written smaller
+than 15, so that a name is at least 11 pixels high there. Everything is drawn at twice the size, for sharp screens.
+Inter is carried beside this file; a name that it cannot write is shown as the speaker's pseudonym.
 """
 
 from __future__ import annotations
@@ -10,94 +11,110 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
 from bot.pictures import geometry
+from bot.pictures.names import FONTS, writable
 from bot.pictures.palette import DARK, UNCLEAR, blend, in_order, mark_on, tone
 from bot.pictures.svg import NOTE_PX, shorten
-from bot.pictures.times import clock, spell
-from storage.records import SessionReport
+from bot.pictures.times import clock
+from bot.pictures.words import MAX_SPEAKERS, Words
+from storage.records import ParticipantReport, SessionReport
 
 SCALE: Final = 2
-MAX_SPEAKERS: Final = 16
-MIN_WIDTH: Final = 480
-_MARGIN: Final = 36.0
-_GUTTER: Final = 164.0
-_FONTS: Final = Path(__file__).parent / "fonts"
+WIDTH: Final = 480
+MAX_WITH_SHARES: Final = 6
+"""Up to so many speakers have a bar of their shares below their strip; with more the picture would be too tall."""
+_MARGIN: Final = 20.0
+_TEXT_PX: Final = 15
+_NAME_PX: Final = 16
+_NAME_CHARS: Final = 30
+_LINE: Final = 20.0
+_NAME_ROOM: Final = 25.0
+_STRIP_ROOM: Final = 26.0
+_SHARES_ROOM: Final = 12.0
 _HATCH_STEP_PX: Final = 6
-_FOOT: Final = "How it sounds, not how anybody feels. Stronger colour: surer. Hatched: unclear."
 
 
-def summary_png(report: SessionReport, names: Mapping[int, str], *, width: int = 960) -> bytes:
-    """Strip per speaker, moments, and talk time by emotion. `names` maps participant ids; `width` is in logical pixels.
+def summary_png(report: SessionReport, names: Mapping[int, str], words: Words) -> bytes:
+    """A strip and the shares of each speaker, and the moments. `names` maps participant ids.
 
-    The image is twice as wide. Shows at most 16 speakers and says how many more there are.
+    The image is 960 pixels wide. Shows at most 16 speakers.
     """
-    width = max(MIN_WIDTH, width)
-    left_out = max(0, len(report.participants) - MAX_SPEAKERS)
+    left_out = len(report.participants) > MAX_SPEAKERS
     report = replace(report, participants=report.participants[:MAX_SPEAKERS])
     shown = {
         p.participant.id: writable(names.get(p.participant.id, ""), p.participant.pseudonym)
         for p in report.participants
     }
-    strip = geometry.strip(report, shown, width=width - 2 * _MARGIN, gutter=_GUTTER, row_height=34, row_gap=9)
-    strip_y = 122.0
-    bars_y = strip_y + strip.height + 34
-    height = bars_y + 28 + len(report.participants) * 32 + 46
-    pen = _Pen.on_card(width, height)
-    _head(pen, report, width)
-    _strip(pen, strip, _MARGIN, strip_y)
-    _talk(pen, report, shown, bars_y, width)
-    more = f" {left_out} more speakers are in the report." if left_out else ""
-    pen.text(_MARGIN, height - 30, _FOOT + more, size=13, colour=DARK.muted)
+    with_shares = len(report.participants) <= MAX_WITH_SHARES
+    strip = geometry.strip(
+        report,
+        shown,
+        width=WIDTH - 2 * _MARGIN,
+        gutter=0,
+        row_height=_STRIP_ROOM,
+        row_gap=14 + (_SHARES_ROOM + 5 if with_shares else 0),
+        name_height=_NAME_ROOM,
+        axis_height=30,
+    )
+    measure = _Pen.on_card(WIDTH, 1)
+    legend = measure.flow([words.tone(label) for label in _labels(report)], WIDTH - 2 * _MARGIN)
+    foot = measure.wrapped(f"{words.foot} {words.more if left_out else ''}".strip(), WIDTH - 2 * _MARGIN)
+    strip_y = 82 + 28.0 * (1 + legend[-1][1]) + 6
+    shares_below = _SHARES_ROOM + 5 if with_shares else 0.0
+    foot_y = strip_y + strip.height + shares_below + 26
+    pen = _Pen.on_card(WIDTH, foot_y + _LINE * len(foot))
+    _head(pen, report, words, legend)
+    _strip(pen, strip, {p.participant.id: p for p in report.participants}, strip_y, below=shares_below)
+    for number, line in enumerate(foot):
+        pen.text(_MARGIN, foot_y + _LINE * number, line, size=_TEXT_PX, colour=DARK.muted)
     target = io.BytesIO()
     pen.image.save(target, format="PNG", optimize=True)
     return target.getvalue()
 
 
-def writable(name: str, otherwise: str) -> str:
-    """`name` without what Inter cannot write; `otherwise` when that is more than half of it."""
-    name = " ".join(name.split())
-    kept = "".join(c for c in name if c.isprintable() and (c == " " or _has_glyph(c))).strip()
-    return kept if len(kept) * 2 > len(name) else otherwise
+def _labels(report: SessionReport) -> list[str]:
+    return [*in_order(list(report.session.labels)), UNCLEAR]
 
 
-def _head(pen: _Pen, report: SessionReport, width: float) -> None:
-    pen.text(_MARGIN, 46, "How it sounded", size=24, bold=True)
-    people = len(report.participants)
-    started = report.session.started_at
-    facts = f"{spell(report.duration_s)} · {people} {'speaker' if people == 1 else 'speakers'}"
-    facts += f" · {started.day} {started:%B %Y}"
-    pen.text(width - _MARGIN, 46, facts, size=15, colour=DARK.muted, anchor="rs")
-    x = _MARGIN
-    for label in (*in_order(list(report.session.labels)), UNCLEAR):
-        look = tone(label)
+def _head(pen: _Pen, report: SessionReport, words: Words, legend: list[tuple[float, int]]) -> None:
+    pen.text(_MARGIN, 38, words.title, size=22, bold=True)
+    pen.text(_MARGIN, 63, words.facts, size=_TEXT_PX, colour=DARK.muted)
+    for label, (x, line) in zip(_labels(report), legend, strict=True):
         cell = geometry.Cell(x=0, width=22, start_s=0, end_s=3, label=label, confidence=0.9, reason=None, windows=1)
-        _cell(pen, cell, x, 68, 18)
-        pen.text(x + 30, 82, look.word, size=15)
-        x += 30 + pen.width(look.word, size=15) + 24
+        _cell(pen, cell, _MARGIN + x, 82 + 28.0 * line, 18)
+        pen.text(_MARGIN + x + 28, 97 + 28.0 * line, words.tone(label), size=_TEXT_PX)
 
 
-def _strip(pen: _Pen, strip: geometry.Strip, x: float, y: float) -> None:
+def _strip(
+    pen: _Pen, strip: geometry.Strip, people: Mapping[int, ParticipantReport], y: float, *, below: float
+) -> None:
+    x, right = _MARGIN, _MARGIN + strip.width - 2
     for row in strip.rows:
-        pen.text(x, y + row.y + row.height / 2 + 5, shorten(row.name, 18), size=15, bold=True)
+        person = people[row.participant_id]
+        pen.text(x, y + row.y - 8, shorten(row.name, _NAME_CHARS), size=_NAME_PX, bold=True)
+        talk = clock(round(person.talk_s))
+        pen.text(right, y + row.y - 8, talk, size=_TEXT_PX, colour=DARK.muted, anchor="rs")
         pen.box(x + strip.plot_x, y + row.y, strip.plot_width, row.height, DARK.track, radius=3)
-    for mark in strip.marks:
-        pen.dotted(x + mark.x, y + mark.y, y + strip.bottom)
+        if below:
+            _shares(pen, person, x, y + row.y + row.height + 5, strip.plot_width)
     for row in strip.rows:
         for cell in row.cells:
             _cell(pen, cell, x, y + row.y, row.height)
     for mark in strip.marks:
-        pen.disc(x + mark.x, y + mark.y, 8, DARK.text)
-        pen.text(x + mark.x, y + mark.y + 4, str(mark.number), size=11, bold=True, colour=DARK.surface, anchor="ms")
+        for row in strip.rows:
+            pen.dotted(x + mark.x, y + row.y, y + row.y + row.height)
+        pen.disc(x + mark.x, y + mark.y, 10, DARK.text)
+        number = str(mark.number)
+        pen.text(x + mark.x, y + mark.y + 5.5, number, size=_TEXT_PX, bold=True, colour=DARK.surface, anchor="ms")
     for tick in strip.ticks:
-        pen.box(x + tick.x, y + strip.bottom + 4, 1, 5, DARK.line)
-        right_edge = tick.x > strip.width - 20
-        anchor = "rs" if right_edge else "ms"
-        pen.text(x + tick.x, y + strip.bottom + 23, clock(tick.at_s), size=12, colour=DARK.muted, anchor=anchor)
+        at_y = y + strip.bottom + below
+        pen.box(x + tick.x, at_y + 4, 1, 5, DARK.line)
+        anchor = "rs" if tick.x > strip.width - 24 else "ls" if tick.x < 24 else "ms"
+        pen.text(x + tick.x, at_y + 25, clock(tick.at_s), size=_TEXT_PX, colour=DARK.muted, anchor=anchor)
 
 
 def _cell(pen: _Pen, cell: geometry.Cell, x: float, y: float, height: float) -> None:
@@ -112,27 +129,13 @@ def _cell(pen: _Pen, cell: geometry.Cell, x: float, y: float, height: float) -> 
     pen.box(x + cell.x, note_y, width, NOTE_PX, mark_on(fill))
 
 
-def _talk(pen: _Pen, report: SessionReport, names: Mapping[int, str], y: float, width: float) -> None:
-    pen.text(_MARGIN, y, "Talk time, by what it sounded like", size=15, colour=DARK.muted)
-    longest_s = max((p.talk_s for p in report.participants), default=0.0) or 1.0
-    room = width - 2 * _MARGIN - _GUTTER - 76
-    for index, person in enumerate(report.participants):
-        top = y + 16 + index * 32
-        pen.text(_MARGIN, top + 15, shorten(names[person.participant.id], 18), size=15, bold=True)
-        length = room * person.talk_s / longest_s
-        for segment in geometry.talk_segments(person.shares, person.unclear_share, width=length, x=_MARGIN + _GUTTER):
-            look = tone(segment.label)
-            if segment.label == UNCLEAR:
-                pen.hatched(segment.x, top, segment.width - 1, 20)
-            else:
-                pen.box(segment.x, top, segment.width - 1, 20, look.dark.fill)
-                if segment.width >= 18:
-                    middle = segment.x + segment.width / 2
-                    pen.text(
-                        middle, top + 15, look.letter, size=13, bold=True, colour=mark_on(look.dark.fill), anchor="ms"
-                    )
-        end = _MARGIN + _GUTTER + length + 10
-        pen.text(end, top + 15, clock(round(person.talk_s)), size=14, colour=DARK.muted)
+def _shares(pen: _Pen, person: ParticipantReport, x: float, y: float, room: float) -> None:
+    """The whole talk time of a speaker by what it sounded like."""
+    for segment in geometry.talk_segments(person.shares, person.unclear_share, width=room, x=x):
+        if segment.label == UNCLEAR:
+            pen.hatched(segment.x, y, segment.width - 1, _SHARES_ROOM)
+        else:
+            pen.box(segment.x, y, segment.width - 1, _SHARES_ROOM, tone(segment.label).dark.fill)
 
 
 @dataclass(slots=True)
@@ -187,6 +190,29 @@ class _Pen:
     def width(self, text: str, *, size: int) -> float:
         return _font(size, bold=False).getlength(text) / SCALE
 
+    def flow(self, words: list[str], room: float) -> list[tuple[float, int]]:
+        """Where each word of the legend stands: x and line, as many in a line as fit."""
+        placed: list[tuple[float, int]] = []
+        x, line = 0.0, 0
+        for word in words:
+            needed = 28 + self.width(word, size=_TEXT_PX)
+            if x and x + needed > room:
+                x, line = 0.0, line + 1
+            placed.append((x, line))
+            x += needed + 20
+        return placed
+
+    def wrapped(self, text: str, room: float) -> list[str]:
+        """Text in lines that fit."""
+        lines = [""]
+        for word in text.split():
+            longer = f"{lines[-1]} {word}".strip()
+            if self.width(longer, size=_TEXT_PX) > room and lines[-1]:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+        return lines
+
 
 def _corners(x: float, y: float, width: float, height: float) -> tuple[int, int, int, int]:
     left, top = round(x * SCALE), round(y * SCALE)
@@ -206,10 +232,4 @@ def _hatching(size: tuple[int, int]) -> Image.Image:
 @lru_cache(maxsize=32)
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     name = "Inter-SemiBold.otf" if bold else "Inter-Regular.otf"
-    return ImageFont.truetype(_FONTS / name, size * SCALE, layout_engine=ImageFont.Layout.BASIC)
-
-
-@lru_cache(maxsize=4096)
-def _has_glyph(character: str) -> bool:
-    font = _font(15, bold=False)
-    return bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
+    return ImageFont.truetype(FONTS / name, size * SCALE, layout_engine=ImageFont.Layout.BASIC)

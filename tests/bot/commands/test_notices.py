@@ -7,9 +7,14 @@ import pytest
 from bot import texts
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening import panel as panel_module
+from bot.service import Service
+from bot.settings import DISCORD_API, load_settings
 from sandbox import Message
 from sandbox.permissions import Permission
+from storage.errors import StorageUnavailable
 from storage.records import Decision
+from tests.fakes.backend import FakeBackend
+from tests.fakes.voice_link import FakeVoice, tone_burst
 from tests.fakes.world import World, text_of
 
 pytestmark = pytest.mark.e2e
@@ -133,3 +138,39 @@ async def test_the_status_line_that_people_wrote_is_put_back(world: World) -> No
     await world.ask(world.owner, "listen stop")
     await world.over()
     assert voice.status == "Film night"
+
+
+async def test_the_report_hangs_below_the_panel_where_it_can_be_opened(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = await start(world)
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    links = [button["url"] for row in panel.components for button in row["components"] if "url" in button]
+    assert links == [world.service.app.report_url(session.record.id)]
+    monkeypatch.setattr(world.service.app, "report_url", lambda _: None)  # as without a public address
+    await world.ask(world.owner, "listen stop")
+    summary = await world.embed(texts.SUMMARY_TITLE)
+    assert texts.SUMMARY_NO_LINK in text_of(summary)
+    assert "http" not in text_of(summary)
+
+
+def test_no_link_to_this_machine_is_posted_in_discord_itself() -> None:
+    settings = load_settings(env_file=None, discord_token="x", workers=0, discord_api_base=DISCORD_API)
+    service = Service(settings, backend=FakeBackend(), connect=FakeVoice())
+    assert service._report_url("5e5510") is None
+
+
+async def test_results_that_are_not_being_saved_are_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = await start(world)
+
+    async def full(_: object) -> int:
+        raise StorageUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.service.storage, "add_windows_of_many", full)
+        await world.press(world.mara, panel, INCLUDE_ID)
+        world.voice.link.hear(world.mara.id, tone_burst())
+        await world.sandbox.wait_for(lambda: texts.UNSAVED in text_of(panel), timeout_s=15.0)
+        assert texts.UNSAVED in text_of(await world.ask(world.owner, "listen status"))
+    await world.sandbox.wait_for(lambda: texts.UNSAVED not in text_of(panel), timeout_s=15.0)

@@ -113,3 +113,20 @@ def test_every_reason_for_an_end_has_words() -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59.6, "1 min"), (185, "3 min 5 s"), (3600, "1 h 0 min")])
 def test_durations_read_well(seconds: float, words: str) -> None:
     assert texts.duration(seconds) == words
+
+
+def test_results_that_are_not_saved_and_a_tone_of_all_are_said_in_words() -> None:
+    card = panel_card(snapshot(included=[(1, tone())], unsaved=True, overall="Happy"), texts)
+    assert texts.UNSAVED in dict(card.fields)[texts.FIELD_STATE]
+    assert texts("PANEL_OVERALL", word=texts.tone("Happy")) in card.text
+    assert texts.UNSAVED not in str(panel_card(snapshot(), texts))
+
+
+def test_who_is_unclear_is_said_with_the_confidence() -> None:
+    card = panel_card(snapshot(included=[(1, tone(unclear=True, confidence=0.34))]), texts)
+    assert texts("PERSON_UNCLEAR", who="<@1>", word="angry", share="34 %") in card.text
+
+
+def test_who_is_included_by_a_standing_answer_is_marked() -> None:
+    lines = panel_card(snapshot(included=[(1, tone()), (2, tone())], by_standing={2}), texts).text.splitlines()
+    assert [texts.PERSON_BY_STANDING in line for line in lines if "<@" in line] == [False, True]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
 
-from bot.pictures import geometry, summary_png, svg
+from bot.pictures import geometry, png, summary_png, svg
+from bot.pictures.names import writable
 from bot.pictures.palette import DARK, UNCLEAR, blend, strength, tone
-from bot.pictures.png import MAX_SPEAKERS, SCALE, writable
+from bot.pictures.png import SCALE, WIDTH
 from bot.pictures.ridges import ridges
 from bot.pictures.times import clock, spell
+from bot.pictures.words import MAX_SPEAKERS, Words
 from storage import MomentRecord, SessionReport, WindowRecord
 from storage.report import build_report
 from tests.fakes.records import participant, session, window
@@ -62,7 +65,7 @@ def test_the_summary_is_a_png_with_the_emotions_colours() -> None:
     data = summary_png(_report([window(1, 0.0), window(2, 30.0, emotion="Happy")]), {1: "Alice", 2: "Bob"})
     image = Image.open(io.BytesIO(data))
     assert image.format == "PNG"
-    assert image.width == 960 * SCALE
+    assert image.width == WIDTH * SCALE
     assert len(data) < 500_000
     colours = {colour for _, colour in image.getcolors(maxcolors=1 << 24) or []}
 
@@ -78,8 +81,8 @@ def test_the_summary_is_a_png_with_the_emotions_colours() -> None:
 @pytest.mark.parametrize("people", [0, 1, MAX_SPEAKERS + 9])
 def test_few_and_many_speakers(people: int) -> None:
     windows = [window(n, 3.0 * n) for n in range(1, people + 1)]
-    image = Image.open(io.BytesIO(summary_png(_report(windows, people=people), {}, width=700)))
-    assert image.width == 1400
+    image = Image.open(io.BytesIO(summary_png(_report(windows, people=people), {})))
+    assert image.width == WIDTH * SCALE
     assert image.height < 3000
 
 
@@ -115,3 +118,24 @@ def test_seconds_as_people_read_them() -> None:
         "1 h 0 min",
         "1 h 2 min",
     ]
+
+
+def test_a_name_is_eleven_pixels_high_on_a_phone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text of the picture, when the picture is shown 360 pixels wide."""
+    sizes: list[int] = []
+    draw = png._Pen.text
+
+    def noted(self: png._Pen, *place: Any, size: int, **how: Any) -> None:
+        sizes.append(size)
+        draw(self, *place, size=size, **how)
+
+    monkeypatch.setattr(png._Pen, "text", noted)
+    summary_png(_report([window(1, 0.0), window(2, 30.0)]), {1: "Alice", 2: "Bob"}, Words(facts="30 s"))
+    assert min(sizes) * 360 / WIDTH >= 11
+    shown = Image.open(io.BytesIO(summary_png(_report([window(1, 0.0)], people=1), {1: "Alice"})))
+    assert 360 / shown.width * SCALE == 360 / WIDTH
+
+
+def test_it_speaks_the_language_it_is_given() -> None:
+    report = _report([window(1, 0.0)])
+    assert summary_png(report, {}, Words(title="Wie es klang")) != summary_png(report, {})
