@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from typing import Final
 
 import click
@@ -61,6 +63,9 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="undertone")
 def main() -> None:
     """Undertone tells people how a conversation sounds."""
+    for stream in (sys.stdout, sys.stderr):  # a name, or a word, that the console cannot show must not end the program
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

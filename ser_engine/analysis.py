@@ -6,9 +6,12 @@ here. So what one of them takes all take, and what one refuses all refuse, in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from ser_engine.baseline import SpeakerBaseline
 from ser_engine.summary import summarise
@@ -16,9 +19,11 @@ from ser_engine.types import Prediction, Window
 
 if TYPE_CHECKING:
     from ser_engine.backends.base import InferenceBackend
+    from ser_engine.recognizer import Recognizer
 
 BATCH_WINDOWS: Final = 16
 BATCH_DEADLINE_S: Final = 60.0
+_ZERO: Final = np.float32(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +55,13 @@ def summed_up(pairs: Iterable[tuple[Window, Prediction]]) -> Analysis:
     """The windows of one recording and their summary. Raises NoSpeech without windows."""
     held = tuple(pairs)
     return Analysis(windows=held, summary=summarise(held))
+
+
+def analysed(recognizer: Recognizer, windows: Iterable[Window]) -> Iterator[tuple[Window, Prediction]]:
+    """Windows with their predictions, as they come. What a window holds is let go of when it was recognised, so that
+    hours of them fit into memory: the samples of those that come back are zeros that take no room."""
+    rest = iter(windows)
+    baselines: dict[str, SpeakerBaseline] = {}
+    while batch := list(islice(rest, BATCH_WINDOWS)):
+        for window, prediction in zip(batch, recognizer.predict(batch, baselines), strict=True):
+            yield replace(window, pcm=np.broadcast_to(_ZERO, window.pcm.shape)), prediction

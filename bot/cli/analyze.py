@@ -1,136 +1,105 @@
-"""`undertone analyze`: how audio files sound, a line a window and a summary. Standard output is a program's."""
+"""`undertone analyze`: how recordings sound, a line a window and a summary. Standard output is a program's."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from bot.cli.recordings import each, opened, shown, size_of
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import AudioError, EngineError
-from ser_engine.refusals import refusal, too_large
 
 if TYPE_CHECKING:
+    from bot.cli.progress import Bar
     from ser_engine.analysis import Analysis
     from ser_engine.recognizer import Recognizer
-    from ser_engine.types import Prediction
 
-_REASONS = {
-    "unsure": "unsure",
-    "no_speech": "no speech",
-    "too_short": "too little speech",
-    "clipped": "clipped",
-}
+_LONG_BYTES: Final = 5 * 1024 * 1024
+"""A file of this size takes long enough for a bar."""
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE…")
 @click.option("--model", default="default", show_default=True, help="Name or directory of the model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, each on a line.")
-def analyze(files: Sequence[Path], model: str, as_json: bool) -> None:
-    """Tell how audio files sound: wav, mp3, webm, ogg, flac or m4a, up to 25 MB and 10 minutes each.
+@click.option("--csv", "as_csv", is_flag=True, help="Print a table with a row for each window of 3 s.")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the strips into this SVG file.")
+def analyze(files: Sequence[Path], model: str, as_json: bool, as_csv: bool, picture: Path | None) -> None:
+    """Tell how recordings sound: any audio file, and the sound of any video, of any length.
 
-    A file that cannot be analysed is said so, the others go on, and the exit status is 1.
+    FILE may be a folder, which stands for the recordings in it, or - for standard input. A file that cannot be analysed
+    is said so, the others go on, and the exit status is 1.
     """
     keep_to_one_thread()  # read when numpy is loaded, which is now
+    from bot.cli import answers
     from ser_engine.recognizer import Recognizer
 
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
+    if picture is not None and not picture.absolute().parent.is_dir():
+        raise click.ClickException(f"There is no folder {shown(picture.absolute().parent)} to write the picture into.")
     try:
         recognizer = Recognizer.load(model)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
+    form = answers.Json() if as_json else answers.Csv(recognizer.info.labels) if as_csv else answers.Text()
+    drawn: list[tuple[str, Analysis]] = []
     failed = False
-    with _counted(files) as names:
-        for path in names:
+    paths = each(files)
+    with _watched(paths) as bar:
+        for path in paths:
             try:
-                analysis = analysis_of(path, recognizer)
+                analysis = analysis_of(path, recognizer, bar)
             except AudioError as error:
                 failed = True
-                click.echo(_json_error(path, error) if as_json else f"{path}: {error}")
+                form.refused(path, error)
                 continue
-            click.echo(_json(path, analysis) if as_json else "\n".join(_lines(path, analysis)))
+            form.answered(path, analysis)
+            if picture is not None:
+                drawn.append((shown(Path(path.name)), analysis))
+    if picture is not None:
+        _draw(picture, drawn, recognizer)
     if failed:
         raise SystemExit(1)
 
 
-def analysis_of(path: Path, recognizer: Recognizer) -> Analysis:
-    """Raises AudioError."""
-    from ser_engine.analysis import summed_up
-    from ser_engine.audio import DEFAULT_LIMITS, windows_of
+def analysis_of(path: Path, recognizer: Recognizer, bar: Bar | None = None) -> Analysis:
+    """What a file sounds like, whatever its length; its samples are not kept. Raises AudioError."""
+    from ser_engine.analysis import analysed, summed_up
+    from ser_engine.audio import windows_of
+    from ser_engine.limits import NO_LIMITS
 
-    try:
-        with path.open("rb") as stream:  # a device or a pipe states no size
-            data = stream.read(DEFAULT_LIMITS.max_bytes + 1)
-    except OSError as error:
-        raise refusal("unreadable", reason=error.strerror) from error
-    if len(data) > DEFAULT_LIMITS.max_bytes:
-        raise too_large()
-    windows = list(windows_of(data, filename=path.name))
-    return summed_up(zip(windows, recognizer.predict(windows, {}), strict=True))
+    if bar is not None:
+        bar.stage(shown(Path(path.name)), size_of(path))
+    with opened(path, bar.advance if bar is not None else lambda _: None) as source:
+        windows = windows_of(source, filename=path.name, limits=NO_LIMITS)
+        return summed_up(analysed(recognizer, windows))
 
 
 @contextmanager
-def _counted(files: Sequence[Path]) -> Iterator[Iterator[Path]]:
-    """The files, with a bar on standard error when there are several and a person looks on."""
+def _watched(paths: Sequence[Path]) -> Iterator[Bar | None]:
+    """A bar on standard error when there is something to wait for and a person looks on."""
     from rich.console import Console
 
     from bot.cli.progress import Bar
 
     console = Console(stderr=True)
-    if len(files) < 2 or not console.is_terminal:
-        yield iter(files)
+    long = len(paths) > 1 or any((size_of(path) or _LONG_BYTES) >= _LONG_BYTES for path in paths)
+    if not (long and console.is_terminal):
+        yield None
         return
     with Bar(console) as bar:
-        bar.stage("files", len(files))
-
-        def each() -> Iterator[Path]:
-            for path in files:
-                yield path
-                bar.advance()
-
-        yield each()
+        yield bar
 
 
-def _lines(path: Path, analysis: Analysis) -> list[str]:
-    windows = [
-        f"  {window.start_s:6.1f} to {window.end_s:6.1f} s  {_words(prediction)}"
-        for window, prediction in analysis.windows
-    ]
-    summary = analysis.summary
-    if summary.reason == "no_speech":
-        return [f"{path}:", *windows, f"  {'summary':<18}  {_words(summary)}"]
-    spread = ", ".join(f"{label} {p:.0%}" for label, p in sorted(summary.probabilities.items(), key=lambda x: -x[1]))
-    return [f"{path}:", *windows, f"  {'summary':<18}  {_words(summary)} ({spread})"]
+def _draw(picture: Path, drawn: Sequence[tuple[str, Analysis]], recognizer: Recognizer) -> None:
+    from bot.cli.strip import strips
 
-
-def _words(prediction: Prediction) -> str:
-    said = f"sounds {prediction.emotion.lower()}, {prediction.confidence:.0%}"
-    if prediction.reason == "no_speech":
-        return "unclear: no speech"
-    return f"unclear: {_REASONS.get(prediction.reason or '', 'unsure')} ({said})" if prediction.unclear else said
-
-
-def _json(path: Path, analysis: Analysis) -> str:
-    windows = [
-        {"start_s": round(window.start_s, 3), "end_s": round(window.end_s, 3), **_fields(prediction)}
-        for window, prediction in analysis.windows
-    ]
-    return json.dumps({"file": str(path), "windows": windows, "summary": _fields(analysis.summary)}, ensure_ascii=False)
-
-
-def _fields(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "emotion": prediction.emotion,
-        "confidence": round(prediction.confidence, 6),
-        "unclear": prediction.unclear,
-        "reason": prediction.reason,
-        "probabilities": {label: round(p, 6) for label, p in prediction.probabilities.items()},
-    }
-
-
-def _json_error(path: Path, error: AudioError) -> str:
-    return json.dumps({"file": str(path), "error": str(error), "code": error.code}, ensure_ascii=False)
+    try:
+        picture.write_text(strips(drawn, labels=recognizer.info.labels), encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"The picture cannot be written to {shown(picture)}: {error.strerror}.") from error

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
+import shutil
+import subprocess
+import sys
+import wave
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -47,7 +55,9 @@ def test_refused_files_get_their_line_and_the_others_go_on(model: Path, tmp_path
     text, empty = tmp_path / "text.wav", tmp_path / "empty.wav"
     text.write_text("only words")
     empty.touch()
-    files = [text, clip_paths()[0], empty, tmp_path / "missing.wav", tmp_path]
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    files = [text, clip_paths()[0], empty, tmp_path / "missing.wav", bare]
     result = CliRunner().invoke(analyze, [*map(str, files), "--model", str(model), "--json"])
     assert result.exit_code == 1
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -124,3 +134,72 @@ def test_a_broken_model_is_said_in_words(tmp_path: Path) -> None:
         assert isinstance(result.exception, SystemExit), directory.name
         assert words in result.stderr, directory.name
         assert result.stdout == "", directory.name
+
+
+def test_a_name_that_is_no_text_is_answered_as_any_other(model: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Stra\xdfe.flac"))
+    shutil.copy(clip_paths()[0], odd)
+    command = [sys.executable, "-m", "bot", "analyze", str(odd), str(clip_paths()[1]), "--model", str(model)]
+    for encoding in ("utf-8:strict", "ascii:strict"):
+        for form in ("--json", "--csv"):
+            environment = {**os.environ, "PYTHONIOENCODING": encoding}
+            ended = subprocess.run([*command, form], capture_output=True, env=environment, check=False)  # noqa: S603
+            assert (ended.returncode, ended.stderr) == (0, b""), (encoding, form)
+            assert b"Stra" in ended.stdout
+            assert clip_paths()[1].name.encode() in ended.stdout
+            if form == "--json":
+                assert json.loads(ended.stdout.splitlines()[0])["file"] == str(odd)
+
+
+def test_a_folder_is_its_recordings_and_a_dash_is_standard_input(model: Path, tmp_path: Path) -> None:
+    for path in clip_paths()[:2]:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "notes.txt").write_text("no recording")
+    options = ["--model", str(model), "--json"]
+    result = CliRunner().invoke(analyze, [str(tmp_path), "-", *options], input=io.BytesIO(clip_paths()[0].read_bytes()))
+    assert result.exit_code == 0, result.output
+    first, second, piped = (json.loads(line) for line in result.stdout.splitlines())
+    assert [Path(line["file"]).name for line in (first, second)] == [path.name for path in clip_paths()[:2]]
+    assert piped["file"] == "-"
+    assert piped["summary"] == first["summary"]
+
+
+def test_a_table_and_a_picture_show_every_window(model: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "strip.svg"
+    files = [*map(str, clip_paths()[:2]), str(tmp_path / "missing.wav")]
+    result = CliRunner().invoke(analyze, [*files, "--model", str(model), "--csv", "--picture", str(picture)])
+    assert result.exit_code == 1
+    assert "missing.wav: The file cannot be read: No such file or directory." in result.stderr
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["file"] for row in rows] == files[:2]
+    for row in rows:
+        assert sum(float(row[label]) for label in LABELS) == pytest.approx(1, abs=1e-4)
+    drawn = ElementTree.fromstring(picture.read_text())  # noqa: S314  # our own
+    titles = [element.text or "" for element in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert sum("sure" in title or "unclear" in title for title in titles) == len(rows)
+
+
+def test_what_is_too_long_for_a_door_is_streamed_here(model: Path, tmp_path: Path) -> None:
+    """28 MB and a quarter of an hour: silence, and a voice at its end."""
+    long = tmp_path / "lecture.wav"
+    voice = (clip(clip_paths()[0]) * 32767).astype("<i2").tobytes()
+    size = 14 * 1024 * 1024 * 2
+    with wave.open(str(long), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(size))
+        file.writeframes(voice)
+    for source in ([str(long)], ["-"]):
+        result = CliRunner().invoke(
+            analyze, [*source, "--model", str(model), "--json"], input=io.BytesIO(long.read_bytes())
+        )
+        assert result.exit_code == 0, result.output
+        (window,) = json.loads(result.stdout)["windows"]
+        assert window["start_s"] == pytest.approx(size / 32_000, abs=1)
+
+
+def test_where_a_picture_cannot_be_drawn_is_said_before_the_work(model: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "nowhere" / "strip.svg"
+    result = CliRunner().invoke(analyze, [str(clip_paths()[0]), "--model", str(model), "--picture", str(picture)])
+    assert result.exit_code == 1
+    assert "There is no folder" in result.stderr
+    assert result.stdout == ""

@@ -37,6 +37,9 @@ from tests.fakes.recordings_table import REFUSED, TAKEN
 
 pytestmark = pytest.mark.integration
 
+UNLIMITED = ("too_large", "too_long")
+"""What the command line takes, because it is the person's own machine."""
+
 Answer = dict[str, float] | str
 """Probabilities, or the sentence of a refusal."""
 
@@ -88,7 +91,8 @@ async def test_every_door_gives_the_same_answer(
     analyst = Analyst(backend, load_settings(env_file=None))
     for k, row in enumerate(rows):
         library = await in_the_library(row, backend)
-        assert from_command_line[k] == approximately(library), row
+        if not (isinstance(row, Refusal) and row.key in UNLIMITED):
+            assert from_command_line[k] == approximately(library), row
         assert await in_discord(row, analyst) == approximately(library), row
         assert await uploaded(row, client) == approximately(library), row
         if isinstance(row, Refusal):

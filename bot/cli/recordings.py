@@ -1,0 +1,119 @@
+"""Recordings as a command line names them: files, folders, standard input, of any length and under any name."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from ser_engine.limits import DEFAULT_LIMITS
+from ser_engine.refusals import refusal
+
+STDIN: Final = Path("-")
+_HELD_BYTES: Final = 64 * 1024 * 1024
+"""So much of a pipe is held, so that a file whose index stands at its end can be read from one."""
+
+Source = bytes | BinaryIO
+
+
+def shown(path: Path) -> str:
+    """A name that every output can hold: what is no text in it is written as an escape."""
+    return "standard input" if path == STDIN else os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def each(paths: Sequence[Path]) -> list[Path]:
+    """The files that are meant: a folder stands for the recordings in it, by their names."""
+    from ser_engine.container import ENDINGS
+
+    found: list[Path] = []
+    for path in paths:
+        if path == STDIN or not path.is_dir():
+            found.append(path)
+            continue
+        inside = [one for one in path.rglob("*") if one.suffix.lower().lstrip(".") in ENDINGS and one.is_file()]
+        found += sorted(inside) or [path]
+    return found
+
+
+def size_of(path: Path) -> int | None:
+    """How many bytes there are to read, where that is known."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+@contextmanager
+def opened(path: Path, read: Callable[[int], None]) -> Iterator[Source]:
+    """The bytes of a small file, a stream of a large one. `read` is told how many bytes were read.
+
+    Raises UndecodableAudio when it cannot be read.
+    """
+    try:
+        with sys.stdin.buffer if path == STDIN else path.open("rb") as stream:
+            yield _source(stream, None if path == STDIN else size_of(path), read)
+    except OSError as error:
+        raise refusal("unreadable", reason=error.strerror or str(error)) from error
+
+
+def _source(stream: BinaryIO, size: int | None, read: Callable[[int], None]) -> Source:
+    if size is None:  # a device or a pipe
+        head = stream.read(_HELD_BYTES + 1)
+        read(len(head))
+        return head if len(head) <= _HELD_BYTES else io.BufferedReader(_Pipe(head, stream, read), 1 << 20)
+    if size <= DEFAULT_LIMITS.max_bytes:
+        data = stream.read()
+        read(len(data))
+        return data
+    return io.BufferedReader(_Told(stream, read), 1 << 20)
+
+
+class _Told(io.RawIOBase):
+    """A file that tells how far it was read."""
+
+    def __init__(self, stream: BinaryIO, read: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._read = read
+        self._farthest = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # the stub takes any buffer
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._read(max(0, self._stream.tell() - self._farthest))
+        self._farthest = max(self._farthest, self._stream.tell())
+        return len(data)
+
+
+class _Pipe(io.RawIOBase):
+    """What was read of a pipe already, and the rest; read once, from the beginning to the end."""
+
+    def __init__(self, head: bytes, stream: BinaryIO, read: Callable[[int], None]) -> None:
+        self._head = io.BytesIO(head)
+        self._stream = stream
+        self._read = read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # the stub takes any buffer
+        data = self._head.read(len(buffer))
+        if not data:
+            data = self._stream.read(len(buffer))
+            self._read(len(data))
+        buffer[: len(data)] = data
+        return len(data)
