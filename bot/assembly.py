@@ -29,6 +29,7 @@ def make_access(settings: Settings, key: bytes, *, entry_key: str, open_to_all: 
         oauth_client_id=settings.oauth_client_id,
         oauth_client_secret=secret.get_secret_value() if secret else None,
         discord_api_base=settings.discord_api_base,
+        allowed_origins=settings.allowed_origins,
     )
 
 

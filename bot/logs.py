@@ -8,8 +8,11 @@ carry a key are dropped whatever the level.
 from __future__ import annotations
 
 import logging
+import math
 import sys
-from collections.abc import MutableMapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TextIO
 
 import structlog
@@ -25,6 +28,7 @@ _CHATTY: Final = (
     "av",
     "libav",
 )
+_MOST_TROUBLES: Final = 1_000
 _SECRETS: Final = ("secret_key", "secret key", "Authorization", "token")
 
 
@@ -36,6 +40,41 @@ class KeyFilter(logging.Filter):
             return True
         text = record.getMessage().lower()
         return not any(word.lower() in text for word in _SECRETS)
+
+
+class Repeats(logging.Filter):
+    """Lets a trouble through once a minute; what comes again meanwhile is counted and told with the next one.
+
+    A service that ran out of something (descriptors, disk, database) says so hundreds of times a second otherwise, and
+    fills what is left of the disk. What has a `reference` was told to a person, who may come with it: it always passes.
+    """
+
+    def __init__(self, *, every_s: float = 60.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._monotonic = monotonic
+        self._seen: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        event: Any = record.msg
+        fields = event if isinstance(event, dict) else {}
+        if record.levelno < logging.WARNING or "reference" in fields:
+            return True
+        kind = record.exc_info[0] if record.exc_info else None
+        key = (record.name, fields.get("event", event), fields.get("code"), fields.get("error"), kind)
+        now = self._monotonic()
+        told_at, more = self._seen.pop(key, (-math.inf, 0))
+        if now - told_at < self._every_s:
+            self._seen[key] = (told_at, more + 1)
+            return False
+        self._seen[key] = (now, 0)
+        while len(self._seen) > _MOST_TROUBLES:
+            self._seen.popitem(last=False)
+        if more and fields:
+            fields["repeated"] = more
+        elif more:
+            record.msg = f"{event} (and {more} times more before)"
+        return True
 
 
 def configure(
@@ -77,6 +116,7 @@ def configure(
         finish.append(structlog.processors.format_exc_info)
     handler = logging.StreamHandler(target)
     handler.addFilter(KeyFilter())
+    handler.addFilter(Repeats())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*finish, renderer]))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -150,7 +150,7 @@ class Service:
 
     def ready(self) -> Mapping[str, bool]:
         """What must hold beside recognition and database, by name."""
-        return {"gateway": self.gateway.ready}
+        return {"gateway": self.gateway.ready, "saving": not self.writer.failing}
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:
         """Totals by part, for ``/metrics``."""

@@ -6,15 +6,18 @@ begin with ``UNDERTONE_``. A wrong value ends in `SettingsError`, which says whi
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
 
 DISCORD_API: Final = "https://discord.com/api/v10"
+EVERY_NETWORK: Final = "0.0.0.0"  # noqa: S104  # only where a host asks for it
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -56,11 +59,27 @@ class Settings(BaseSettings):
     """One JSON object a line instead of lines for people."""
     public_url: str | None = None
     """Address under which people reach the web pages, for links in Discord."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Sites whose pages may use ``/predict`` and ``/health``, with commas between them."""
     oauth_client_id: str | None = None
     oauth_client_secret: SecretStr | None = None
     retention_days: int = Field(7, ge=1, le=365)
     """Days after which a session's results are deleted, unless a server chose otherwise."""
     max_session_h: float = Field(6.0, gt=0, le=24)
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """An origin is a scheme, a host and a port, as a browser sends it; people often add a slash."""
+        origins = tuple(origin.rstrip("/") for origin in value)
+        if any(not re.fullmatch(r"https?://[^/\s*]+", origin) for origin in origins):
+            raise ValueError("must be addresses such as http://localhost:5173, with commas between them")
+        return origins
 
     @field_validator("discord_api_base", "public_url")
     @classmethod
@@ -112,6 +131,15 @@ class Settings(BaseSettings):
                 "(see .env.example), or run `undertone demo`, which needs none."
             )
         return self.discord_token.get_secret_value().strip()
+
+
+def load_routed(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+    """The same for a service: where a host says PORT in the environment and nothing of an address, its router comes
+    from outside of this machine, so every network is listened to."""
+    settings = load_settings(env_file, **overrides)
+    if not os.environ.get("PORT") or "host" in settings.model_fields_set:
+        return settings
+    return load_settings(env_file, **overrides, host=EVERY_NETWORK)
 
 
 def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:

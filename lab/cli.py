@@ -17,12 +17,12 @@ DEMO_PORT = 8080
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", help="Address to listen on (UNDERTONE_HOST).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the web pages; the channel's page has the next.")
 @click.option("--model", help="Name or path of the model (UNDERTONE_MODEL).")
 @click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after this time.")
 @click.option("--quiet", is_flag=True, help="Print the two addresses and nothing else.")
-def demo(host: str, port: int | None, model: str | None, seconds: float | None, quiet: bool) -> None:
+def demo(host: str | None, port: int | None, model: str | None, seconds: float | None, quiet: bool) -> None:
     """Show everything against a Discord inside the process; no account, no network."""
     chosen = port if port is not None else _port_from_environment()
     settings = settings_of(host=host, model=model, port=chosen)
@@ -30,7 +30,7 @@ def demo(host: str, port: int | None, model: str | None, seconds: float | None, 
         # A loopback answers a heartbeat before discord.py has noted when it sent it, and discord.py warns of 41 s.
         logs.configure("warning", json=settings.log_json, gateway_level=logging.ERROR)
     try:
-        web_port, chat_port = demo_ports(host, chosen)
+        web_port, chat_port = demo_ports(settings.host, chosen)
     except PortInUse as error:
         fail(str(error))
     if chosen is None and web_port != DEMO_PORT and not quiet:

@@ -19,6 +19,7 @@ import structlog
 
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID, MARK_ID
+from bot.errors import StartError
 from bot.recognition import Warming
 from bot.service import Service
 from bot.settings import Settings, load_settings
@@ -224,11 +225,16 @@ class Demo:
 def _folder(data_dir: Path) -> Path:
     """A folder of this demo's own; what killed demos left is removed."""
     home = data_dir / "demo"
-    home.mkdir(parents=True, exist_ok=True)
-    for old in home.glob("run-*"):
-        if old.stat().st_mtime < time.time() - STALE_S:
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix="run-", dir=home))
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        for old in home.glob("run-*"):
+            if old.stat().st_mtime < time.time() - STALE_S:
+                shutil.rmtree(old, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="run-", dir=home))
+    except OSError as error:
+        raise StartError(
+            f"{home} cannot be used: {error.strerror}. Name a folder that can be written to: UNDERTONE_DATA_DIR=…"
+        ) from error
 
 
 def ogg_opus(path: Path) -> bytes:

@@ -13,7 +13,7 @@ import contextlib
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from aiohttp import web
 
@@ -35,6 +35,9 @@ from sandbox.voice import Close, Speaker, SpeakingChange, VoiceServer, VoiceSett
 from sandbox.world import WORLD, SignedUrls, World
 
 T = TypeVar("T")
+
+VOICE_HOST: Final = "127.0.0.1"
+"""Those who talk are all inside this machine, and discord.py's voice knows no IPv6; `host` is for the pages."""
 
 
 class Sandbox:
@@ -96,7 +99,7 @@ class Sandbox:
             grants=Grants(client_secret=secrets.token_urlsafe(24)),
         )
         self.people = People(self.world)
-        self.voice = VoiceServer(host=host, settings=voice_settings, on_speaking=self._on_speaking)
+        self.voice = VoiceServer(host=VOICE_HOST, settings=voice_settings, on_speaking=self._on_speaking)
         self.seating = Seating(self.state, self.gateway, self.voice)
         self._report_url: str | None = None
         self.chat = chat.Chat(self.world, self.people, self.you, lambda: self._report_url)

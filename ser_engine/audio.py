@@ -96,6 +96,8 @@ def pieces(source: Source, *, filename: str | None = None, limits: DecodeLimits 
         for piece in _chosen(source, limits, Deadline(limits.max_decode_s)):
             empty = False
             yield piece
+    except MemoryError as error:
+        raise refusal("too_much_memory") from error
     except UnsupportedFormat as error:
         ending = PurePath(filename or "").suffix.lower().lstrip(".")
         if error.key in _BY_NAME and ending in ENDINGS:

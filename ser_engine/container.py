@@ -87,6 +87,8 @@ def opened(source: Source) -> Iterator[InputContainer]:
     try:
         yield container
     except (av.FFmpegError, ValueError, IndexError, EOFError) as error:
+        if isinstance(error, MemoryError):
+            raise refusal("too_much_memory") from error
         raise refusal("damaged", kind=kind_of(container)) from error
     finally:
         container.close()

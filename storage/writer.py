@@ -62,17 +62,20 @@ class WindowWriter:
                 batch = [self._pending.popleft() for _ in range(min(len(self._pending), 500))]
                 try:
                     stored = await self._storage.add_windows_of_many(batch)
-                except BaseException:
+                except BaseException as error:
                     self._pending.extendleft(reversed(batch))
+                    self.failing = self.failing or not isinstance(error, asyncio.CancelledError)
                     raise
-                self.failing = False
+                if self.failing:
+                    self.failing = False
+                    _log.info("windows_are_written_again", waiting=len(self._pending))
                 self.written += stored
                 self.orphaned += len(batch) - stored
 
     async def _flush_or_log(self) -> None:
         try:
             await self.flush()
-        except StorageError as error:
+        except (StorageError, OSError) as error:  # OSError: no descriptor or memory is left now; there may be later
             self.failures += 1
-            self.failing = True
-            _log.warning("windows_not_written", waiting=len(self._pending), error=error.code)
+            code = error.code if isinstance(error, StorageError) else type(error).__name__
+            _log.warning("windows_not_written", waiting=len(self._pending), error=code)

@@ -21,7 +21,7 @@ from bot.errors import SettingsError
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="UNDERTONE_LOG_LEVEL")
 def run(**options: Any) -> None:
     """Run the bot and its web pages until Ctrl-C."""
-    settings = settings_of(**options)
+    settings = settings_of(routed=True, **options)
     try:
         _ = settings.token
     except SettingsError as error:

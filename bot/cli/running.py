@@ -13,7 +13,7 @@ import click
 
 from bot import logs
 from bot.errors import SettingsError, StartError
-from bot.settings import Settings, load_settings
+from bot.settings import Settings, load_routed, load_settings
 from ser_engine.errors import EngineError
 from storage.errors import StorageError
 
@@ -27,7 +27,7 @@ def until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) ->
     """
     try:
         asyncio.run(_run(main))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # a second signal, however far the first one got
         raise SystemExit(130) from None
     except (StartError, EngineError, StorageError) as error:
         fail(str(error))
@@ -38,10 +38,11 @@ def fail(text: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def settings_of(**overrides: Any) -> Settings:
+def settings_of(*, routed: bool = False, **overrides: Any) -> Settings:
     """The settings with the options that were given, and the log set up by them. Ends in words when one is wrong."""
     try:
-        settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+        given = {name: value for name, value in overrides.items() if value is not None}
+        settings = load_routed(**given) if routed else load_settings(**given)
     except SettingsError as error:
         fail(str(error))
     logs.configure(settings.log_level, json=settings.log_json)

@@ -18,7 +18,7 @@ import ipaddress
 import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -72,6 +72,7 @@ class Access:
         strict_hosts: bool = False,
         public_url: str | None = None,
         oauth: OAuthSettings | None = None,
+        allowed_origins: Collection[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self.mode = mode
@@ -83,6 +84,7 @@ class Access:
         self._key = hmac.new(key, b"undertone web cookies", hashlib.sha256).digest()
         self._entry_key = entry_key
         self._strict_hosts = strict_hosts
+        self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
         self._now = now
 
     @classmethod
@@ -97,6 +99,7 @@ class Access:
         oauth_client_id: str | None = None,
         oauth_client_secret: str | None = None,
         discord_api_base: str = "https://discord.com/api/v10",
+        allowed_origins: Collection[str] = (),
     ) -> Access:
         """From the service's settings.
 
@@ -120,6 +123,7 @@ class Access:
             strict_hosts=mode is not Mode.SIGN_IN and is_loopback(host),
             public_url=public_url,
             oauth=oauth,
+            allowed_origins=allowed_origins,
         )
 
     @property
@@ -146,6 +150,10 @@ class Access:
         if origin == "null":  # under our own no-referrer a browser hides the origin, and says where it comes from here
             return fetch_site == "same-origin"
         return urlsplit(origin).netloc.lower() in {(host_header or "").lower(), self._public_netloc()}
+
+    def shares_with(self, origin: str | None) -> bool:
+        """Whether the operator named that site's pages, so that they may use ``/predict`` and ``/health``."""
+        return origin is not None and origin.lower() in self._allowed_origins
 
     def visitor(self, *, session_cookie: str | None, key_cookie: str | None, authorization: str | None) -> Visitor:
         """Who a request comes from. A program sends the key as ``Authorization: Bearer``."""

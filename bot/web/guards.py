@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from bot.web import words
+from bot.web import cors, words
 from bot.web.access import SESSION_LIFETIME_S, Access, Mode
 from bot.web.errors import Forbidden, NotFound, Problem, SignInNeeded, UploadProblem
 from bot.web.forms import FORM_TYPE
@@ -58,6 +58,7 @@ class Guards:
         response.headers["Content-Security-Policy"] = self._csp
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        cors.add_headers(request, response)
         if not self._framed:
             response.headers["X-Frame-Options"] = "DENY"
         if self._access.secure_cookies:
@@ -79,7 +80,7 @@ class Guards:
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             self._admit(request)
-            response = self._entered(request) or await handler(request)
+            response = cors.preflight(request) or self._entered(request) or await handler(request)
         except web.HTTPException as error:
             response = _of_aiohttp(request, error)
         except Problem as problem:
@@ -105,7 +106,7 @@ class Guards:
         if request.method in _SAFE_METHODS:
             return
         origin, fetch_site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-        if self._access.origin_allowed(origin, fetch_site, host):
+        if self._access.origin_allowed(origin, fetch_site, host) or cors.shared(request):
             return
         # Over plain http a browser says neither where a form comes from nor that it is ours; its token does.
         if origin == "null" and fetch_site is None and request.content_type == FORM_TYPE:

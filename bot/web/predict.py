@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from bot.web import upload
+from bot.web import cors, upload
 from bot.web.access import was_forwarded
 from bot.web.errors import UploadProblem, of_engine
 from bot.web.keys import ACCESS, BACKEND, METRICS, UPLOAD_RATE, UPLOADS
@@ -89,9 +89,10 @@ def client_of(request: web.Request) -> str:
 
 async def _recognise(request: web.Request) -> Prediction:
     client = client_of(request)
-    if not request.app[ACCESS].origin_allowed(
+    ours = request.app[ACCESS].origin_allowed(
         request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.headers.get("Host")
-    ):
+    )
+    if not (ours or cors.shared(request)):
         raise UploadProblem(403, "Uploads from another site's pages are not taken.")
     wait_s = request.app[UPLOAD_RATE].take(client)
     if wait_s:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from bot.pictures import palette
 from bot.pictures.times import clock, spell
 from bot.web import words
 from bot.web.access import Mode
-from bot.web.keys import ACCESS, TEMPLATES
+from bot.web.keys import ACCESS, READY, TEMPLATES
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
@@ -63,10 +65,18 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
             path=local_path(request),
             visitor=visitor_of(request),
             can_sign_in=access.mode is Mode.SIGN_IN,
+            unsaved=_unsaved(request.app),
             **context,
         )
     )
     return compressed(web.Response(text=text, status=status, content_type="text/html", charset="utf-8"))
+
+
+def _unsaved(app: web.Application) -> bool:
+    """Whether results wait because the database cannot be written now."""
+    ready = app[READY]
+    state = None if inspect.iscoroutinefunction(ready) else ready()
+    return isinstance(state, Mapping) and not state.get("saving", True)
 
 
 def compressed(response: web.Response) -> web.Response:

@@ -47,6 +47,9 @@ KEY_NEEDED: Final = (
     "UNDERTONE_OAUTH_CLIENT_SECRET. Share links work either way."
 )
 WRONG_KEY: Final = "This is not the key that Undertone printed when it started. Each start makes a new one."
+UNSAVED: Final = (
+    "The database cannot be written now, so new results are not being saved. They wait, and are saved when it can be."
+)
 WRONG_HOST: Final = (
     "This page answers only under its own names: 127.0.0.1, localhost, or the host of UNDERTONE_PUBLIC_URL."
 )

@@ -10,6 +10,7 @@ threads once, when they are loaded, and more than one makes the front end many t
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ser_engine.loading import loaded, loading
@@ -31,6 +33,8 @@ Answer = Callable[..., list[Any]]
 
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 WINDOWS_A_MESSAGE: Final = 16
+DECODER_BYTES: Final = 768 * 1024 * 1024
+"""What decoding one file may take: 25 MB a few times over, ten minutes of samples, and what FFmpeg holds."""
 PARENTS_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """Requests to end that are the parent's to obey."""
 
@@ -81,6 +85,22 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def limit_memory(more_bytes: int) -> None:
+    """From now on this process gets that much more memory than it has, and no more; beyond it an allocation fails.
+
+    Only where the system says how much it has (Linux); elsewhere the decoder's other limits have to do.
+    """
+    statm = Path("/proc/self/statm")
+    if sys.platform == "win32" or not statm.exists():
+        return
+    import resource
+
+    limit = int(statm.read_text().split()[0]) * resource.getpagesize() + more_bytes
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def main(connection: Connection, kind: str, model_dir: str, runtime: str | None) -> None:
@@ -135,6 +155,10 @@ def _decoder() -> tuple[Any, Answer]:
     import soxr
 
     from ser_engine.audio import windows_of
+
+    importlib.import_module("ser_engine.gates")  # all that is loaded when it is needed is loaded before the limit
+    importlib.import_module("webrtcvad")
+    limit_memory(DECODER_BYTES)
 
     def answer(data: bytes, filename: str | None, limits: DecodeLimits) -> list[Any]:
         windows = list(windows_of(data, filename=filename, limits=limits))

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -100,3 +101,31 @@ def test_discord_reconnects_are_one_line_outside_debug() -> None:
         logging.getLogger("discord.shard").exception("Attempting a reconnect")
     assert "Traceback" not in stream.getvalue()
     assert "OSError: gone" in stream.getvalue()
+
+
+def test_a_trouble_that_repeats_is_told_once_a_minute_with_how_often() -> None:
+    now = [0.0]
+    repeats = logs.Repeats(monotonic=lambda: now[0])
+    passed: list[Any] = []
+
+    def trouble(event: Any, level: int = logging.WARNING) -> None:
+        record = logging.LogRecord("bot.x", level, "", 0, event, None, None)
+        if repeats.filter(record):
+            passed.append(record.msg)
+
+    for _ in range(300):
+        trouble({"event": "windows_not_written", "error": "full", "waiting": len(passed)})
+        trouble("socket.accept() out of system resource", logging.ERROR)
+        now[0] += 0.1
+    assert len(passed) == 2
+    trouble({"event": "windows_not_written", "error": "locked"})  # another reason is news
+    for reference in ("a", "b"):  # a person was told of each
+        trouble({"event": "request_failed", "reference": reference})
+    for _ in range(2):  # no trouble
+        trouble({"event": "listening"}, logging.INFO)
+    assert len(passed) == 7
+    now[0] += 60
+    trouble({"event": "windows_not_written", "error": "full"})
+    trouble("socket.accept() out of system resource", logging.ERROR)
+    assert passed[-2]["repeated"] == 299
+    assert passed[-1].endswith("(and 299 times more before)")

@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import KeyFileError, SettingsError
 from bot.secret import KEY_BYTES, load_key
-from bot.settings import Settings, load_settings, variable
+from bot.settings import Settings, load_routed, load_settings, variable
 
 pytestmark = pytest.mark.unit
 
@@ -97,3 +97,23 @@ def test_a_data_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(KeyFileError, match="cannot be used"):
         load_key(tmp_path / "data")
+
+
+def test_a_host_that_gives_only_a_port_is_listened_to_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_routed(env_file=None).host == "127.0.0.1"
+    monkeypatch.setenv("PORT", "5000")
+    assert load_routed(env_file=None).host == "0.0.0.0"  # noqa: S104  # what is tested
+    assert load_settings(env_file=None).host == "127.0.0.1"
+    assert load_routed(env_file=None, host="::1").host == "::1"
+    monkeypatch.setenv("UNDERTONE_HOST", "127.0.0.1")
+    assert load_routed(env_file=None).host == "127.0.0.1"
+
+
+def test_origins_are_a_list_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(env_file=None).allowed_origins == ()
+    monkeypatch.setenv("UNDERTONE_ALLOWED_ORIGINS", "http://localhost:5173/, https://old.example.org")
+    assert load_settings(env_file=None).allowed_origins == ("http://localhost:5173", "https://old.example.org")
+    for wrong in ("*", "localhost:5173", "https://old.example.org/page"):
+        monkeypatch.setenv("UNDERTONE_ALLOWED_ORIGINS", wrong)
+        with pytest.raises(SettingsError, match="UNDERTONE_ALLOWED_ORIGINS"):
+            load_settings(env_file=None)

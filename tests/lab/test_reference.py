@@ -31,7 +31,7 @@ def test_the_example_of_settings_shows_the_defaults() -> None:
     shown = dict(re.findall(r"^# ([A-Z][A-Z0-9_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     wrong = {}
     for field, info in Settings.model_fields.items():
-        if (name := variable(field)) in shown and info.default not in (None, ""):
+        if (name := variable(field)) in shown and info.default not in (None, "", ()):
             value = Settings.model_validate({field: shown[name]}) if shown[name] else None
             if value is None or getattr(value, field) != info.default:
                 wrong[name] = (shown[name], info.default)

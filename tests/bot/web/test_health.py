@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from bot.web import words
 from storage import Storage
 from tests.bot.web.conftest import MakeClient
 from tests.fakes.backend import FakeBackend
@@ -74,3 +75,16 @@ async def test_metrics_name_no_session_and_no_token(client: Client) -> None:
     assert "5e5510" not in text
     assert "secret-token" not in text
     assert 'route="/s/{token}"' in text
+
+
+async def test_pages_and_readiness_say_that_results_are_not_being_saved(make_client: MakeClient) -> None:
+    state = {"saving": False}
+    client = await make_client(ready=lambda: state)
+    async with client.get("/health/ready") as response:
+        assert response.status == 503
+        assert (await response.json())["checks"]["saving"] is False
+    async with client.get("/about") as response:
+        assert words.UNSAVED in await response.text()
+    state["saving"] = True
+    async with client.get("/about") as response:
+        assert words.UNSAVED not in await response.text()
