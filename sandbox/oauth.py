@@ -1,12 +1,14 @@
 """Signing in to somebody's web pages with an account of the simulated Discord: OAuth2's authorization-code grant.
 
 The visitor chooses one of the people; there are no passwords in this world. What comes after that is as it is with
-Discord: a code that works once and for a minute, exchanged for a token with the application's secret.
+Discord: a code that works once and for a minute, exchanged for a token with the application's secret; and, when the
+sign-in began with a challenge (PKCE, RFC 7636), only with the verifier that it was made of.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import secrets
 import time
@@ -41,6 +43,8 @@ class _Grant:
     scope: str
     redirect_uri: str
     expires_at: float
+    challenge: str | None = None
+    """PKCE's, by S256."""
 
 
 class Grants:
@@ -58,14 +62,20 @@ class Grants:
             return uri in self.redirect_uris
         return URL(uri).scheme in ("http", "https") and URL(uri).host in ("127.0.0.1", "::1", "localhost")
 
-    def code(self, user: User, scope: str, redirect_uri: str) -> str:
+    def code(self, user: User, scope: str, redirect_uri: str, challenge: str | None = None) -> str:
         expires_at = time.monotonic() + _CODE_LIFETIME_S
-        return _keep(self._codes, _Grant(user=user, scope=scope, redirect_uri=redirect_uri, expires_at=expires_at))
+        grant = _Grant(user=user, scope=scope, redirect_uri=redirect_uri, expires_at=expires_at, challenge=challenge)
+        return _keep(self._codes, grant)
 
-    def exchange(self, code: str, redirect_uri: str) -> tuple[str, str] | None:
-        """A token and its scope for a code; None when the code is unknown, used, too old or of another address."""
+    def exchange(self, code: str, redirect_uri: str, verifier: str | None = None) -> tuple[str, str] | None:
+        """A token and its scope for a code.
+
+        None when the code is unknown, used, too old or of another address, or the verifier is not its challenge's.
+        """
         grant = self._codes.pop(code, None)
         if grant is None or grant.expires_at < time.monotonic() or grant.redirect_uri != redirect_uri:
+            return None
+        if grant.challenge is not None and grant.challenge != _challenge(verifier or ""):
             return None
         token = replace(grant, expires_at=time.monotonic() + _TOKEN_LIFETIME_S)
         return _keep(self._tokens, token), grant.scope
@@ -73,6 +83,10 @@ class Grants:
     def user(self, token: str) -> User | None:
         grant = self._tokens.get(token)
         return grant.user if grant is not None and grant.expires_at > time.monotonic() else None
+
+
+def _challenge(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 def _keep(kept: OrderedDict[str, _Grant], grant: _Grant) -> str:
@@ -90,11 +104,14 @@ def authorize(world: World) -> web.RouteDef:
         query = request.query
         redirect_uri, scope = query.get("redirect_uri", ""), query.get("scope", "")
         known = query.get("client_id") == str(world.application_id) and query.get("response_type") == "code"
+        challenge = query.get("code_challenge")
+        if challenge is not None and query.get("code_challenge_method") != "S256":
+            return web.Response(status=400, text="Of the ways to prove a code (PKCE), only S256 is known.")
         if not known or not world.grants.may_redirect_to(redirect_uri) or "identify" not in scope.split():
             return web.Response(status=400, text="This sign-in link is not valid: client, address or scope is wrong.")
         chosen = world.state.users.get(int(query["as"])) if query.get("as", "").isdigit() else None
         if chosen is not None and not chosen.bot:
-            answer = {"code": world.grants.code(chosen, scope, redirect_uri)}
+            answer = {"code": world.grants.code(chosen, scope, redirect_uri, challenge)}
             answer |= {"state": query["state"]} if "state" in query else {}
             raise web.HTTPFound(URL(redirect_uri).update_query(answer))
         people = (u for u in world.state.users.values() if not u.bot)

@@ -59,7 +59,7 @@ class SessionRepository:
     async def include(self, session_id: str, user_id: int) -> ParticipantRecord:
         """The person's participant row in this session, made when there is none.
 
-        Who had left and comes back keeps number and rows. Raises UnknownSession.
+        A person who leaves and comes back keeps their number and rows. Raises UnknownSession.
         """
         user_hash = self._identity.in_session(session_id, user_id)
         async with self._database.transaction() as db:

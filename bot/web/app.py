@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.listening.live import LiveBus
-from bot.web import api, events, health, manage, microphone, oauth, pages, predict, thumbnail
+from bot.web import api, events, health, manage, microphone, oauth, pages, predict, thumbnail, unfurl
 from bot.web.access import Access
 from bot.web.connections import Connections
 from bot.web.guards import Guards
@@ -123,6 +123,7 @@ def _add_routes(app: web.Application, prefix: str) -> None:
         get(base + r"/voices/{speaker:\d{1,18}}.json", api.voice)
         get(f"{base}/events", events.events)
     get("/s/{token}/report.json", api.report)
+    get("/s/{token}/strip.png", unfurl.picture)
     for page in ("/sessions/{session_id}", "/s/{token}"):
         get(page, pages.report)
     for page in ("/", "/sessions", *(("",) if prefix else ())):

@@ -22,6 +22,7 @@ from bot.web.predict import OLD_LABELS
 from bot.web.reading import read_report, with_probabilities
 from bot.web.templating import palette_css as palette_sheet
 from bot.web.templating import render
+from bot.web.unfurl import preview
 from bot.web.views import View, build_view
 from storage.records import SessionRecord, SessionState
 
@@ -107,6 +108,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "summary": await reading.summary(),
         "expires_at": reading.expires_at,
         "view": shown.with_windows(table),
+        "preview": preview(request, reading, await reading.summary()) if grant.shared else None,
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),
         "tones": tones_json(),
         "may": manage.allowed(grant, found.session, visitor_of(request)),

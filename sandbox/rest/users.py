@@ -82,7 +82,7 @@ async def token(request: web.Request) -> web.Response:
         return reply({"error": "invalid_client"}, status=401)
     if form.get("grant_type") != "authorization_code":
         return reply({"error": "unsupported_grant_type"}, status=400)
-    granted = world.grants.exchange(form.get("code", ""), form.get("redirect_uri", ""))
+    granted = world.grants.exchange(form.get("code", ""), form.get("redirect_uri", ""), form.get("code_verifier"))
     if granted is None:
         return reply({"error": "invalid_grant", "error_description": 'Invalid "code" in request.'}, status=400)
     body = {"access_token": granted[0], "token_type": "Bearer", "expires_in": 604_800, "scope": granted[1]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 import aiohttp
@@ -15,8 +17,8 @@ pytestmark = pytest.mark.integration
 BACK = "http://127.0.0.1:9/oauth/callback"
 
 
-async def code_for(http: aiohttp.ClientSession, sandbox: Sandbox, user: User) -> str:
-    query = {
+async def code_for(http: aiohttp.ClientSession, sandbox: Sandbox, user: User, **more: str) -> str:
+    query = more | {
         "client_id": str(sandbox.application_id),
         "response_type": "code",
         "redirect_uri": BACK,
@@ -56,6 +58,16 @@ async def test_a_person_signs_in_once_with_each_code(sandbox: Sandbox) -> None:
             assert [g["id"] for g in await response.json()] == [str(sandbox.guild.id)]
         async with http.get(f"{sandbox.api_base}/guilds/{sandbox.guild.id}") as response:
             assert response.status == 401  # a person's token opens what is the person's alone
+
+
+@pytest.mark.parametrize(("verifier", "status"), [("the verifier", 200), ("another", 400), (None, 400)])
+async def test_a_code_with_a_challenge_needs_its_verifier(sandbox: Sandbox, verifier: str | None, status: int) -> None:
+    digest = hashlib.sha256(b"the verifier").digest()
+    challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    proof = {} if verifier is None else {"code_verifier": verifier}
+    async with aiohttp.ClientSession() as http:
+        code = await code_for(http, sandbox, sandbox.you, code_challenge=challenge, code_challenge_method="S256")
+        assert (await exchange(http, sandbox, code, **proof))[0] == status
 
 
 async def test_a_code_is_bound_to_its_application_and_address(sandbox: Sandbox) -> None:
