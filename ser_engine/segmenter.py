@@ -94,8 +94,21 @@ class Segmenter:
         self._wipe()
 
     def _consume(self, t: int, pcm: Pcm, concealed: bool) -> list[Window]:
+        loud = np.abs(pcm) > self._gate
+        first = int(loud.argmax())
+        if not loud[first]:
+            return self._go_on(t, pcm, concealed) if self._open else []
+        end = t + len(pcm)
+        room = self._open and end < self._start + self._window_samples
+        if room and len(pcm) <= self._hangover and t + first - self._sound_end < self._hangover:
+            # No silence in here ends the window, so where the sound ends is all that has to be known.
+            self._sound_end = end - int(loud[::-1].argmax())
+            return self._go_on(t, pcm, concealed)
+        return self._cut(t, pcm, concealed, np.flatnonzero(loud) + t)
+
+    def _cut(self, t: int, pcm: Pcm, concealed: bool, sound: NDArray[np.int_]) -> list[Window]:
+        """Take a stretch in which windows may begin and end; `sound` are the positions of its audible samples."""
         closed: list[Window] = []
-        sound = np.flatnonzero(np.abs(pcm) > self._gate) + t
         while len(sound):
             if not self._open:
                 self._open, self._start, self._sound_end = True, int(sound[0]), int(sound[0])
@@ -109,12 +122,15 @@ class Segmenter:
             sound = sound[taken:]
             if len(sound):
                 closed += self._close()
-        if self._open:
-            self._write(t, pcm, concealed)
-            end = t + len(pcm)
-            if end >= self._start + self._window_samples or end - self._sound_end >= self._hangover:
-                closed += self._close()
-        return closed
+        return closed + self._go_on(t, pcm, concealed) if self._open else closed
+
+    def _go_on(self, t: int, pcm: Pcm, concealed: bool) -> list[Window]:
+        """The open window takes what lies in it, and closes when it is full or silent for long enough."""
+        self._write(t, pcm, concealed)
+        end = t + len(pcm)
+        if end >= self._start + self._window_samples or end - self._sound_end >= self._hangover:
+            return self._close()
+        return []
 
     def _write(self, t: int, pcm: Pcm, concealed: bool) -> None:
         """Put the part of `pcm` that lies in the open window in its place."""
@@ -167,10 +183,9 @@ def speech_mask(pcm: Pcm, mode: int = 2) -> NDArray[np.bool_]:
     gain = min(_VAD_PEAK / peak, _VAD_MAX_GAIN) if peak > 0 else 1.0
     blocks = len(pcm) // _VAD_FRAME_SAMPLES
     samples = np.clip(pcm[: blocks * _VAD_FRAME_SAMPLES] * (gain * 32767), -32768, 32767).astype("<i2")
-    detector = webrtcvad.Vad(mode)
+    is_speech, data, size = webrtcvad.Vad(mode).is_speech, samples.tobytes(), 2 * _VAD_FRAME_SAMPLES
     voiced = np.asarray(
-        [detector.is_speech(block.tobytes(), SAMPLE_RATE_HZ) for block in samples.reshape(blocks, _VAD_FRAME_SAMPLES)],
-        dtype=np.int64,
+        [is_speech(data[at : at + size], SAMPLE_RATE_HZ) for at in range(0, blocks * size, size)], dtype=np.int64
     )
     around = np.ones(2 * _VAD_BRIDGE_BLOCKS + 1, dtype=np.int64)
     near = np.convolve(voiced, around) > 0  # three blocks longer at both ends

@@ -1,8 +1,9 @@
 """From frames of included speakers to windows that wait for recognition.
 
-This is the session's side of the voice layer's `FrameSink`: called on the event loop, for every packet, so it only
-segments and queues. The queue is bounded: when recognition cannot keep up, the oldest window is dropped and counted,
-because what a panel needs is what people sound like now.
+This is the session's side of the voice layer's `FrameSink`: called on the event loop, for every packet. So it only
+gathers: a speaker's frames go to the segmenter together, every 100 ms. The windows are the same as with single frames,
+because the segmenter goes by positions on the timeline. The queue is bounded: when recognition cannot keep up, the
+oldest window is dropped and counted, because what a panel needs is what people sound like now.
 """
 
 from __future__ import annotations
@@ -12,11 +13,27 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ser_engine.segmenter import Segmenter
-from ser_engine.types import PcmFrame, Window
+import numpy as np
 
+from ser_engine.segmenter import Segmenter
+from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame, Window
+
+BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 MAX_WAITING: Final = 256
 """Windows waiting for recognition: about a minute of a dozen people talking at once."""
+
+
+class _Stream:
+    """One speaker's segmenter, and the frames that it has not been given yet: they lie without a gap one after the
+    other, and all were heard, or all were made up."""
+
+    __slots__ = ("begin", "concealed", "end", "gathered", "segmenter")
+
+    def __init__(self, speaker: str) -> None:
+        self.segmenter = Segmenter(speaker)
+        self.gathered: list[Pcm] = []
+        self.begin = self.end = 0
+        self.concealed = False
 
 
 class Intake:
@@ -25,7 +42,7 @@ class Intake:
     def __init__(self, included: Callable[[str], bool], *, max_waiting: int = MAX_WAITING) -> None:
         self._included = included
         self._max_waiting = max_waiting
-        self._segmenters: dict[str, Segmenter] = {}
+        self._streams: dict[str, _Stream] = {}
         self._waiting: deque[Window] = deque()
         self._wake = asyncio.Event()
         self.closed = False
@@ -35,34 +52,43 @@ class Intake:
         self.dropped = 0
 
     def frame(self, frame: PcmFrame) -> None:
-        """One frame of a speaker. Refused without consent, though the voice layer asked already."""
-        if self.closed or not self._included(frame.speaker):
+        """One frame of a speaker. The voice layer has asked for consent; it is asked for again with each block."""
+        if self.closed:
             return
-        self.frames += 1
-        segmenter = self._segmenters.get(frame.speaker)
-        if segmenter is None:
-            segmenter = self._segmenters[frame.speaker] = Segmenter(frame.speaker)
-        self._queue(segmenter.push(frame))
+        stream = self._streams.get(frame.speaker)
+        if stream is None:
+            stream = self._streams[frame.speaker] = _Stream(frame.speaker)
+        if stream.gathered and (frame.t_samples != stream.end or frame.concealed is not stream.concealed):
+            self._segment(frame.speaker, stream)
+        if not stream.gathered:
+            stream.begin, stream.concealed = frame.t_samples, frame.concealed
+        stream.gathered.append(frame.pcm)
+        stream.end = frame.t_samples + len(frame.pcm)
+        if stream.end - stream.begin >= BLOCK_SAMPLES:
+            self._segment(frame.speaker, stream)
 
     def silence(self, speaker: str, now_samples: int) -> None:
         """The speaker's timeline went on to `now_samples` without audio."""
-        if not self.closed and (segmenter := self._segmenters.get(speaker)) is not None:
-            self._queue(segmenter.advance(now_samples))
+        if not self.closed and (stream := self._streams.get(speaker)) is not None:
+            self._segment(speaker, stream)
+            self._queue(stream.segmenter.advance(now_samples))
 
     def discard(self, speaker: str) -> None:
         """Forget the window in the making and those that wait, because the speaker withdrew."""
-        if (segmenter := self._segmenters.pop(speaker, None)) is not None:
-            self._short_before += segmenter.dropped_short
-            segmenter.discard()
+        if (stream := self._streams.pop(speaker, None)) is not None:
+            self._short_before += stream.segmenter.dropped_short
+            stream.gathered.clear()
+            stream.segmenter.discard()
         self._waiting = deque(window for window in self._waiting if window.speaker != speaker)
 
     def close(self) -> None:
         """Take no more; what was begun is flushed. `take` hands out the rest and then returns an empty list."""
         if self.closed:
             return
+        for speaker, stream in self._streams.items():
+            self._segment(speaker, stream)
+            self._queue(stream.segmenter.flush())
         self.closed = True
-        for segmenter in self._segmenters.values():
-            self._queue(segmenter.flush())
         self._wake.set()
 
     async def take(self, most: int) -> list[Window]:
@@ -75,7 +101,7 @@ class Intake:
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
     def counters(self) -> dict[str, int]:
-        short = self._short_before + sum(segmenter.dropped_short for segmenter in self._segmenters.values())
+        short = self._short_before + sum(stream.segmenter.dropped_short for stream in self._streams.values())
         return {
             "frames": self.frames,
             "windows": self.windows,
@@ -83,6 +109,18 @@ class Intake:
             "windows_dropped_queue_full": self.dropped,
             "windows_waiting": len(self._waiting),
         }
+
+    def _segment(self, speaker: str, stream: _Stream) -> None:
+        """Give the segmenter what was gathered, if its speaker is still included."""
+        gathered = stream.gathered
+        if not gathered:
+            return
+        if self._included(speaker):
+            self.frames += len(gathered)
+            pcm = gathered[0] if len(gathered) == 1 else np.concatenate(gathered)
+            block = PcmFrame(speaker=speaker, t_samples=stream.begin, pcm=pcm, concealed=stream.concealed)
+            self._queue(stream.segmenter.push(block))
+        gathered.clear()
 
     def _queue(self, windows: list[Window]) -> None:
         for window in windows:
