@@ -9,7 +9,7 @@ OUT ?= trained/$(ENGINE)
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint types check docs train bench interop lock clean
+.PHONY: help run demo test lint types check docs train bench example interop lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ train: $(VENV)/.dev ## train an engine: make train CORPUS=path/to/cremad ENGINE=
 
 bench: $(VENV)/.dev ## measure the engine and the packet path on this machine, as ratios
 	$(BIN)/undertone bench
+
+example: $(VENV)/.dev ## optional, needs a package index: examples/hear.py in a fresh environment of its own
+	PYTHONPATH=. $(BIN)/python -m tests.examples.fresh
 
 interop: $(VENV)/.dev ## optional, needs Node: @discordjs/voice as a second client of the loopback voice server
 	cd tests/interop/discordjs && npm ci --ignore-scripts --no-audit --no-fund

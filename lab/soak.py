@@ -25,19 +25,29 @@ WARM_UP_S: Final = 20.0
 CALM_S: Final = (2.0, 6.0)
 """Between two things that happen."""
 SETTLE_S: Final = 6.0
+PATIENCE_S: Final = 10.0
 IN_FLIGHT_S: Final = 2.0
 """What was spoken so shortly before a cut may still be on its way, and goes down with the connection."""
 SPEECH_PACKETS: Final = (25, 150)
-CODES: Final = (1006, 4006, 4009, 4015)
+CODES: Final = (4006, 4009)
+"""Close codes after which only a new connection helps."""
+RESUMABLE_CODES: Final = (1006, 4015)
 
 
 @click.command()
 @click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.1, 24 * 60), help="How long.")
 @click.option("--speakers", default=10, show_default=True, type=click.IntRange(1, 40), help="How many people talk.")
+@click.option(
+    "--pace",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(1.0, 20.0),
+    help="Seconds that a second of speech takes; more than 1 where the machine cannot carry so many people at once.",
+)
 @click.option("--seed", default=None, type=int, help="The same things happen in the same order again.")
 @click.option("--packets", is_flag=True, help="Measure what a packet costs instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def soak(minutes: float, speakers: int, seed: int | None, packets: bool, as_json: bool) -> None:
+def soak(minutes: float, speakers: int, pace: float, seed: int | None, packets: bool, as_json: bool) -> None:
     """Let simulated speakers join, leave, cut and move at random, and account for every frame."""
     if packets:
         cost = measure_packets()
@@ -46,7 +56,8 @@ def soak(minutes: float, speakers: int, seed: int | None, packets: bool, as_json
         else:
             Console().print(cost_table(cost))
         return
-    report = asyncio.run(run(minutes=minutes, speakers=speakers, seed=seed, say=_quiet if as_json else _progress))
+    say = _quiet if as_json else _progress
+    report = asyncio.run(run(minutes=minutes, speakers=speakers, pace=pace, seed=seed, say=say))
     if as_json:
         body = asdict(report) | {"passed": report.passed, "growth_mb_an_hour": round(report.growth_mb_an_hour, 1)}
         click.echo(json.dumps(body))
@@ -64,9 +75,11 @@ def _progress(text: str) -> None:
     click.echo(text, err=True)
 
 
-async def run(*, minutes: float, speakers: int, seed: int | None = None, say: Callable[[str], None]) -> Report:
+async def run(
+    *, minutes: float, speakers: int, pace: float = 1.0, seed: int | None = None, say: Callable[[str], None]
+) -> Report:
     """The soak; its report."""
-    report = Report(minutes=minutes, speakers=speakers)
+    report = Report(minutes=minutes, speakers=speakers, pace=pace)
     tasks, threads = len(asyncio.all_tasks()), threading.active_count()
     try:
         async with _Soak(report, random.Random(seed), say) as work:  # noqa: S311 - chances, no secrets
@@ -110,8 +123,11 @@ class _Soak:
     async def _start(self) -> None:
         from bot.voice import connect
         from sandbox import Sandbox
+        from sandbox.voice import VoiceSettings
 
-        self._sandbox = await self._stack.enter_async_context(Sandbox(rate_limits=False))
+        # A busy machine's people are slow, but nobody's keys are changed before they have the new ones.
+        patient = VoiceSettings(ready_timeout_s=PATIENCE_S, commit_timeout_s=PATIENCE_S)
+        self._sandbox = await self._stack.enter_async_context(Sandbox(rate_limits=False, voice_settings=patient))
         client = await self._stack.enter_async_context(logged_in_client(self._sandbox))
         self._speech = await asyncio.to_thread(lambda: list(speech_packets()))
         self._people = []
@@ -119,6 +135,7 @@ class _Soak:
             user = self._sandbox.add_person(f"Speaker {number + 1}")
             person = self._sandbox.speaker(
                 user,
+                pace=self._report.pace,
                 on_spoken=lambda frame: self._ledger.spoke(
                     frame.user_id, frame.opus, (frame.ssrc, frame.sequence), time.monotonic()
                 ),
@@ -188,7 +205,12 @@ class _Soak:
         )
         report.sums["too_late"] = late
         report.sums["unexplained"] = report.sums.get("unexplained", 0) - late
-        report.reconnects = self.link.counters.reconnects
+        # What this machine did not get to: the layer counts it, and so does the loopback Discord.
+        counters, calls = self.link.counters, self._sandbox.voice.calls.values()
+        busy = counters.dropped_overflow + counters.missed_socket + sum(call.counters["missed"] for call in calls)
+        report.sums["too_busy"] = min(report.sums["unexplained"], busy)
+        report.sums["unexplained"] -= report.sums["too_busy"]
+        report.reconnects, report.resumes = counters.reconnects, counters.resumes
         report.slowest_slice_ms = self.link.slowest_s * 1000
 
     # -- talking ----------------------------------------------------------------------------------------------------
@@ -218,7 +240,10 @@ class _Soak:
             (3, "leaves and joins", self._leave_and_join),
             (3, "reconnects of a speaker", self._reconnect_speaker),
             (2, "mutes in mid-word", self._mute),
-            (3, "cuts", self._cut),
+            (2, "cuts that are resumed", self._cut_and_resume),
+            (2, "cuts", self._cut),
+            (1, "resumes refused", self._refuse_resume),
+            (1, "changes of region (4022)", self._change_region),
             (2, "moves to another voice server", self._move),
             (3, "changes of the wire", self._change_wire),
             (1, "late words on speakers or epochs", self._be_late),
@@ -248,6 +273,24 @@ class _Soak:
     async def _cut(self) -> None:
         code = self._chance.choice(CODES)
         await self._away(lambda: self._sandbox.voice.close(self._bot_id, code))
+
+    async def _cut_and_resume(self) -> None:
+        """Nothing is missed: the same session goes on, and so do its packets."""
+        counters, before = self.link.counters, self.link.counters.resumes
+        cutting = asyncio.ensure_future(self._sandbox.voice.close(self._bot_id, self._chance.choice(RESUMABLE_CODES)))
+        async with asyncio.timeout(30.0):
+            while counters.resumes == before:  # noqa: ASYNC110 - the layer counts, and tells nobody
+                await asyncio.sleep(0.01)
+        await cutting
+        await self._settled()
+
+    async def _refuse_resume(self) -> None:
+        self._sandbox.voice.faults(self._bot_id).refuse_resumes = 1
+        code = self._chance.choice(RESUMABLE_CODES)
+        await self._away(lambda: self._sandbox.voice.close(self._bot_id, code))
+
+    async def _change_region(self) -> None:
+        await self._away(lambda: self._sandbox.end_call(region_changed=True))
 
     async def _move(self) -> None:
         await self._away(lambda: self._sandbox.seating.move_voice_server(self._sandbox.bot))

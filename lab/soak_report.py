@@ -20,10 +20,13 @@ class Report:
 
     minutes: float
     speakers: int
+    pace: float = 1.0
+    """Seconds that a second of speech took."""
     sums: dict[str, int] = field(default_factory=dict)
     happened: dict[str, int] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     reconnects: int = 0
+    resumes: int = 0
     slowest_return_s: float = 0.0
     slowest_slice_ms: float = 0.0
     memory_start_mb: float = 0.0
@@ -52,7 +55,8 @@ class Report:
 
 def table(report: Report) -> Table:
     """The report for people."""
-    sums, out = report.sums, Table(title=f"Soak: {report.speakers} speakers, {report.minutes:g} minutes")
+    title = f"Soak: {report.speakers} speakers, {report.minutes:g} minutes, pace {report.pace:g}"
+    sums, out = report.sums, Table(title=title)
     out.add_column("what")
     out.add_column("figure", justify="right")
     for name, figure in (
@@ -61,9 +65,11 @@ def table(report: Report) -> Table:
         ("lost on the wire (wanted)", f"{sums.get('lost_on_wire', 0):,}"),
         ("missed while reconnecting", f"{sums.get('missed_while_reconnecting', 0):,}"),
         ("came too late to be used", f"{sums.get('too_late', 0):,}"),
+        ("missed because this machine was too busy", f"{sums.get('too_busy', 0):,}"),
         ("missed without a reason", f"{sums.get('unexplained', 0):,}"),
         ("wrong", f"{sums.get('wrong', 0):,}"),
         ("reconnects", f"{report.reconnects:,}"),
+        ("resumes", f"{report.resumes:,}"),
         ("slowest return", f"{report.slowest_return_s:.2f} s"),
         ("longest slice of the event loop", f"{report.slowest_slice_ms:.1f} ms"),
         ("memory, start and end", f"{report.memory_start_mb:.1f} MB, {report.memory_end_mb:.1f} MB"),

@@ -36,6 +36,7 @@ async def _record(count: int) -> Recording:
                 on_state=lambda state, reason: None,
             )
             try:
+                await sandbox.voice.settled(sandbox.voice_channel.id)
                 while not link.counters.frames:  # until both have the keys of one epoch
                     await person.say_packets(speech[:10], silence_frames=0)
                 with Recorder(link, user.id, count).running() as recorder:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ FORBIDDEN = {
     "bot/listening": {"bot.web", "bot.client", "bot.commands", "bot.service", "bot.cli"},
     "bot/commands": {"aiohttp", "bot.web", "bot.client", "bot.service", "bot.cli"},
 }
+VOICE_NEEDS = {"discord", "davey", "nacl", "numpy"}
+"""What the voice layer may import from outside at the top of a file: its four packages bring no more."""
 CODEC_ONLY = "ser_engine.opus"
 """All that the loopback Discord may take from the engine: the Opus codec."""
 HEAVY = {"tensorflow", "keras", "librosa", "sklearn", "onnxruntime", "onnx", "pydub"}
@@ -91,4 +94,19 @@ def test_nothing_heavy_is_imported_at_the_top_of_the_service() -> None:
         for line, name in _imports(path, top_level_only=True)
         if name.split(".", maxsplit=1)[0] in HEAVY
     ]
+    assert not wrong, wrong
+
+
+def test_the_voice_layer_stands_alone() -> None:
+    """Other people's bots use it: nothing else of `bot`, of the engine the codec and its types, nothing else at all."""
+    wrong = []
+    for path in sorted((ROOT / "bot" / "voice").rglob("*.py")):
+        for line, name in _imports(path):
+            ours = _within(name, "bot.voice") or _within(name, CODEC_ONLY) or _within(name, "ser_engine.types")
+            if name.split(".")[0] in ("bot", "lab", "sandbox", "ser_engine", "storage") and not ours:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {name}")
+        for line, name in _imports(path, top_level_only=True):
+            first = name.split(".")[0]
+            if first not in sys.stdlib_module_names | VOICE_NEEDS | {"bot", "ser_engine"}:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {name}")
     assert not wrong, wrong

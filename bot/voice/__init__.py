@@ -1,16 +1,25 @@
 """Hearing a Discord voice call: encrypted packets in, each included speaker's samples out.
 
+In an ordinary discord.py bot::
+
+    async with hear(channel, consent={ada.id, ben.id}) as call:
+        async for speaker, samples, at_s, concealed in call:
+            ...
+
+With callbacks instead of a loop, as the service does it::
+
     link = await connect(channel, sink=sink, consent=is_included, on_state=show)
-    …
     link.discard(user_id)       # somebody withdrew
     await link.close()
 
-See `docs/voice.md` for how it works and what each counter means.
+It needs discord.py[voice], davey, av and numpy, and nothing else of Undertone than the Opus codec. See `docs/voice.md`
+for how it works and what each counter means.
 """
 
 from .counters import ReceiveCounters
 from .door import refusal
 from .errors import CannotJoin, IncompatibleLibrary, VoiceError
+from .hear import Heard, Hearing, hear
 from .link import VoiceLink, connect
 from .states import ConsentGate, FrameSink, LinkState, Reason, StateListener
 
@@ -18,6 +27,8 @@ __all__ = [
     "CannotJoin",
     "ConsentGate",
     "FrameSink",
+    "Heard",
+    "Hearing",
     "IncompatibleLibrary",
     "LinkState",
     "Reason",
@@ -26,5 +37,6 @@ __all__ = [
     "VoiceError",
     "VoiceLink",
     "connect",
+    "hear",
     "refusal",
 ]

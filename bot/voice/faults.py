@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from types import TracebackType
 
-import structlog
-
 from .counters import ReceiveCounters
+from .eventlog import event_log
 
-_log = structlog.get_logger(__name__)
+_log = event_log(__name__)
 _ALWAYS = 10
 _SOMETIMES = 1_000
 

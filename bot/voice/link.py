@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import discord
 import numpy as np
-import structlog
 
 from ser_engine import opus
 
@@ -20,6 +19,7 @@ from .counters import ReceiveCounters
 from .dave import DaveSession
 from .door import refusal
 from .errors import CannotJoin
+from .eventlog import event_log
 from .faults import survive
 from .reader import SocketReader
 from .receiver import Receiver
@@ -29,7 +29,7 @@ from .supervisor import TRIES_S, TRY_TIMEOUT_S, Supervisor
 CLOSE_TIMEOUT_S: Final = 5.0
 _PACKET_S: Final = 0.020
 _SILENCE_AFTER: Final = 5
-_log = structlog.get_logger(__name__)
+_log = event_log(__name__)
 
 
 async def connect(

@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-import structlog
 from discord.errors import ConnectionClosed
 
 from .compat import close_code
 from .connection import final_reason
+from .eventlog import event_log
 from .faults import survive
 from .receiver import Receiver
 from .states import LinkState, Reason
@@ -42,7 +42,7 @@ UNPLACED_QUIET_S: Final = 60.0
 FLAPPING: Final = (12, 60.0)
 """So many returns in so many seconds are no returns."""
 
-_log = structlog.get_logger(__name__)
+_log = event_log(__name__)
 
 
 class Watched(Protocol):

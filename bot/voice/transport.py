@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as open_xchacha
 from nacl.exceptions import CryptoError
 
 from .rtp import NONCE_BYTES, RtpHeader
+
+try:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+except ImportError:  # discord.py does not bring it along; then XChaCha20, which every voice server offers, has to do
+    AESGCM, InvalidTag = None, CryptoError  # type: ignore[assignment,misc]
 
 XCHACHA20: Final = "aead_xchacha20_poly1305_rtpsize"
 AES256_GCM: Final = "aead_aes256_gcm_rtpsize"
@@ -34,8 +38,11 @@ def _gcm(key: bytes) -> _Open:
     return lambda nonce, sealed, clear: decrypt(nonce + _GCM_FILL, sealed, clear)
 
 
-_CIPHERS: Final[dict[str, Callable[[bytes], _Open]]] = {XCHACHA20: _xchacha, AES256_GCM: _gcm}
+_CIPHERS: Final[dict[str, Callable[[bytes], _Open]]] = {XCHACHA20: _xchacha} | (
+    {AES256_GCM: _gcm} if AESGCM is not None else {}
+)
 MODES: Final = tuple(_CIPHERS)
+"""The modes that can be opened here. The voice server names those it offers, the one it likes best first."""
 
 
 class Opener:

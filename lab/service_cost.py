@@ -1,0 +1,222 @@
+"""What a voice packet costs in the whole service: the loopback Discord in one process, the service in another.
+
+The layer alone is not what an operator pays for: there are sessions, segmenting, queues and recognition around it. The
+cost is the processor time of the service's main process, all its threads together, for each packet that was heard. The
+recognising workers are processes of their own and are not in it. It is measured first as it is. The parts are measured
+afterwards with a clock around each, so they are a little dearer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import ssl
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from bot.listening.intake import Intake
+from bot.listening.manager import StartRequest
+from bot.listening.session import ListeningSession
+from bot.service import Service
+from bot.settings import load_settings
+from bot.voice import dave, reader
+from bot.voice.opening import PacketOpener
+from ser_engine import opus
+
+WARM_UP_S: Final = 5.0
+LAG_STEP_S: Final = 0.02
+READY_S: Final = 180.0
+PACKETS_A_SECOND: Final = 50
+LOST: Final = ("dropped_overflow", "missed_socket", "windows_dropped_queue_full", "predictions_lost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCost:
+    """Microseconds are the main process's processor time a packet."""
+
+    people: int
+    servers: int
+    seconds: float
+    packets: int
+    """Heard while it was measured as it is."""
+    total_us: float
+    parts_us: dict[str, float]
+    lag_p99_ms: float
+    """How late the event loop came to what was due, 99 of 100 times at the most."""
+    lag_max_ms: float
+    missing: float
+    """Share of what people said that was not heard, for whatever reason."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Of the service's own making."""
+
+    @property
+    def people_a_core(self) -> float:
+        return 1e6 / self.total_us / PACKETS_A_SECOND
+
+
+async def measure_service(
+    *, people: int, servers: int, seconds: float, model: str | None = None, say: Callable[[str], None]
+) -> ServiceCost:
+    """Let so many people talk all the time, in so many servers, and measure for so long."""
+    async with crowd(people, servers) as (where, talk):
+        say(f"{people} people sit in {servers} servers; the service starts …")
+        with tempfile.TemporaryDirectory(prefix="undertone-") as folder:
+            context = ssl.create_default_context(cadata=where["certificate"])
+            values = {"data_dir": Path(folder), "port": 0, "database_address": None, "log_level": "warning"}
+            discord = {"discord_token": where["token"], "discord_api_base": where["api_base"]}
+            settings = load_settings(env_file=None, **values, **discord, **({"model": model} if model else {}))
+            service = Service(settings, make_connector=lambda: aiohttp.TCPConnector(limit=0, ssl=context))
+            async with service:
+                await service.discord_ready()
+                sessions = [await listen(service, call) for call in where["calls"]]
+                talk()
+                say(f"They talk; measuring for {seconds:g} s …")
+                return await observe(sessions, people, servers, seconds)
+
+
+@contextlib.asynccontextmanager
+async def crowd(people: int, servers: int) -> AsyncIterator[tuple[dict[str, Any], Callable[[], None]]]:
+    """The other process; where it is, and what lets its people talk."""
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-m", "lab.crowd", str(people), str(servers))
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1 << 20)
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101
+    stdin = process.stdin
+    try:
+        async with asyncio.timeout(READY_S):
+            line = await process.stdout.readline()
+        if not line:
+            raise RuntimeError("the loopback Discord did not start")
+        yield json.loads(line), lambda: stdin.write(b"talk\n")
+    finally:
+        stdin.close()
+        try:
+            async with asyncio.timeout(10.0):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def listen(service: Service, call: dict[str, Any]) -> ListeningSession:
+    """A session in which everybody is included."""
+    client: Any = service.gateway.client
+    channel: Any = None
+    async with asyncio.timeout(30.0):
+        while channel is None or not set(call["people"]) <= set(channel.voice_states):
+            await asyncio.sleep(0.05)
+            channel = client.get_channel(call["channel"])
+    session = await service.sessions.start(
+        StartRequest(
+            guild_id=call["guild"],
+            channel_id=call["channel"],
+            channel=channel,
+            started_by=call["people"][0],
+            present=[(user_id, False) for user_id in call["people"]],
+            asked_in=call["channel"],
+        )
+    )
+    for number, user_id in enumerate(call["people"], start=1):
+        await session.people.include(user_id, number)
+    return session
+
+
+async def observe(sessions: list[ListeningSession], people: int, servers: int, seconds: float) -> ServiceCost:
+    await asyncio.sleep(WARM_UP_S)
+    lags: list[float] = []
+    watching = asyncio.create_task(watch_lag(lags), name="lag")
+    before, began_s, began_cpu_s = totals(sessions), time.monotonic(), time.process_time()
+    await asyncio.sleep(seconds)
+    cpu_s, took_s, after = time.process_time() - began_cpu_s, time.monotonic() - began_s, totals(sessions)
+    watching.cancel()
+    packets = after["frames"] - before["frames"]
+    if not packets:
+        raise RuntimeError("nobody was heard")
+    return ServiceCost(
+        people=people,
+        servers=servers,
+        seconds=took_s,
+        packets=packets,
+        total_us=cpu_s / packets * 1e6,
+        parts_us=await parts(sessions, max(5.0, seconds / 4)),
+        lag_p99_ms=statistics.quantiles(lags, n=100)[98] * 1e3,
+        lag_max_ms=max(lags) * 1e3,
+        missing=max(0.0, 1 - packets / (people * PACKETS_A_SECOND * took_s)),
+        lost={name: after[name] - before[name] for name in LOST},
+    )
+
+
+def totals(sessions: list[ListeningSession]) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for session in sessions:
+        sums.update(session.counters())
+    return sums
+
+
+async def watch_lag(lags: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due_s = loop.time() + LAG_STEP_S
+        await asyncio.sleep(LAG_STEP_S)
+        lags.append(loop.time() - due_s)
+
+
+async def parts(sessions: list[ListeningSession], seconds: float) -> dict[str, float]:
+    """Microseconds a packet of each part, with a clock around it."""
+    spent: Counter[str] = Counter()
+    with contextlib.ExitStack() as clocks:
+        for owner, name, part in (
+            (reader.SocketReader, "_readable", "layer"),
+            (reader.SocketReader, "_drain", "layer"),
+            (reader.SocketReader, "_tick", "layer"),
+            (PacketOpener, "open", "transport decryption"),
+            (dave, "decrypt", "DAVE"),
+            (opus.Decoder, "decode", "Opus to 16 kHz"),
+            (Intake, "frame", "gathering and segmenting"),
+            (Intake, "silence", "gathering and segmenting"),
+        ):
+            clocks.enter_context(clocked(owner, name, spent, part))
+        before, process_s, thread_s = totals(sessions), time.process_time(), time.thread_time()
+        await asyncio.sleep(seconds)
+        thread_s = time.thread_time() - thread_s
+        process_s, after = time.process_time() - process_s, totals(sessions)
+    packets = after["frames"] - before["frames"]
+    within = {name: took_s for name, took_s in spent.items() if name != "layer"}
+    seen = within | {
+        "socket, headers, consent, order, timeline": spent["layer"] - sum(within.values()),
+        "sessions, panel, database, web": thread_s - spent["layer"],
+        "threads (recognition's queues)": process_s - thread_s,
+    }
+    return {name: took_s / packets * 1e6 for name, took_s in seen.items()}
+
+
+@contextlib.contextmanager
+def clocked(owner: Any, name: str, spent: Counter[str], part: str) -> Iterator[None]:
+    """Time every call of `owner.name` within the block; one inside another of the same part counts once."""
+    original, clock = getattr(owner, name), time.thread_time
+
+    @functools.wraps(original)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        before_s, began_s = spent[part], clock()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            spent[part] = before_s + clock() - began_s
+
+    setattr(owner, name, timed)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
