@@ -23,8 +23,9 @@ from lab.soak_stage import Listener, logged_in_client, measure_packets, speech_p
 WARM_UP_S: Final = 20.0
 """Memory is measured from here on, when everything has been used once."""
 CALM_S: Final = (2.0, 6.0)
-"""Between two things that happen."""
-SETTLE_S: Final = 6.0
+"""Between two things that happen to ten people. Each of the others has to follow a change of the group, so that more
+people need more calm: by the square of their number."""
+SETTLE_S: Final = 20.0
 PATIENCE_S: Final = 10.0
 IN_FLIGHT_S: Final = 2.0
 """What was spoken so shortly before a cut may still be on its way, and goes down with the connection."""
@@ -172,7 +173,8 @@ class _Soak:
         said_s = began_s
         try:
             while time.monotonic() < end_s and self._gave_up is None:
-                await asyncio.sleep(min(self._chance.uniform(*CALM_S), max(0.1, end_s - time.monotonic())))
+                calm_s = self._chance.uniform(*CALM_S) * max(1.0, (report.speakers / 10) ** 2)
+                await asyncio.sleep(min(calm_s, max(0.1, end_s - time.monotonic())))
                 if time.monotonic() < end_s:
                     await self._happen()
                 self._settle()
@@ -275,14 +277,19 @@ class _Soak:
         await self._away(lambda: self._sandbox.voice.close(self._bot_id, code))
 
     async def _cut_and_resume(self) -> None:
-        """Nothing is missed: the same session goes on, and so do its packets."""
-        counters, before = self.link.counters, self.link.counters.resumes
+        """Nothing may be missed: the same session goes on, and so do its packets. Where a new one was made after all,
+        because the machine was too slow, what was said meanwhile may be."""
+        counters, began_s = self.link.counters, time.monotonic()
+        before, connections = counters.resumes, counters.reconnects
         cutting = asyncio.ensure_future(self._sandbox.voice.close(self._bot_id, self._chance.choice(RESUMABLE_CODES)))
-        async with asyncio.timeout(30.0):
-            while counters.resumes == before:  # noqa: ASYNC110 - the layer counts, and tells nobody
+        async with asyncio.timeout(60.0):
+            while counters.resumes == before and counters.reconnects == connections:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         await cutting
         await self._settled()
+        if counters.resumes == before:
+            self._ledger.away(began_s - IN_FLIGHT_S)
+            self._ledger.back(time.monotonic())
 
     async def _refuse_resume(self) -> None:
         self._sandbox.voice.faults(self._bot_id).refuse_resumes = 1
@@ -334,7 +341,7 @@ class _Soak:
         self._ledger.away(began_s - IN_FLIGHT_S)
         cutting = asyncio.ensure_future(cut())
         try:
-            async with asyncio.timeout(30.0):
+            async with asyncio.timeout(60.0):
                 while not (counters.reconnects > before and self.link.is_connected()):
                     if self._gave_up is not None:
                         return
@@ -347,7 +354,7 @@ class _Soak:
         self._ledger.back(time.monotonic())
 
     async def _settled(self) -> None:
-        await self._sandbox.voice.settled(self._sandbox.voice_channel.id, timeout_s=20.0)
+        await self._sandbox.voice.settled(self._sandbox.voice_channel.id, timeout_s=60.0)
         await asyncio.sleep(0.6)  # a late commit, and the word that it counts
 
     def _settle(self, patience_s: float = SETTLE_S) -> None:
