@@ -62,7 +62,7 @@ async def main(people: int, servers: int) -> None:
             "api_base": sandbox.api_base,
             "gateway_url": sandbox.gateway_url,
             "token": sandbox.token,
-            "certificate": sandbox.voice.certificate.certificate_pem.decode("ascii"),
+            "certificate": sandbox.voice.certificate.authority_pem.decode("ascii"),
             "calls": [{"guild": c.guild_id, "channel": c.id, "people": seated[c.id]} for c in channels],
         }
         print(json.dumps(where), flush=True)  # noqa: T201 - the line that the other process waits for

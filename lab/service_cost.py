@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,7 +175,7 @@ async def watch_lag(lags: list[float]) -> None:
 
 async def parts(sessions: list[ListeningSession], seconds: float) -> dict[str, float]:
     """Microseconds a packet of each part, with a clock around it."""
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = defaultdict(float)
     with contextlib.ExitStack() as clocks:
         for owner, name, part in (
             (reader.SocketReader, "_readable", "layer"),
@@ -203,7 +203,7 @@ async def parts(sessions: list[ListeningSession], seconds: float) -> dict[str, f
 
 
 @contextlib.contextmanager
-def clocked(owner: Any, name: str, spent: Counter[str], part: str) -> Iterator[None]:
+def clocked(owner: Any, name: str, spent: dict[str, float], part: str) -> Iterator[None]:
     """Time every call of `owner.name` within the block; one inside another of the same part counts once."""
     original, clock = getattr(owner, name), time.thread_time
 

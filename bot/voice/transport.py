@@ -6,7 +6,7 @@ key is asked for with each packet: it changes with each connection, and a cached
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as open_xchacha
@@ -38,7 +38,7 @@ def _gcm(key: bytes) -> _Open:
     return lambda nonce, sealed, clear: decrypt(nonce + _GCM_FILL, sealed, clear)
 
 
-_CIPHERS: Final[dict[str, Callable[[bytes], _Open]]] = {XCHACHA20: _xchacha} | (
+_CIPHERS: Final[Mapping[str, Callable[[bytes], _Open]]] = {XCHACHA20: _xchacha} | (
     {AES256_GCM: _gcm} if AESGCM is not None else {}
 )
 MODES: Final = tuple(_CIPHERS)

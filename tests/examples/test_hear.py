@@ -40,7 +40,7 @@ async def who_talks(python: Sequence[str], folder: Path, **environment: str) -> 
     """Let Anna, who agreed, and Ben, who did not, talk for three seconds; what the bot wrote in the end."""
     certificate = folder / "certificate.pem"
     async with Sandbox(rate_limits=False) as sandbox:
-        certificate.write_bytes(sandbox.voice.certificate.certificate_pem)
+        certificate.write_bytes(sandbox.voice.certificate.authority_pem)
         anna, ben = sandbox.add_person("Anna"), sandbox.add_person("Ben")
         async with sandbox.speaker(anna) as first, sandbox.speaker(ben) as second:
             for speaker in (first, second):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,7 +55,8 @@ async def test_the_windows_are_those_of_single_frames(fates: list[str]) -> None:
 
 
 async def test_silence_and_the_end_do_not_wait_for_a_block_to_be_full() -> None:
-    for end in (lambda intake: intake.silence("1", 40_000), lambda intake: intake.close()):
+    ends: list[Callable[[Intake], None]] = [lambda intake: intake.silence("1", 40_000), lambda intake: intake.close()]
+    for end in ends:
         intake = Intake(lambda _: True)
         speech = tone_burst(1.0)[: 16_000 - FRAME_SAMPLES]
         assert len(speech) % BLOCK_SAMPLES
