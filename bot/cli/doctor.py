@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from bot.cli.running import port_is_free
+from bot.cli.running import fail, port_is_free
 from bot.errors import SettingsError
 from bot.settings import Settings, load_settings, variable
 
@@ -43,8 +43,18 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--offline", is_flag=True, help="Ask nothing of Discord.")
 @click.option("--start", "timed", is_flag=True, help="Start once and say what takes the time.")
-def doctor(as_json: bool, offline: bool, timed: bool) -> None:
+@click.option(
+    "--call", "channel_id", type=int, help="Join this voice channel and print what is met there, for a bug report."
+)
+@click.option("--me", type=int, help="With --call: your user id. You are heard, and what you say is thrown away.")
+@click.option(
+    "--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 600), help="With --call: how long."
+)
+def doctor(as_json: bool, offline: bool, timed: bool, channel_id: int | None, me: int | None, seconds: float) -> None:
     """Check the settings and what they lead to, and say what to do. Exit status 1 when something is wrong."""
+    if channel_id is not None:
+        check_the_call(channel_id, me, seconds)
+        return
     if timed:
         from bot.cli import start
 
@@ -59,6 +69,16 @@ def doctor(as_json: bool, offline: bool, timed: bool) -> None:
             colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}[finding.verdict]
             click.echo(f"{click.style(sign, fg=colour)} {finding.subject}: {finding.text}")
     sys.exit(1 if any(finding.verdict is Verdict.BAD for finding in findings) else 0)
+
+
+def check_the_call(channel_id: int, me: int | None, seconds: float) -> None:
+    """Print the report of a call. It names nobody, so it can be pasted into a bug report."""
+    from bot.cli import call
+
+    try:
+        click.echo(asyncio.run(call.report(load_settings(), channel_id, me=me, seconds=seconds)))
+    except (SettingsError, call.CannotCheck) as error:
+        fail(str(error))
 
 
 def examine(*, offline: bool = False) -> list[Finding]:

@@ -1,9 +1,11 @@
-"""`/listen start|stop|status` and `/mark`."""
+"""`/listen start|stop|status|check` and `/mark`."""
 
 from __future__ import annotations
 
+import io
 from typing import Any, Final
 
+import discord
 from discord import app_commands
 
 from bot.app import App
@@ -12,11 +14,13 @@ from bot.commands import starting
 from bot.commands.attest import AttestView
 from bot.commands.common import Interaction, asker_of, defer, guild_of, say, say_marked
 from bot.commands.language import described, texts_of
-from bot.commands.permissions import needs_attestation, require_stop
+from bot.commands.permissions import needs_attestation, require_start, require_stop
 from bot.errors import NotPossible
 from bot.listening.losses import losses
 from bot.listening.session import ListeningSession
 from bot.texts import Texts
+from bot.voice import check_call
+from bot.voice.check import CHECK_S
 
 FRAME_S: Final = 0.02
 """Length of an Opus packet."""
@@ -51,6 +55,18 @@ class ListenGroup(app_commands.Group):
     async def status(self, interaction: Interaction) -> None:
         await defer(interaction)
         await say(interaction, embed=embed_of(status_card(running(self._app, interaction), texts_of(interaction))))
+
+    @app_commands.command(name="check", description=described("CMD_LISTEN_CHECK"))
+    async def check(self, interaction: Interaction) -> None:
+        await defer(interaction)
+        guild, texts = guild_of(interaction), texts_of(interaction)
+        require_start(asker_of(interaction), await self._app.storage.server(guild.id))
+        channel = starting.voice_channel_of(guild, interaction.user.id)
+        with self._app.sessions.reserved(guild.id, channel.id):
+            await say(interaction, texts("CHECK_BEGINS", channel_id=channel.id, seconds=round(CHECK_S)))
+            report = await check_call(channel, consent=lambda user_id: user_id == interaction.user.id, seconds=CHECK_S)
+        file = discord.File(io.BytesIO(report.encode()), "undertone-call-check.txt")
+        await say(interaction, texts.CHECK_DONE, file=file)
 
 
 def mark_command(app: App) -> app_commands.Command[Any, ..., None]:

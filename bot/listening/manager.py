@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,6 +89,19 @@ class SessionManager:
             return await self._open(request)
         finally:
             self._starting.discard(request.guild_id)
+
+    @contextmanager
+    def reserved(self, guild_id: int, channel_id: int) -> Iterator[None]:
+        """Keep the server's one voice connection for something else than a session. Raises NotPossible."""
+        if self._stopping:
+            raise NotPossible("STOPPING")
+        if guild_id in self._starting or guild_id in self._sessions:
+            raise NotPossible("ALREADY_LISTENING", channel_id=channel_id)
+        self._starting.add(guild_id)
+        try:
+            yield
+        finally:
+            self._starting.discard(guild_id)
 
     async def _open(self, request: StartRequest) -> ListeningSession:
         model = self._app.backend.model

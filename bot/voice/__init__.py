@@ -16,6 +16,7 @@ It needs discord.py[voice], davey, av and numpy, and nothing else of Undertone t
 for how it works and what each counter means.
 """
 
+from .check import check_call
 from .counters import ReceiveCounters
 from .door import refusal
 from .errors import CannotJoin, IncompatibleLibrary, VoiceError
@@ -36,6 +37,7 @@ __all__ = [
     "StateListener",
     "VoiceError",
     "VoiceLink",
+    "check_call",
     "connect",
     "hear",
     "refusal",

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import discord
-import numpy as np
 
 from ser_engine import opus
 
@@ -23,6 +22,7 @@ from .eventlog import event_log
 from .faults import survive
 from .reader import SocketReader
 from .receiver import Receiver
+from .sound import Sound, packets_of
 from .states import ConsentGate, FrameSink, LinkState, OpusTap, Reason, StateListener
 from .supervisor import TRIES_S, TRY_TIMEOUT_S, Supervisor
 
@@ -100,6 +100,12 @@ class VoiceLink:
         return self._reader.slowest_s
 
     @property
+    def latency_s(self) -> float | None:
+        """Of the voice gateway, between a heartbeat and its answer; None before the first."""
+        latency: float | None = self._client.connection.ws.latency_s
+        return latency
+
+    @property
     def channel_id(self) -> int:
         """The channel that is listened to now; another one after the bot was moved."""
         return int(self._client.channel.id)
@@ -121,13 +127,11 @@ class VoiceLink:
         self._client.connection.shown_deaf = shown_deaf
         self._lost(Reason.CONNECTION_LOST, None)
 
-    async def play(self, sound: bytes | np.ndarray | Iterable[bytes]) -> bool:
+    async def play(self, sound: Sound) -> bool:
         """Play a short sound into the channel, in real time; False when nobody can hear it: there is no connection,
         the bot is suppressed on a stage, or the server muted it.
-
-        `sound` is 48 kHz stereo: int16 bytes, a float array of shape ``(n, 2)``, or Opus packets of 20 ms.
         """
-        packets = list(_opus_packets(sound))
+        packets = packets_of(sound)
         if self.state is not LinkState.LISTENING or self._client.connection.inaudible:
             return False
         try:
@@ -290,11 +294,3 @@ class VoiceLink:
             due_s += _PACKET_S
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
         await ws.speak(discord.SpeakingState.none)
-
-
-def _opus_packets(sound: bytes | np.ndarray | Iterable[bytes]) -> Iterable[bytes]:
-    if isinstance(sound, bytes):
-        sound = np.frombuffer(sound, dtype="<i2").reshape(-1, 2).astype(np.float32) / 32_768
-    if isinstance(sound, np.ndarray):
-        return opus.Encoder(channels=2).packets(sound)
-    return sound

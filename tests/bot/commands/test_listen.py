@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from bot.commands import listen
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
+from bot.errors import NotPossible
 from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
 from tests.fakes.voice_link import tone_burst
@@ -140,3 +145,31 @@ async def test_a_full_channel_is_told_before_joining(world: World) -> None:
     answer = await world.ask(world.owner, "listen start")
     assert texts.JOIN_FAILURES["channel_full"] in answer.content
     assert not world.voice.links
+
+
+async def test_a_call_is_checked_for_whoever_may_start_and_nobody_else_is_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Callable[[int], bool]] = []
+
+    async def check(channel: Any, *, consent: Callable[[int], bool], seconds: float) -> str:
+        asked.append(consent)
+        with pytest.raises(NotPossible), world.service.sessions.reserved(world.sandbox.guild.id, channel.id):
+            pass
+        return "what was met"
+
+    monkeypatch.setattr(listen, "check_call", check)
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.attested()
+    refused = await world.ask(world.mara, "listen check")
+    assert not asked
+    assert refused.content
+    await world.sandbox.command(world.owner, world.sandbox.text, "listen check")
+    answer = await world.sandbox.wait_for(
+        lambda: next((m for m in reversed(world.sandbox.messages(world.sandbox.text)) if m.attachments), None)
+    )
+    assert answer.visible_to == world.owner.id
+    assert answer.attachments[0].content == b"what was met"
+    (consent,) = asked
+    assert (consent(world.owner.id), consent(world.mara.id)) == (True, False)

@@ -1,0 +1,61 @@
+"""`undertone doctor --call CHANNEL_ID`: joins a call for a minute and prints what was met there.
+
+Nobody is heard but the person who asks, if they say who they are; what they say is thrown away. The report holds no id,
+no name, no key, no address and no audio, so that it can be pasted into a bug report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import aiohttp
+import discord
+
+from bot.settings import Settings
+from bot.voice import check_call
+
+READY_S: Final = 30.0
+
+
+class CannotCheck(Exception):
+    """The check could not begin; the text says why."""
+
+
+async def report(
+    settings: Settings,
+    channel_id: int,
+    *,
+    me: int | None,
+    seconds: float,
+    connector: aiohttp.BaseConnector | None = None,
+) -> str:
+    """Log in, join the channel for so long, and report.
+
+    Raises:
+        CannotCheck: the token is refused, Discord does not answer, or there is no such voice channel.
+    """
+    discord.http.Route.BASE = settings.discord_api_base
+    options = {} if connector is None else {"connector": connector}
+    client = discord.AutoShardedClient(
+        intents=discord.Intents(guilds=True, voice_states=True), chunk_guilds_at_startup=False, **options
+    )
+    running = asyncio.create_task(client.start(settings.token), name="doctor-client")
+    ready = asyncio.create_task(client.wait_until_ready(), name="doctor-ready")
+    try:
+        await asyncio.wait({running, ready}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        if not client.is_ready():
+            raise CannotCheck("Discord did not answer within 30 s.")
+        channel = client.get_channel(channel_id)
+        if not isinstance(channel, discord.VoiceChannel | discord.StageChannel):
+            raise CannotCheck(f"{channel_id} is no voice channel that the bot can see.")
+        return await check_call(channel, consent=lambda user_id: user_id == me, seconds=seconds)
+    except discord.LoginFailure as error:
+        raise CannotCheck("Discord refuses DISCORD_TOKEN.") from error
+    finally:
+        await client.close()
+        for task in (running, ready):
+            task.cancel()
+        await asyncio.gather(running, ready, return_exceptions=True)
