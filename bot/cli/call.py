@@ -7,7 +7,7 @@ no name, no key, no address and no audio, so that it can be pasted into a bug re
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import discord
@@ -36,7 +36,7 @@ async def report(
         CannotCheck: the token is refused, Discord does not answer, or there is no such voice channel.
     """
     discord.http.Route.BASE = settings.discord_api_base
-    options = {} if connector is None else {"connector": connector}
+    options: dict[str, Any] = {} if connector is None else {"connector": connector}
     client = discord.AutoShardedClient(
         intents=discord.Intents(guilds=True, voice_states=True), chunk_guilds_at_startup=False, **options
     )

@@ -80,8 +80,8 @@ def test_op_5_is_set_against_the_first_packet_of_each_connection() -> None:
     clock = FakeClock()
     journal = Journal(clock)
     journal.first_packet(5)
-    clock.advance(0.3)
+    clock.advance(0.25)
     journal.named(5)
     journal.connection_began()
     journal.named(5)
-    assert [(one.first_packet_s, one.named_s) for one in journal.streams] == [(0.0, 0.3), (None, 0.3)]
+    assert [(one.first_packet_s, one.named_s) for one in journal.streams] == [(0.0, 0.25), (None, 0.25)]
