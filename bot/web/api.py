@@ -45,6 +45,12 @@ async def report(request: web.Request) -> web.Response:
     return _json(await asyncio.to_thread(body.model_dump_json))
 
 
+async def summary(request: web.Request) -> web.Response:
+    """``GET …/summary``: what the report says before its pictures."""
+    reading = await read_report(request)
+    return _json((await reading.summary()).model_dump_json())
+
+
 async def chart(request: web.Request) -> web.Response:
     """``GET …/chart.json``: what the report page is drawn from."""
     reading = await read_report(request)

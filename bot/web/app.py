@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.listening.live import LiveBus
-from bot.web import api, events, health, manage, microphone, oauth, pages, predict, thumbnail, unfurl
+from bot.web import api, events, health, manage, microphone, oauth, openapi, pages, predict, thumbnail, unfurl
 from bot.web.access import Access
 from bot.web.connections import Connections
 from bot.web.guards import Guards
@@ -113,12 +113,14 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     get("/health", health.health)
     get("/health/ready", health.ready)
     get("/metrics", health.metrics)
+    get("/api/openapi.json", openapi.document)
     get("/api/v1/sessions", api.sessions)
     get("/api/v1/sessions/{session_id}", api.report)
     for base in ("/api/v1/sessions/{session_id}", "/s/{token}"):
         get(f"{base}/windows.csv", api.windows_csv)
         get(f"{base}/speakers.csv", api.participants_csv)
         get(f"{base}/moments.csv", api.moments_csv)
+        get(f"{base}/summary", api.summary)
         get(f"{base}/chart.json", api.chart)
         get(base + r"/voices/{speaker:\d{1,18}}.json", api.voice)
         get(f"{base}/events", events.events)

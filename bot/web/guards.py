@@ -169,7 +169,7 @@ def _kind(request: web.Request) -> str:
     path = local_path(request)
     if path == "/predict":
         return "predict"
-    if path.startswith(("/api/", "/health", "/metrics")) or path.endswith((".json", ".csv", "/events")):
+    if path.startswith(("/api/", "/health", "/metrics")) or path.endswith((".json", ".csv", "/events", "/summary")):
         return "api"
     return "page"
 

@@ -12,6 +12,18 @@ from storage.records import ParticipantRecord, SessionRecord, SessionReport
 from storage.report import speech_s
 
 
+class ProblemOut(BaseModel):
+    """Why something was refused (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    """A sentence for the person."""
+    code: str
+    """Stays the same when the words change."""
+
+
 class ParticipantOut(BaseModel):
     id: int
     pseudonym: str

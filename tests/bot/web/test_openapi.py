@@ -1,0 +1,60 @@
+"""The OpenAPI document: every path is there, and every answer is as it says."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from pydantic import TypeAdapter
+
+from bot.web import schema
+from bot.web.openapi import OPERATIONS
+from storage import SessionRecord, Storage
+
+pytestmark = pytest.mark.integration
+
+Client = TestClient[Any, Any]
+NOT_FOR_PROGRAMS = {"/api/openapi.json", "/s/{token}", "/s/{token}/strip.png"}
+
+
+async def test_it_lists_every_address_for_programs(client: Client) -> None:
+    routes = {
+        re.sub(r"{(\w+):[^}]*}}?", r"{\1}", resource.canonical)
+        for resource in client.app.router.resources()
+        if resource.canonical.startswith(("/api/", "/s/"))
+    }
+    async with client.get("/api/openapi.json") as response:
+        document = await response.json()
+    assert routes - NOT_FOR_PROGRAMS == set(document["paths"])
+
+
+async def test_every_answer_is_what_it_says(client: Client, session: SessionRecord, storage: Storage) -> None:
+    _, token = await storage.create_share(session.id, lifetime=timedelta(hours=1))
+    speaker = (await storage.participants(session.id))[0].id
+    async with client.get("/api/openapi.json") as response:
+        document = await response.json()
+    for operation in OPERATIONS:
+        path = operation.path.format(session_id=session.id, token=token, speaker=speaker)
+        async with client.get(path) as response:
+            if operation.path.endswith("/events"):
+                assert response.status == 204
+                continue
+            assert response.status == 200, path
+            body = await response.text()
+        content = document["paths"][operation.path]["get"]["responses"]["200"]["content"]
+        assert response.content_type in content
+        if isinstance(operation.gives, type):
+            TypeAdapter(operation.gives).validate_json(body)
+            name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            assert name in document["components"]["schemas"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/sessions/nothing/summary", "/s/nothing/summary", "/api/v1/sessions?limit=x"])
+async def test_a_refusal_is_the_problem_that_it_describes(client: Client, path: str) -> None:
+    async with client.get(path) as response:
+        assert response.content_type == "application/problem+json"
+        problem = schema.ProblemOut.model_validate_json(await response.text())
+    assert problem.status == response.status
