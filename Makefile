@@ -51,6 +51,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 lock: ## resolve the lock files anew (needs uv)
 	$(LOCK) --extra dev --extra postgres --extra train -o requirements/dev.lock
 	$(LOCK) -c requirements/dev.lock -o requirements/run.lock
+	$(LOCK) --extra postgres -c requirements/dev.lock -o requirements/server.lock
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info build dist

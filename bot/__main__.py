@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "model": ("bot.cli.model", "model", "Inspect model directories and adopt one of the old app."),
     "bench": ("lab.bench", "bench", "Measure the engine on this machine, as ratios."),
     "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),
+    "backup": ("bot.cli.backup", "backup", "Copy the database and its key."),
     "db": ("bot.cli.db", "db", "Look after the database."),
     "soak": ("lab.soak", "soak", "Let ten simulated speakers join, leave, cut and move at random."),
 }

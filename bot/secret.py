@@ -1,7 +1,7 @@
 """The key that hides user ids in the database: 32 random bytes in a file that only this user can read.
 
 It lives beside the database, not inside, so that a copy of the database alone tells nobody who spoke. Losing it makes
-the stored ids unreadable for good.
+the stored ids unreadable for good. Hosts that keep no files state it in UNDERTONE_SECRET_KEY.
 """
 
 from __future__ import annotations
@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import Final
 
 from bot.errors import KeyFileError
+from bot.settings import Settings
 
 KEY_BYTES: Final = 32
 KEY_FILE: Final = "secret.key"
+
+
+def key_of(settings: Settings) -> bytes:
+    """The key that the settings state, or that of the data folder. Raises KeyFileError."""
+    if settings.secret_key is not None:
+        return bytes.fromhex(settings.secret_key.get_secret_value())
+    return load_key(settings.data_dir)
 
 
 def load_key(data_dir: Path) -> bytes:

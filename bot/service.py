@@ -31,7 +31,7 @@ from bot.listening.manager import SessionManager
 from bot.listening.recovery import recover
 from bot.listening.voice import Connect
 from bot.recognition import Warming, make_backend
-from bot.secret import load_key
+from bot.secret import key_of
 from bot.settings import Settings
 from bot.web.app import create_app
 from bot.web.connections import affordable
@@ -170,7 +170,7 @@ class Service:
         async with AsyncExitStack() as stack:
             warming = self._warming or Warming(self.backend)  # a second or more; the database needs none
             stack.push_async_callback(warming.close)
-            key = load_key(self.settings.data_dir)
+            key = key_of(self.settings)
             with timed(self.took, "opening the database"):
                 self.storage = await Storage.open(
                     self.settings.database_url, key=key, retention_days=self.settings.retention_days

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Address the web pages listen on; 0.0.0.0 is every network."""
     data_dir: Path = Path("data")
     """Folder of the database and the key file."""
+    secret_key: SecretStr | None = None
+    """The key that hides user ids in the database, 64 hex digits; None keeps it in a file in `data_dir`."""
     model: str = "default"
     """Name or path of the model directory that is served."""
     runtime: Literal["onnxruntime", "tensorflow"] | None = None
@@ -101,6 +103,13 @@ class Settings(BaseSettings):
         ):
             if value is not None and value.startswith(prefix):
                 return driver + value.removeprefix(prefix)
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", value.get_secret_value()):
+            raise ValueError("must be 64 hex digits; `openssl rand -hex 32` makes some")
         return value
 
     @field_validator("log_level", mode="before")

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import schema
 from storage.database import Database
 from storage.identity import Identity
-from storage.records import SessionState
+from storage.records import SessionState, WindowRecord
+from storage.windows import unpacked
 
 _CHUNK = 5_000
 """Values in one query: few questions, and fewer values than any database takes."""
@@ -56,12 +57,13 @@ class RightsRepository:
             sessions = []
             for participant_id in participated:
                 participant = await db.get_one(schema.Participant, participant_id)
+                session = await db.get_one(schema.Session, participant.session_id)
                 windows = await db.scalars(select(schema.StoredWindow).filter_by(participant_id=participant_id))
                 moments = await db.scalars(select(schema.Moment).filter_by(participant_id=participant_id))
                 sessions.append(
                     _plain(participant, without={"user_hash", "user_sealed"})
                     | {
-                        "windows": [_plain(w) for w in windows],
+                        "windows": [_window(w, session.labels) for w in windows],
                         "moments": [_plain(m, without=_AUTHOR) for m in moments],
                     }
                 )
@@ -185,6 +187,12 @@ class RightsRepository:
 
 def _chunks(items: list[_T]) -> list[list[_T]]:
     return [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
+
+
+def _window(row: schema.StoredWindow, labels: list[Any]) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in WindowRecord.__slots__}
+    (probabilities,) = unpacked([row.probabilities], labels)
+    return values | {"probabilities": probabilities}
 
 
 def _plain(row: schema.Base, *, without: frozenset[str] | set[str] = frozenset()) -> dict[str, Any]:

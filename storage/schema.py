@@ -8,7 +8,7 @@ does not say.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import (
     JSON,
@@ -19,14 +19,16 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
@@ -43,6 +45,28 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+class Milliseconds(TypeDecorator[float]):
+    """Seconds in Python, whole milliseconds in the database."""
+
+    impl = Integer
+    cache_ok = True
+    a_unit: ClassVar[int] = 1_000
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> int | None:
+        return None if value is None else round(value * self.a_unit)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> float | None:
+        return None if value is None else value / self.a_unit
+
+
+class TenThousandths(Milliseconds):
+    """A share from 0 to 1 in Python, ten-thousandths in the database."""
+
+    impl = SmallInteger
+    cache_ok = True
+    a_unit: ClassVar[int] = 10_000
 
 
 class Base(DeclarativeBase):
@@ -132,21 +156,23 @@ class Participant(Base):
 
 
 class StoredWindow(Base):
+    """A window takes 70 bytes with its index: whole numbers, and the session is its participant's."""
+
     __tablename__ = "windows"
-    __table_args__ = (Index(None, "session_id", "start_s"), {"info": {"person": "cascade"}})
+    __table_args__ = ({"info": {"person": "cascade"}},)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
     participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id", ondelete="CASCADE"), index=True)
-    start_s: Mapped[float] = mapped_column(Float)
-    end_s: Mapped[float] = mapped_column(Float)
-    speech_ratio: Mapped[float] = mapped_column(Float)
-    gap_ratio: Mapped[float] = mapped_column(Float)
+    start_s: Mapped[float] = mapped_column("start_ms", Milliseconds())
+    end_s: Mapped[float] = mapped_column("end_ms", Milliseconds())
+    speech_ratio: Mapped[float] = mapped_column(TenThousandths())
+    gap_ratio: Mapped[float] = mapped_column(TenThousandths())
     emotion: Mapped[str] = mapped_column(String(32))
-    confidence: Mapped[float] = mapped_column(Float)
+    confidence: Mapped[float] = mapped_column(TenThousandths())
     unclear: Mapped[bool]
     reason: Mapped[str | None] = mapped_column(String(32))
-    probabilities: Mapped[dict[str, Any]]
+    probabilities: Mapped[bytes] = mapped_column(LargeBinary)
+    """Those of the session's labels, in their order; see `storage.windows.packed`."""
 
 
 class Moment(Base):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +25,7 @@ from storage.records import (
     WindowRecord,
 )
 from storage.report import build_report
-from storage.windows import read_windows, window_records
+from storage.windows import count_windows, last_end_s, read_windows, window_records, window_row
 
 _MAX_LISTED = 200
 
@@ -100,8 +99,17 @@ class SessionRepository:
             return 0
         async with self._database.transaction() as db:
             wanted = {window.participant_id for _, window in windows}
-            known = set(await db.scalars(select(schema.Participant.id).where(schema.Participant.id.in_(wanted))))
-            rows = [_window_row(session_id, w) for session_id, w in windows if w.participant_id in known]
+            found = await db.execute(
+                select(schema.Participant.id, schema.Session.id, schema.Session.labels)
+                .join(schema.Session, schema.Session.id == schema.Participant.session_id)
+                .where(schema.Participant.id.in_(wanted))
+            )
+            labels = {(session_id, participant_id): labels for participant_id, session_id, labels in found}
+            rows = [
+                window_row(window, labels[session_id, window.participant_id])
+                for session_id, window in windows
+                if (session_id, window.participant_id) in labels
+            ]
             if rows:
                 await db.execute(insert(schema.StoredWindow), rows)
         return len(rows)
@@ -138,9 +146,9 @@ class SessionRepository:
         async with self._database.transaction() as db:
             rows = list(await db.scalars(select(schema.Session).filter_by(state=SessionState.LIVE)))
             for row in rows:
-                last_s = await db.scalar(select(func.max(schema.StoredWindow.end_s)).filter_by(session_id=row.id))
+                last_s = await last_end_s(db, row.id)
                 row.state, row.end_reason = SessionState.INTERRUPTED, "process_ended"
-                row.ended_at = datetime.fromtimestamp(row.started_at.timestamp() + (last_s or 0.0), UTC)
+                row.ended_at = datetime.fromtimestamp(row.started_at.timestamp() + last_s, UTC)
         return [self.to_record(row) for row in rows]
 
     async def get(self, session_id: str) -> SessionRecord | None:
@@ -187,7 +195,7 @@ class SessionRepository:
             lambda: build_report(
                 self.to_record(row),
                 participants,
-                window_records(windows),
+                window_records(windows, row.labels),
                 [_to_moment(moment) for moment in moments],
             )
         )
@@ -195,7 +203,11 @@ class SessionRepository:
     async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]:
         """The windows that begin between two times, both included, with their probabilities."""
         async with self._database.transaction() as db:
-            return window_records(await read_windows(db, session_id, probabilities=True, begin_s=from_s, end_s=to_s))
+            row = await db.get(schema.Session, session_id)
+            if row is None:
+                return []
+            columns = await read_windows(db, session_id, probabilities=True, begin_s=from_s, end_s=to_s)
+        return window_records(columns, row.labels)
 
     async def edition(self, session_id: str) -> Edition | None:
         """What a report of the session is made of, in figures; None when there is no such session."""
@@ -212,8 +224,8 @@ class SessionRepository:
                 state=SessionState(row.state),
                 ended_at=row.ended_at,
                 people=tuple((participant_id, withdrawn_at) for participant_id, withdrawn_at in people),
-                windows=await _count(db, schema.StoredWindow, session_id),
-                moments=await _count(db, schema.Moment, session_id),
+                windows=await count_windows(db, session_id),
+                moments=await _count_moments(db, session_id),
             )
 
     async def _participants(self, db: AsyncSession, session_id: str) -> Sequence[ParticipantRecord]:
@@ -249,8 +261,8 @@ class SessionRepository:
         )
 
 
-async def _count(db: AsyncSession, table: type[schema.StoredWindow | schema.Moment], session_id: str) -> int:
-    return await db.scalar(select(func.count()).select_from(table).where(table.session_id == session_id)) or 0
+async def _count_moments(db: AsyncSession, session_id: str) -> int:
+    return await db.scalar(select(func.count()).select_from(schema.Moment).filter_by(session_id=session_id)) or 0
 
 
 async def _require(db: AsyncSession, session_id: str) -> schema.Session:
@@ -258,13 +270,6 @@ async def _require(db: AsyncSession, session_id: str) -> schema.Session:
     if row is None:
         raise UnknownSession("There is no such session; it may have been deleted.")
     return row
-
-
-def _window_row(session_id: str, window: WindowRecord) -> dict[str, Any]:
-    columns: Iterable[str] = WindowRecord.__slots__
-    return {"session_id": session_id} | {
-        name: dict(window.probabilities) if name == "probabilities" else getattr(window, name) for name in columns
-    }
 
 
 def _to_moment(row: schema.Moment) -> MomentRecord:

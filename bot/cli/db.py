@@ -10,7 +10,7 @@ import click
 from bot import logs
 from bot.cli.running import fail
 from bot.errors import StartError
-from bot.secret import load_key
+from bot.secret import key_of
 from bot.settings import Settings, load_settings
 from storage import Storage
 from storage.errors import StorageError
@@ -44,7 +44,7 @@ def _with_storage(action: str) -> int:
 
 
 async def _work(settings: Settings, action: str) -> int:
-    key = load_key(settings.data_dir)
+    key = key_of(settings)
     storage = await Storage.open(settings.database_url, key=key, retention_days=settings.retention_days)
     try:
         return await storage.purge_expired(datetime.now(UTC)) if action == "purge" else 0

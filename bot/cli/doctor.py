@@ -148,6 +148,8 @@ def check_data_dir(settings: Settings) -> list[Finding]:
     from bot.errors import KeyFileError
     from bot.secret import KEY_FILE, load_key
 
+    if settings.secret_key is not None:
+        return [_ok("data folder", f"{settings.data_dir} (the key is UNDERTONE_SECRET_KEY; keep a copy of it)")]
     try:
         load_key(settings.data_dir)
     except KeyFileError as error:
@@ -157,12 +159,12 @@ def check_data_dir(settings: Settings) -> list[Finding]:
 
 
 def check_database(settings: Settings) -> list[Finding]:
-    from bot.secret import load_key
+    from bot.secret import key_of
     from storage import Storage
     from storage.errors import StorageError
 
     async def look() -> None:
-        storage = await Storage.open(settings.database_url, key=load_key(settings.data_dir))
+        storage = await Storage.open(settings.database_url, key=key_of(settings))
         try:
             await storage.ping()
         finally:

@@ -92,10 +92,11 @@ def test_training_imports_only_what_the_whole_lock_brings() -> None:
 def test_the_lock_that_serves_is_light_and_part_of_the_whole_one() -> None:
     assert not locked("run") & TOO_HEAVY
     assert locked("run") <= locked("dev")
+    assert locked("server") == locked("run") | {"asyncpg"}
     assert locked("dev") >= {"tensorflow", "librosa", "scikit-learn", "onnx", "pytest", "asyncpg"}
 
 
-@pytest.mark.parametrize("kind", ["run", "dev"])
+@pytest.mark.parametrize("kind", ["run", "server", "dev"])
 def test_a_lock_has_hashes_and_names_no_host(kind: str) -> None:
     text = (ROOT / "requirements" / f"{kind}.lock").read_text()
     assert "://" not in text

@@ -1,0 +1,87 @@
+"""`undertone backup`: a copy of the database and of the key that belongs to it, taken while the service runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import click
+from sqlalchemy.engine import URL, make_url
+
+from bot.cli.running import fail
+from bot.errors import StartError
+from bot.secret import KEY_FILE, key_of
+from bot.settings import load_settings
+
+SQLITE_FILE: Final = "undertone.db"
+POSTGRES_FILE: Final = "undertone.dump"
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def backup(folder: Path) -> None:
+    """Copy the database and its key into FOLDER, which must be new or empty. The service may run meanwhile.
+
+    To restore a copy of SQLite, start with UNDERTONE_DATA_DIR=FOLDER; of PostgreSQL, see docs/operations.md.
+    """
+    try:
+        settings = load_settings()
+        if folder.is_dir() and any(folder.iterdir()):
+            fail(f"{folder} is not empty. Name a new folder: a backup overwrites nothing.")
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        address = make_url(settings.database_url)
+        copied = (
+            _of_sqlite(address, folder) if address.get_backend_name() == "sqlite" else _of_postgres(address, folder)
+        )
+        _write(folder / KEY_FILE, key_of(settings))
+    except StartError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{folder} cannot be written: {error.strerror}.")
+    click.echo(
+        f"Copied into {folder}: {copied.name} ({copied.stat().st_size:,} bytes) and {KEY_FILE}. Keep both from others."
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _of_sqlite(address: URL, folder: Path) -> Path:
+    """SQLite's own copy of a moment, whatever is written meanwhile."""
+    source, target = Path(address.database or ""), folder / SQLITE_FILE
+    if not source.is_file():
+        fail(f"There is no database {source} yet.")
+    _write(target, b"")
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read,
+            closing(sqlite3.connect(target)) as write,
+        ):
+            read.backup(write)
+    except sqlite3.Error as error:
+        target.unlink()
+        fail(f"{source} cannot be copied: {error}.")
+    return target
+
+
+def _of_postgres(address: URL, folder: Path) -> Path:
+    program, target = shutil.which("pg_dump"), folder / POSTGRES_FILE
+    if program is None:
+        fail("Copying PostgreSQL needs its program pg_dump (on Debian and Ubuntu: apt install postgresql-client).")
+    _write(target, b"")
+    plain = address.set(drivername="postgresql", password=None)
+    words = [program, "--format=custom", "--no-owner", f"--file={target}", plain.render_as_string()]
+    secret = {} if address.password is None else {"PGPASSWORD": str(address.password)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **secret})  # noqa: S603
+    if done.returncode:
+        target.unlink()
+        fail(f"pg_dump could not copy the database: {done.stderr.strip()}")
+    return target

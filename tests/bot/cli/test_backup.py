@@ -1,0 +1,105 @@
+"""`undertone backup`: what is copied can be restored, and nothing is overwritten or half done in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bot.cli.backup import backup
+from bot.secret import key_of
+from bot.settings import load_settings
+from storage import NewSession, SessionRecord, Storage
+from tests.fakes.records import window
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "UNDERTONE_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / "data"))
+
+
+def with_storage(work: Callable[[Storage], Coroutine[Any, Any, Any]]) -> Any:
+    async def run() -> Any:
+        settings = load_settings()
+        storage = await Storage.open(settings.database_url, key=key_of(settings))
+        try:
+            return await work(storage)
+        finally:
+            await storage.close()
+
+    return asyncio.run(run())
+
+
+async def a_session(storage: Storage) -> SessionRecord:
+    new = NewSession(guild_id=1, channel_id=2, started_by=3, model="seed", model_version="a", labels=("Angry", "Happy"))
+    session = await storage.start_session(new)
+    person = await storage.include_participant(session.id, 99)
+    await storage.add_windows(session.id, [window(person.id)])
+    return session
+
+
+def copied(folder: Path) -> Result:
+    return CliRunner().invoke(backup, [str(folder)])
+
+
+def test_a_copy_taken_while_the_service_runs_is_restored_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write_and_copy(storage: Storage) -> Any:
+        session = await a_session(storage)
+        result = await asyncio.to_thread(copied, tmp_path / "copy")
+        assert result.exit_code == 0, result.output
+        await storage.delete_session(session.id)
+        return await storage.report(session.id), session
+
+    gone, session = with_storage(write_and_copy)
+    assert gone is None
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / "copy"))
+    report = with_storage(lambda storage: storage.report(session.id))
+    assert [p.participant.user_id for p in report.participants] == [99]  # the key fits
+    assert len(report.participants[0].windows) == 1
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    with_storage(a_session)
+    assert copied(tmp_path / "copy").exit_code == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy").iterdir()}
+    assert modes == {"undertone.db": 0o600, "secret.key": 0o600}
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_key_of_the_settings_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERTONE_SECRET_KEY", "ab" * 32)
+    with_storage(a_session)
+    assert copied(tmp_path / "copy").exit_code == 0
+    assert (tmp_path / "copy" / "secret.key").read_bytes() == bytes.fromhex("ab" * 32)
+    assert not (tmp_path / "data" / "secret.key").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    with_storage(a_session)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "undertone.db").write_bytes(b"the copy of yesterday")
+    result = copied(tmp_path / "copy")
+    assert result.exit_code == 1
+    assert "is not empty" in result.output
+    assert (tmp_path / "copy" / "undertone.db").read_bytes() == b"the copy of yesterday"
+
+
+def test_no_database_and_no_pg_dump_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "There is no database" in copied(tmp_path / "one").output
+    assert list((tmp_path / "one").iterdir()) == []
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = copied(tmp_path / "two")
+    assert result.exit_code == 1
+    assert "needs its program pg_dump" in result.output

@@ -1,0 +1,79 @@
+"""The dashboard and the alert rules ask for metrics that the service has; the files of docs/operations.md agree."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.settings import Settings, variable
+from tests.bot.web.test_health import Client
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[3]
+METRIC = re.compile(r"undertone_[a-z_]+")
+KIND = re.compile(r'(undertone_[a-z]+_count)\{kind=(~?)"([^"]+)"\}')
+
+
+def queries() -> Iterator[str]:
+    dashboard = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+    alerts = (ROOT / "deploy" / "alerts.yaml").read_text()
+    yield from re.findall(r"^ +expr: (.+)$", alerts, re.MULTILINE)
+
+
+async def scraped(client: Client) -> str:
+    async with client.get("/health"):
+        pass
+    async with client.get("/metrics") as response:
+        return await response.text()
+
+
+async def test_every_metric_that_is_asked_for_is_there(client: Client) -> None:
+    text = await scraped(client)
+    there = set(re.findall(r"^# TYPE (undertone_[a-z_]+)", text, re.MULTILINE))
+    there |= set(METRIC.findall(text))
+    asked = {name for query in queries() for name in METRIC.findall(query)}
+    assert len(asked) > 8
+    # What only a whole service counts is compared in test_the_parts_of_the_service_are_those_asked_for.
+    assert asked - there <= {"undertone_writer_count", "undertone_sessions_count", "undertone_discord_count"}
+
+
+def test_the_parts_of_the_service_are_those_asked_for() -> None:
+    source = (ROOT / "bot" / "service.py").read_text()
+    counters = source[source.index("def counters") : source.index("# --- the parts")]
+    for part in ("writer", "sessions", "discord"):
+        assert f'"{part}":' in counters
+    for metric, pattern, kinds in KIND.findall(" ".join(queries())):
+        if metric == "undertone_writer_count":
+            assert not pattern
+            assert f'"{kinds}":' in counters
+
+
+async def test_every_kind_of_the_engine_that_is_asked_for_is_counted(client: Client) -> None:
+    from ser_engine.backends.workers import WorkerBackend
+
+    counted = WorkerBackend(ROOT / "model" / "seed").counters().keys()
+    for metric, _, kinds in KIND.findall(" ".join(queries())):
+        if metric == "undertone_engine_count":
+            assert set(kinds.split("|")) <= set(counted), kinds
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "Dockerfile", "deploy/undertone.service", "docs/operations.md"])
+def test_what_the_files_set_are_settings(name: str) -> None:
+    known = {variable(field) for field in Settings.model_fields}
+    named = set(re.findall(r"\bUNDERTONE_[A-Z_]+\b", (ROOT / name).read_text()))
+    assert named
+    assert named <= known, named - known
+
+
+def test_the_procfile_listens_where_a_router_reaches_it() -> None:
+    """Hosts that give only PORT end what does not listen on the network."""
+    (line,) = (ROOT / "Procfile").read_text().splitlines()
+    assert line == "web: python -m bot run --host 0.0.0.0"
+    assert "-r requirements/server.lock" in (ROOT / "requirements.txt").read_text()
