@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.web.keys import CONNECTIONS
 
@@ -19,11 +21,20 @@ _READY: Final = 256
 """Connections that the system holds until they are taken; beyond them a newcomer has to try again after a second."""
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What is no HTTP is the other side's fault: it gets its 400, and the log no traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_log = logging.getLogger("bot.web.http")
+_log.addFilter(_is_ours)
+
+
 @asynccontextmanager
 async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve `app` while the context is open; gives the port. Raises OSError when it cannot be listened on."""
     connections = app[CONNECTIONS]
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
+    runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
     await runner.setup()
     try:
         assert runner.server is not None  # noqa: S101  # made by setup

@@ -233,6 +233,14 @@ async def test_a_browser_that_hangs_up_is_no_error_in_the_log(
     assert "Traceback" not in capsys.readouterr().out
 
 
+async def test_what_is_no_http_is_refused_without_a_traceback(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    await place.open()
+    for garbage in (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET / HTTP/9.9.9\r\n\r\n", WHOLE[:-2] + b"no colon\r\n\r\n"):
+        assert b" 400 " in (await closed(await place.connect(garbage))).partition(b"\r\n")[0]
+    assert await place.health() == 200
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
 def test_what_a_process_can_afford(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
 
