@@ -9,7 +9,7 @@ OUT ?= trained/$(ENGINE)
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint types check docs train bench example interop lock clean
+.PHONY: help run demo test lint types check docs train bench example interop browser lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,12 @@ interop: $(VENV)/.dev ## optional, needs Node: @discordjs/voice as a second clie
 	PYTHONPATH=. $(BIN)/python tests/interop/discordjs/run.py
 
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-build --quiet
+PICTURES ?=
+browser: $(VENV)/.dev ## every page in Chromium, named checks; needs Chromium and npm. make browser PICTURES=docs/images takes pictures
+	$(BIN)/pip install --quiet --disable-pip-version-check "playwright>=1.50"
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund --silent
+	$(BIN)/python -m tests.browser.check $(if $(PICTURES),--pictures $(PICTURES))
+
 lock: ## resolve the lock files anew (needs uv)
 	$(LOCK) --extra dev --extra postgres --extra train -o requirements/dev.lock
 	$(LOCK) -c requirements/dev.lock -o requirements/run.lock

@@ -22,6 +22,8 @@ from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
+_CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since", "Range"})
+"""Requests that may be answered without a body, or with a part of one; aiohttp would compress those too."""
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -81,6 +83,8 @@ class Guards:
         try:
             self._admit(request)
             response = cors.preflight(request) or self._entered(request) or await handler(request)
+            if isinstance(response, web.FileResponse) and not _CONDITIONS & request.headers.keys():
+                response.enable_compression()  # style sheets and modules: a third of their size
         except web.HTTPException as error:
             response = _of_aiohttp(request, error)
         except Problem as problem:

@@ -9,8 +9,8 @@ const NEAR_PX = 3;
 const STEPS = 60; // key presses across the bands that are shown
 
 export class Readout {
-  constructor(strip, line, live, { onRange }) {
-    Object.assign(this, { strip, line, live, onRange });
+  constructor(strip, line, live, { onZoom }) {
+    Object.assign(this, { strip, line, live, onZoom });
     this.hint = line.textContent;
     this.at = { row: 0, at: 0 };
     this.pending = null;
@@ -106,7 +106,7 @@ export class Readout {
     const { from, to } = strip.scale;
     const moves = {
       ArrowRight: () => this.next(row, at, 1), ArrowLeft: () => this.next(row, at, -1),
-      PageDown: () => at + (to - from) / 4, PageUp: () => at - (to - from) / 4,
+      PageUp: () => at + (to - from) / 4, PageDown: () => at - (to - from) / 4,
       Home: () => this.first(row, 0), End: () => strip.layout[row].person.start.at(-1) ?? to,
     };
     const turn = { ArrowUp: -1, ArrowDown: 1 }[event.key];
@@ -116,7 +116,7 @@ export class Readout {
     } else if (event.key in moves) {
       this.move({ row, at: Math.min(strip.session.spanS, Math.max(0, moves[event.key]())) });
     } else if (event.key === "+" || event.key === "-") {
-      this.onRange(zoomed(strip.scale, at, event.key === "+" ? 0.5 : 2));
+      this.onZoom(at, event.key === "+" ? 0.5 : 2);
     } else {
       return;
     }
@@ -137,7 +137,7 @@ export class Readout {
 
   move(place) {
     const { from, to } = this.strip.scale;
-    if (place.at < from || place.at > to) this.onRange(zoomed(this.strip.scale, place.at, 1));
+    if (place.at < from || place.at > to) this.onZoom(place.at, 1);
     const said = this.show(place);
     this.value();
     clearTimeout(this.speaking);
@@ -159,10 +159,4 @@ export class Readout {
       slider.setAttribute("aria-valuetext", clock(this.at.at));
     });
   }
-}
-
-// A range around a second, `factor` times as long as the one that is shown.
-export function zoomed({ from, to }, at, factor) {
-  const length = (to - from) * factor;
-  return { from: at - length / 2, to: at + length / 2 };
 }

@@ -1,7 +1,7 @@
 // The report page: reads the chart once, draws it, and while the session runs appends what the events tell.
 import { Live } from "./live.js";
 import { Overview } from "./overview.js";
-import { Readout, zoomed } from "./readout.js";
+import { Readout } from "./readout.js";
 import { Session } from "./session.js";
 import { Words } from "./speakers.js";
 import { Strip } from "./strip.js";
@@ -22,7 +22,7 @@ class Page {
     this.tones = JSON.parse(root.dataset.tones);
     this.open(chart);
     this.strip = new Strip(find("strip"), this.session);
-    this.readout = new Readout(this.strip, find("readout"), find("spoken"), { onRange: (range) => this.show(range) });
+    this.readout = new Readout(this.strip, find("readout"), find("spoken"), { onZoom: (at, factor) => this.zoom(factor, at) });
     this.overview = new Overview(find("overview"), this.session, { onRange: (range) => this.show(range) });
     this.words = new Words(root, this.session, { onMoment: (moment) => this.goTo(moment) });
     this.voice = new Voice(find("voice"), this.session);
@@ -55,9 +55,10 @@ class Page {
     this.later();
   }
 
-  zoom(factor) {
-    const middle = this.readout.shown ? this.readout.at.at : (this.range.from + this.range.to) / 2;
-    this.show(zoomed(this.range, middle, factor));
+  // Show a range around a second, `factor` times as long as the one that is shown.
+  zoom(factor, at = this.readout.shown ? this.readout.at.at : (this.range.from + this.range.to) / 2) {
+    const length = (this.range.to - this.range.from) * factor;
+    this.show({ from: at - length / 2, to: at + length / 2 });
   }
 
   goTo(moment) {

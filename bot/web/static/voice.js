@@ -15,7 +15,7 @@ const BIN_PX = 6;
 export class Voice {
   constructor(root, session) {
     Object.assign(this, { root, session, voice: null });
-    this.picture = svg("svg", { class: "ridges", role: "img" });
+    this.picture = svg("svg", { class: "ridges", role: "img", "aria-label": "Probability of each label over time" });
     root.replaceChildren(this.picture);
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -236,6 +237,18 @@ async def test_static_files_are_cached_by_version(client: Client) -> None:
         assert "immutable" in response.headers["Cache-Control"]
     async with client.get("/static/style.css") as response:
         assert response.headers["Cache-Control"] == "no-cache"
+
+
+async def test_static_files_go_out_compressed(client: Client) -> None:
+    async with client.get("/static/strip.js", headers={"Accept-Encoding": "gzip"}, auto_decompress=False) as response:
+        packed = await response.read()
+    assert response.headers["Content-Encoding"] == "gzip"
+    plain = (ROOT / "bot" / "web" / "static" / "strip.js").read_bytes()
+    assert gzip.decompress(packed) == plain
+    assert len(packed) < len(plain) / 2
+    again = {"Accept-Encoding": "gzip", "If-None-Match": response.headers["ETag"]}
+    async with client.get("/static/strip.js", headers=again) as response:
+        assert response.status == 304
 
 
 async def test_a_running_session_says_so_and_a_cut_one_too(

@@ -1,0 +1,97 @@
+"""Checks of the microphone page: a fake device, one that goes away, a server that goes away, a file that is dropped."""
+
+from __future__ import annotations
+
+import base64
+
+from tests.browser.stage import Stage
+
+GONE = """() => {
+  const tracks = window.heardTracks;
+  tracks.at(-1).stop();
+  tracks.at(-1).dispatchEvent(new Event("ended"));
+}"""
+WATCH = """(() => {
+  window.heardTracks = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    window.askedFor = wanted.audio;
+    if (window.noDevice) throw new DOMException("", "NotFoundError");
+    const stream = await ask(wanted);
+    window.heardTracks.push(stream.getAudioTracks()[0]);
+    return stream;
+  };
+})()"""
+
+
+async def hears_a_microphone(stage: Stage) -> None:
+    """Windows arrive, the level moves, and after Stop it says stopped while the last answer stays."""
+    async with stage.page("/microphone", size="360") as opened:
+        page = opened.page
+        await page.evaluate(WATCH)
+        await page.locator("#mic-toggle").click()
+        await opened.until_text("#mic-status", "Listening.")
+        await opened.until_text(".card-sure", "sure")
+        asked = await page.evaluate("window.askedFor")
+        assert [asked[name] for name in ("noiseSuppression", "echoCancellation", "autoGainControl")] == [False] * 3
+        await page.wait_for_selector("#timeline .cells path")
+        await opened.until_text("#stats", "Speech")
+        word = await opened.text(".emotion-word")
+        await page.locator("#mic-toggle").click()
+        await opened.until_text("#mic-status", "Stopped")
+        assert word in await opened.text(".emotion-word") or "sounds" in await opened.text(".emotion-word")
+        assert await page.locator("#mic-toggle").inner_text() == "Start listening"
+
+
+async def says_when_the_microphone_goes_away_and_comes_back(stage: Stage) -> None:
+    async with stage.page("/microphone") as opened:
+        page = opened.page
+        await page.evaluate(WATCH)
+        await page.locator("#mic-toggle").click()
+        await opened.until_text("#mic-status", "Listening.")
+        await page.evaluate("window.noDevice = true")
+        await page.evaluate(GONE)
+        await opened.until_text("#mic-status", "There is no microphone")
+        await page.evaluate("window.noDevice = false; navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+        await opened.until_text("#mic-status", "Listening.")
+
+
+async def says_when_the_server_goes_away_and_comes_back(stage: Stage) -> None:
+    async with stage.page("/microphone") as opened:
+        await opened.page.locator("#mic-toggle").click()
+        await opened.until_text("#mic-status", "Listening.")
+        await stage.open_sockets()
+        await opened.until_text("#mic-status", "does not answer")
+        await opened.until_text("#mic-status", "Listening.")
+        opened.expect("WebSocket", "ERR_")
+
+
+async def takes_a_file(stage: Stage) -> None:
+    """Dropped or chosen; what cannot be read is refused in words."""
+    async with stage.page("/microphone") as opened:
+        page = opened.page
+        sound = base64.b64encode(stage.speech.read_bytes()).decode()
+        data = await page.evaluate_handle(
+            """(text) => {
+              const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+              const data = new DataTransfer();
+              data.items.add(new File([bytes], "dropped.wav", { type: "audio/wav" }));
+              return data;
+            }""",
+            sound,
+        )
+        await page.dispatch_event("#drop", "drop", {"dataTransfer": data})
+        await opened.until_text("#file-status", "dropped.wav was analysed")
+        assert "dropped.wav" in await opened.text(".card-when")
+        await page.set_input_files("#file", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"})
+        await opened.until_text("#file-status", "not a recording")
+        opened.expect("400", "422")
+        assert "JSON" not in await opened.text("#file-status")
+
+
+CHECKS = (
+    hears_a_microphone,
+    says_when_the_microphone_goes_away_and_comes_back,
+    says_when_the_server_goes_away_and_comes_back,
+    takes_a_file,
+)

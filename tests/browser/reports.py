@@ -1,0 +1,236 @@
+"""Checks of the report: reading it with eyes, keys, a screen reader, on paper, without scripts, and while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from lab.seed import LABELS
+from lab.talk import talk
+from storage import SessionState
+from tests.browser.stage import SCHEMES, SIZES, Page, Stage
+
+MAX_NODES = 3_000
+MAX_BYTES = 150_000
+
+
+def _report(stage: Stage, name: str) -> str:
+    return f"/sessions/{stage.sessions[name]}"
+
+
+async def reads_at_any_length(stage: Stage) -> None:
+    """Cells where a window is wide enough, bands where not; no label on the axis touches another; few elements."""
+    for name, kind in (("minute", "cells"), ("twenty", "bands"), ("hours", "bands"), ("crowd", "bands")):
+        for size in SIZES:
+            async with stage.page(_report(stage, name), size=size) as opened:
+                page = opened.page
+                await page.wait_for_selector(f"#strip .{kind}", state="attached")
+                assert await page.locator("#strip .track").count() == await page.locator(".speakers tbody tr").count()
+                assert await page.evaluate("document.querySelectorAll('*').length") <= MAX_NODES
+                boxes = [await label.bounding_box() for label in await page.locator("#strip .time").all()]
+                assert len(boxes) >= 3
+                for left, right in pairwise(boxes):
+                    assert left["x"] + left["width"] < right["x"], f"{name} at {size}: labels of the axis touch"
+                assert await page.locator("#strip .mark").count() == await page.locator("#moments li").count() <= 7
+
+
+async def is_light_to_send(stage: Stage) -> None:
+    """Two hours of eight people, about 12,000 windows: all that is sent, as it is sent."""
+    async with stage.page(_report(stage, "crowd")) as opened:
+        sent = await opened.page.evaluate(
+            "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
+            ".reduce((sum, entry) => sum + entry.encodedBodySize, 0)"
+        )
+        assert sent <= MAX_BYTES, f"{sent} bytes"
+
+
+async def answers_to_the_pointer(stage: Stage) -> None:
+    """One line says what lies under the pointer; a tap leaves it there."""
+    async with stage.page(_report(stage, "minute"), has_touch=True) as opened:
+        page = opened.page
+        hint = await opened.text("#readout")
+        box = await page.locator("#strip .track").first.bounding_box()
+        await page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+        await opened.until_text("#readout", "Mara")
+        await page.mouse.move(5, 5)
+        await opened.until_text("#readout", hint)
+        await page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        await opened.until_text("#readout", "Mara")
+        assert await page.locator("#spoken").inner_text() == "", "hovering is not spoken"
+
+
+async def works_by_keyboard_alone(stage: Stage) -> None:
+    """One tab stop for the strip; arrows walk along it and between speakers; the range and the moments by keys too."""
+    async with stage.page(_report(stage, "hours")) as opened:
+        page = opened.page
+
+        async def focus() -> str:
+            return str(await page.evaluate("document.activeElement.getAttribute('aria-label') ?? ''"))
+
+        stops = 0
+        while "over time" not in await focus():
+            await page.keyboard.press("Tab")
+            stops += 1
+            assert stops < 20, "the strip cannot be reached"
+        for key in ("ArrowRight", "ArrowDown", "ArrowRight", "End", "Home"):
+            await page.keyboard.press(key)
+        assert await focus() == "tomasz_b over time"
+        await opened.until_text("#readout", "tomasz_b")
+        for _ in range(5):
+            await page.keyboard.press("+")
+        await page.wait_for_selector("#strip .cells", state="attached")
+        await page.keyboard.press("ArrowRight")
+        await opened.until_text("#readout", "sure")
+        await opened.until_text("#spoken", "sure")
+        before = await opened.text("#zoom-range")
+        await page.keyboard.press("Tab")
+        assert await focus() == "The part that is shown"
+        await page.keyboard.press("ArrowRight")
+        assert await opened.text("#zoom-range") != before
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Home")
+        assert (await opened.text("#zoom-range")).startswith("0:00")
+        await page.locator("#moments button").first.press("Enter")
+        await opened.until_text("#readout", "sure")
+
+
+async def a_range_can_be_dragged(stage: Stage) -> None:
+    async with stage.page(_report(stage, "hours")) as opened:
+        page = opened.page
+        box = await page.locator("#overview").bounding_box()
+        y = box["y"] + box["height"] / 2
+        await page.mouse.move(box["x"] + box["width"] - 1, y)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + box["width"] / 24, y, steps=4)
+        await page.mouse.up()
+        await opened.until_text("#zoom-range", "0:00–5:0")
+        await page.wait_for_selector("#strip .cells", state="attached")
+        await page.locator("#zoom-all").click()
+        await page.wait_for_selector("#strip .bands", state="attached")
+
+
+async def names_itself_to_a_screen_reader(stage: Stage) -> None:
+    """Landmarks, headings in order, a name for everything that can be reached or stands for a picture."""
+    async with stage.page(_report(stage, "hours")) as opened:
+        tree = await opened.page.locator("body").aria_snapshot()
+        for part in (
+            "banner",
+            'navigation "Pages"',
+            "main",
+            'heading "Story night" [level=1]',
+            'heading "Moments" [level=2]',
+            'img "How each speaker sounded over time',
+            'slider "Mara over time"',
+            'group "Part of the session that is shown"',
+            'slider "The part that is shown"',
+            'columnheader "Talk time"',
+            'rowheader "Mara"',
+            'img "Talk time of Mara by emotion"',
+            'button "Delete the session"',
+        ):
+            assert part in tree, f"{part} is not in the tree"
+
+
+async def prints(stage: Stage) -> None:
+    """On paper: the sentences, the strip and the table; nothing to press; always light."""
+    async with stage.page(_report(stage, "twenty"), scheme="dark") as opened:
+        page = opened.page
+        await page.emulate_media(media="print")
+        for shown in ("#story", "#strip .bands", "#speakers", "#moments"):
+            assert await page.locator(shown).first.is_visible(), shown
+        for hidden in ("#zoom", ".manage", "nav", "#readout", "#d-windows"):
+            assert not await page.locator(hidden).first.is_visible(), hidden
+        assert await page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+        assert len(await page.pdf()) > 10_000
+
+
+async def reads_without_scripts(stage: Stage) -> None:
+    async with stage.page(_report(stage, "hours"), js=False) as opened:
+        page = opened.page
+        assert len((await opened.text("#story")).split(".")) >= 3
+        assert await page.locator("#moments li").count() >= 3
+        await page.locator("#d-windows summary").click()
+        assert await page.locator("#d-windows tbody tr").count() == 100
+        await page.locator("a[rel=next]").click()
+        assert "Windows 101 to 200" in await opened.text("#d-windows")
+
+
+async def follows_a_session_that_runs(stage: Stage) -> None:
+    """Windows are appended and nothing is fetched again; focus stays; a cut connection loses nothing."""
+    session_id = stage.sessions["live"]
+    people = await stage.storage.participants(session_id)
+    spoken = talk([people[0].id], LABELS, seconds=400, seed=3)
+    windows = [replace(window, start_s=window.start_s + 100, end_s=window.end_s + 100) for window in spoken]
+
+    async def say(count: int) -> None:
+        for window in [windows.pop(0) for _ in range(count)]:
+            await stage.storage.add_windows(session_id, [window])
+            data = {name: getattr(window, name) for name in type(window).__slots__}
+            stage.bus.publish(session_id, "window", data)
+
+    async with stage.page(_report(stage, "live"), size="360") as opened:
+        page, asked = opened.page, []
+        await page.wait_for_selector("#strip .cells", state="attached")
+        await opened.until_text("#live-state", "live")
+        before = await _drawn(opened)
+        page.on("request", lambda request: asked.append(request.url))
+        await page.locator("#strip [role=slider]").nth(1).focus()
+        await say(3)
+        await opened.until(lambda: _shows(opened, before + 3), "nothing was appended")
+        assert "over time" in await page.evaluate("document.activeElement.getAttribute('aria-label')"), "focus was lost"
+        await stage.open_sockets()
+        opened.expect("ERR_", "Failed to load")
+        await say(3)
+        await opened.until(lambda: _shows(opened, before + 6), "what was said while it was cut off is missing")
+        opened.expect("ERR_", "Failed to load")
+        assert not [url for url in asked if "chart.json" in url or url.endswith(session_id)], asked
+        await stage.storage.end_session(session_id, state=SessionState.ENDED, reason="stopped", counters={})
+        stage.bus.publish(session_id, "state", {"state": "ended", "link": None, "reason": "stopped"})
+        await opened.until_text("#live-state", "ended")
+
+
+async def _drawn(opened: Page) -> int:
+    """How many windows the strip shows as cells."""
+    paths = await opened.page.locator("#strip .cells .area, #strip .cells .hatched").all()
+    return sum([str(await path.get_attribute("d")).count("M") for path in paths])
+
+
+async def _shows(opened: Page, windows: int) -> bool:
+    return await _drawn(opened) == windows
+
+
+async def has_no_complaint_of_axe(stage: Stage) -> None:
+    """Every page, both themes, wide and narrow. Needs axe-core."""
+    assert stage.axe, "axe-core is not installed; see docs/http.md"
+    paths = [
+        "/",
+        "/about",
+        "/microphone",
+        "/nothing",
+        *(_report(stage, name) for name in ("minute", "twenty", "hours")),
+    ]
+    for path in paths:
+        for scheme in SCHEMES:
+            for size in SIZES:
+                async with stage.page(path, scheme=scheme, size=size) as opened:
+                    opened.expect("404")
+                    await opened.page.evaluate(stage.axe)
+                    found = await opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+                    assert not found["violations"], [
+                        (path, scheme, size, one["id"], [node["html"][:200] for node in one["nodes"][:3]])
+                        for one in found["violations"]
+                    ]
+
+
+CHECKS = (
+    reads_at_any_length,
+    is_light_to_send,
+    answers_to_the_pointer,
+    works_by_keyboard_alone,
+    a_range_can_be_dragged,
+    names_itself_to_a_screen_reader,
+    prints,
+    reads_without_scripts,
+    follows_a_session_that_runs,
+    has_no_complaint_of_axe,
+)
