@@ -1,7 +1,7 @@
 """`undertone broaden`: a finished engine taught with further corpora, ordinary speech and sounds. See `refine`.
 
-Who decides what: the speakers whom the first corpus calls ``validation`` are heard by nobody. Temperature and threshold
-come from networks that left whole corpora out (`_strangers`), beside those speakers.
+The speakers whom the first corpus calls ``validation`` take part in no training. Temperatures and threshold are chosen
+on them, and on whole corpora that a network of their own left out (`_strangers`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from ser_engine.training.export import export_network
 from ser_engine.training.finish import save_network, versions
 from ser_engine.training.material import (
     AS_RECORDED,
+    OVER_A_CALL,
     EncodedViews,
     Piece,
     States,
@@ -46,7 +47,7 @@ from ser_engine.training.material import (
 )
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress
-from ser_engine.training.refine import Part, RefineSettings, head_logits, ordinary_targets, refine
+from ser_engine.training.refine import Pairs, Part, RefineSettings, head_logits, ordinary_targets, refine
 from ser_engine.training.seed import one_thread_each, targets
 from ser_engine.training.strangers import Answered, calibrate
 from ser_engine.training.work import begin, clear
@@ -58,8 +59,11 @@ VIEWS: Final = {
     "sounds": (AS_RECORDED, 1, 2, 3),
     "made": (AS_RECORDED,),
     "judges": (AS_RECORDED,),
+    "called": (OVER_A_CALL,),
 }
 """The views that are heard of each group; every number is another draw."""
+_CALLED_EVERY: Final = 4
+"""One labelled recording in so many is also heard over a call, to be answered alike."""
 _OTHERS_TIMES: Final = {"further": 2.0, "ordinary": 1.0, "sounds": 2.0, "made": 0.5}
 
 
@@ -88,10 +92,11 @@ class Material:
         judges = [clip for clip in first.clips if clip.split == "validation"]
         if not judges:
             raise CorpusError(f"{first.name} must state in its table who is held out: a column split with validation.")
-        ordinary = ordinary_pieces(self.ordinary)
+        ordinary, labelled = ordinary_pieces(self.ordinary), labelled_pieces(first.name, own)
         return {
             "judges": labelled_pieces(first.name, judges),
-            "labelled": labelled_pieces(first.name, own),
+            "labelled": labelled,
+            "called": labelled[::_CALLED_EVERY],
             "further": [piece for corpus in further for piece in labelled_pieces(corpus.name, corpus.clips)],
             "ordinary": ordinary,
             "sounds": sound_pieces(self.sounds),
@@ -143,7 +148,7 @@ class Broadening:
                 [piece.clip for piece in pieces if piece.clip], LABELS, votes_share=settings.refine.votes_share
             )
             share = settings.refine.smoothing
-            if name in ("labelled", "further", "judges"):
+            if name in ("labelled", "further", "judges", "called"):
                 self.wanted[name] = (1 - share) * said + share * even
             else:
                 self.wanted[name] = np.full((len(pieces), len(LABELS)), even)
@@ -180,7 +185,12 @@ class Broadening:
             views, times = tuple(self.states[name]), _OTHERS_TIMES.get(name, 1.0)
             if rows[name]:
                 parts.append(Part(views=views, rows=rows[name], targets=self.wanted[name], times=times))
-        losses = refine(head, parts, settings.refine, seed=self._seed, progress=self._progress)
+        pairs = Pairs(
+            before=self.states["labelled"][AS_RECORDED],
+            after=self.states["called"][0],
+            rows=tuple((k * _CALLED_EVERY, k) for k in range(len(self.pieces["called"]))),
+        )
+        losses = refine(head, parts, pairs, settings.refine, seed=self._seed, progress=self._progress)
         lessons = []
         for name in ("labelled", "further", "ordinary"):
             weight = settings.episodes.speech_weight if name == "ordinary" else 1.0

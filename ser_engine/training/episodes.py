@@ -16,6 +16,7 @@ import numpy as np
 
 from ser_engine.baseline import MOST_COUNTED, BaselineHead, Context, Heard, baseline_inputs
 from ser_engine.training.corpus import LABELS
+from ser_engine.training.finetune import Cycle
 from ser_engine.training.metrics import Floats, Ints
 from ser_engine.training.recipes import Progress
 
@@ -120,9 +121,7 @@ def learn_to_compare(
     keras.utils.set_random_seed(seed)
     network = build(x.shape[1], settings)
     steps = settings.epochs * -(-len(x) // settings.batch)
-    rate = keras.optimizers.schedules.CosineDecay(
-        settings.rate * 0.05, steps - 100, warmup_target=settings.rate, warmup_steps=min(100, steps // 4), alpha=0.01
-    )
+    rate = Cycle(rate=settings.rate, steps=steps, warm=100).schedule()
     network.compile(keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay), "categorical_crossentropy")
     progress.stage("comparing", settings.epochs)
     network.fit(

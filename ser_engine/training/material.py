@@ -23,7 +23,7 @@ from ser_engine.errors import CorpusError, EngineError
 from ser_engine.features import Features, FeatureSettings, extract
 from ser_engine.networks import Encoder
 from ser_engine.segmenter import segment_pcm
-from ser_engine.training import augment
+from ser_engine.training import augment, made_sounds
 from ser_engine.training.corpus import Clip
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES, Pcm
@@ -31,6 +31,8 @@ from ser_engine.types import WINDOW_SAMPLES, Pcm
 Kind = Literal["labelled", "ordinary", "sound", "made"]
 AS_RECORDED: Final = 0
 """The view that is the recording itself."""
+OVER_A_CALL: Final = 99
+"""The view that is the recording as a good connection carries it."""
 SHORT_SHARE: Final = 0.3
 """Share of the augmented views of 0.8 to 1.5 s."""
 _CLEANED_SHARE: Final = 0.4
@@ -122,10 +124,10 @@ def made_pieces(ordinary: Sequence[Piece], *, seed: int) -> list[Piece]:
 
 
 _MAKERS: Final[dict[str, Callable[[list[Pcm], np.random.Generator], Pcm]]] = {
-    "babble": augment.babble,
-    "music": lambda voices, rng: augment.over_music(voices[0], rng),
-    "bursts": lambda voices, rng: augment.bursts(voices[0], rng),
-    "not speech": lambda voices, rng: augment.not_speech(rng),
+    "babble": made_sounds.babble,
+    "music": lambda voices, rng: made_sounds.over_music(voices[0], rng),
+    "bursts": lambda voices, rng: made_sounds.bursts(voices[0], rng),
+    "not speech": lambda voices, rng: made_sounds.not_speech(rng),
 }
 
 
@@ -182,6 +184,8 @@ class EncodedViews:
         if number == AS_RECORDED:
             return pcm[:WINDOW_SAMPLES]
         rng = np.random.default_rng([self._seed, 31, number, piece])
+        if number == OVER_A_CALL:
+            return augment.over_a_call(pcm[:WINDOW_SAMPLES], rng)
         cleaned = _CLEANED_SHARE if one.kind == "labelled" else 0.0
         return augment.vary(pcm, rng, others, cleaned=cleaned, short=SHORT_SHARE)
 

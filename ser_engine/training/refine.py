@@ -53,6 +53,10 @@ class RefineSettings:
     """By how much the engine's own logits are divided in the targets of ordinary speech."""
     ordinary_neutral: float = 0.25
     """How far the other half of those targets lies from every label alike towards Neutral."""
+    pairs: int = 8
+    """So many recordings stand beside a batch as they were and over a call, to be answered alike."""
+    consistency: float = 10.0
+    """Weight of that consistency loss."""
     kept: float = 0.25
     """Share of the weights as they were before, in the weights that are written (model averaging)."""
 
@@ -71,6 +75,21 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Recordings as they were, and the same over a call."""
+
+    before: States
+    after: States
+    rows: tuple[tuple[int, int], ...]
+    """Where a recording lies in `before`, and where in `after`."""
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[Features]:
+        """`count` recordings as they were, then the same over a call."""
+        chosen = [self.rows[int(k)] for k in rng.integers(0, len(self.rows), count)]
+        return [*(self.before[one] for one, _ in chosen), *(self.after[other] for _, other in chosen)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     states: States
     piece: int
@@ -81,7 +100,9 @@ class _Row:
         return int(self.states.starts[self.piece + 1] - self.states.starts[self.piece])
 
 
-def refine(head: Any, parts: Sequence[Part], settings: RefineSettings, *, seed: int, progress: Progress) -> list[float]:
+def refine(
+    head: Any, parts: Sequence[Part], pairs: Pairs, settings: RefineSettings, *, seed: int, progress: Progress
+) -> list[float]:
     """Train `head` (states → probabilities) further and leave it with averaged weights; returns each epoch's loss."""
     before = head.get_weights()
     rng = np.random.default_rng([seed, 41])
@@ -95,7 +116,8 @@ def refine(head: Any, parts: Sequence[Part], settings: RefineSettings, *, seed: 
         total = 0.0
         for batch in batches:
             states = pad_states([row.states[row.piece] for row in batch])
-            total += tuner.step(states, np.stack([row.target for row in batch]).astype(np.float32))
+            alike = pad_states(pairs.draw(settings.pairs, rng))
+            total += tuner.step(states, np.stack([row.target for row in batch]).astype(np.float32), alike)
             progress.advance()
         losses.append(round(total / len(batches), 4))
         progress.note(f"epoch {epoch + 1}: loss {losses[-1]:.3f}")
@@ -108,30 +130,40 @@ class _Tuner:
     """One optimiser over a head, and the running average of its weights."""
 
     def __init__(self, head: Any, settings: RefineSettings, steps: int) -> None:
-        self._head, self._average = head, settings.average
+        self._head, self._average, self._consistency = head, settings.average, settings.consistency
         cycle = Cycle(rate=settings.head_rate, steps=steps * settings.epochs, warm=settings.warm_steps)
         self._optimiser = keras.optimizers.AdamW(cycle.schedule(), weight_decay=settings.weight_decay, clipnorm=1.0)
         self._optimiser.build(head.trainable_variables)
         self._averages = [tf.Variable(variable, trainable=False) for variable in head.trainable_variables]
         self._call = tf.function(self._step, reduce_retracing=True)
 
-    def step(self, states: Features, targets: Floats) -> float:
-        return float(self._call(tf.constant(states), tf.constant(targets)))
+    def step(self, states: Features, targets: Floats, alike: Features) -> float:
+        return float(self._call(tf.constant(states), tf.constant(targets), tf.constant(alike)))
 
     def averaged(self) -> list[Floats]:
         return [average.numpy() for average in self._averages]
 
-    def _step(self, states: Any, targets: Any) -> Any:
+    def _step(self, states: Any, targets: Any, alike: Any) -> Any:
         weights = self._head.trainable_variables
         with tf.GradientTape() as tape:
             said = self._head(states, training=True)
             loss = tf.reduce_mean(keras.losses.categorical_crossentropy(targets, said))
+            one, other = tf.split(self._head(alike, training=False), 2)
+            loss += self._consistency * tf.reduce_mean(_apart(one, other))
         self._optimiser.apply(tape.gradient(loss, weights), weights)
         done = tf.cast(self._optimiser.iterations, tf.float32)
         keep = tf.minimum(self._average, done / (done + 20.0))
         for average, variable in zip(self._averages, weights, strict=True):
             average.assign(keep * average + (1 - keep) * variable)
         return loss
+
+
+def _apart(one: Any, other: Any) -> Any:
+    """Half of the symmetric Kullback-Leibler divergence plus the squared distance; (n, labels) each → (n,)."""
+    one, other = tf.maximum(one, 1e-6), tf.maximum(other, 1e-6)
+    difference = one - other
+    logarithms_apart = tf.math.log(one) - tf.math.log(other)
+    return tf.reduce_sum(difference * logarithms_apart / 2 + tf.square(difference), axis=-1)
 
 
 def head_logits(head: Any, states: States) -> Floats:

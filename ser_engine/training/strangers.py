@@ -92,19 +92,24 @@ def cautious_temperature(logits: Floats, truth: Ints) -> float:
 
 
 def cautious_threshold(strangers: Sequence[Answered], temperature: float) -> float:
-    """The lowest confidence, in hundredths, that keeps `CLEAR_ORDINARY` and `CLEAR_RIGHT` for everybody."""
-    answers = [(one, softmax(one.logits() / temperature)) for one in strangers]
+    """The lowest confidence, in hundredths, that keeps `CLEAR_ORDINARY` and `CLEAR_RIGHT`."""
+    ordinary = [softmax(one.logits() / temperature) for one in strangers if one.name == "ordinary"]
+    labelled = [(softmax(one.logits() / temperature), one.labels) for one in strangers if one.name != "ordinary"]
     for hundredths in range(round(100 * EVEN_ODDS), 100):
-        if all(_believable(one, said, hundredths / 100) for one, said in answers):
-            return hundredths / 100
+        threshold = hundredths / 100
+        quiet = not ordinary or _names_emotions(np.concatenate(ordinary), threshold) <= CLEAR_ORDINARY
+        if quiet and all(_right(said, labels, threshold) >= CLEAR_RIGHT for said, labels in labelled):
+            return threshold
     return 0.99
 
 
-def _believable(one: Answered, said: Floats, threshold: float) -> bool:
-    clear, decided = said.max(axis=1) >= threshold, said.argmax(axis=1)
-    if one.name == "ordinary":
-        return bool((clear & (decided != _NEUTRAL)).mean() <= CLEAR_ORDINARY)
-    return not clear.any() or bool((decided == one.labels)[clear].mean() >= CLEAR_RIGHT)
+def _names_emotions(said: Floats, threshold: float) -> float:
+    return float(((said.max(axis=1) >= threshold) & (said.argmax(axis=1) != _NEUTRAL)).mean())
+
+
+def _right(said: Floats, labels: Ints, threshold: float) -> float:
+    clear = said.max(axis=1) >= threshold
+    return float((said.argmax(axis=1) == labels)[clear].mean()) if clear.any() else 1.0
 
 
 def _figures(one: Answered, temperatures: dict[int, float], threshold: float) -> dict[str, Any]:

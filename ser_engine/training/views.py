@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.features import Features, FeatureSettings, extract
-from ser_engine.training.augment import MIN_WINDOW_SAMPLES, not_speech, vary
+from ser_engine.training.augment import MIN_WINDOW_SAMPLES, vary
 from ser_engine.training.corpus import Clip
+from ser_engine.training.made_sounds import not_speech
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES, Pcm
 

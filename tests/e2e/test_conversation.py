@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ser_engine import opus
 from ser_engine.models import find_model
 from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm
-from ser_engine.types import Prediction
+from ser_engine.types import Prediction, Window
 from tests.e2e.stage import Stage
 from tests.fakes.clips import clip, clip_paths
 
@@ -45,16 +46,23 @@ def clips_of(actors: Sequence[str]) -> list[Path]:
 
 
 def as_recorded(paths: Sequence[Path], recognizer: Recognizer) -> list[Prediction]:
-    return recognizer.predict([window for path in paths for window in segment_pcm(clip(path))])
+    return in_a_call([segment_pcm(clip(path)) for path in paths], recognizer)
 
 
 def as_coded(said: Sequence[Sequence[SpokenFrame]], recognizer: Recognizer) -> list[Prediction]:
     """The clips from the packets that went out: decoded and analysed without anything of the service."""
-    windows = []
+    clips = []
     for frames in said:
         decoder = opus.Decoder()
-        windows += segment_pcm(np.concatenate([decoder.decode(frame.opus) for frame in frames]))
-    return recognizer.predict(windows)
+        clips.append(segment_pcm(np.concatenate([decoder.decode(frame.opus) for frame in frames])))
+    return in_a_call(clips, recognizer)
+
+
+def in_a_call(clips: Sequence[Sequence[Window]], recognizer: Recognizer) -> list[Prediction]:
+    """One clip after another of the same speaker, offline: each is compared with those before it."""
+    apart_s = 100.0
+    placed = [replace(one, start_s=one.start_s + apart_s * k) for k, windows in enumerate(clips) for one in windows]
+    return recognizer.predict(placed, {})
 
 
 async def talk(voice: Speaker, paths: Sequence[Path]) -> list[list[SpokenFrame]]:

@@ -35,7 +35,7 @@ async def test_ones_own_voice_message_is_answered_where_it_stands(play: Stage) -
     answer = await discord.wait_for(reply, timeout_s=15.0)
     await discord.wait_for(lambda: message.reactions, timeout_s=5.0)
     windows = segment_pcm(clip(ANGRY))
-    predictions = Recognizer.load(find_model(play.service.settings.model)).predict(windows)
+    predictions = Recognizer.load(find_model(play.service.settings.model)).predict(windows, {})
     expected = summarise(list(zip(windows, predictions, strict=True)))
     tone = palette.tone(expected.emotion, unclear=expected.unclear)
     assert tone.emoji in str(answer.embeds[0])

@@ -39,7 +39,7 @@ def test_json_is_one_object_a_file_and_equals_the_engine(model: Path) -> None:
     assert [line["file"] for line in lines] == [str(path) for path in paths]
     for line, path in zip(lines, paths, strict=True):
         windows = segment_pcm(clip(path))
-        expected = recognizer.predict(windows)
+        expected = recognizer.predict(windows, {})
         assert len(line["windows"]) == len(windows)
         for got, window, prediction in zip(line["windows"], windows, expected, strict=True):
             assert (got["start_s"], got["end_s"]) == pytest.approx((window.start_s, window.end_s), abs=1e-3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ser_engine.audio import change_speed
-from ser_engine.training import augment
+from ser_engine.training import augment, made_sounds
 from ser_engine.training.augment import MIN_WINDOW_SAMPLES
 from ser_engine.training.opus import through_opus
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm
@@ -112,7 +112,7 @@ def test_compression_brings_quiet_and_loud_closer() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_not_speech_is_a_window_too(seed: int) -> None:
-    sound = augment.not_speech(np.random.default_rng(seed))
+    sound = made_sounds.not_speech(np.random.default_rng(seed))
 
     assert augment.MIN_WINDOW_SAMPLES <= len(sound) <= WINDOW_SAMPLES
     assert np.isfinite(sound).all()
@@ -138,7 +138,7 @@ def test_lost_packets_are_concealed_not_silent() -> None:
     assert (np.abs(frames).max(axis=1)[5:-5] > 1e-4).all()
 
 
-@pytest.mark.parametrize("make", [augment.babble, lambda voices, rng: augment.over_music(voices[0], rng)])
+@pytest.mark.parametrize("make", [made_sounds.babble, lambda voices, rng: made_sounds.over_music(voices[0], rng)])
 def test_voices_that_cannot_be_followed_are_a_window(make: Callable[[list[Pcm], np.random.Generator], Pcm]) -> None:
     voices = [clip(path) for path in clip_paths()[:10]]
     one, again, other = (make(voices, np.random.default_rng(seed)) for seed in (1, 1, 2))
@@ -149,7 +149,7 @@ def test_voices_that_cannot_be_followed_are_a_window(make: Callable[[list[Pcm], 
 
 
 def test_bursts_come_several_times_a_second() -> None:
-    made = augment.bursts(clip(clip_paths()[0]), np.random.default_rng(1))
+    made = made_sounds.bursts(clip(clip_paths()[0]), np.random.default_rng(1))
     assert MIN_WINDOW_SAMPLES <= len(made) <= WINDOW_SAMPLES
     level = np.sqrt(np.convolve(np.square(made), np.ones(800) / 800, mode="same"))
     loud = level > 0.2 * level.max()
