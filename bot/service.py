@@ -233,6 +233,7 @@ class Service:
             counters=self.counters,
             each_session=self.sessions.each,
             connections=affordable(),
+            delete=self._delete,
             frame_ancestors=self._frame_ancestors,
         )
         async with AsyncExitStack() as stack:
@@ -242,6 +243,9 @@ class Service:
             except OSError as error:
                 raise port_error(error, host, port) from error
             yield
+
+    async def _delete(self, session_id: str) -> bool:
+        return not (await self.app.deletions.session(session_id)).refused
 
     def _make_app(self, spawn: Spawn) -> App:
         return App(

@@ -42,23 +42,25 @@ class Plan:
     live: bool = False
     silent: int = 0
     """People who took part and never spoke."""
+    seed: int = 15
+    """Decides what is said, and in which channel."""
     notes: tuple[tuple[float, str], ...] = ()
     """Marks by hand: minute and note."""
 
 
-MINUTE: Final = Plan(minutes=1, people=2)
-TWENTY: Final = Plan(minutes=20, people=4, silent=1, days_ago=0.2, notes=((7.4, "the dragon is named"),))
-TWO_HOURS: Final = Plan(minutes=120, people=6, days_ago=1.1, notes=((31, "break"), (92.5, "vote")))
+MINUTE: Final = Plan(minutes=1, people=2, seed=8)
+TWENTY: Final = Plan(minutes=20, people=4, silent=1, seed=6, days_ago=0.2, notes=((7.4, "the dragon is named"),))
+TWO_HOURS: Final = Plan(minutes=120, people=6, seed=4, days_ago=1.1, notes=((31, "break"), (92.5, "vote")))
 CROWD: Final = Plan(minutes=120, people=8, crowded=True, days_ago=1.2)
 """About 12,000 windows."""
 
 
-async def add(storage: Storage, url: str, plan: Plan, *, seed: int = 15) -> str:
+async def add(storage: Storage, url: str, plan: Plan) -> str:
     """Store one conversation; returns its session's id. `url` is the address that `storage` has open."""
     session = await storage.start_session(
         NewSession(
             guild_id=GUILD_ID,
-            channel_id=CHANNEL_IDS[seed % len(CHANNEL_IDS)],
+            channel_id=CHANNEL_IDS[plan.seed % len(CHANNEL_IDS)],
             started_by=STARTER_ID,
             model=MODEL,
             model_version=load_manifest(find_model(MODEL)).version,
@@ -69,7 +71,7 @@ async def add(storage: Storage, url: str, plan: Plan, *, seed: int = 15) -> str:
     people = [await storage.include_participant(session.id, user) for user in users]
     speaking = [person.id for person in people[: plan.people]]
     seconds = 60 * plan.minutes
-    await storage.add_windows(session.id, talk(speaking, LABELS, seconds=seconds, seed=seed, crowded=plan.crowded))
+    await storage.add_windows(session.id, talk(speaking, LABELS, seconds=seconds, seed=plan.seed, crowded=plan.crowded))
     for minute, note in plan.notes:
         await storage.add_moment(
             session.id, MomentRecord(at_s=60 * minute, kind="mark", participant_id=None, text=note)
@@ -96,7 +98,7 @@ async def seed(folder: Path, *, many: int) -> list[str]:
     try:
         ids = [await add(storage, url, plan) for plan in (MINUTE, TWENTY, TWO_HOURS, CROWD)]
         for number in range(many):
-            await add(storage, url, Plan(minutes=0.5, people=2, days_ago=number / 200), seed=number)
+            await add(storage, url, Plan(minutes=0.5, people=2, days_ago=number / 200, seed=number))
         return ids
     finally:
         await storage.close()

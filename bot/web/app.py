@@ -19,6 +19,7 @@ from bot.web.keys import (
     BACKEND,
     BUS,
     CONNECTIONS,
+    DELETE,
     HTTP,
     METRICS,
     MICROPHONES,
@@ -32,6 +33,7 @@ from bot.web.keys import (
     UPLOAD_RATE,
     UPLOADS,
     Counters,
+    Delete,
     Ready,
     ReportStore,
     Streams,
@@ -69,6 +71,7 @@ def create_app(
     rate: RateLimiter | None = None,
     uploads: UploadGate | None = None,
     connections: Connections | None = None,
+    delete: Delete | None = None,
     microphones: Microphones | None = None,
     frame_ancestors: tuple[str, ...] = (),
 ) -> web.Application:
@@ -84,6 +87,7 @@ def create_app(
     app = web.Application(middlewares=[guards.middleware], client_max_size=MAX_BODY_BYTES)
     app.on_response_prepare.append(guards.add_headers)
     app[STORAGE], app[BACKEND], app[BUS], app[ACCESS] = storage, backend, bus, access
+    app[DELETE] = delete if delete is not None else _delete_here(storage, bus)
     app[NAMES] = names if names is not None else NoNames()
     app[READY] = ready
     app[UPLOAD_RATE] = rate if rate is not None else RateLimiter()
@@ -142,6 +146,17 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     get("/oauth/callback", oauth.callback)
     router.add_post(f"{prefix}/sign-out", oauth.sign_out)
     router.add_static(f"{prefix}/static", STATIC, append_version=True)
+
+
+def _delete_here(storage: ReportStore, bus: LiveBus) -> Delete:
+    """Deleting where there is no Discord: the rows, and the live events in memory."""
+
+    async def delete(session_id: str) -> bool:
+        await storage.delete_session(session_id)
+        bus.forget(session_id)
+        return True
+
+    return delete
 
 
 def _metrics(app: web.Application, counters: Counters, each_session: Counters) -> Metrics:

@@ -69,12 +69,19 @@ class Ready(Protocol):
     def __call__(self) -> Mapping[str, bool] | Awaitable[Mapping[str, bool]]: ...
 
 
+class Delete(Protocol):
+    """Deletes a session and all about it. False: messages about it are still in Discord, and are tried again."""
+
+    def __call__(self, session_id: str) -> Awaitable[bool]: ...
+
+
 Counters = Callable[[], Mapping[str, Mapping[str, float]]]
 """Totals by part of the service and kind: ``{"voice": {"dropped_not_included": 12}}``."""
 
 STORAGE: Final = web.AppKey("STORAGE", ReportStore)
 BACKEND: Final = web.AppKey("BACKEND", InferenceBackend)
 BUS: Final = web.AppKey("BUS", LiveBus)
+DELETE: Final = web.AppKey("DELETE", Delete)
 NAMES: Final = web.AppKey("NAMES", NameDirectory)
 ACCESS: Final = web.AppKey("ACCESS", Access)
 READY: Final = web.AppKey("READY", Ready)

@@ -17,7 +17,8 @@ from bot.web.access import Visitor
 from bot.web.errors import BadParameter, Conflict, Forbidden, NotFound
 from bot.web.forms import read_form
 from bot.web.grants import Grant, grant_of, visitor_of
-from bot.web.keys import ACCESS, BUS, STORAGE
+from bot.web.keys import ACCESS, STORAGE
+from bot.web.keys import DELETE as DELETE_SESSION
 from bot.web.templating import redirect, render
 from storage.records import SessionRecord, SessionState
 
@@ -61,9 +62,8 @@ async def delete(request: web.Request) -> web.Response:
         raise BadParameter(words.NOT_SURE)
     if session.state is SessionState.LIVE:
         raise Conflict(words.STILL_RUNS)
-    await request.app[STORAGE].delete_session(session.id)
-    request.app[BUS].forget(session.id)
-    return redirect(f"{request.app[ACCESS].base}/?done=deleted")
+    whole = await request.app[DELETE_SESSION](session.id)
+    return redirect(f"{request.app[ACCESS].base}/?done={'deleted' if whole else 'deleted_here'}")
 
 
 async def _form(request: web.Request, what: str) -> tuple[Grant, SessionRecord, dict[str, str]]:

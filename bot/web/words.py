@@ -89,5 +89,7 @@ NOT_YOURS_TO_DELETE: Final = "Only the person who started the session, and whoev
 DONE: Final = {
     "revoked": "All links to this report have stopped working.",
     "deleted": "The session and everything about it is deleted.",
+    "deleted_here": "The session is deleted here. Messages about it are still in Discord; Undertone tries again "
+    "every hour to remove them.",
 }
 """What was done, by the parameter ``done`` of the page that follows."""

@@ -103,8 +103,15 @@ function drawMessages() {
     before = message;
     return render(message, page, follows);
   });
-  if (!nodes.length) nodes.push(element("li", "empty", "No messages yet."));
+  if (!nodes.length) nodes.push(element("p", "empty", "No messages yet."));
+  keepPanel(nodes);
   keepingPlace(() => $("messages").replaceChildren(...nodes));
+}
+
+// The newest message of the bot with buttons to press stays in sight while others pass below it.
+function keepPanel(nodes) {
+  const panels = nodes.filter((node) => node.dataset.bot && node.querySelector(".row .button:enabled:not(.link-button)"));
+  for (const node of nodes) node.classList.toggle("kept", node === panels.at(-1));
 }
 
 function follow(before, message) {
@@ -127,7 +134,10 @@ function drawMessage(message) {
   const open = old.querySelector("details[open]");
   const focused = document.activeElement && old.contains(document.activeElement) ? document.activeElement.textContent : null;
   const fresh = render(message, page, old.classList.contains("follows"));
-  keepingPlace(() => old.replaceWith(fresh));
+  keepingPlace(() => {
+    old.replaceWith(fresh);
+    keepPanel([...$("messages").children]);
+  });
   if (open && fresh.querySelector("details")) fresh.querySelector("details").open = true;
   if (focused) [...fresh.querySelectorAll("button")].find((b) => b.textContent === focused)?.focus();
 }
@@ -169,9 +179,11 @@ function takeAll(data) {
   show(page.open);
 }
 
-// Where something was said first; else the first text channel.
+// Where the bot's newest panel is, or where something was said first; else the first text channel.
 function firstPlace() {
-  const said = [...page.messages.values()].map((message) => page.channel(message.channel_id));
+  const messages = [...page.messages.values()];
+  const panels = messages.filter((m) => page.person(m.author).bot && !m.visible_to && m.components.length).reverse();
+  const said = [...panels, ...messages].map((message) => page.channel(message.channel_id));
   return (said.find((channel) => channel && channel.kind !== "dm") ?? page.channels.find((c) => c.kind === "text"))?.id ?? "";
 }
 

@@ -12,17 +12,25 @@ export function avatar(person, className = "avatar") {
 
 const hex = (colour) => "#" + colour.toString(16).padStart(6, "0");
 
+// Pictures that were shown once, by their address without its signature: they outlive the program that served them.
+const held = new Map();
+
 function image(media, className, alt) {
   const node = element("img", className);
-  node.src = media.url;
   node.alt = alt || "";
-  node.loading = "lazy";
+  const [place] = media.url.split("?");
+  if (held.size > 200) held.delete(held.keys().next().value);
+  if (!held.has(place)) held.set(place, fetch(media.url).then((answer) => (answer.ok ? answer.blob() : Promise.reject(answer))).then(URL.createObjectURL));
+  held.get(place).then((address) => { node.src = address; }, () => {
+    held.delete(place);
+    node.src = media.url;
+  });
   if (media.width) [node.width, node.height] = [media.width, media.height];
   return node;
 }
 
-function enlargeable(picture) {
-  const node = link(picture.src, picture);
+function enlargeable(picture, address) {
+  const node = link(address, picture);
   node.className = "enlarge";
   node.title = "Open the picture by itself";
   return node;
@@ -48,7 +56,7 @@ function embed(data, page) {
   const node = element("article", "embed", text);
   if (data.color !== undefined) node.style.setProperty("--edge", hex(data.color));
   if (data.thumbnail) node.append(image(data.thumbnail, "thumbnail"));
-  if (data.image) node.append(enlargeable(image(data.image, "picture", data.title)));
+  if (data.image) node.append(enlargeable(image(data.image, "picture", data.title), data.image.url));
   const foot = [data.footer?.text, data.timestamp && new Date(data.timestamp).toLocaleString()].filter(Boolean);
   if (foot.length) node.append(element("p", "embed-foot", foot.join(" · ")));
   return node;
@@ -95,7 +103,7 @@ function voiceMessage(file) {
 
 function attachment(file) {
   const type = file.content_type || "";
-  if (type.startsWith("image/")) return enlargeable(image(file, "picture", file.description || file.filename));
+  if (type.startsWith("image/")) return enlargeable(image(file, "picture", file.description || file.filename), file.url);
   if (type.startsWith("audio/")) {
     if (file.waveform !== undefined) return voiceMessage(file);
     const player = element("audio");
@@ -166,7 +174,7 @@ function reactions(message, page) {
     const chip = element("button", users.includes(page.as) ? "reaction mine" : "reaction", emoji, element("span", "", String(users.length)));
     chip.type = "button";
     chip.title = users.map((id) => page.names.person(id)).join(", ");
-    chip.setAttribute("aria-label", `${emoji} by ${chip.title}`);
+    chip.setAttribute("aria-label", `${emoji}${users.length} by ${chip.title}`);
     chip.addEventListener("click", () => page.act("react", { channel: message.channel_id, message: message.id, emoji }));
     row.append(chip);
   }
@@ -221,8 +229,9 @@ export function render(message, page, follows) {
   body.append(...message.components.map((data) => component(data, message, page)));
   if (message.reactions.length) body.append(reactions(message, page));
   if (message.visible_to) body.append(element("p", "only", "Only you can see this"));
-  const node = element("li", "message", context(message, page), follows ? element("span", "gutter") : avatar(person), body, menu(message, page));
+  const node = element("article", "message", context(message, page), follows ? element("span", "gutter") : avatar(person), body, menu(message, page));
   node.id = "m" + message.id;
+  if (person.bot && !message.visible_to) node.dataset.bot = "yes";
   if (follows) node.classList.add("follows");
   if (message.visible_to) node.classList.add("ephemeral");
   return node;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
@@ -48,7 +49,7 @@ async def shares_and_takes_back(stage: Stage) -> None:
 
 
 async def deletes_when_it_is_sure(stage: Stage) -> None:
-    session_id = await add(stage.storage, stage.storage_url, MINUTE, seed=99)
+    session_id = await add(stage.storage, stage.storage_url, replace(MINUTE, seed=99))
     async with stage.page(f"/sessions/{session_id}") as opened:
         page = opened.page
         await page.get_by_role("button", name="Delete the session").click()

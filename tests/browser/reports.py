@@ -117,7 +117,7 @@ async def names_itself_to_a_screen_reader(stage: Stage) -> None:
             "banner",
             'navigation "Pages"',
             "main",
-            'heading "Story night" [level=1]',
+            'heading "Tavern" [level=1]',
             'heading "Moments" [level=2]',
             'img "How each speaker sounded over time',
             'slider "Mara over time"',

@@ -128,7 +128,7 @@ class Stages:
         url = f"sqlite:///{self._folder / 'check.db'}"
         storage = await Storage.open(url, key=KEY)
         self._stack.push_async_callback(storage.close)
-        sessions = {name: await add(storage, url, plan, seed=15) for name, plan in PLANS.items()}
+        sessions = {name: await add(storage, url, plan) for name, plan in PLANS.items()}
         backend, bus = FakeBackend(), LiveBus()
         await backend.start()
         access = Access.configure(host="127.0.0.1", key=KEY, entry_key=ENTRY_KEY)

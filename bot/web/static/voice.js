@@ -11,6 +11,7 @@ const NARROW_PX = 560;
 const CELL_PX = 3.6;
 const BREAK_S = 0.5; // silence longer than this breaks a line: nothing was said, so nothing is drawn
 const BIN_PX = 6;
+const BRIDGED_BINS = 4; // where bins are drawn, a line goes on over as many without speech
 
 export class Voice {
   constructor(root, session) {
@@ -35,9 +36,11 @@ export class Voice {
     const gutter = above ? 0 : 96;
     const scale = new Scale(range.from, range.to, gutter, width - gutter - 1);
     const step = RIDGE_PX + GAP_PX + (above ? NAME_PX - 8 : 0);
-    const steps = 3 * scale.pxPerS >= CELL_PX ? windowsIn(voice, scale) : binned(voice, scale);
+    const single = 3 * scale.pxPerS >= CELL_PX;
+    const steps = single ? windowsIn(voice, scale) : binned(voice, scale);
+    const pauseS = single ? BREAK_S : (BRIDGED_BINS * BIN_PX) / scale.pxPerS;
     const bottom = 4 + (above ? NAME_PX - 8 : 0) + session.labels.length * step - GAP_PX;
-    const rows = session.order.map((label, row) => ridge(session, label, steps, scale, 4 + (above ? NAME_PX - 4 : 0) + row * step, above));
+    const rows = session.order.map((label, row) => ridge(session, label, steps, pauseS, scale, 4 + (above ? NAME_PX - 4 : 0) + row * step, above));
     const family = getComputedStyle(this.root).fontFamily;
     this.picture.setAttribute("aria-label", `Probability of each label over time for ${voice.name}. The table below has the figures.`);
     this.picture.setAttribute("viewBox", `0 0 ${width} ${bottom + 26}`);
@@ -69,13 +72,13 @@ function binned(voice, scale) {
   }));
 }
 
-function ridge(session, label, steps, scale, y, above) {
+function ridge(session, label, steps, pauseS, scale, y, above) {
   const tone = session.tones[label];
   const base = y + RIDGE_PX;
   let line = "", under = "", last = -Infinity;
   for (const { start, end, shares } of steps) {
     const top = (base - shares[label] * RIDGE_PX).toFixed(1), from = scale.at(start).toFixed(1), to = scale.at(end).toFixed(1);
-    if (start - last > BREAK_S) {
+    if (start - last > pauseS) {
       if (line) under += `V${base}z`;
       line += `M${from} ${top}`;
       under += `M${from} ${base}V${top}`;

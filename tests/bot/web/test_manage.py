@@ -14,7 +14,7 @@ from bot.web import manage
 from bot.web.access import Visitor
 from bot.web.grants import Grant
 from storage import SessionRecord, Storage
-from tests.bot.web.conftest import ALICE, STARTER
+from tests.bot.web.conftest import ALICE, STARTER, MakeClient
 
 pytestmark = pytest.mark.integration
 
@@ -68,6 +68,22 @@ async def test_deleting_wants_to_be_sure_and_is_at_once(
     assert not bus.knows(session.id)
     async with client.get(location) as response:
         assert "everything about it is deleted" in await response.text()
+
+
+async def test_what_is_still_in_discord_is_said(make_client: MakeClient, session: SessionRecord) -> None:
+    asked = []
+
+    async def delete(session_id: str) -> bool:
+        asked.append(session_id)
+        return False
+
+    client = await make_client(delete=delete)
+    page = f"/sessions/{session.id}"
+    form = {"csrf": await _token(client, page), "sure": "yes"}
+    _, location, _ = await _post(client, f"{page}/delete", form)
+    assert asked == [session.id]
+    async with client.get(location) as response:
+        assert "still in Discord" in await response.text()
 
 
 async def test_a_running_session_is_not_deleted(client: Client, live_session: SessionRecord, storage: Storage) -> None:
