@@ -26,6 +26,8 @@ class Stage:
 
     discord: Sandbox
     data_dir: Path
+    database: str | None = None
+    """Address of the database; None is SQLite in `data_dir`."""
     service: Service = field(init=False)
     host: User = field(init=False)
     http: aiohttp.ClientSession = field(init=False)
@@ -41,6 +43,7 @@ class Stage:
             discord_token=self.discord.token,
             discord_api_base=self.discord.api_base,
             data_dir=self.data_dir,
+            database_address=self.database,
             port=0,
         )
         self.service = await self._stack.enter_async_context(
@@ -108,9 +111,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(data_dir: Path) -> AsyncIterator[Stage]:
+async def stage(data_dir: Path, database: str | None = None) -> AsyncIterator[Stage]:
     async with Sandbox() as discord:
-        play = Stage(discord=discord, data_dir=data_dir)
+        play = Stage(discord=discord, data_dir=data_dir, database=database)
         try:
             yield await play.start()
         finally:

@@ -1,4 +1,4 @@
-"""A fresh database in a folder of its own."""
+"""A fresh database, of SQLite in a folder of its own and of PostgreSQL: each test runs on both."""
 
 from __future__ import annotations
 
@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 
 from storage import NewSession, SessionRecord, Storage
+from tests.fakes.postgres import new_database
 
 KEY = bytes(range(32))
 
 
+on_sqlite = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+"""For a test that is about SQLite's file."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'undertone.db'}"
+def database_url(dialect: str, tmp_path: Path) -> str:
+    return new_database() if dialect == "postgresql" else f"sqlite:///{tmp_path / 'undertone.db'}"
 
 
 @pytest.fixture

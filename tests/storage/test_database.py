@@ -8,28 +8,28 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from storage import Decision, ServerSettings, Storage
 from storage.database import _MIGRATIONS, Database, _create_engine
 from storage.errors import NewerSchema, StorageError, StorageUnavailable, WrongKey
 from storage.identity import Identity
 from storage.schema import REVISION, Base
-from tests.storage.conftest import KEY
+from tests.storage.conftest import KEY, on_sqlite
 
 pytestmark = pytest.mark.integration
 
 
-async def test_the_migrations_make_exactly_the_tables(database_url: str, tmp_path: Path) -> None:
+async def test_the_migrations_make_exactly_the_tables(database_url: str) -> None:
     database = Database(_create_engine(database_url))
     await database.migrate("0001")
     await database.migrate()
     assert await database.revision() == (REVISION, REVISION)
+    async with database._engine.connect() as connection:
+        differences = await connection.run_sync(
+            lambda c: compare_metadata(MigrationContext.configure(c), Base.metadata)
+        )
     await database.close()
-    engine = create_engine(f"sqlite:///{tmp_path / 'undertone.db'}")
-    with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
-    engine.dispose()
     assert differences == []
 
 
@@ -50,6 +50,7 @@ async def test_a_database_that_is_empty_or_current_is_opened_without_alembic(
         await opened.close()
 
 
+@on_sqlite
 async def test_sqlite_is_switched_to_wal_foreign_keys_and_waiting(database_url: str) -> None:
     database = await Database.open(database_url)
     async with database.transaction() as db:
@@ -79,11 +80,11 @@ async def test_another_key_is_refused_in_words(storage: Storage, database_url: s
         await Storage.open(database_url, key=bytes(32))
 
 
-async def test_a_newer_schema_is_refused_in_words(storage: Storage, database_url: str, tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'undertone.db'}")
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    engine.dispose()
+async def test_a_newer_schema_is_refused_in_words(storage: Storage, database_url: str) -> None:
+    engine = _create_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await engine.dispose()
     with pytest.raises(NewerSchema, match="newer Undertone"):
         await Storage.open(database_url, key=KEY)
 

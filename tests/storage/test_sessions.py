@@ -13,7 +13,7 @@ import pytest
 from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage, WindowWriter
 from storage.errors import UnknownSession
 from tests.fakes.records import window
-from tests.storage.conftest import KEY
+from tests.storage.conftest import KEY, on_sqlite
 
 pytestmark = pytest.mark.integration
 
@@ -127,6 +127,7 @@ async def test_the_writer_drops_the_oldest_when_the_database_is_away(storage: St
     assert (writer.dropped, writer.written) == (2, 3)
 
 
+@on_sqlite
 async def test_the_writer_keeps_windows_through_a_locked_database(
     storage: Storage, session: SessionRecord, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from storage.database import _MIGRATIONS, _create_engine
 from storage.identity import Identity
 from storage.windows import packed, unpacked
 from tests.fakes.records import window
-from tests.storage.conftest import KEY
+from tests.storage.conftest import KEY, on_sqlite
 
 pytestmark = pytest.mark.integration
 
@@ -47,6 +47,7 @@ def test_a_label_that_the_session_does_not_have_is_left_out() -> None:
     assert unpacked([packed({"Bored": 0.5, "Sad": 0.25}, LABELS)], LABELS) == [{"Sad": 0.25}]
 
 
+@on_sqlite
 async def test_a_window_takes_few_bytes(storage: Storage, session: SessionRecord, tmp_path: Path) -> None:
     """Four people talk in turn, as in a session: their rows lie between one another's."""
     people = [await storage.include_participant(session.id, user) for user in range(4)]
