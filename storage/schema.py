@@ -156,7 +156,7 @@ class Participant(Base):
 
 
 class StoredWindow(Base):
-    """A window takes 70 bytes with its index: whole numbers, and the session is its participant's."""
+    """A window takes 71 bytes with its index: whole numbers, and the session is its participant's."""
 
     __tablename__ = "windows"
     __table_args__ = ({"info": {"person": "cascade"}},)
