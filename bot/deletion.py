@@ -54,7 +54,7 @@ class Deletions:
         """Everything about a person, in one server or everywhere. Raises StorageError."""
         app = self._app
         await app.sessions.leave_everything(user_id, guild_id, interaction_id)
-        theirs = await app.storage.sessions_of(user_id)
+        theirs = await app.storage.sessions_of(user_id) | await app.storage.sessions_marked_by(user_id)
         about = await app.storage.messages_about(user_id, guild_id)
         counts = await app.storage.delete_person(user_id, guild_id)
         refused = await app.own.remove(about)
@@ -107,7 +107,7 @@ class Deletions:
 
     async def _rewrite(self, message: MessageRecord, session_id: str) -> list[Refusal]:
         report = await self._app.storage.report(session_id)
-        if report is None or not report.participants:
+        if report is None or not (report.participants or report.moments):
             return await self._app.own.remove([message])
         surface = self._app.surface(report.session, None)
         people = [person.participant.user_id for person in report.participants]

@@ -49,6 +49,16 @@ class RightsRepository:
         async with self._database.transaction() as db:
             return await db.scalar(started.union_all(took_part).limit(1)) is not None
 
+    async def sessions_marked_by(self, user_id: int) -> set[str]:
+        """Sessions in which the person wrote a mark."""
+        async with self._database.transaction() as db:
+            _, _, hashes = await self._find(db, user_id, None)
+            found: set[str] = set()
+            for chunk in _chunks(hashes):
+                query = select(schema.Moment.session_id).where(schema.Moment.author_hash.in_(chunk))
+                found.update(await db.scalars(query))
+            return found
+
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         """Everything stored about the person, as plain values for JSON."""
         async with self._database.transaction() as db:

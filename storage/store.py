@@ -177,6 +177,9 @@ class Storage:
     async def may_open(self, session_id: str, user_id: int) -> bool:
         return await self._rights.may_open(session_id, user_id)
 
+    async def sessions_marked_by(self, user_id: int) -> set[str]:
+        return await self._rights.sessions_marked_by(user_id)
+
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         return await self._rights.export_person(user_id, guild_id)
 

@@ -106,7 +106,8 @@ class DiscordSurface:
     async def tell_starter(self, card: Card) -> None:
         if self._record.started_by is not None:
             private = await self._live().create_dm(discord.Object(self._record.started_by))
-            await private.send(embed=embed_of(card))
+            message = await private.send(embed=embed_of(card))
+            await self._own.note(message, MessageKind.SUMMARY, session_id=self._record.id)
 
     # --- the voice channel
 
@@ -178,10 +179,11 @@ class DiscordSurface:
     # --- places
 
     def _places(self) -> Iterator[int]:
-        """Channels in which the people of the call can see a message, the best first."""
+        """Channels in which the people of the call can see a message, the best first. Raises SurfaceGone when the
+        client does not know the server: it was removed from it, or has not heard of it yet."""
         guild = self._live().get_guild(self._record.guild_id)
         if guild is None:
-            return
+            raise SurfaceGone
         system = guild.system_channel.id if guild.system_channel is not None else None
         for channel_id in dict.fromkeys((self._record.channel_id, self._asked_in, system)):
             if channel_id is not None and self._may_use(guild, channel_id):

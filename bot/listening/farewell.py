@@ -19,7 +19,7 @@ from bot.listening.ends import BROKEN, EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.panel import Panel
 from bot.listening.summary import summarise
-from bot.listening.surface import NoPlace, Surface
+from bot.listening.surface import Surface, SurfaceGone
 from storage.records import MessageKind, SessionRecord, SessionState
 
 if TYPE_CHECKING:
@@ -93,5 +93,5 @@ async def post_summary(app: App, surface: Surface, session_id: str, names: Mappi
     summary = await summarise(report, surface.texts, names, report_url=app.report_url(session_id))
     try:
         await surface.post(summary.card, MessageKind.SUMMARY, picture=summary.picture)
-    except NoPlace:
+    except SurfaceGone:
         await surface.tell_starter(summary.card)

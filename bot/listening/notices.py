@@ -21,6 +21,7 @@ from bot.listening.clock import Clock
 from bot.listening.ends import quietly
 from bot.listening.panel import Panel
 from bot.listening.surface import DISCORD_TROUBLE, Posted, Surface, SurfaceGone
+from bot.texts import LANGUAGES, of
 from storage.records import MessageKind
 
 NOTICE_S: Final = 5.0
@@ -30,6 +31,8 @@ GATHER_S: Final = 1.0
 """People who come together are told in one message."""
 CHIME_GAP_S: Final = 10.0
 """At most one chime in this time."""
+OWN_STATUS_LINES: Final = frozenset(of(language).VOICE_STATUS for language in LANGUAGES)
+"""What the bot writes there, in any language."""
 MAX_TOLD: Final = 20
 """People named in one message."""
 
@@ -102,7 +105,7 @@ class Notices:
                 status = await self._surface.status()
         except (SurfaceGone, *DISCORD_TROUBLE):
             return None
-        return None if status == self._surface.texts.VOICE_STATUS else status
+        return None if status in OWN_STATUS_LINES else status
 
     async def _chime(self) -> None:
         now_s = self._clock.monotonic_s()

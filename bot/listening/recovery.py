@@ -7,6 +7,7 @@ other end.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -14,6 +15,7 @@ import structlog
 from bot.listening.board import ended_card
 from bot.listening.ends import quietly
 from bot.listening.farewell import post_summary
+from bot.listening.notices import OWN_STATUS_LINES
 from bot.listening.surface import Posted, Surface
 from storage.records import MessageKind, MessageRecord, SessionRecord
 
@@ -60,8 +62,9 @@ async def _put_right(app: App, record: SessionRecord, messages: Sequence[Message
 
 async def clear_status(surface: Surface) -> None:
     """Take the bot's own words off the channel's status line. Only who is in the channel may, so it looks in."""
-    if await surface.status() not in (surface.texts.VOICE_STATUS, None):
-        return
+    with suppress(TimeoutError):  # unreadable: then it says what the bot wrote, and that is not true any more
+        if await surface.status() not in OWN_STATUS_LINES:
+            return
     async with surface.looking_in():
         await surface.show_status(None)
 

@@ -89,6 +89,9 @@ async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: 
     session_id = play.session_id
     for user in people.values():
         await discord.press(user, panel, INCLUDE_ID)
+    session = play.service.sessions.of(discord.guild.id)
+    assert session is not None
+    await discord.wait_for(lambda: all(session.consents(user.id) for user in people.values()), timeout_s=15.0)
     await discord.voice.settled(discord.voice_channel.id)
     await asyncio.sleep(EPOCH_S)
     async with asyncio.TaskGroup() as tasks:

@@ -81,8 +81,12 @@ async def test_a_mark_belongs_to_who_wrote_it(world: World) -> None:
     await world.ask(world.owner, "listen stop")
     await world.over()
     (record,) = await world.service.storage.sessions()
+    summary = await world.embed(texts.SUMMARY_TITLE)
+    assert "mine" in text_of(summary)
     question = await world.ask(world.mara, "privacy delete")
     await world.press(world.mara, question, "undertone:delete")
+    assert "mine" not in text_of(summary)
+    assert "not hers" in text_of(summary)
     report = await world.service.storage.report(record.id)
     assert report is not None
     assert [moment.text for moment in report.moments] == ["not hers"]
