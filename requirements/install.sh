@@ -31,7 +31,7 @@ fi
 
 echo "Installing what Undertone needs into $venv (once; a minute or two) …"
 if command -v uv >/dev/null; then
-    [ -x "$venv/bin/python" ] || uv venv --quiet --seed --python "$chosen" "$venv"
+    [ -x "$venv/bin/python" ] || uv venv --quiet --python "$chosen" "$venv"
     uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes -r "$here/$kind.lock"
     uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable "$here/.."
 else

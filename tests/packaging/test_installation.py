@@ -260,7 +260,7 @@ def test_a_python_that_is_there_but_cannot_run_is_passed_over(tmp_path: Path) ->
     command(tmp_path, "uv", 'echo "uv $*"')
     status, said = install(tmp_path)
     assert status == 0, said
-    assert f"uv venv --quiet --seed --python {sys.executable} {tmp_path / 'venv'}" in said
+    assert f"uv venv --quiet --python {sys.executable} {tmp_path / 'venv'}" in said
     assert "run.lock" in said
 
 
