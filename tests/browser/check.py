@@ -36,7 +36,7 @@ async def run(executable: str, wanted: list[str], pictures: Path | None) -> list
             Stages(tool, executable=executable, folder=Path(folder), axe=axe) as stages,
         ):
             if pictures is not None:
-                await take(stages.stage, pictures)
+                await take(stages.stage, pictures, wanted)
                 return []
             for name in wanted:
                 began = time.monotonic()
@@ -53,14 +53,16 @@ async def run(executable: str, wanted: list[str], pictures: Path | None) -> list
 def main() -> None:
     parser = argparse.ArgumentParser(description="Open every page in Chromium and look for what is wrong.")
     parser.add_argument("checks", nargs="*", help=f"only these: {', '.join(CHECKS)}")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="take a picture of every page instead")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="take pictures instead, of every page or of those named"
+    )
     options = parser.parse_args()
-    if unknown := [name for name in options.checks if name not in CHECKS]:
+    if not options.pictures and (unknown := [name for name in options.checks if name not in CHECKS]):
         parser.error(f"there is no check {unknown[0]}")
     executable = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if executable is None:
         sys.exit("No Chromium or Chrome was found on this machine.")
-    wrong = asyncio.run(run(executable, options.checks or list(CHECKS), options.pictures))
+    wrong = asyncio.run(run(executable, options.checks or ([] if options.pictures else list(CHECKS)), options.pictures))
     if wrong:
         sys.exit("\n" + "\n\n".join(wrong))
 

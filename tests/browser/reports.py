@@ -91,7 +91,9 @@ async def works_by_keyboard_alone(stage: Stage) -> None:
         await page.keyboard.press("Home")
         assert (await opened.text("#zoom-range")).startswith("0:00")
         await page.locator("#moments button").first.press("Enter")
-        await opened.until_text("#readout", "sure")
+        await opened.until_text("#readout", "break")
+        await page.locator("#moments button").nth(1).press("Enter")
+        await opened.until_text("#readout", "sounds angry")
 
 
 async def a_range_can_be_dragged(stage: Stage) -> None:

@@ -57,6 +57,13 @@ export class Readout {
     return said;
   }
 
+  // A mark that somebody made: it is about a moment and about nobody's row.
+  note({ at_s, text }) {
+    this.shown = false;
+    this.strip.point({ row: 0, at: at_s, from: at_s, to: at_s });
+    this.line.replaceChildren(html("span", { class: "at" }, clock(at_s)), html("span", {}, text));
+  }
+
   leave() {
     if (this.strip.rows.contains(document.activeElement)) return;
     this.shown = false;

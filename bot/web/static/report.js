@@ -66,7 +66,8 @@ class Page {
     const row = this.session.people.findIndex(({ id }) => id === moment.participant_id);
     requestAnimationFrame(() => {
       this.draw();
-      this.readout.show({ row: Math.max(0, row), at: moment.at_s + 0.5 });
+      if (row < 0) this.readout.note(moment);
+      else this.readout.show({ row, at: moment.at_s + 0.5 });
       find("strip").scrollIntoView({ block: "center", behavior: "smooth" });
     });
   }
