@@ -55,10 +55,28 @@ class Result:
 @click.option("--rounds", default=40, show_default=True, type=click.IntRange(3, 1000), help="How often each is timed.")
 @click.option("--model", "models", multiple=True, help="Only these models; all that are present otherwise.")
 @click.option("--packets/--no-packets", default=True, help="Measure a voice packet's way, too.")
+@click.option("--service", is_flag=True, help="Measure the whole service instead, with people who talk all the time.")
+@click.option("--people", default=50, show_default=True, type=click.IntRange(1, 200), help="For --service.")
+@click.option("--servers", default=5, show_default=True, type=click.IntRange(1, 50), help="For --service.")
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="For --service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench(rounds: int, models: Sequence[str], packets: bool, as_json: bool) -> None:
+def bench(
+    rounds: int,
+    models: Sequence[str],
+    packets: bool,
+    service: bool,
+    people: int,
+    servers: int,
+    seconds: float,
+    as_json: bool,
+) -> None:
     """Measure this machine: the front end against librosa's (how fast, and how equal its numbers are), the whole way of
-    each present model, a voice packet's."""
+    each present model, a voice packet's. With --service: what a packet costs in the whole service."""
+    if service:
+        from lab.service_cost import told
+
+        click.echo(told(people, servers, seconds, models[0] if models else None, as_json=as_json))
+        return
     keep_to_one_thread()  # read when numpy is loaded, which is now
     console = Console(stderr=True)
     try:

@@ -19,11 +19,12 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import click
 
 from bot.listening.intake import Intake
 from bot.listening.manager import StartRequest
@@ -33,8 +34,11 @@ from bot.settings import load_settings
 from bot.voice import dave, reader
 from bot.voice.opening import PacketOpener
 from ser_engine import opus
+from ser_engine.backends.base import InferenceBackend
 
 WARM_UP_S: Final = 5.0
+PARTS_S: Final = 5.0
+"""The parts are measured for at least so long."""
 LAG_STEP_S: Final = 0.02
 READY_S: Final = 180.0
 PACKETS_A_SECOND: Final = 50
@@ -66,7 +70,13 @@ class ServiceCost:
 
 
 async def measure_service(
-    *, people: int, servers: int, seconds: float, model: str | None = None, say: Callable[[str], None]
+    *,
+    people: int,
+    servers: int,
+    seconds: float,
+    model: str | None = None,
+    backend: InferenceBackend | None = None,
+    say: Callable[[str], None],
 ) -> ServiceCost:
     """Let so many people talk all the time, in so many servers, and measure for so long."""
     async with crowd(people, servers) as (where, talk):
@@ -76,13 +86,27 @@ async def measure_service(
             values = {"data_dir": Path(folder), "port": 0, "database_address": None, "log_level": "warning"}
             discord = {"discord_token": where["token"], "discord_api_base": where["api_base"]}
             settings = load_settings(env_file=None, **values, **discord, **({"model": model} if model else {}))
-            service = Service(settings, make_connector=lambda: aiohttp.TCPConnector(limit=0, ssl=context))
-            async with service:
+            connector = functools.partial(aiohttp.TCPConnector, limit=0, ssl=context)
+            async with Service(settings, make_connector=connector, backend=backend) as service:
                 await service.discord_ready()
                 sessions = [await listen(service, call) for call in where["calls"]]
                 talk()
                 say(f"They talk; measuring for {seconds:g} s …")
                 return await observe(sessions, people, servers, seconds)
+
+
+def told(people: int, servers: int, seconds: float, model: str | None, *, as_json: bool) -> str:
+    """Measure, and put it into words."""
+    say = functools.partial(click.echo, err=True)
+    cost = asyncio.run(measure_service(people=people, servers=servers, seconds=seconds, model=model, say=say))
+    if as_json:
+        return json.dumps(asdict(cost) | {"people_a_core": cost.people_a_core})
+    lines = [f"{cost.people} people talk all the time in {cost.servers} servers, for {cost.seconds:.0f} s"]
+    lines += [f"  {cost.total_us:7.1f} µs a packet in the main process; a core hears {cost.people_a_core:.0f} people"]
+    lines += [f"  {microseconds:7.1f} µs  {part}" for part, microseconds in cost.parts_us.items()]
+    lines += [f"Event loop: 99 of 100 times less than {cost.lag_p99_ms:.1f} ms late, at most {cost.lag_max_ms:.1f} ms"]
+    lines += [f"Not heard: {cost.missing:.2%}; of the service's own making: {cost.lost}"]
+    return "\n".join(lines)
 
 
 @contextlib.asynccontextmanager
@@ -150,7 +174,7 @@ async def observe(sessions: list[ListeningSession], people: int, servers: int, s
         seconds=took_s,
         packets=packets,
         total_us=cpu_s / packets * 1e6,
-        parts_us=await parts(sessions, max(5.0, seconds / 4)),
+        parts_us=await parts(sessions, max(PARTS_S, seconds / 4)),
         lag_p99_ms=statistics.quantiles(lags, n=100)[98] * 1e3,
         lag_max_ms=max(lags) * 1e3,
         missing=max(0.0, 1 - packets / (people * PACKETS_A_SECOND * took_s)),
@@ -179,6 +203,7 @@ async def parts(sessions: list[ListeningSession], seconds: float) -> dict[str, f
     with contextlib.ExitStack() as clocks:
         for owner, name, part in (
             (reader.SocketReader, "_readable", "layer"),
+            (reader.SocketReader, "_read", "layer"),
             (reader.SocketReader, "_drain", "layer"),
             (reader.SocketReader, "_tick", "layer"),
             (PacketOpener, "open", "transport decryption"),

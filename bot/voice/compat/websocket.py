@@ -26,9 +26,9 @@ class WebSocketSeam(DiscordVoiceWebSocket):
 
     @property
     def latency_s(self) -> float | None:
-        """Between the last heartbeat and its answer; None before the first."""
+        """The shortest time between a heartbeat and its answer, of the last twenty; None before the first."""
         heartbeat = self._keep_alive
-        return None if heartbeat is None or not heartbeat.recent_ack_latencies else heartbeat.latency
+        return None if heartbeat is None else min(heartbeat.recent_ack_latencies, default=None)
 
     @property
     def unanswered_s(self) -> float:
