@@ -25,7 +25,7 @@ async def main(data_dir: Path) -> None:
         for path in clip_paths():
             await voice.say(path)
             await asyncio.sleep(1.0)
-            if not said and (await play.report(play.session_id))["windows"]:
+            if not said and play.service.writer.written:
                 print(play.session_id, flush=True)  # noqa: T201
                 said = True
 
