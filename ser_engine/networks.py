@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import warnings
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -138,15 +139,14 @@ def load_scaler(directory: ModelDirectory) -> Scaler | None:
     if directory.has(SCALER_JSON):
         return Scaler.from_json(directory.read(SCALER_JSON))
     if directory.has(OLD_SCALER_PICKLE):
-        return _unpickled(directory)
+        return unpickled(directory.read(OLD_SCALER_PICKLE), directory.path / OLD_SCALER_PICKLE)
     if (directory.path / OLD_SCALER_PICKLE).is_file() and not (directory.path / SCALER_JSON).is_file():
         directory.read(OLD_SCALER_PICKLE)  # refuses, in words
     return None
 
 
-def _unpickled(directory: ModelDirectory) -> Scaler:
-    """The old app's StandardScaler; its hash was stated, so its owner vouches for the code in it."""
-    data = directory.read(OLD_SCALER_PICKLE)
+def unpickled(data: bytes, path: Path) -> Scaler:
+    """The old app's StandardScaler; reading it runs its code, for which its owner vouched."""
     need_training(f"Reading {OLD_SCALER_PICKLE}", "sklearn", "joblib")
     import joblib  # type: ignore[import-untyped]  # it ships no types
 
@@ -158,7 +158,7 @@ def _unpickled(directory: ModelDirectory) -> Scaler:
     except ModelError:
         raise
     except Exception as error:  # a pickle may raise anything
-        raise ModelError(f"{directory.path / OLD_SCALER_PICKLE} is not a fitted StandardScaler: {error}") from error
+        raise ModelError(f"{path} is not a fitted StandardScaler: {error}") from error
 
 
 def _session(directory: ModelDirectory, name: str) -> Any:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ser_engine.models import Manifest
 
 _OLD_LABELS = "Angry,Happy,Sad,Disgust"
+_ORIGIN = "adopted from the old app"
 
 
 @click.group()
@@ -53,70 +54,80 @@ def show(name: str, as_json: bool) -> None:
     help="How the weights were trained. The old app padded first, so its network learned the padding.",
 )
 @click.option("--force", is_flag=True, help="Write model.json anew where there is one.")
-@click.option("--check/--no-check", default=True, help="Load the network and try it once (needs TensorFlow, seconds).")
+@click.option(
+    "--check/--no-check",
+    default=True,
+    help="Without: only state the hashes, and serve with TensorFlow and the pickle.",
+)
 def adopt(directory: Path, labels: str, padding: str, force: bool, check: bool) -> None:
-    """Write model.json for a directory of the old app (final_ser_model.keras and scaler.pkl), stating their hashes.
+    """Make a directory of the old app (final_ser_model.keras and scaler.pkl) one that is served.
 
-    A pickle runs code when it is read. Adopt only files whose origin you know: once stated, they are read.
+    Writes model.json with the files' hashes, and beside them the network for ONNX Runtime and the scaler as JSON, so
+    that serving needs neither TensorFlow nor the pickle. A pickle runs code when it is read: adopt only files whose
+    origin you know.
     """
     keep_to_one_thread()
-    from ser_engine.models import MANIFEST
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from ser_engine.models import MANIFEST, NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON
 
     if (directory / MANIFEST).exists() and not force:
         raise click.ClickException(f"{directory} has a {MANIFEST} already; --force writes it anew.")
-    before = (directory / MANIFEST).read_bytes() if (directory / MANIFEST).exists() else None
+    made = (MANIFEST, NETWORK_ONNX, NETWORK_KERAS, SCALER_JSON)
+    before = {name: (directory / name).read_bytes() for name in made if (directory / name).is_file()}
     try:
-        if check:
-            need_training("Trying an old network", "tensorflow", "keras", "sklearn", "joblib")
-        manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding)
-        if check:
-            click.echo("Loading the network once with TensorFlow …", err=True)
-            _try_loading(directory)
+        manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding, check=check)
     except EngineError as error:
-        if before is None:
-            (directory / MANIFEST).unlink(missing_ok=True)
-        else:
-            (directory / MANIFEST).write_bytes(before)
+        for name in made:
+            (directory / name).unlink(missing_ok=True)
+            if name in before:
+                (directory / name).write_bytes(before[name])
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(_described(directory, manifest)))
 
 
-def _adopted(directory: Path, labels: tuple[str, ...], padding: str) -> Manifest:
+def _adopted(directory: Path, labels: tuple[str, ...], padding: str, *, check: bool) -> Manifest:
     from pydantic import ValidationError
 
     from ser_engine.features import FeatureSettings
-    from ser_engine.models import (
-        NETWORK_KERAS,
-        NETWORK_ONNX,
-        OLD_NETWORK_KERAS,
-        OLD_SCALER_PICKLE,
-        Manifest,
-        write_manifest,
-    )
+    from ser_engine.models import OLD_NETWORK_KERAS, OLD_SCALER_PICKLE, Manifest, write_manifest
 
     for name in (OLD_NETWORK_KERAS, OLD_SCALER_PICKLE):
         if not (directory / name).is_file():
             raise ModelError(f"{directory} is not a directory of the old app: it has no {name}.")
-    newer = [name for name in (NETWORK_KERAS, NETWORK_ONNX) if (directory / name).exists()]
-    if newer:
-        raise ModelError(
-            f"{directory} also holds {', '.join(newer)}; put the old app's files into a folder of their own."
-        )
+    _refuse_mixture(directory)
     try:
         features = FeatureSettings.model_validate({"padding": padding})
-        draft = Manifest(labels=labels, features=features, training={"origin": "adopted from the old app"})
+        draft = Manifest(labels=labels, features=features, training={"origin": _ORIGIN})
     except ValidationError as error:
         raise ModelError(
             f"The labels cannot be used: {error.errors()[0]['msg'].removeprefix('Value error, ')}."
         ) from error
-    return write_manifest(directory, draft)
-
-
-def _try_loading(directory: Path) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not check:
+        return write_manifest(directory, draft)
+    need_training("Adopting an old network", "tensorflow", "keras", "sklearn", "joblib")
+    click.echo("Reading the network with TensorFlow, once …", err=True)
     from ser_engine.recognizer import Recognizer
+    from ser_engine.training.adopt import write_twins
 
+    write_twins(directory)
+    manifest = write_manifest(directory, draft)
     Recognizer.load(directory)
+    return manifest
+
+
+def _refuse_mixture(directory: Path) -> None:
+    """Refuse a folder with another model's network in it; what an earlier adoption wrote is written anew."""
+    from ser_engine.models import MANIFEST, NETWORK_KERAS, NETWORK_ONNX
+
+    try:
+        earlier = json.loads((directory / MANIFEST).read_bytes())["training"]["origin"] == _ORIGIN
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = False
+    newer = [name for name in (NETWORK_KERAS, NETWORK_ONNX) if (directory / name).exists()]
+    if newer and not earlier:
+        raise ModelError(
+            f"{directory} also holds {', '.join(newer)}; put the old app's files into a folder of their own."
+        )
 
 
 def _described(directory: Path, manifest: Manifest) -> list[str]:

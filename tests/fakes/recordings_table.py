@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -304,3 +305,30 @@ REFUSED: Final[tuple[Refusal, ...]] = (
 
 
 assert len({row.title for row in TAKEN}) == len(TAKEN)
+
+
+def as_markdown() -> str:
+    """The list in docs/recordings.md: `python -m tests.fakes.recordings_table` writes it."""
+    kinds: dict[str, dict[str, list[str]]] = {}
+    for row in TAKEN:
+        kinds.setdefault(row.container, {}).setdefault(row.codec, []).append(row.oddity)
+    lines = ["| container | with | also |", "|---|---|---|"]
+    for container, codecs in kinds.items():
+        odd = "; ".join(dict.fromkeys(oddity for oddities in codecs.values() for oddity in oddities if oddity))
+        lines.append(f"| {container} | {', '.join(codecs)} | {odd} |")
+    return "\n".join(lines)
+
+
+LIST: Final = Path(__file__).parents[2] / "docs" / "recordings.md"
+_BEGIN: Final = "<!-- the table of the tests begins -->\n"
+_END: Final = "\n<!-- the table of the tests ends -->"
+
+
+def written() -> str:
+    """The document, with the list as it ought to be."""
+    before, _, rest = LIST.read_text(encoding="utf-8").partition(_BEGIN)
+    return before + _BEGIN + as_markdown() + _END + rest.partition(_END)[2]
+
+
+if __name__ == "__main__":
+    LIST.write_text(written(), encoding="utf-8")

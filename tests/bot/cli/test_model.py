@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from click.testing import CliRunner
 
@@ -15,8 +16,11 @@ from bot.cli.model import model
 from ser_engine import Recognizer
 from ser_engine.errors import ModelError
 from ser_engine.features import FeatureSettings, extract
+from ser_engine.networks import softmax
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import make_model
+
+OLD_NETWORK = Path(__file__).parent / "old_network"
 
 pytestmark = [
     pytest.mark.integration,
@@ -50,6 +54,8 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     result = CliRunner().invoke(model, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -76,7 +82,8 @@ def test_adopted_directory_is_served_as_it_was_trained(old: Path) -> None:
     assert "--force" in wrong
 
     recognizer = Recognizer.load(old)
-    assert recognizer.info.runtime == "tensorflow"
+    assert recognizer.info.runtime == "onnxruntime"  # neither TensorFlow nor the pickle is needed to serve it
+    assert (old / "scaler.json").is_file()
     pcm = clip(clip_paths()[1])
     answers = recognizer.probabilities([pcm, pcm[:20_000]])
     assert np.allclose(answers[0], _by_the_notebook(old, pcm), atol=1e-4)
@@ -97,6 +104,22 @@ def _by_the_notebook(directory: Path, pcm: np.ndarray) -> np.ndarray:
     padded[: len(features)] = features
     network = keras.saving.load_model(str(directory / "final_ser_model.keras"), compile=False)
     return np.asarray(network.predict(fitted.transform(padded)[None], verbose=0)[0])
+
+
+@pytest.mark.parametrize("saved", ["tensorflow-2.15.keras", "tensorflow-2.15.h5"])
+def test_what_an_old_tensorflow_saved_is_adopted_and_answers_as_it_did_there(
+    old: Path, tmp_path: Path, saved: str
+) -> None:
+    shutil.copy(OLD_NETWORK / saved, tmp_path / "final_ser_model.keras")
+    shutil.copy(old / "scaler.pkl", tmp_path)
+    status, _, wrong = run("adopt", str(tmp_path))
+    assert status == 0, wrong
+    (tmp_path / "scaler.pkl").unlink()
+    (tmp_path / "final_ser_model.keras").unlink()
+    session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
+    batch = np.random.default_rng(1).standard_normal((2, 400, 120)).astype(np.float32)
+    logits = session.run(None, {"features": batch, "lengths": np.full(2, 400, np.int32)})[0]
+    assert np.abs(softmax(np.asarray(logits)) - np.load(OLD_NETWORK / "answers.npy")).max() < 1e-5
 
 
 def test_wrong_labels_are_refused_and_nothing_is_left(old: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from ser_engine.types import Pcm
 from tests.bot.web.conftest import MakeClient
 from tests.fakes.model import make_model
 from tests.fakes.recordings import Recording, Refusal, voice
-from tests.fakes.recordings_table import REFUSED, TAKEN
+from tests.fakes.recordings_table import LIST, REFUSED, TAKEN, written
 
 pytestmark = pytest.mark.integration
 
@@ -160,3 +160,7 @@ def on_the_command_line(rows: tuple[Recording | Refusal, ...], model: Path, fold
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(answer["file"]) for answer in answers] == paths
     return [answer["error"] if "error" in answer else answer["summary"]["probabilities"] for answer in answers]
+
+
+def test_the_documents_list_what_the_table_holds() -> None:
+    assert LIST.read_text(encoding="utf-8") == written(), "run: python -m tests.fakes.recordings_table"
