@@ -116,6 +116,8 @@ def unwrap(error: BaseException) -> BaseException:
 def expected(error: BaseException) -> bool:
     """Whether the error is an answer, not a fault: those are said but not logged with a traceback."""
     error = unwrap(error)
+    if isinstance(error, BackendError) and error.key == "stopped":  # the service is ending, and ended this too
+        return True
     return isinstance(error, PersonError | AudioError | app_commands.CheckFailure) or code_of(error) in _EXPECTED
 
 

@@ -64,6 +64,9 @@ async def report_error(interaction: Interaction, error: BaseException) -> None:
         await say(interaction, in_words(error, texts_of(interaction), reference=reference))
     except discord.HTTPException as unsaid:
         _log.warning("error_not_said", code=code, status=unsaid.status, **ids)
+    except RuntimeError:  # aiohttp's, when the connection to Discord was closed meanwhile
+        if not interaction.client.is_closed():
+            raise
 
 
 def guild_of(interaction: Interaction) -> discord.Guild:

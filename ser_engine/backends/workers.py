@@ -192,7 +192,7 @@ class WorkerBackend:
                 try:
                     await self._replace(self._decoder, attempt)
                 except WorkerGone:
-                    raise refusal("no_decoder") from None
+                    raise refusal("stopped" if self._closed else "no_decoder") from None
             try:
                 parts = await self._decoder.ask(data, filename, limits, limit_s=limit_s + 1)
             except WorkerGone:
