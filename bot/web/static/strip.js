@@ -24,7 +24,10 @@ export class Strip {
     this.picture = svg("svg", { class: "strip-picture", role: "img", "aria-label": "How each speaker sounded over time. The table below has the same figures." });
     this.names = html("div", { class: "strip-names", "aria-hidden": "true" });
     this.rows = html("div", { class: "strip-rows" });
-    root.replaceChildren(this.picture, this.names, this.rows);
+    // Beside the picture, not in it: moving them must not paint ten thousand windows anew.
+    this.spot = html("div", { class: "strip-spot", hidden: "" });
+    this.cursor = html("div", { class: "strip-cursor", hidden: "" });
+    root.replaceChildren(this.picture, this.names, this.rows, this.spot, this.cursor);
   }
 
   draw(range) {
@@ -44,9 +47,7 @@ export class Strip {
     const bottom = (this.layout.at(-1)?.y ?? top) + height;
     this.picture.setAttribute("viewBox", `0 0 ${width} ${bottom + AXIS_PX}`);
     this.picture.replaceChildren(hatch("strip-hatch"), ...this.drawMarkLines(marks, bottom), ...this.drawRows(), ...this.drawMarks(marks), axis(this.scale, bottom, this.font));
-    this.spot = svg("rect", { class: "spot", width: 0, height: 0, rx: 2 });
-    this.cursor = svg("line", { class: "cursor", y1: top - 2, y2: bottom + 4, visibility: "hidden" });
-    this.picture.append(this.cursor, this.spot);
+    Object.assign(this.cursor.style, { top: `${top - 2}px`, height: `${bottom - top + 6}px` });
     this.drawNames(above);
   }
 
@@ -129,17 +130,15 @@ export class Strip {
   // Show the cursor at a time of a row, and a frame around what the readout speaks of.
   point({ row, at, from, to }) {
     const { y, height } = this.layout[row];
-    const x = this.scale.at(at).toFixed(1);
-    this.cursor.setAttribute("visibility", "visible");
-    this.cursor.setAttribute("x1", x);
-    this.cursor.setAttribute("x2", x);
+    this.cursor.hidden = false;
+    this.cursor.style.transform = `translateX(${this.scale.at(at).toFixed(1)}px)`;
+    this.spot.hidden = from >= to;
     const left = this.scale.at(from);
-    const attributes = { x: left - 1, y: y - 1, width: Math.max(3, this.scale.at(to) - left + 1), height: height + 2, visibility: from < to ? "visible" : "hidden" };
-    for (const [name, value] of Object.entries(attributes)) this.spot.setAttribute(name, value);
+    const width = Math.max(3, this.scale.at(to) - left + 1);
+    Object.assign(this.spot.style, { transform: `translate(${(left - 1).toFixed(1)}px, ${y - 1}px)`, width: `${width.toFixed(1)}px`, height: `${height + 2}px` });
   }
 
   unpoint() {
-    this.cursor.setAttribute("visibility", "hidden");
-    this.spot.setAttribute("visibility", "hidden");
+    this.cursor.hidden = this.spot.hidden = true;
   }
 }
