@@ -44,12 +44,19 @@ from tests.fakes.backend import FakeBackend
 from tests.fakes.names import FakeNames
 
 WINDOW_EVERY_S: Final = 2.0
-OAUTH: Final = {"public_url": "http://127.0.0.1", "oauth_client_id": "1", "oauth_client_secret": "2"}
 
 
 def access(folder: Path, *, signed_in: bool) -> Access:
-    settings = OAUTH if signed_in else {"open_to_all": True}
-    return Access.configure(host="127.0.0.1", key=load_key(folder), **settings)  # type: ignore[arg-type]
+    key = load_key(folder)
+    if not signed_in:
+        return Access.configure(host="127.0.0.1", key=key, open_to_all=True)
+    return Access.configure(
+        host="127.0.0.1",
+        key=key,
+        public_url="http://127.0.0.1",
+        oauth_client_id="1",
+        oauth_client_secret="2",
+    )
 
 
 async def serve(folder: Path, *, signed_in: bool, live: str) -> None:
