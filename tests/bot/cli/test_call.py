@@ -1,0 +1,50 @@
+"""`undertone doctor --call`: a client of its own joins, tells what it met and is gone; the rest is said in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+import discord
+import pytest
+
+from bot.cli import call
+from bot.settings import Settings, load_settings
+from sandbox import Sandbox
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+
+
+def settings_for(sandbox: Sandbox, folder: Path, token: str | None = None) -> Settings:
+    return load_settings(
+        env_file=None,
+        data_dir=folder,
+        discord_token=token or sandbox.token,
+        discord_api_base=sandbox.api_base,
+        database_address=None,
+    )
+
+
+async def test_it_joins_reports_and_leaves(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        connector = aiohttp.TCPConnector(ssl=sandbox.ssl_context())
+        settings = settings_for(sandbox, tmp_path)
+        text = await call.report(settings, sandbox.voice_channel.id, me=None, seconds=0.5, connector=connector)
+        assert "listening (joined)" in text
+        assert "nobody spoke" in text
+        assert str(sandbox.voice_channel.id) not in text
+        await sandbox.wait_for(lambda: sandbox.state.voice_state(sandbox.guild.id, sandbox.bot.id) is None)
+
+
+async def test_what_is_no_voice_channel_and_a_token_that_is_refused_are_said(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        with pytest.raises(call.CannotCheck, match="is no voice channel"):
+            await call.report(settings_for(sandbox, tmp_path), sandbox.text.id, me=None, seconds=0.5)
+        settings = settings_for(sandbox, tmp_path, token="not.the.token")
+        with pytest.raises(call.CannotCheck, match="refuses DISCORD_TOKEN"):
+            await call.report(settings, sandbox.voice_channel.id, me=None, seconds=0.5)
