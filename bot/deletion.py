@@ -74,8 +74,9 @@ class Deletions:
         while True:
             try:
                 await to_the_end(step())
-            except StorageError as error:  # busy or away: what is old waits for the next time, and nothing ends over it
-                _log.warning("purge_failed", error=error.code)
+            except Exception as error:  # noqa: BLE001  # what is old waits for the next time, and nothing ends over it
+                code = error.code if isinstance(error, StorageError) else type(error).__name__
+                _log.warning("purge_failed", error=code)
             await self._app.clock.sleep(EVERY_S)
 
     async def _expire(self) -> None:

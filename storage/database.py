@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from storage.errors import NewerSchema, StorageError, StorageUnavailable
+from storage.errors import NewerSchema, StorageConflict, StorageError, StorageUnavailable
 from storage.schema import REVISION, Base
 
 _BUSY_TIMEOUT_MS: Final = 5_000
@@ -49,13 +49,11 @@ class Database:
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`. An empty database gets all tables."""
-        try:
+        with _in_words("The database cannot be opened"):
             async with self._engine.connect() as connection:
                 if revision != "head" or not await connection.run_sync(_made_or_current):
                     await connection.run_sync(_upgrade, revision)
                 await connection.commit()
-        except (DBAPIError, OSError) as error:
-            raise StorageUnavailable(f"The database cannot be opened: {_first_line(error)}") from error
 
     async def revision(self) -> tuple[str | None, str | None]:
         """The schema's revision in the database, and the newest that this program knows."""
@@ -69,12 +67,13 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A session in a transaction: committed at the end, rolled back on an error."""
-        try:
+        """A session in a transaction: committed at the end, rolled back on an error.
+
+        Raises StorageConflict for a row that does not fit, StorageUnavailable for every other fault of the database.
+        """
+        with _in_words("The database does not answer"):
             async with self._make_session() as session, session.begin():
                 yield session
-        except (OperationalError, TimeoutError, OSError) as error:
-            raise StorageUnavailable(f"The database does not answer: {_first_line(error)}") from error
 
     @property
     def dialect(self) -> str:
@@ -156,8 +155,19 @@ def _upgrade(connection: Connection, revision: str) -> None:
         ) from error
 
 
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """Turn what SQLAlchemy and the driver raise into errors of storage."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise StorageConflict("A row does not fit to what is stored; what it belongs to may be deleted.") from error
+    except (DBAPIError, PoolTimeoutError, OSError) as error:
+        raise StorageUnavailable(f"{what}: {_first_line(error)}") from error
+
+
 def _first_line(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, TimeoutError | asyncio.TimeoutError):
+    if isinstance(cause, TimeoutError | PoolTimeoutError):
         return "it took too long"
     return (str(cause).splitlines() or [type(cause).__name__])[0]

@@ -2,6 +2,7 @@
 
 StorageError
 ├── StorageUnavailable  the database cannot be reached or is locked
+├── StorageConflict     a row does not fit to what is stored; what it belongs to may have been deleted
 ├── WrongKey            the key does not belong to this database
 ├── NewerSchema         the database was written by a newer Undertone
 └── UnknownSession      no session has this id
@@ -22,6 +23,10 @@ class StorageError(Exception):
 class StorageUnavailable(StorageError):
     code = "storage_unavailable"
     retryable = True
+
+
+class StorageConflict(StorageError):
+    code = "storage_conflict"
 
 
 class WrongKey(StorageError):

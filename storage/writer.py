@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Final
 
@@ -11,6 +12,8 @@ import structlog
 from storage.errors import StorageError
 from storage.records import WindowRecord
 from storage.store import Storage
+
+LOG_EVERY_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -35,6 +38,7 @@ class WindowWriter:
         self.failures = 0
         self.failing = False
         """The last batch could not be written: results are not being saved."""
+        self._logged_at = float("-inf")
 
     @property
     def pending(self) -> int:
@@ -75,7 +79,9 @@ class WindowWriter:
     async def _flush_or_log(self) -> None:
         try:
             await self.flush()
-        except (StorageError, OSError) as error:  # OSError: no descriptor or memory is left now; there may be later
+        except Exception as error:  # noqa: BLE001  # nobody else writes results, so no fault may end this
             self.failures += 1
-            code = error.code if isinstance(error, StorageError) else type(error).__name__
-            _log.warning("windows_not_written", waiting=len(self._pending), error=code)
+            if (now := time.monotonic()) - self._logged_at >= LOG_EVERY_S:
+                self._logged_at = now
+                code = error.code if isinstance(error, StorageError) else type(error).__name__
+                _log.warning("windows_not_written", waiting=len(self._pending), error=code)

@@ -9,12 +9,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage import Decision, ServerSettings, Storage
 from storage.database import _MIGRATIONS, Database, _create_engine
 from storage.errors import NewerSchema, StorageError, StorageUnavailable, WrongKey
 from storage.identity import Identity
 from storage.schema import REVISION, Base
+from tests.fakes.postgres import new_database
 from tests.storage.conftest import KEY, on_sqlite
 
 pytestmark = pytest.mark.integration
@@ -100,6 +103,33 @@ async def test_a_newer_schema_is_refused_in_words(storage: Storage, database_url
 async def test_bad_addresses_are_refused_in_words(url: str, error: type[StorageError]) -> None:
     with pytest.raises(error):
         await Storage.open(url, key=KEY)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        DBAPIError("SELECT 1", None, Exception("terminating connection due to administrator command")),
+        InterfaceError("SELECT 1", None, Exception("connection is closed")),
+        PoolTimeoutError("QueuePool limit reached"),
+        ConnectionRefusedError("refused"),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+async def test_every_way_in_which_a_database_is_away_is_said_in_words(fault: Exception) -> None:
+    database = await Database.open("sqlite:///:memory:")
+    with pytest.raises(StorageUnavailable):
+        async with database.transaction():
+            raise fault
+    await database.close()
+
+
+async def test_a_postgresql_that_cut_its_connections_is_away_and_comes_back() -> None:
+    database = await Database.open(new_database())
+    with pytest.raises(StorageUnavailable):
+        async with database.transaction() as db:
+            await db.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    await database.ping()
+    await database.close()
 
 
 async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:

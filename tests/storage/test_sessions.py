@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage, WindowWriter
-from storage.errors import UnknownSession
+from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage, WindowRecord, WindowWriter
+from storage.errors import StorageConflict, StorageUnavailable, UnknownSession
 from tests.fakes.records import window
 from tests.storage.conftest import KEY, on_sqlite
 
@@ -143,6 +145,40 @@ async def test_the_writer_keeps_windows_through_a_locked_database(
     holder.close()
     await flush
     assert writer.written == 1
+
+
+async def test_the_writer_outlives_any_fault_and_writes_when_it_is_over(
+    storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await storage.include_participant(session.id, 100)
+    add = storage.add_windows_of_many
+    faults: list[Exception] = [RuntimeError("unforeseen"), StorageUnavailable("away")]
+
+    async def faulty(windows: Sequence[tuple[str, WindowRecord]]) -> int:
+        if faults:
+            raise faults.pop()
+        return await add(windows)
+
+    monkeypatch.setattr(storage, "add_windows_of_many", faulty)
+    writer = WindowWriter(storage, flush_after_s=0.01)
+    writer.put(session.id, window(person.id))
+    task = asyncio.create_task(writer.run(), name="writer")
+    with capture_logs() as logs:
+        async with asyncio.timeout(5):
+            while not writer.written:
+                await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (writer.failures, writer.pending) == (2, 0)
+    assert [log["event"] for log in logs].count("windows_not_written") == 1, "once a minute"
+
+
+async def test_a_moment_of_somebody_deleted_meanwhile_is_refused(storage: Storage, session: SessionRecord) -> None:
+    moment = MomentRecord(at_s=1.0, kind="change", participant_id=12_345, text="")
+    with pytest.raises(StorageConflict) as refused:
+        await storage.add_moment(session.id, moment)
+    assert not refused.value.retryable
 
 
 def _new(guild_id: int) -> NewSession:
