@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import discord
+import structlog
 
 from bot.cards import Card, embed_of
 from bot.listening.surface import DISCORD_TROUBLE, NoPlace, Picture, Posted, SurfaceGone
 from bot.own_messages import OwnMessages
 from bot.texts import Texts
+from storage.errors import StorageError
 from storage.records import MessageKind, MessageRecord, SessionRecord
 
 NO_MENTIONS: Final = discord.AllowedMentions.none()
@@ -23,6 +25,8 @@ TO_POST: Final = discord.Permissions(view_channel=True, send_messages=True, embe
 
 ReadStatus = Callable[[discord.Guild, int], Any]
 """Asks Discord for a voice channel's status line: server and channel id, awaitable text or None."""
+
+_log = structlog.get_logger(__name__)
 
 
 class DiscordSurface:
@@ -81,16 +85,16 @@ class DiscordSurface:
             raise SurfaceGone from error
 
     async def remove(self, posted: Posted) -> None:
-        await self._own.remove(
-            [
-                MessageRecord(
-                    message_id=posted.message_id,
-                    channel_id=posted.channel_id,
-                    guild_id=self._record.guild_id,
-                    kind=MessageKind.PANEL,
-                )
-            ]
+        message = MessageRecord(
+            message_id=posted.message_id,
+            channel_id=posted.channel_id,
+            guild_id=self._record.guild_id,
+            kind=MessageKind.PANEL,
         )
+        try:
+            await self._own.remove([message])
+        except StorageError as error:  # it is gone in Discord; its row goes with the session
+            _log.warning("message_not_forgotten", session=self._record.id, error=error.code)
 
     def stands_well(self, posted: Posted) -> bool:
         return next(self._places(), None) == posted.channel_id

@@ -1,0 +1,36 @@
+"""What Discord did is not undone by a database that is busy at that moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.listening.discord_surface import DiscordSurface
+from bot.listening.surface import Posted
+from bot.texts import english
+from storage.errors import StorageUnavailable
+from tests.fakes.records import session
+
+pytestmark = pytest.mark.unit
+
+
+class Own:
+    """Deletes in Discord and cannot forget."""
+
+    def __init__(self) -> None:
+        self.removed: list[int] = []
+
+    async def remove(self, messages: Any) -> list[Any]:
+        self.removed += [message.message_id for message in messages]
+        raise StorageUnavailable("locked")
+
+
+async def test_a_message_that_the_database_cannot_forget_is_removed_all_the_same() -> None:
+    own: Any = Own()
+    nothing: Any = None
+    surface = DiscordSurface(
+        nothing, session(), asked_in=None, own=own, read_status=nothing, buttons=nothing, texts=english
+    )
+    await surface.remove(Posted(channel_id=20, message_id=7))
+    assert own.removed == [7]
