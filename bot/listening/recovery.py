@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bot.errors import NotPossible
 from bot.listening.board import ended_card
 from bot.listening.ends import quietly
 from bot.listening.farewell import post_summary
@@ -55,18 +56,22 @@ async def _put_right(app: App, record: SessionRecord, messages: Sequence[Message
     for message in messages:
         if message.kind is MessageKind.NOTICE:
             await quietly("notice", surface.remove(_posted(message)), STEP_S)
-    await quietly("status", clear_status(surface), STEP_S)
+    await quietly("status", clear_status(app, record, surface), STEP_S)
     if not any(message.kind is MessageKind.SUMMARY for message in messages):
         await quietly("summary", post_summary(app, surface, record.id, names={}), STEP_S)
 
 
-async def clear_status(surface: Surface) -> None:
-    """Take the bot's own words off the channel's status line. Only who is in the channel may, so it looks in."""
+async def clear_status(app: App, record: SessionRecord, surface: Surface) -> None:
+    """Take the bot's own words off the channel's status line. Only who is in the channel may, so it looks in.
+
+    Where a session runs again the words are true, and the server's one voice connection is not free.
+    """
     with suppress(TimeoutError):  # unreadable: then it says what the bot wrote, and that is not true any more
         if await surface.status() not in OWN_STATUS_LINES:
             return
-    async with surface.looking_in():
-        await surface.show_status(None)
+    with suppress(NotPossible), app.sessions.reserved(record.guild_id, record.channel_id):
+        async with surface.looking_in():
+            await surface.show_status(None)
 
 
 def _posted(message: MessageRecord) -> Posted:

@@ -17,6 +17,7 @@ from bot.listening.consent import Answer
 from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
 from bot.listening.manager import StartRequest, VoiceChange
+from bot.listening.recovery import clear_status
 from bot.listening.session import ListeningSession
 from bot.settings import load_settings
 from bot.texts import english
@@ -470,3 +471,17 @@ async def test_a_no_counts_although_the_database_is_away(stage: Stage, monkeypat
         assert SHY not in session.people.book.included_ids()
     await stage.end()
     assert [p.withdrawn_at is None for p in await stage.storage.participants(session.record.id)] == [False]
+
+
+async def test_recovery_leaves_a_new_session_its_status_line_and_its_connection(stage: Stage) -> None:
+    old = await stage.start()
+    await stage.end()
+    stage.surface.line = texts.VOICE_STATUS  # what a killed process left
+    await stage.start()
+    await clear_status(stage.app, old.record, stage.surface)
+    assert stage.surface.looks == 0
+    await stage.end()
+    stage.surface.line = texts.VOICE_STATUS
+    await clear_status(stage.app, old.record, stage.surface)
+    assert stage.surface.looks == 1
+    assert stage.surface.lines[-1] is None
