@@ -74,7 +74,10 @@ class Attendance:
             standing: Decision | None = None
             with suppress(StorageError):
                 standing = await self._storage.standing_consent(self._record.guild_id, user_id)
+            wanted = self.book.wants_in(user_id)
             self.book.learn(user_id, standing)
+            if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
+                self._released(user_id)
         with suppress(StorageError):  # without a row they are not taken
             await self._settle(user_id)
         if self.consents(user_id) and self.book.by_standing(user_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -48,22 +49,30 @@ class Hearing:
         self._moments = moments
         self._changed = changed
         self._baselines: dict[str, SpeakerBaseline] = {}
+        self._withdrawals: Counter[str] = Counter()
+        """How often each speaker withdrew: a window counts only if it was taken after the last time."""
         self._counts = {"predictions": 0, "predictions_lost": 0, "windows_withdrawn": 0}
 
     async def run(self) -> None:
         """Until the intake is closed and drained."""
         while windows := await self._intake.take(BATCH):
+            before = {window.speaker: self._withdrawals[window.speaker] for window in windows}
             try:
                 predictions = await self._app.backend.predict(windows, baselines=self._baselines, deadline_s=DEADLINE_S)
             except EngineError as error:
                 self._counts["predictions_lost"] += len(windows)
                 _log.warning("windows_lost", session=self._session_id, windows=len(windows), error=error.code)
                 continue
+            finally:
+                for speaker, withdrawals in before.items():
+                    if self._withdrawals[speaker] != withdrawals:  # it was begun anew with what they withdrew
+                        self._forget_baseline(speaker)
             for window, prediction in zip(windows, predictions, strict=True):
-                await self._add(window, prediction)
+                await self._add(window, prediction, before[window.speaker])
 
     def forget(self, user_id: int) -> None:
         """A person withdrew: neither the window in the making nor their tone nor their baseline stays."""
+        self._withdrawals[str(user_id)] += 1
         self._intake.discard(str(user_id))
         self.tones.forget(str(user_id))
         self._forget_baseline(str(user_id))
@@ -85,11 +94,11 @@ class Hearing:
     def counters(self) -> dict[str, int]:
         return {**self._intake.counters(), **self._counts}
 
-    async def _add(self, window: Window, prediction: Prediction) -> None:
+    async def _add(self, window: Window, prediction: Prediction, withdrawals: int) -> None:
+        """`withdrawals` is how often its speaker had withdrawn when it was taken: they may be included again by now."""
         participant = self._people.participant(int(window.speaker))
-        if participant is None:  # withdrew while it was being recognised
+        if participant is None or self._withdrawals[window.speaker] != withdrawals:
             self._counts["windows_withdrawn"] += 1
-            self._forget_baseline(window.speaker)  # it may have been taken in since they withdrew
             return
         self._counts["predictions"] += 1
         record = window_record(participant.id, window, prediction)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import discord
 import pytest
@@ -35,6 +36,21 @@ from tests.fakes.voice_link import FakeVoice, tone_burst
 pytestmark = pytest.mark.integration
 
 GUILD, CHANNEL, HOST, GUEST, SHY = 10, 20, 1, 2, 3
+
+
+class Held:
+    """A call of storage that waits the first time it is about one person."""
+
+    def __init__(self, call: Callable[..., Awaitable[Any]], *, first: int) -> None:
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+        self._call = call
+        self._first = first
+
+    async def __call__(self, guild_id: int, user_id: int, *rest: Any) -> Any:
+        if user_id == self._first and not self.asked.is_set():
+            self.asked.set()
+            await self.go.wait()
+        return await self._call(guild_id, user_id, *rest)
 
 
 class Stage:
@@ -485,3 +501,47 @@ async def test_recovery_leaves_a_new_session_its_status_line_and_its_connection(
     await clear_status(stage.app, old.record, stage.surface)
     assert stage.surface.looks == 1
     assert stage.surface.lines[-1] is None
+
+
+async def test_what_was_said_before_leaving_stays_out_although_its_speaker_is_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.backend.compares = True
+    session = await stage.start()
+    await session.people.include(GUEST, stage.press())
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_: float) -> None:
+        asked.set()
+        await answer.wait()
+
+    monkeypatch.setattr(stage.backend, "_answer", slowly)
+    stage.voice.link.hear(GUEST, tone_burst())
+    await asked.wait()
+    await session.people.exclude(GUEST, stage.press())
+    await session.people.include(GUEST, stage.press())
+    answer.set()
+    async with asyncio.timeout(10):
+        while not session.counters()["windows_withdrawn"]:
+            await asyncio.sleep(0.01)
+    assert session.counters()["predictions"] == 0
+    assert not stage.backend.baselines
+    stage.voice.link.hear(GUEST, tone_burst())
+    await stage.said(session, 1)
+
+
+async def test_a_standing_opt_out_that_is_read_late_discards_what_was_taken(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await stage.start()
+    await stage.storage.set_standing_consent(GUILD, 7, Decision.OPT_OUT)
+    read = Held(stage.storage.standing_consent, first=7)
+    monkeypatch.setattr(stage.storage, "standing_consent", read)
+    arriving = asyncio.create_task(stage.moves(7, None, CHANNEL), name="arriving")
+    await read.asked.wait()
+    await session.people.include(7, stage.press())
+    stage.voice.link.hear(7, tone_burst(1.2), then_quiet=False)
+    read.go.set()
+    await arriving
+    assert not session.consents(7)
+    assert stage.voice.link.discarded == [7]
