@@ -148,7 +148,7 @@ async def listen(service: Service, call: dict[str, Any]) -> ListeningSession:
             channel_id=call["channel"],
             channel=channel,
             started_by=call["people"][0],
-            present=[(user_id, False) for user_id in call["people"]],
+            present=lambda: [(user_id, False) for user_id in call["people"]],
             asked_in=call["channel"],
         )
     )

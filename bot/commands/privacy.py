@@ -91,9 +91,10 @@ class DeleteView(discord.ui.View):
         self.confirm.label = texts.BTN_DELETE
 
     @discord.ui.button(style=discord.ButtonStyle.danger, custom_id="undertone:delete")
-    async def confirm(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
-        await defer(interaction)
-        done = await self._app.deletions.person(interaction.user.id, self._guild_id, interaction.id)
+    async def confirm(self, interaction: Interaction, button: discord.ui.Button[Any]) -> None:
+        # Not after the acknowledgement: leaving works at once, however long Discord takes.
+        deleting = self._app.deletions.person(interaction.user.id, self._guild_id, interaction.id)
+        done, _ = await asyncio.gather(deleting, defer(interaction))
         texts = texts_of(interaction)
         await say(interaction, "\n".join([deleted(texts, done.counts), *not_deleted(texts, done.refused)]))
 

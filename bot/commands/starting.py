@@ -32,7 +32,7 @@ async def start(interaction: Interaction, app: App) -> None:
             channel_id=channel.id,
             channel=channel,
             started_by=interaction.user.id,
-            present=people_in(channel),
+            present=lambda: people_in(channel),
             asked_in=interaction.channel_id,
         )
     )

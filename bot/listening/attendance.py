@@ -8,7 +8,7 @@ brought to what the book says at that moment, one after the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -70,18 +70,21 @@ class Attendance:
         """Somebody is in the channel. A standing opt-in includes them, if the database can be asked."""
         if bot:
             return
-        if self.book.arrive(user_id):
-            standing: Decision | None = None
-            with suppress(StorageError):
-                standing = await self._storage.standing_consent(self._record.guild_id, user_id)
-            wanted = self.book.wants_in(user_id)
-            self.book.learn(user_id, standing)
-            if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
-                self._released(user_id)
-        with suppress(StorageError):  # without a row they are not taken
-            await self._settle(user_id)
-        if self.consents(user_id) and self.book.by_standing(user_id):
-            self._by_standing(user_id)
+        await self._admit(user_id, unknown=self.book.arrive(user_id))
+        await self._changed()
+
+    async def meet(self, present: Iterable[tuple[int, bool]]) -> None:
+        """Everybody who is in the channel at this moment, and whether each is a bot: who is not among them has left.
+
+        The book has it before anything is waited for, so that whoever goes meanwhile is not booked as present again.
+        """
+        here = [user_id for user_id, bot in present if not bot]
+        for user_id in self.book.absentees(here):
+            self.book.depart(user_id)
+        known = set(self.book.present_ids())
+        came = {user_id: self.book.arrive(user_id) for user_id in here if user_id not in known}
+        for user_id, unknown in came.items():
+            await self._admit(user_id, unknown=unknown)
         await self._changed()
 
     async def depart(self, user_id: int) -> None:
@@ -124,6 +127,21 @@ class Attendance:
             _log.warning("withdrawal_not_written", session=self._record.id, error=error.code)
         finally:
             await self._changed()
+
+    async def _admit(self, user_id: int, *, unknown: bool) -> None:
+        """Somebody was booked as present: ask for their standing answer if it is unknown, and carry it out."""
+        if unknown:
+            standing: Decision | None = None
+            with suppress(StorageError):
+                standing = await self._storage.standing_consent(self._record.guild_id, user_id)
+            wanted = self.book.wants_in(user_id)
+            self.book.learn(user_id, standing)
+            if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
+                self._released(user_id)
+        with suppress(StorageError):  # without a row they are not taken
+            await self._settle(user_id)
+        if self.consents(user_id) and self.book.by_standing(user_id):
+            self._by_standing(user_id)
 
     async def settle_all(self) -> None:
         """Write what could not be written when it was decided. Raises StorageError."""

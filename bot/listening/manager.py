@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -36,8 +36,8 @@ class StartRequest:
     channel: Any
     """What the voice connector joins."""
     started_by: int
-    present: Iterable[tuple[int, bool]]
-    """User ids of those in the channel, and whether each is a bot."""
+    present: Callable[[], Iterable[tuple[int, bool]]]
+    """Asks for the user ids of those in the channel now, and whether each is a bot."""
     asked_in: int | None
     """The channel where the command was typed."""
 
@@ -116,10 +116,9 @@ class SessionManager:
             )
         )
         session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in))
+        self._sessions[request.guild_id] = session  # from here on it hears who comes, leaves and decides
         try:
-            for user_id, bot in request.present:
-                await session.people.arrive(user_id, bot=bot)
-            self._sessions[request.guild_id] = session
+            await session.people.meet(request.present())
             await session.open(request.channel)
         except BaseException:
             self._sessions.pop(request.guild_id, None)
@@ -182,17 +181,11 @@ class SessionManager:
             session.call.server_deafened(deaf=change.server_deaf)
 
     async def seen_present(self, guild_id: int, present: Iterable[tuple[int, bool]]) -> None:
-        """The gateway told anew who is there: catch up with arrivals and departures that were missed."""
+        """The gateway told anew who is there: arrivals and departures may have been missed."""
         session = self.of(guild_id)
         if session is None or session.ending:
             return
-        here = list(present)
-        for user_id in session.people.book.absentees(user_id for user_id, _ in here):
-            await session.people.depart(user_id)
-        known = set(session.people.book.present_ids())
-        for user_id, bot in here:
-            if user_id not in known:
-                await session.people.arrive(user_id, bot=bot)
+        await session.people.meet(present)
 
     def channel_deleted(self, guild_id: int, channel_id: int) -> None:
         session = self.of(guild_id)
@@ -225,9 +218,11 @@ class SessionManager:
 
     async def leave_everything(self, user_id: int, guild_id: int | None, interaction_id: int) -> None:
         """A person's data is about to be deleted: take them out of whatever runs first."""
+        self._standing.forget(guild_id, user_id, interaction_id)
         for session in self.running():
             if guild_id is None or session.record.guild_id == guild_id:
                 await session.people.exclude(user_id, interaction_id)
+        await self._standing.settled()
 
     def counters(self) -> dict[str, int]:
         """Totals over all sessions since the start, running and ended."""

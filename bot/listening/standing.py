@@ -23,7 +23,8 @@ class StandingAnswers:
     def __init__(self, storage: Storage, session_of: Callable[[int], ListeningSession | None]) -> None:
         self._storage = storage
         self._session_of = session_of
-        self._newest: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._newest: OrderedDict[tuple[int | None, int], int] = OrderedDict()
+        """By server and person; None stands for every server."""
         self._storing = asyncio.Lock()
 
     async def decide(self, guild_id: int, user_id: int, answer: Decision | None, interaction_id: int) -> bool:
@@ -31,20 +32,35 @@ class StandingAnswers:
 
         An opt-out takes effect before it is stored, an opt-in after. Raises StorageError.
         """
-        key = (guild_id, user_id)
-        if interaction_id < self._newest.get(key, 0):
+        if interaction_id < self._newest_of(guild_id, user_id):
             return False
-        self._newest[key] = interaction_id
-        self._newest.move_to_end(key)
-        while len(self._newest) > MAX_REMEMBERED:
-            self._newest.popitem(last=False)
-        session = self._session_of(guild_id)
-        if session is not None and answer is not Decision.OPT_IN:
-            await session.people.decide(user_id, answer, interaction_id)
+        self._note(guild_id, user_id, interaction_id)
+        told = self._session_of(guild_id) if answer is not Decision.OPT_IN else None
+        if told is not None:
+            await told.people.decide(user_id, answer, interaction_id)
         async with self._storing:
-            if self._newest.get(key) == interaction_id:
-                await self._storage.set_standing_consent(guild_id, user_id, answer)
+            if self._newest_of(guild_id, user_id) != interaction_id:
+                return False
+            await self._storage.set_standing_consent(guild_id, user_id, answer)
         session = self._session_of(guild_id)
-        if session is not None and answer is Decision.OPT_IN:
+        if session is not None and session is not told:  # one that began meanwhile may have asked too early
             await session.people.decide(user_id, answer, interaction_id)
         return True
+
+    def forget(self, guild_id: int | None, user_id: int, interaction_id: int) -> None:
+        """A person's data is about to be deleted, in one server or everywhere: no earlier answer is stored after it."""
+        self._note(guild_id, user_id, max(interaction_id, self._newest.get((guild_id, user_id), 0)))
+
+    async def settled(self) -> None:
+        """Until the answer that is being stored is stored, so that a deletion finds it."""
+        async with self._storing:
+            pass
+
+    def _newest_of(self, guild_id: int, user_id: int) -> int:
+        return max(self._newest.get((guild_id, user_id), 0), self._newest.get((None, user_id), 0))
+
+    def _note(self, guild_id: int | None, user_id: int, interaction_id: int) -> None:
+        self._newest[guild_id, user_id] = interaction_id
+        self._newest.move_to_end((guild_id, user_id))
+        while len(self._newest) > MAX_REMEMBERED:
+            self._newest.popitem(last=False)

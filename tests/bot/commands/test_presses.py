@@ -64,6 +64,17 @@ async def test_opting_out_takes_effect_before_discord_acknowledges_it(world: Wor
     await asking
 
 
+async def test_deleting_takes_a_person_out_before_discord_acknowledges_it(world: World) -> None:
+    session, panel = await begun(world, world.mara)
+    await world.press(world.mara, panel, INCLUDE_ID)
+    question = await world.ask(world.mara, "privacy delete")
+    world.sandbox.faults.rest(0, path=CALLBACKS, delay_s=1.0)
+    deleting = asyncio.create_task(world.press(world.mara, question, "undertone:delete"), name="delete")
+    await world.sandbox.wait_for(lambda: not session.consents(world.mara.id), timeout_s=0.9)
+    assert not deleting.done()
+    await deleting
+
+
 async def test_opting_in_during_a_session_includes_the_person_in_the_channel(world: World) -> None:
     session, _ = await begun(world, world.mara)
     await world.ask(world.mara, "privacy opt-in")
