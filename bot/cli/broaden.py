@@ -28,6 +28,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--ordinary", type=_FOLDER, required=True, help="Speech that nobody meant as emotional.")
 @click.option("--sounds", type=_FOLDER, required=True, help="Sounds without speech.")
 @click.option("--teacher", default=None, help="An engine whose answers are part of the targets.")
+@click.option("--keep-head", is_flag=True, help="Leave the head as it is: only compare, and calibrate for strangers.")
 @click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--restart", is_flag=True, help="Begin anew, also where there is a finished model.")
@@ -37,6 +38,7 @@ def broaden(
     ordinary: Path,
     sounds: Path,
     teacher: str | None,
+    keep_head: bool,
     out: Path,
     seed: int,
     restart: bool,
@@ -50,10 +52,12 @@ def broaden(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep_to_one_thread()
     from ser_engine.models import find_model
-    from ser_engine.training.broaden import Material
+    from ser_engine.training.broaden import BroadenSettings, Material
     from ser_engine.training.broaden import broaden as run
     from ser_engine.training.corpus import read_corpus
+    from ser_engine.training.refine import RefineSettings
 
+    settings = BroadenSettings(refine=RefineSettings(epochs=0)) if keep_head else None
     try:
         material = Material(corpora=[read_corpus(one) for one in corpora], ordinary=ordinary, sounds=sounds)
         out.mkdir(parents=True, exist_ok=True)
@@ -61,6 +65,7 @@ def broaden(
             run(
                 *(find_model(model), material, out),
                 teacher=find_model(teacher) if teacher else None,
+                settings=settings,
                 seed=seed,
                 restart=restart,
                 progress=bar,

@@ -190,7 +190,9 @@ class Broadening:
             after=self.states["called"][0],
             rows=tuple((k * _CALLED_EVERY, k) for k in range(len(self.pieces["called"]))),
         )
-        losses = refine(head, parts, pairs, settings.refine, seed=self._seed, progress=self._progress)
+        losses = []
+        if settings.refine.epochs:
+            losses = refine(head, parts, pairs, settings.refine, seed=self._seed, progress=self._progress)
         lessons = []
         for name in ("labelled", "further", "ordinary"):
             weight = settings.episodes.speech_weight if name == "ordinary" else 1.0

@@ -39,6 +39,7 @@ class RefineSettings:
     """How long, how fast, and how much of what."""
 
     epochs: int = 3
+    """0: the head stays as it is, and only what stands behind it is made."""
     head_rate: float = 3e-4
     weight_decay: float = 1e-2
     warm_steps: int = 100
