@@ -29,6 +29,13 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--sounds", type=_FOLDER, required=True, help="Sounds without speech.")
 @click.option("--teacher", default=None, help="An engine whose answers are part of the targets.")
 @click.option("--keep-head", is_flag=True, help="Leave the head as it is: only compare, and calibrate for strangers.")
+@click.option(
+    "--clear-ordinary",
+    default=0.03,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="At most this share of left-out ordinary speech is called clear with an emotion.",
+)
 @click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--restart", is_flag=True, help="Begin anew, also where there is a finished model.")
@@ -39,6 +46,7 @@ def broaden(
     sounds: Path,
     teacher: str | None,
     keep_head: bool,
+    clear_ordinary: float,
     out: Path,
     seed: int,
     restart: bool,
@@ -57,7 +65,8 @@ def broaden(
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.refine import RefineSettings
 
-    settings = BroadenSettings(refine=RefineSettings(epochs=0)) if keep_head else None
+    refining = RefineSettings(epochs=0) if keep_head else RefineSettings()
+    settings = BroadenSettings(refine=refining, clear_ordinary=clear_ordinary)
     try:
         material = Material(corpora=[read_corpus(one) for one in corpora], ordinary=ordinary, sounds=sounds)
         out.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress
 from ser_engine.training.refine import Pairs, Part, RefineSettings, head_logits, ordinary_targets, refine
 from ser_engine.training.seed import one_thread_each, targets
-from ser_engine.training.strangers import Answered, calibrate
+from ser_engine.training.strangers import CLEAR_ORDINARY, Answered, calibrate
 from ser_engine.training.work import begin, clear
 
 VIEWS: Final = {
@@ -75,6 +75,7 @@ class BroadenSettings:
     episodes: EpisodeSettings = field(default_factory=EpisodeSettings)
     teacher_share: float = 0.6
     teacher_softness: float = 1.5
+    clear_ordinary: float = CLEAR_ORDINARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +274,7 @@ def broaden(
             "versions": versions(),
         }
     )
-    write_manifest(out, calibrate(manifest, strangers))
+    write_manifest(out, calibrate(manifest, strangers, settings.clear_ordinary))
     clear(work)
 
 

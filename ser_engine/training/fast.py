@@ -1,6 +1,6 @@
 """The fast engine: Whisper's convolutions and first layer at half the rate, a small BiLSTM, taught by the default one.
 
-It answers in a quarter of the default engine's time and has a third of its size: for small hosts, and for hundreds of
+It answers in half of the default engine's time and has a third of its size: for small hosts, and for hundreds of
 people talking. What it cannot learn from four thousand clips it learns from the larger engine's answers to them. A
 network of its own shape from scratch (strided convolutions before the BiLSTM) was tried first and stayed far behind:
 `docs/experiments.md`.

@@ -27,9 +27,9 @@ NEUTRAL: Final = 0.6
 """Share of Neutral among them."""
 OWN_ECE: Final = 0.04
 """So far may caution move the confidence from the accuracy on the engine's own corpus."""
-CLEAR_ORDINARY: Final = 0.025
-"""At most this share of left-out ordinary speech is called clear with an emotion."""
-CLEAR_RIGHT: Final = 0.90
+CLEAR_ORDINARY: Final = 0.03
+"""At most this share of left-out ordinary speech is called clear with an emotion, unless another is asked for."""
+CLEAR_RIGHT: Final = 0.88
 """At least this share of the clear answers about any labelled group is right."""
 _NEUTRAL: Final = LABELS.index("Neutral")
 _TEMPERATURES: Final = np.round(np.geomspace(0.4, 2.5, 184), 4)
@@ -56,11 +56,11 @@ class Answered:
         return in_calls(self.baseline, self.spoken, earlier=earlier, neutral=NEUTRAL, seed=_SEED)
 
 
-def calibrate(manifest: Manifest, strangers: Sequence[Answered]) -> Manifest:
+def calibrate(manifest: Manifest, strangers: Sequence[Answered], clear_ordinary: float = CLEAR_ORDINARY) -> Manifest:
     """`manifest` with temperatures, threshold, and the figures of all `strangers`."""
     judges = next(one for one in strangers if one.name == "judges")
     alone, inside = (cautious_temperature(judges.logits(earlier), judges.labels) for earlier in (0, CONTEXT))
-    threshold = cautious_threshold(strangers, alone)
+    threshold = cautious_threshold(strangers, alone, clear_ordinary)
     figures = {
         f"{one.name} {number}": _figures(one, {0: alone, CONTEXT: mixed(alone, inside, CONTEXT)}, threshold)
         for number, one in enumerate(strangers, start=1)
@@ -91,13 +91,15 @@ def cautious_temperature(logits: Floats, truth: Ints) -> float:
     return max(good) if good else float(_TEMPERATURES[int(np.argmin(errors))])
 
 
-def cautious_threshold(strangers: Sequence[Answered], temperature: float) -> float:
-    """The lowest confidence, in hundredths, that keeps `CLEAR_ORDINARY` and `CLEAR_RIGHT`."""
+def cautious_threshold(
+    strangers: Sequence[Answered], temperature: float, clear_ordinary: float = CLEAR_ORDINARY
+) -> float:
+    """The lowest confidence, in hundredths, that keeps `clear_ordinary` and `CLEAR_RIGHT`."""
     ordinary = [softmax(one.logits() / temperature) for one in strangers if one.name == "ordinary"]
     labelled = [(softmax(one.logits() / temperature), one.labels) for one in strangers if one.name != "ordinary"]
     for hundredths in range(round(100 * EVEN_ODDS), 100):
         threshold = hundredths / 100
-        quiet = not ordinary or _names_emotions(np.concatenate(ordinary), threshold) <= CLEAR_ORDINARY
+        quiet = not ordinary or _names_emotions(np.concatenate(ordinary), threshold) <= clear_ordinary
         if quiet and all(_right(said, labels, threshold) >= CLEAR_RIGHT for said, labels in labelled):
             return threshold
     return 0.99
