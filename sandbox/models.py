@@ -24,6 +24,9 @@ class ChannelType(IntEnum):
     DM = 1
     VOICE = 2
     CATEGORY = 4
+    PUBLIC_THREAD = 11
+    FORUM = 15
+    """Holds threads and no messages of its own."""
 
 
 class MessageFlag(IntFlag):
@@ -32,6 +35,8 @@ class MessageFlag(IntFlag):
     SUPPRESS_EMBEDS = 1 << 2
     SUPPRESS_NOTIFICATIONS = 1 << 12
     VOICE_MESSAGE = 1 << 13
+    HAS_SNAPSHOT = 1 << 14
+    """Forwards another message: what that held stands in a copy, and nothing beside it."""
     COMPONENTS_V2 = 1 << 15
 
 
@@ -96,6 +101,8 @@ class Channel:
     parent_id: int | None = None
     topic: str | None = None
     overwrites: list[Overwrite] = field(default_factory=list)
+    owner_id: int | None = None
+    """Who began a thread."""
     recipient_id: int | None = None
     """The other side of a direct message."""
     status: str | None = None
@@ -160,6 +167,8 @@ class Message:
     mention_role_ids: list[int] = field(default_factory=list)
     mention_everyone: bool = False
     reply_to_id: int | None = None
+    forwarded: Message | None = None
+    """A copy of the message that this one forwards."""
     flags: int = 0
     nonce: str | int | None = None
     tts: bool = False
@@ -205,6 +214,7 @@ class Guild:
     """The server's own language, which its settings choose."""
     roles: dict[int, Role] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
+    threads: dict[int, Channel] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     voice_states: dict[int, VoiceState] = field(default_factory=dict)
     """By user id."""

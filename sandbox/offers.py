@@ -68,7 +68,7 @@ def event(world: World, interaction: Interaction) -> Json:
         "locale": user.locale,
         "entitlements": [],
         "entitlement_sku_ids": [],
-        "authorizing_integration_owners": _owners(channel),
+        "authorizing_integration_owners": _owners(world, user, channel),
         "attachment_size_limit": UPLOAD_LIMIT_BYTES,
     }
     if interaction.message is not None:
@@ -85,13 +85,13 @@ def event(world: World, interaction: Interaction) -> Json:
     }
 
 
-def metadata(interaction: Interaction, triggered_by: Interaction | None = None) -> Json:
+def metadata(world: World, interaction: Interaction, triggered_by: Interaction | None = None) -> Json:
     """The ``interaction_metadata`` of the messages that answer it."""
     body: Json = {
         "id": str(interaction.id),
         "type": interaction.type,
         "user": payloads.user(interaction.user),
-        "authorizing_integration_owners": _owners(interaction.channel),
+        "authorizing_integration_owners": _owners(world, interaction.user, interaction.channel),
     }
     if interaction.type == 2:
         body |= {"name": interaction.data["name"], "command_type": interaction.data["type"]}
@@ -104,8 +104,10 @@ def metadata(interaction: Interaction, triggered_by: Interaction | None = None) 
     return body
 
 
-def _owners(channel: Channel) -> Json:
-    return {"0": str(channel.guild_id or 0)}
+def _owners(world: World, user: User, channel: Channel) -> Json:
+    """By which installation the command is there: the server's, the person's, or both."""
+    owners = {"0": str(channel.guild_id or 0)} if world.by_server(channel) else {}
+    return owners | ({"1": str(user.id)} if user.id in world.user_installs else {})
 
 
 def _member(guild: Guild, user: User, channel: Channel) -> Json:

@@ -7,6 +7,7 @@ that a test cannot prove something which no person could ever see.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sandbox import components, offers
@@ -58,6 +59,29 @@ class People:
         form = MessageForm.model_validate({"attachments": [slot], "flags": int(MessageFlag.VOICE_MESSAGE)})
         upload = Upload(filename="voice-message.ogg", content=ogg, content_type="audio/ogg")
         return self._world.posting.create(channel, user, form, {0: upload})
+
+    def forward(self, user: User, message: Message, channel: Channel) -> Message:
+        """Forward a message to a channel: a copy of what it holds, without its author."""
+        self._need(user, self._channel_of(message), Permission.VIEW_CHANNEL)
+        self._need(user, channel, Permission.SEND_MESSAGES)
+        state = self._world.state
+        files = [replace(file, id=state.ids.next()) for file in message.attachments]
+        for file in files:
+            state.keep_file(file)
+        return state.add_message(
+            Message(
+                id=state.ids.next(),
+                channel_id=channel.id,
+                guild_id=channel.guild_id,
+                author=user,
+                flags=int(MessageFlag.HAS_SNAPSHOT),
+                forwarded=replace(message, attachments=files, reactions=[]),
+            )
+        )
+
+    def install(self, user: User) -> None:
+        """Add the application to one's own account, for use in any place."""
+        self._world.user_installs.add(user.id)
 
     def direct_message(self, user: User, content: str = "", *, files: Sequence[tuple[str, bytes]] = ()) -> Message:
         """Write to the bot in private."""
@@ -158,7 +182,7 @@ class People:
     ) -> Interaction:
         world = self._world
         interaction = world.interactions.create(kind, user, channel, data, message=message)
-        interaction.metadata = offers.metadata(interaction, triggered_by)
+        interaction.metadata = offers.metadata(world, interaction, triggered_by)
         world.state.tell("INTERACTION_CREATE", channel.guild_id, offers.event(world, interaction))
         await world.interactions.first_answer(interaction)
         return interaction
@@ -185,6 +209,8 @@ class People:
 
     def _may_use(self, user: User, channel: Channel, command: Command, *, overridden: bool = False) -> bool:
         allowed = self._allowed(user, channel)
+        if not self._world.installed(user, channel, command.form.integration_types):
+            return False
         if channel.guild_id is None:
             return allowed != 0
         wanted = command.form.default_member_permissions

@@ -316,6 +316,9 @@ class Sandbox:
     def send_voice_message(self, user: User, channel: Channel, ogg: bytes) -> Message:
         return self.people.send_voice_message(user, channel, ogg)
 
+    def forward(self, user: User, message: Message, channel: Channel) -> Message:
+        return self.people.forward(user, message, channel)
+
     def direct_message(self, user: User, content: str = "", *, files: Sequence[tuple[str, bytes]] = ()) -> Message:
         return self.people.direct_message(user, content, files=files)
 

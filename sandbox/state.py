@@ -136,6 +136,24 @@ class State:
         self.tell("CHANNEL_CREATE", guild.id, channel)
         return channel
 
+    def add_thread(self, parent: Channel, name: str, owner: User) -> Channel:
+        """A thread of a text channel, or a post of a forum."""
+        if parent.guild_id is None:
+            raise ValueError("a direct message has no threads")
+        thread = Channel(
+            id=self.ids.next(),
+            type=ChannelType.PUBLIC_THREAD,
+            name=name,
+            guild_id=parent.guild_id,
+            parent_id=parent.id,
+            overwrites=parent.overwrites,  # a thread has none of its own
+            owner_id=owner.id,
+        )
+        self.guilds[parent.guild_id].threads[thread.id] = thread
+        self.channels[thread.id] = thread
+        self.tell("THREAD_CREATE", parent.guild_id, thread)
+        return thread
+
     def update_channel(self, channel: Channel) -> None:
         """Tell that a channel's fields were changed."""
         self.tell("CHANNEL_UPDATE", channel.guild_id, channel)

@@ -15,7 +15,7 @@ from sandbox.commands import CommandBook
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
 from sandbox.interactions import Interactions
-from sandbox.models import Attachment, User
+from sandbox.models import Attachment, Channel, User
 from sandbox.oauth import Grants
 from sandbox.posting import Posting
 from sandbox.ratelimits import RateLimits
@@ -65,10 +65,24 @@ class World:
     faults: Faults
     limits: RateLimits
     grants: Grants
+    user_installs: set[int] = field(default_factory=set)
+    """Who added the application to their own account."""
 
     @property
     def application_id(self) -> int:
         return self.bot.id
+
+    def installed(self, user: User, channel: Channel, integration_types: list[int] | None) -> bool:
+        """Whether a command of these installations (0 a server's, 1 a person's) reaches that person in that place."""
+        return (self.by_server(channel) and 0 in (integration_types or [0])) or self.by_person(user, integration_types)
+
+    def by_server(self, channel: Channel) -> bool:
+        """Whether the application is in the channel's server; its own direct messages are as good."""
+        guild = self.state.guilds.get(channel.guild_id or 0)
+        return guild is None or self.bot.id in guild.members
+
+    def by_person(self, user: User, integration_types: list[int] | None) -> bool:
+        return user.id in self.user_installs and 1 in (integration_types or [0])
 
 
 WORLD: Final = web.AppKey("WORLD", World)

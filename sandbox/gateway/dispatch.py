@@ -18,6 +18,7 @@ _INTENTS: Final = {
     "CHANNEL_CREATE": Intent.GUILDS,
     "CHANNEL_UPDATE": Intent.GUILDS,
     "CHANNEL_DELETE": Intent.GUILDS,
+    "THREAD_CREATE": Intent.GUILDS,
     "VOICE_CHANNEL_STATUS_UPDATE": Intent.GUILDS,
     "GUILD_MEMBER_ADD": Intent.GUILD_MEMBERS,
     "GUILD_MEMBER_UPDATE": Intent.GUILD_MEMBERS,
@@ -112,6 +113,7 @@ class Dispatcher:
                 body["member"] = payloads.member(member, with_user=False)
         if not intents & Intent.MESSAGE_CONTENT and not self._may_read(message):
             body |= {"content": "", "embeds": [], "attachments": [], "components": []}
+            body.pop("message_snapshots", None)
         referenced = body.get("referenced_message")
         if referenced and not intents & Intent.MESSAGE_CONTENT:
             original = self._state.message(message.channel_id, int(referenced["id"]))

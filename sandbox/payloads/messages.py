@@ -87,6 +87,13 @@ def message(record: Message, state: State, urls: Urls, *, viewer_id: int, nested
     if record.interaction is not None:
         body["interaction_metadata"] = record.interaction
         body["application_id"] = body["webhook_id"] = str(record.webhook_id)
+    if record.forwarded is not None:
+        body["message_snapshots"] = [{"message": _snapshot(record.forwarded, state, urls)}]
+        body["message_reference"] = {
+            "type": 1,
+            "message_id": str(record.forwarded.id),
+            "channel_id": str(record.forwarded.channel_id),
+        }
     if record.reply_to_id:
         body["message_reference"] = {
             "type": 0,
@@ -99,6 +106,13 @@ def message(record: Message, state: State, urls: Urls, *, viewer_id: int, nested
                 message(referenced, state, urls, viewer_id=viewer_id, nested=True) if referenced else None
             )
     return body
+
+
+def _snapshot(record: Message, state: State, urls: Urls) -> Json:
+    """What a forward holds of the message that it forwards: its content and files, and not who wrote it."""
+    kept = ("type", "content", "embeds", "attachments", "timestamp", "edited_timestamp", "flags", "mentions")
+    body = message(record, state, urls, viewer_id=0, nested=True)
+    return {name: body[name] for name in (*kept, "mention_roles", "components")}
 
 
 def _message_type(record: Message) -> int:

@@ -13,6 +13,7 @@ from sandbox.models import (
     Role,
     User,
     VoiceState,
+    utc_now,
 )
 from sandbox.permissions import in_channel
 from sandbox.state import State
@@ -81,6 +82,8 @@ def channel(record: Channel, state: State) -> Json:
     if record.type is ChannelType.DM:
         recipient = state.users[record.recipient_id or 0]
         return body | {"recipients": [user(recipient)]}
+    if record.type is ChannelType.PUBLIC_THREAD:
+        return body | _thread(record)
     body |= {
         "guild_id": str(record.guild_id),
         "name": record.name,
@@ -102,6 +105,24 @@ def channel(record: Channel, state: State) -> Json:
             "status": record.status,
         }
     return body
+
+
+def _thread(record: Channel) -> Json:
+    return {
+        "guild_id": str(record.guild_id),
+        "name": record.name,
+        "parent_id": str(record.parent_id),
+        "owner_id": str(record.owner_id),
+        "message_count": 0,
+        "member_count": 1,
+        "rate_limit_per_user": 0,
+        "thread_metadata": {
+            "archived": False,
+            "auto_archive_duration": 1440,
+            "archive_timestamp": timestamp(utc_now()),
+            "locked": False,
+        },
+    }
 
 
 def interaction_channel(record: Channel, state: State, user_id: int) -> Json:
@@ -194,7 +215,7 @@ def guild_create(record: Guild, state: State, *, bot_id: int, all_members: bool)
         "channels": [channel(c, state) for c in record.channels.values()],
         "voice_states": voice_states,
         "presences": [],
-        "threads": [],
+        "threads": [channel(t, state) for t in record.threads.values()],
         "stage_instances": [],
         "guild_scheduled_events": [],
         "soundboard_sounds": [],

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from sandbox import errors, payloads
 from sandbox.forms import parse
+from sandbox.gateway import Intent
 from sandbox.models import User
 from sandbox.oauth import is_application
 from sandbox.permissions import in_guild
@@ -16,6 +17,7 @@ from sandbox.rest.access import SIGNED_IN, json_body, snowflake, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
+_INTENT_FLAGS: Final = {Intent.GUILD_PRESENCES: 1 << 13, Intent.GUILD_MEMBERS: 1 << 15, Intent.MESSAGE_CONTENT: 1 << 19}
 
 
 def _asking(request: web.Request) -> User:
@@ -119,6 +121,11 @@ async def user(request: web.Request) -> web.Response:
     return reply(payloads.user(record))
 
 
+def application_flags(allowed_intents: int) -> int:
+    """An application's flags: which privileged intents its owner switched on, as a small one may."""
+    return sum(flag for intent, flag in _INTENT_FLAGS.items() if allowed_intents & intent)
+
+
 @ROUTES.get("/oauth2/applications/@me")
 @ROUTES.get("/applications/@me")
 async def application(request: web.Request) -> web.Response:
@@ -137,13 +144,13 @@ async def application(request: web.Request) -> web.Response:
             "verify_key": "0" * 64,
             "owner": payloads.user(world.owner),
             "team": None,
-            "flags": 0,
+            "flags": application_flags(world.gateway.allowed_privileged),
             "explicit_content_filter": 0,
             "hook": True,
             "approximate_guild_count": len(world.state.guilds),
             "approximate_user_install_count": 0,
             "redirect_uris": [],
             "interactions_endpoint_url": None,
-            "integration_types_config": {"0": {}},
+            "integration_types_config": {"0": {}, "1": {}},
         }
     )
