@@ -17,7 +17,7 @@ from bot.listening.voice import Connect
 from bot.own_messages import OwnMessages
 from bot.settings import Settings
 from ser_engine.backends.base import InferenceBackend
-from storage import SessionRecord, Storage, WindowWriter
+from storage import ServerSettings, SessionRecord, Storage, WindowWriter
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 """Gives a task its name and its owner."""
@@ -37,7 +37,7 @@ class App:
     """Returns when Discord can be talked to (again)."""
     connect: Connect
     """Joins a voice channel."""
-    surface: Callable[[SessionRecord, int | None], Surface]
+    surface: Callable[[SessionRecord, int | None, ServerSettings], Surface]
     """Where a session shows itself; the number is the channel in which it was asked for."""
     spawn: Spawn
     report_url: Callable[[str], str | None]

@@ -23,6 +23,8 @@ class Buttons(StrEnum):
     PANEL = "panel"
     LEAVE = "leave"
     """*Leave me out* alone."""
+    SUMMARY = "summary"
+    """Opens the summary of `Card.session_id` for those who took part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Card:
     colour: int = COLOUR
     buttons: Buttons = Buttons.NONE
     url: str | None = None
+    session_id: str = ""
 
 
 def embed_of(card: Card) -> discord.Embed:

@@ -20,16 +20,19 @@ import yarl
 from discord import app_commands
 
 from bot.app import App
+from bot.application import MESSAGE_CONTENT_REMEDY, intents, may_read_content
+from bot.assembly import to_the_end
 from bot.commands import register
+from bot.commands.auto_listen import maybe_start
 from bot.commands.common import report_error
 from bot.commands.language import MenuTranslator
-from bot.commands.starting import people_in
-from bot.commands.voice_consent import VoiceMessages
+from bot.commands.membership import end_stale_answers, people_in, unheard
+from bot.commands.voice_messages import VoiceMessages
 from bot.errors import DiscordRefused
 from bot.listening.ends import EndReason
 from bot.listening.manager import SessionManager, VoiceChange
 from bot.settings import Settings
-from bot.shards import SteadyClient
+from bot.shards import SteadyClient, settle
 from bot.statuses import ChannelStatuses
 from bot.texts import english
 from bot.voice import logs
@@ -44,15 +47,6 @@ MakeConnector = Callable[[], aiohttp.BaseConnector]
 _log = structlog.get_logger(__name__)
 
 
-def intents() -> discord.Intents:
-    wanted = discord.Intents.none()
-    wanted.guilds = True
-    wanted.voice_states = True
-    wanted.guild_messages = True
-    wanted.dm_messages = True
-    return wanted
-
-
 class Tree(app_commands.CommandTree["UndertoneClient"]):
     async def on_error(
         self, interaction: discord.Interaction[UndertoneClient], error: app_commands.AppCommandError, /
@@ -63,10 +57,12 @@ class Tree(app_commands.CommandTree["UndertoneClient"]):
 class UndertoneClient(SteadyClient):
     """One connection's life. Everything that lasts is in the `App`."""
 
-    def __init__(self, app: App, *, connector: aiohttp.BaseConnector | None = None) -> None:
+    def __init__(
+        self, app: App, *, message_content: bool = False, connector: aiohttp.BaseConnector | None = None
+    ) -> None:
         options: dict[str, Any] = {} if connector is None else {"connector": connector}
         super().__init__(
-            intents=intents(),
+            intents=intents(message_content=message_content),
             max_messages=None,
             chunk_guilds_at_startup=False,
             guild_ready_timeout=2.0 if app.settings.is_discord else 0.2,
@@ -95,6 +91,10 @@ class UndertoneClient(SteadyClient):
     async def on_ready(self) -> None:
         self.up.set()
         _log.info("discord_ready", servers=len(self.guilds), shards=self.shard_count)
+        if not self.intents.message_content:
+            _log.warning("message_content_not_allowed", remedy=MESSAGE_CONTENT_REMEDY)
+        here = {guild.id for guild in self.guilds}
+        await to_the_end(self.app.storage.servers_present(here, self.app.clock.now()))
 
     async def on_shard_resumed(self, shard_id: int) -> None:
         _log.info("discord_resumed", shard=shard_id)
@@ -107,34 +107,56 @@ class UndertoneClient(SteadyClient):
         session = self._sessions.of(guild.id)
         channel = guild.get_channel(session.record.channel_id) if session is not None else None
         if isinstance(channel, discord.VoiceChannel | discord.StageChannel):
-            await self._sessions.seen_present(guild.id, people_in(channel))
+            server = await self.app.storage.server(guild.id)
+            await self._sessions.seen_present(guild.id, people_in(channel, server.unheard_role_ids))
 
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState
     ) -> None:
+        never_heard = member.bot
+        if after.channel is not None and after.channel != before.channel and not member.bot:
+            never_heard = await self._arriving(member)
+            if member.id not in after.channel.voice_states:  # left again meanwhile, and that was told already
+                return
         await self._sessions.voice_changed(
             VoiceChange(
                 guild_id=member.guild.id,
                 user_id=member.id,
-                bot=member.bot,
+                bot=never_heard,
                 itself=self.user is not None and member.id == self.user.id,
                 before_id=before.channel.id if before.channel else None,
                 after_id=after.channel.id if after.channel else None,
                 server_deaf=after.deaf,
             )
         )
+        if after.channel is not None and after.channel != before.channel and not member.bot:
+            await maybe_start(self.app, after.channel)
+
+    async def _arriving(self, member: discord.Member) -> bool:
+        """Somebody comes into a voice channel: whether they are never heard here. Their answers may be out of date."""
+        if self._sessions.of(member.guild.id) is None:
+            return False  # a session that starts later looks at everybody who is there
+        await end_stale_answers(self.app.storage, member)
+        server = await self.app.storage.server(member.guild.id)
+        return unheard(member, server.unheard_role_ids)
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         self._sessions.channel_deleted(channel.guild.id, channel.id)
 
     async def on_raw_message_delete(self, gone: discord.RawMessageDeleteEvent) -> None:
         self._sessions.messages_deleted(gone.guild_id, (gone.message_id,))
+        await self._messages.deleted((gone.message_id,))
 
     async def on_raw_bulk_message_delete(self, gone: discord.RawBulkMessageDeleteEvent) -> None:
         self._sessions.messages_deleted(gone.guild_id, gone.message_ids)
+        await self._messages.deleted(gone.message_ids)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         self._sessions.guild_removed(guild.id)
+        await to_the_end(self.app.storage.server_left(guild.id, self.app.clock.now()))
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        await self.app.storage.server_back(guild.id)
 
     async def on_guild_channel_update(self, _: discord.abc.GuildChannel, after: discord.abc.GuildChannel) -> None:
         self._check_permissions(after.guild)
@@ -147,7 +169,7 @@ class UndertoneClient(SteadyClient):
             self._check_permissions(after.guild)
 
     async def on_message(self, message: discord.Message) -> None:
-        mentioned = self.user is not None and self.user.id in message.raw_mentions
+        mentioned = self.user is not None and self.user in message.mentions  # a reply that pings it mentions it
         await self._messages.on_message(message, mentioned=mentioned)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
@@ -224,7 +246,8 @@ class ClientKeeper:
 
     async def _run_client(self) -> Exception | None:
         connector = self._make_connector() if self._make_connector is not None else None
-        self._client = client = UndertoneClient(self._app(), connector=connector)
+        allowed = await may_read_content(self._settings.discord_api_base, self._settings.token)
+        self._client = client = UndertoneClient(self._app(), message_content=allowed is True, connector=connector)
         self._replaced.set()
         try:
             await client.start(self._settings.token)
@@ -244,7 +267,7 @@ class ClientKeeper:
         self._stop.set()
         if self._client is not None:
             await self._client.close()
-        await _settle()
+        await settle()
 
     # --- NameDirectory
 
@@ -272,21 +295,3 @@ class ClientKeeper:
 
     def _guild(self, guild_id: int) -> discord.Guild | None:
         return self._client.get_guild(guild_id) if self.ready and self._client is not None else None
-
-
-_LIBRARY_TASKS: Final = ("discord.py:", "CommandTree-", "discord-ui-")
-_VIEW_TIMER: Final = "BaseView.__timeout_task_impl"
-"""discord.py's timer of a view in a private message: up to 15 minutes, without a name or an owner."""
-
-
-async def _settle(within_s: float = 3.0) -> None:
-    """Give discord.py's own tasks (one an event or command, without an owner) time to end; then end them."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    timers = {task for task in others if getattr(task.get_coro(), "__qualname__", "") == _VIEW_TIMER}
-    busy = {task for task in others if task.get_name().startswith(_LIBRARY_TASKS)}
-    if busy:
-        _, late = await asyncio.wait(busy, timeout=within_s)
-        timers |= late
-    for task in timers:
-        task.cancel()
-    await asyncio.gather(*timers, return_exceptions=True)

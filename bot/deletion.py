@@ -80,10 +80,12 @@ class Deletions:
             await self._app.clock.sleep(EVERY_S)
 
     async def _expire(self) -> None:
-        """What is older than its server's days goes, with its live events."""
+        """What is older than its server's days goes, with its live events, and what is left of servers long gone."""
         gone = await self._app.storage.purge_expired(self._app.clock.now())
         if gone:
             _log.info("sessions_purged", sessions=gone)
+        if left := await self._app.storage.purge_left(self._app.clock.now()):
+            _log.info("servers_purged", servers=len(left))
         for session_id in self._app.bus.held():
             if await self._app.storage.session(session_id) is None:
                 self._app.bus.forget(session_id)
@@ -110,7 +112,7 @@ class Deletions:
         report = await self._app.storage.report(session_id)
         if report is None or not (report.participants or report.moments):
             return await self._app.own.remove([message])
-        surface = self._app.surface(report.session, None)
+        surface = self._app.surface(report.session, None, await self._app.storage.server(report.session.guild_id))
         people = [person.participant.user_id for person in report.participants]
         names = {user_id: name for user_id in people if (name := await surface.called(user_id))}
         summary = await summarise(report, surface.texts, names, report_url=self._app.report_url(session_id))

@@ -9,6 +9,7 @@
     └── PersonError           said to the person who asked
         ├── NotAllowed        they may not do that
         ├── NotPossible       it makes no sense now (not in voice, nothing runs, already running)
+        ├── MessageGone       the message it is about was deleted
         ├── BotLacksPermission  the bot may not do its part
         └── VoiceFailed       the voice connection did not come about
 
@@ -29,6 +30,8 @@ from storage.errors import StorageError
 
 GONE: Final = frozenset({10003, 10008})
 """Discord's codes for a channel and a message that are not there any more."""
+INVALID_FORM: Final = 50035
+"""Discord's code for a field that is wrong, such as a reply to a message that is not there any more."""
 
 
 class BotError(Exception):
@@ -97,9 +100,25 @@ class BotLacksPermission(PersonError):
         return texts("BOT_LACKS", channel_id=self._values["channel_id"], permissions=texts.permissions(self._names))
 
 
+class MessageGone(PersonError):
+    """The message was deleted meanwhile: there is nothing to answer any more."""
+
+    code = "message_gone"
+
+    def __init__(self) -> None:
+        super().__init__("MESSAGE_GONE")
+
+
 class VoiceFailed(PersonError):
     code = "voice_failed"
     retryable = True
+
+
+def gone(error: BaseException) -> bool:
+    """Whether Discord refuses because the message, or the one that is replied to, was deleted."""
+    if not isinstance(error, discord.HTTPException):
+        return False
+    return error.code in GONE or (error.code == INVALID_FORM and "message_reference" in error.text)
 
 
 def unwrap(error: BaseException) -> BaseException:
@@ -160,7 +179,7 @@ def in_words(error: BaseException, texts: Texts, *, reference: str | None = None
         return texts.NOT_ALLOWED
     if isinstance(error, discord.Forbidden):
         return texts.DISCORD_FORBIDS
-    if isinstance(error, discord.HTTPException) and error.code in GONE:
+    if gone(error):
         return texts.MESSAGE_GONE
     if isinstance(error, discord.HTTPException | TimeoutError | OSError):
         return texts.DISCORD_AWAY

@@ -21,7 +21,7 @@ import structlog
 from bot.app import App, Spawn
 from bot.assembly import default_connect, first_error, make_access, port_error, timed
 from bot.client import ClientKeeper, MakeConnector
-from bot.commands.language import texts_of_server
+from bot.commands.language import public_texts
 from bot.commands.panel_view import buttons_of
 from bot.listening.clock import Clock, SystemClock
 from bot.listening.discord_surface import DiscordSurface
@@ -37,7 +37,7 @@ from bot.web.app import create_app
 from bot.web.connections import affordable
 from bot.web.serving import serving
 from ser_engine.backends.base import InferenceBackend
-from storage import SessionRecord, Storage, WindowWriter
+from storage import ServerSettings, SessionRecord, Storage, WindowWriter
 
 _log = structlog.get_logger(__name__)
 
@@ -264,8 +264,8 @@ class Service:
             share_url=lambda token: f"{base}/s/{token}" if (base := self._links_base()) else None,
         )
 
-    def _surface(self, record: SessionRecord, asked_in: int | None) -> DiscordSurface:
-        texts = texts_of_server(self.gateway.client.get_guild(record.guild_id))
+    def _surface(self, record: SessionRecord, asked_in: int | None, server: ServerSettings) -> DiscordSurface:
+        texts = public_texts(server, self.gateway.client.get_guild(record.guild_id))
         return DiscordSurface(
             lambda: self.gateway.client,
             record,
@@ -274,6 +274,7 @@ class Service:
             read_status=lambda guild, channel_id: self.gateway.client.statuses.of(guild, channel_id),
             buttons=lambda card: buttons_of(self.app, card, texts),
             texts=texts,
+            server=server,
         )
 
     def _report_url(self, session_id: str) -> str | None:

@@ -65,7 +65,13 @@ class Settings(BaseSettings):
     """Sites whose pages may use ``/predict`` and ``/health``, with commas between them."""
     oauth_client_id: str | None = None
     oauth_client_secret: SecretStr | None = None
-    retention_days: int = Field(7, ge=1, le=365)
+    operator: str | None = None
+    """Who runs this bot, as people are told."""
+    contact: str | None = None
+    """How people reach the operator: an address of mail, a page or an account."""
+    policy_url: str | None = None
+    """Address of the operator's privacy policy."""
+    retention_days: int = Field(7, ge=1, le=90)
     """Days after which a session's results are deleted, unless a server chose otherwise."""
     max_session_h: float = Field(6.0, gt=0, le=24)
 
@@ -83,7 +89,7 @@ class Settings(BaseSettings):
             raise ValueError("must be addresses such as http://localhost:5173, with commas between them")
         return origins
 
-    @field_validator("discord_api_base", "public_url")
+    @field_validator("discord_api_base", "public_url", "policy_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):

@@ -86,3 +86,21 @@ class SteadyClient(QueueClient):
         if self._events is not None:
             self._events.stop()
         await super().close()
+
+
+_LIBRARY_TASKS: Final = ("discord.py:", "CommandTree-", "discord-ui-")
+_VIEW_TIMER: Final = "BaseView.__timeout_task_impl"
+"""discord.py's timer of a view in a private message: up to 15 minutes, without a name or an owner."""
+
+
+async def settle(within_s: float = 3.0) -> None:
+    """Give discord.py's own tasks (one an event or command, without an owner) time to end; then end them."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    timers = {task for task in others if getattr(task.get_coro(), "__qualname__", "") == _VIEW_TIMER}
+    busy = {task for task in others if task.get_name().startswith(_LIBRARY_TASKS)}
+    if busy:
+        _, late = await asyncio.wait(busy, timeout=within_s)
+        timers |= late
+    for task in timers:
+        task.cancel()
+    await asyncio.gather(*timers, return_exceptions=True)

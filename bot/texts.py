@@ -47,10 +47,15 @@ class Texts:
     LOSSES_WINDOWS: Mapping[str, str]
     NAMES: Mapping[str, str]
     PERMISSIONS: Mapping[str, str]
+    LANGUAGES: Mapping[str, str]
     PRIVACY_DECISIONS: Mapping[str, str]
+    PRIVACY_VOICE_DECISIONS: Mapping[str, str]
     REFUSALS: Mapping[str, str] = {}  # English is the engine's own
     SESSION_STATES: Mapping[str, str]
+    SETTINGS_TOPICS: Mapping[str, str]
+    SUMMARY_PLACES: Mapping[str, str]
     TONES: Mapping[str, str]
+    VOICE_MODES: Mapping[str, str]
 
     def __init__(self, language: str) -> None:
         self.language = language

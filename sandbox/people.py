@@ -51,12 +51,17 @@ class People:
         uploads = {n: Upload(filename=name, content=data) for n, (name, data) in enumerate(files)}
         return self._world.posting.create(channel, user, MessageForm.model_validate(fields), uploads)
 
-    def send_voice_message(self, user: User, channel: Channel, ogg: bytes) -> Message:
+    def send_voice_message(
+        self, user: User, channel: Channel, ogg: bytes, *, reply_to: Message | None = None
+    ) -> Message:
         """Post an Ogg Opus recording as a voice message, with the length and the waveform that clients measure."""
         self._need(user, channel, Permission.SEND_MESSAGES | Permission.SEND_VOICE_MESSAGES)
         duration_s, waveform = describe(ogg)
         slot = {"id": 0, "filename": "voice-message.ogg", "duration_secs": duration_s, "waveform": waveform}
-        form = MessageForm.model_validate({"attachments": [slot], "flags": int(MessageFlag.VOICE_MESSAGE)})
+        fields: Json = {"attachments": [slot], "flags": int(MessageFlag.VOICE_MESSAGE)}
+        if reply_to is not None:
+            fields["message_reference"] = {"message_id": reply_to.id}
+        form = MessageForm.model_validate(fields)
         upload = Upload(filename="voice-message.ogg", content=ogg, content_type="audio/ogg")
         return self._world.posting.create(channel, user, form, {0: upload})
 

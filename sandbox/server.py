@@ -313,8 +313,10 @@ class Sandbox:
     ) -> Message:
         return self.people.send_message(user, channel, content, files=files, reply_to=reply_to)
 
-    def send_voice_message(self, user: User, channel: Channel, ogg: bytes) -> Message:
-        return self.people.send_voice_message(user, channel, ogg)
+    def send_voice_message(
+        self, user: User, channel: Channel, ogg: bytes, *, reply_to: Message | None = None
+    ) -> Message:
+        return self.people.send_voice_message(user, channel, ogg, reply_to=reply_to)
 
     def forward(self, user: User, message: Message, channel: Channel) -> Message:
         return self.people.forward(user, message, channel)

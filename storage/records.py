@@ -19,10 +19,39 @@ class SessionState(StrEnum):
 
 
 class Decision(StrEnum):
-    """A person's standing answer in one server. Without one, every session asks afresh."""
+    """A person's standing answer in one server. Without one, they are asked each time."""
 
     OPT_IN = "opt_in"
     OPT_OUT = "opt_out"
+
+
+class Purpose(StrEnum):
+    """What a standing answer is for: two answers, because one is heard in a call and the other is read in a channel."""
+
+    LIVE = "live"
+    """Sessions in voice channels."""
+    VOICE = "voice"
+    """Voice messages, which are answered below them."""
+
+
+class SummaryPlace(StrEnum):
+    """Where the summary of a session goes."""
+
+    VOICE_CHAT = "voice_chat"
+    REPORT_CHANNEL = "report_channel"
+    PARTICIPANTS = "participants"
+    """Only to those who took part: a button opens it for their own eyes."""
+
+
+class VoiceMode(StrEnum):
+    """What becomes of the voice messages in a channel."""
+
+    OFF = "off"
+    ON_REQUEST = "on_request"
+    REACT = "react"
+    """Unasked for those who opted in: an emoji."""
+    REPLY = "reply"
+    """Unasked for those who opted in: an emoji and the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +61,30 @@ class ServerSettings:
     guild_id: int
     attested_at: datetime | None = None
     """When somebody with Manage Server stated that this is not a workplace, school or exam; None: not yet."""
-    listen_role_id: int | None = None
-    """The role that may start listening; None: whoever has Manage Server."""
-    auto_channel_ids: tuple[int, ...] = ()
-    """Text channels in which voice messages are analysed without being asked."""
+    listen_role_ids: tuple[int, ...] = ()
+    """Roles that may start listening, beside whoever has Manage Server."""
+    unheard_role_ids: tuple[int, ...] = ()
+    """Roles whose members are never included."""
+    viewer_role_id: int | None = None
+    """Who may open every report of the server, beside those who took part."""
+    report_channel_id: int | None = None
+    summary_place: SummaryPlace = SummaryPlace.VOICE_CHAT
+    live_emotions: bool = True
+    """Whether the panel shows what each sounds like while the session runs."""
+    voice_modes: Mapping[int, VoiceMode] = field(default_factory=dict)
+    """By channel; everywhere else on request."""
+    auto_listen_ids: tuple[int, ...] = ()
+    """Voice channels in which listening starts by itself when two people are there; it still asks everybody."""
     retention_days: int = 7
+    language: str | None = None
+    """What everybody reads is in this language; None: the one the server has in Discord."""
+
+    def voice_mode(self, *channel_ids: int | None) -> VoiceMode:
+        """The mode of the first of these that has one: a thread, then the channel it hangs on."""
+        for channel_id in channel_ids:
+            if channel_id is not None and channel_id in self.voice_modes:
+                return self.voice_modes[channel_id]
+        return VoiceMode.ON_REQUEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +194,8 @@ class MessageRecord:
 class ShareRecord:
     id: str
     session_id: str
+    participant_id: int | None
+    """Whose row alone it opens; None: everybody's."""
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None

@@ -7,7 +7,7 @@ each session that is kept; retention bounds their number.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import schema
 from storage.database import Database
 from storage.identity import Identity
-from storage.records import SessionState, WindowRecord
+from storage.records import Purpose, SessionState, WindowRecord
 from storage.windows import unpacked
 
+GONE_AFTER: Final = timedelta(days=14)
+"""How long what is stored of a server outlives the bot's removal: one made by mistake can be undone."""
 _CHUNK = 5_000
 """Values in one query: few questions, and fewer values than any database takes."""
 _AUTHOR = frozenset({"author_hash"})
@@ -109,6 +111,7 @@ class RightsRepository:
                     delete(schema.Moment).where(schema.Moment.author_hash.in_(chunk)).returning(schema.Moment.id)
                 )
                 counts["marks"] = counts.get("marks", 0) + len(gone.all())
+                await db.execute(delete(schema.Share).where(schema.Share.maker_hash.in_(chunk)))
             for scope in await self._message_scopes(db, guild_id):
                 await db.execute(
                     update(schema.BotMessage)
@@ -159,6 +162,16 @@ class RightsRepository:
             )
         return len(expired)
 
+    async def purge_left(self, now: datetime) -> list[int]:
+        """Delete everything of the servers that the bot has been out of for `GONE_AFTER`; returns their ids."""
+        async with self._database.transaction() as db:
+            left = schema.Server.left_at <= now - GONE_AFTER
+            gone = list(await db.scalars(select(schema.Server.guild_id).where(left)))
+            for table in (schema.Session, schema.Consent, schema.BotMessage, schema.Server):
+                for ids in _chunks(gone):
+                    await db.execute(delete(table).where(table.guild_id.in_(ids)))
+        return gone
+
     async def _find(
         self, db: AsyncSession, user_id: int, guild_id: int | None
     ) -> tuple[list[str], list[int], list[str]]:
@@ -190,7 +203,7 @@ class RightsRepository:
             guild_ids = list(await db.scalars(select(schema.Consent.guild_id).distinct()))
         else:
             guild_ids = [guild_id]
-        keys = [(guild, self._identity.in_server(guild, user_id)) for guild in guild_ids]
+        keys = [(guild, self._identity.in_server(guild, user_id), p) for guild in guild_ids for p in Purpose]
         found = [await db.get(schema.Consent, key) for key in keys]
         return [consent for consent in found if consent is not None]
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
@@ -101,19 +101,30 @@ class Server(Base):
 
     guild_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     attested_at: Mapped[datetime | None]
-    listen_role_id: Mapped[int | None] = mapped_column(BigInteger)
-    auto_channel_ids: Mapped[list[Any]]
+    listen_role_ids: Mapped[list[Any]]
+    unheard_role_ids: Mapped[list[Any]]
+    viewer_role_id: Mapped[int | None] = mapped_column(BigInteger)
+    report_channel_id: Mapped[int | None] = mapped_column(BigInteger)
+    summary_place: Mapped[str] = mapped_column(String(16))
+    live_emotions: Mapped[bool]
+    voice_modes: Mapped[dict[str, Any]]
+    """Channel id, as text, to mode."""
+    auto_listen_ids: Mapped[list[Any]]
     retention_days: Mapped[int]
+    language: Mapped[str | None] = mapped_column(String(8))
+    left_at: Mapped[datetime | None]
+    """When the bot was removed from it; after `RightsRepository.GONE_AFTER` everything of it goes."""
 
 
 class Consent(Base):
-    """A standing answer of a person in a server."""
+    """A standing answer of a person in a server, for one of the things a person is asked for."""
 
     __tablename__ = "consents"
     __table_args__ = ({"info": {"person": "deleted"}},)
 
     guild_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     user_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
     decision: Mapped[str] = mapped_column(String(16))
     decided_at: Mapped[datetime]
 
@@ -211,10 +222,13 @@ class BotMessage(Base):
 
 class Share(Base):
     __tablename__ = "shares"
-    __table_args__ = ({"info": {"person": "none"}},)
+    __table_args__ = ({"info": {"person": "deleted"}},)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    participant_id: Mapped[int | None] = mapped_column(ForeignKey("participants.id", ondelete="CASCADE"))
+    """Whose row alone it opens."""
+    maker_hash: Mapped[str | None] = mapped_column(String(64))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
 from storage.database import Database
 from storage.identity import Identity
-from storage.records import Decision, ServerSettings
+from storage.records import Decision, Purpose, ServerSettings, SummaryPlace, VoiceMode
 
 
 class ServerRepository:
@@ -26,22 +28,71 @@ class ServerRepository:
         return ServerSettings(
             guild_id=row.guild_id,
             attested_at=row.attested_at,
-            listen_role_id=row.listen_role_id,
-            auto_channel_ids=tuple(row.auto_channel_ids),
+            listen_role_ids=tuple(row.listen_role_ids),
+            unheard_role_ids=tuple(row.unheard_role_ids),
+            viewer_role_id=row.viewer_role_id,
+            report_channel_id=row.report_channel_id,
+            summary_place=SummaryPlace(row.summary_place),
+            live_emotions=row.live_emotions,
+            voice_modes={int(channel): VoiceMode(mode) for channel, mode in row.voice_modes.items()},
+            auto_listen_ids=tuple(row.auto_listen_ids),
             retention_days=row.retention_days,
+            language=row.language,
         )
 
     async def save(self, settings: ServerSettings) -> None:
         async with self._database.transaction() as db:
-            await db.merge(
-                schema.Server(
-                    guild_id=settings.guild_id,
-                    attested_at=settings.attested_at,
-                    listen_role_id=settings.listen_role_id,
-                    auto_channel_ids=list(settings.auto_channel_ids),
-                    retention_days=settings.retention_days,
-                )
-            )
+            await db.merge(_to_row(settings))
+
+    async def present(self, guild_ids: Collection[int], now: datetime) -> None:
+        """The bot is in these servers and in no others: from now on it counts how long it is out of the others."""
+        async with self._database.transaction() as db:
+            for guild_id in await self._known(db):
+                row = await self._row(db, guild_id)
+                if guild_id in guild_ids:
+                    row.left_at = None
+                elif row.left_at is None:
+                    row.left_at = now
+
+    async def left(self, guild_id: int, now: datetime) -> None:
+        """The bot was removed from a server."""
+        async with self._database.transaction() as db:
+            row = await self._row(db, guild_id)
+            row.left_at = now
+
+    async def back(self, guild_id: int) -> None:
+        """The bot is in a server again."""
+        async with self._database.transaction() as db:
+            await db.execute(update(schema.Server).filter_by(guild_id=guild_id).values(left_at=None))
+
+    async def _known(self, db: AsyncSession) -> set[int]:
+        """Every server of which something is stored."""
+        columns = (schema.Server.guild_id, schema.Consent.guild_id, schema.Session.guild_id)
+        return {guild_id for column in columns for guild_id in await db.scalars(select(column).distinct())}
+
+    async def _row(self, db: AsyncSession, guild_id: int) -> schema.Server:
+        row = await db.get(schema.Server, guild_id)
+        if row is None:
+            settings = ServerSettings(guild_id=guild_id, retention_days=self._default_retention_days)
+            row = await db.merge(_to_row(settings))
+        return row
+
+
+def _to_row(settings: ServerSettings) -> schema.Server:
+    return schema.Server(
+        guild_id=settings.guild_id,
+        attested_at=settings.attested_at,
+        listen_role_ids=list(settings.listen_role_ids),
+        unheard_role_ids=list(settings.unheard_role_ids),
+        viewer_role_id=settings.viewer_role_id,
+        report_channel_id=settings.report_channel_id,
+        summary_place=settings.summary_place,
+        live_emotions=settings.live_emotions,
+        voice_modes={str(channel): mode.value for channel, mode in settings.voice_modes.items()},
+        auto_listen_ids=list(settings.auto_listen_ids),
+        retention_days=settings.retention_days,
+        language=settings.language,
+    )
 
 
 class ConsentRepository:
@@ -49,19 +100,31 @@ class ConsentRepository:
         self._database = database
         self._identity = identity
 
-    async def get(self, guild_id: int, user_id: int) -> Decision | None:
+    async def get(self, guild_id: int, user_id: int, purpose: Purpose) -> Decision | None:
         async with self._database.transaction() as db:
-            row = await db.get(schema.Consent, (guild_id, self._identity.in_server(guild_id, user_id)))
+            row = await db.get(schema.Consent, (guild_id, self._identity.in_server(guild_id, user_id), purpose))
         return None if row is None else Decision(row.decision)
 
-    async def set(self, guild_id: int, user_id: int, decision: Decision | None) -> None:
+    async def set(self, guild_id: int, user_id: int, decision: Decision | None, purpose: Purpose) -> None:
         """Remember the answer; None forgets it."""
         user_hash = self._identity.in_server(guild_id, user_id)
         async with self._database.transaction() as db:
             if decision is None:
-                await db.execute(delete(schema.Consent).filter_by(guild_id=guild_id, user_hash=user_hash))
+                forget = delete(schema.Consent).filter_by(guild_id=guild_id, user_hash=user_hash, purpose=purpose)
+                await db.execute(forget)
             else:
                 row = schema.Consent(
-                    guild_id=guild_id, user_hash=user_hash, decision=decision, decided_at=datetime.now(UTC)
+                    guild_id=guild_id,
+                    user_hash=user_hash,
+                    purpose=purpose,
+                    decision=decision,
+                    decided_at=datetime.now(UTC),
                 )
                 await db.merge(row)
+
+    async def end_before(self, guild_id: int, user_id: int, joined_at: datetime) -> None:
+        """Forget what the person answered before they joined the server: since then they had left it."""
+        user_hash = self._identity.in_server(guild_id, user_id)
+        async with self._database.transaction() as db:
+            mine = delete(schema.Consent).filter_by(guild_id=guild_id, user_hash=user_hash)
+            await db.execute(mine.where(schema.Consent.decided_at < joined_at))

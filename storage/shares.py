@@ -11,23 +11,31 @@ from sqlalchemy import func, select, update
 from storage import schema
 from storage.database import Database
 from storage.errors import StorageError, UnknownSession
-from storage.identity import token_hash
+from storage.identity import Identity, token_hash
 from storage.records import ShareRecord
 
 _MAX_LIVE_SHARES: Final = 50
 
 
 class ShareRepository:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, identity: Identity) -> None:
         self._database = database
+        self._identity = identity
 
-    async def create(self, session_id: str, *, lifetime: timedelta) -> tuple[ShareRecord, str]:
-        """A new link and its token. Raises UnknownSession; StorageError when 50 links of the session are alive."""
+    async def create(
+        self, session_id: str, *, lifetime: timedelta, maker_id: int | None, participant_id: int | None
+    ) -> tuple[ShareRecord, str]:
+        """A new link and its token; `participant_id` limits it to that person's row.
+
+        Raises UnknownSession; StorageError when 50 links of the session are alive.
+        """
         token = secrets.token_urlsafe(32)
         now = datetime.now(UTC)
         row = schema.Share(
             id=secrets.token_hex(8),
             session_id=session_id,
+            participant_id=participant_id,
+            maker_hash=None if maker_id is None else self._identity.in_session(session_id, maker_id),
             token_hash=token_hash(token),
             created_at=now,
             expires_at=now + lifetime,
@@ -60,12 +68,15 @@ class ShareRepository:
                 )
             )
 
-    async def revoke(self, session_id: str) -> int:
-        """Revoke every live link of a session; returns how many."""
+    async def revoke(self, session_id: str, *, maker_id: int | None) -> int:
+        """Revoke the live links of a session that `maker_id` made, or all of them; returns how many."""
+        theirs = schema.Share.session_id == session_id
+        if maker_id is not None:
+            theirs &= schema.Share.maker_hash == self._identity.in_session(session_id, maker_id)
         async with self._database.transaction() as db:
             revoked = await db.scalars(
                 update(schema.Share)
-                .where(schema.Share.session_id == session_id, schema.Share.revoked_at.is_(None))
+                .where(theirs, schema.Share.revoked_at.is_(None))
                 .values(revoked_at=datetime.now(UTC))
                 .returning(schema.Share.id)
             )
@@ -76,6 +87,7 @@ def _to_record(row: schema.Share) -> ShareRecord:
     return ShareRecord(
         id=row.id,
         session_id=row.session_id,
+        participant_id=row.participant_id,
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

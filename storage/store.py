@@ -19,6 +19,7 @@ from storage.records import (
     MomentRecord,
     NewSession,
     ParticipantRecord,
+    Purpose,
     ServerSettings,
     SessionRecord,
     SessionReport,
@@ -42,7 +43,7 @@ class Storage:
         self._consents = ConsentRepository(database, identity)
         self._sessions = SessionRepository(database, identity)
         self._listing = ListRepository(database, identity, self._sessions)
-        self._shares = ShareRepository(database)
+        self._shares = ShareRepository(database, identity)
         self._messages = MessageRepository(database, identity, default_retention_days=retention_days)
         self._rights = RightsRepository(database, identity, default_retention_days=retention_days)
 
@@ -76,11 +77,25 @@ class Storage:
     async def save_server(self, settings: ServerSettings) -> None:
         await self._servers.save(settings)
 
-    async def standing_consent(self, guild_id: int, user_id: int) -> Decision | None:
-        return await self._consents.get(guild_id, user_id)
+    async def servers_present(self, guild_ids: Collection[int], now: datetime) -> None:
+        await self._servers.present(guild_ids, now)
 
-    async def set_standing_consent(self, guild_id: int, user_id: int, decision: Decision | None) -> None:
-        await self._consents.set(guild_id, user_id, decision)
+    async def server_left(self, guild_id: int, now: datetime) -> None:
+        await self._servers.left(guild_id, now)
+
+    async def server_back(self, guild_id: int) -> None:
+        await self._servers.back(guild_id)
+
+    async def standing_consent(self, guild_id: int, user_id: int, purpose: Purpose = Purpose.LIVE) -> Decision | None:
+        return await self._consents.get(guild_id, user_id, purpose)
+
+    async def set_standing_consent(
+        self, guild_id: int, user_id: int, decision: Decision | None, purpose: Purpose = Purpose.LIVE
+    ) -> None:
+        await self._consents.set(guild_id, user_id, decision, purpose)
+
+    async def end_consents_before(self, guild_id: int, user_id: int, joined_at: datetime) -> None:
+        await self._consents.end_before(guild_id, user_id, joined_at)
 
     # --- sessions
 
@@ -157,8 +172,17 @@ class Storage:
 
     # --- share links
 
-    async def create_share(self, session_id: str, *, lifetime: timedelta) -> tuple[ShareRecord, str]:
-        return await self._shares.create(session_id, lifetime=lifetime)
+    async def create_share(
+        self,
+        session_id: str,
+        *,
+        lifetime: timedelta,
+        maker_id: int | None = None,
+        participant_id: int | None = None,
+    ) -> tuple[ShareRecord, str]:
+        return await self._shares.create(
+            session_id, lifetime=lifetime, maker_id=maker_id, participant_id=participant_id
+        )
 
     async def share(self, token: str) -> ShareRecord | None:
         return await self._shares.get(token)
@@ -166,8 +190,8 @@ class Storage:
     async def session_of_share(self, token: str) -> str | None:
         return await self._shares.session_of(token)
 
-    async def revoke_shares(self, session_id: str) -> int:
-        return await self._shares.revoke(session_id)
+    async def revoke_shares(self, session_id: str, *, maker_id: int | None = None) -> int:
+        return await self._shares.revoke(session_id, maker_id=maker_id)
 
     # --- people's rights and retention
 
@@ -182,6 +206,9 @@ class Storage:
 
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         return await self._rights.export_person(user_id, guild_id)
+
+    async def purge_left(self, now: datetime) -> list[int]:
+        return await self._rights.purge_left(now)
 
     async def delete_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
         return await self._rights.delete_person(user_id, guild_id)

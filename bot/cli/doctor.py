@@ -127,6 +127,10 @@ def check_settings(settings: Settings) -> list[Finding]:
         findings.append(_note("sign-in", "not set up: reports open with the address that `undertone run` prints."))
     elif not settings.public_url:
         findings.append(_bad("sign-in", "needs UNDERTONE_PUBLIC_URL, the address that Discord sends people back to."))
+    unnamed = [name for name in ("operator", "contact", "policy_url") if getattr(settings, name) is None]
+    if unnamed:
+        names = ", ".join(variable(name) for name in unnamed)
+        findings.append(_note("operator", f"{names} not set: people are not told who runs this bot. Set them."))
     cores = os.cpu_count() or 1
     if settings.workers > cores:
         findings.append(_note("UNDERTONE_WORKERS", f"{settings.workers} on {cores} cores: more than helps"))
@@ -252,7 +256,19 @@ async def _ask_discord(settings: Settings) -> list[Finding]:
         findings.append(_bad("Discord", f"answers with status {status}. Try again later."))
     else:
         findings.append(_ok("Discord", "answers" + (" and knows the token" if token else "")))
+        findings += await _ask_for_intent(settings, token) if token else []
     return findings
+
+
+async def _ask_for_intent(settings: Settings, token: str) -> list[Finding]:
+    from bot.application import MESSAGE_CONTENT_REMEDY, may_read_content
+
+    allowed = await may_read_content(settings.discord_api_base, token)
+    if allowed is None:
+        return [_note("Message Content Intent", "Discord does not tell whether it is on.")]
+    if not allowed:
+        return [_note("Message Content Intent", f"off: {MESSAGE_CONTENT_REMEDY}")]
+    return [_ok("Message Content Intent", "on")]
 
 
 def _clock(date: str) -> Finding:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import discord
 import structlog
@@ -19,24 +20,41 @@ ATTEST_ID = "undertone:attest"
 _log = structlog.get_logger(__name__)
 
 
-class AttestView(discord.ui.View):
-    """One button. The permission is checked again when it is pressed."""
+class AttestButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"{ATTEST_ID}(?::(?P<channel>\d+))?"):
+    """Its id says in which channel to start, when one was named. The permission is checked again when it is pressed."""
 
-    def __init__(self, app: App, texts: Texts = english) -> None:
-        super().__init__(timeout=None)
-        self._app = app
-        self.attest.label = texts.BTN_ATTEST
+    app: ClassVar[App]
 
-    @discord.ui.button(style=discord.ButtonStyle.primary, custom_id=ATTEST_ID)
-    async def attest(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
+    def __init__(self, texts: Texts, channel_id: int | None) -> None:
+        custom_id = ATTEST_ID if channel_id is None else f"{ATTEST_ID}:{channel_id}"
+        button = discord.ui.Button[Any](label=texts.BTN_ATTEST, style=discord.ButtonStyle.primary, custom_id=custom_id)
+        super().__init__(button)
+        self._channel_id = channel_id
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: Interaction, item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> AttestButton:
+        return cls(english, int(match["channel"]) if match["channel"] else None)
+
+    async def callback(self, interaction: Interaction) -> None:
+        try:
+            await self._stated(interaction)
+        except Exception as error:  # noqa: BLE001  # a template's view has no error handler of ours
+            await report_error(interaction, error)
+
+    async def _stated(self, interaction: Interaction) -> None:
         await defer(interaction)
         require_manage_server(interaction, "NEEDS_MANAGE_SERVER")
         guild = guild_of(interaction)
-        server = await self._app.storage.server(guild.id)
+        server = await self.app.storage.server(guild.id)
         if server.attested_at is None:
-            await self._app.storage.save_server(replace(server, attested_at=datetime.now(UTC)))
+            await self.app.storage.save_server(replace(server, attested_at=datetime.now(UTC)))
             _log.info("server_attested", guild=guild.id, user=interaction.user.id)
-        await starting.start(interaction, self._app)
+        channel = guild.get_channel(self._channel_id) if self._channel_id is not None else None
+        wanted = channel if isinstance(channel, discord.VoiceChannel | discord.StageChannel) else None
+        await starting.start(interaction, self.app, wanted)
 
-    async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
-        await report_error(interaction, error)
+
+def attest_view(texts: Texts, channel_id: int | None) -> discord.ui.View:
+    return discord.ui.View(timeout=None).add_item(AttestButton(texts, channel_id))

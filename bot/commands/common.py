@@ -6,7 +6,7 @@ Discord forgets an interaction that nobody acknowledged within 3 s, so `defer` c
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Final
 
 import discord
 import structlog
@@ -14,10 +14,14 @@ import structlog
 from bot.commands.language import texts_of
 from bot.commands.permissions import Asker
 from bot.errors import NotAllowed, NotPossible, code_of, expected, in_words, unwrap
+from bot.settings import Settings
+from bot.texts import Texts
 
 Interaction = discord.Interaction[Any]
 
 NO_MENTIONS = discord.AllowedMentions.none()
+OVER: Final = frozenset({10015, 50027})
+"""Discord's codes for an interaction whose 15 minutes are over: unknown webhook, invalid webhook token."""
 
 _log = structlog.get_logger(__name__)
 
@@ -28,15 +32,24 @@ async def defer(interaction: Interaction, *, private: bool = True) -> None:
         await interaction.response.defer(ephemeral=private, thinking=True)
 
 
-async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> None:
-    """Answer: the first answer when none was given, a follow-up otherwise. Private unless deferred otherwise."""
+async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> discord.Message | None:
+    """Answer: the first answer when none was given, a follow-up otherwise. Private unless deferred otherwise.
+
+    An interaction lasts 15 minutes; what took longer is answered in the channel, to the person who asked.
+    """
     rest.setdefault("allowed_mentions", NO_MENTIONS)
     if text is not None:
         rest["content"] = text
-    if interaction.response.is_done():
-        await interaction.followup.send(ephemeral=True, **rest)
-    else:
+    if not interaction.response.is_done():
         await interaction.response.send_message(ephemeral=True, **rest)
+        return None
+    try:
+        return await interaction.followup.send(ephemeral=True, wait=True, **rest)
+    except discord.HTTPException as error:
+        if error.code not in OVER or not isinstance(interaction.channel, discord.abc.Messageable):
+            raise
+    rest["content"] = f"{interaction.user.mention} {rest.get('content', '')}".strip()
+    return await interaction.channel.send(**rest)
 
 
 async def say_marked(interaction: Interaction, at_s: float) -> None:
@@ -67,6 +80,18 @@ async def report_error(interaction: Interaction, error: BaseException) -> None:
     except RuntimeError:  # aiohttp's, when the connection to Discord was closed meanwhile
         if not interaction.client.is_closed():
             raise
+
+
+def operator_line(settings: Settings, texts: Texts) -> str:
+    """Who runs this bot and how to reach them."""
+    named = {"operator": settings.operator, "contact": settings.contact}
+    if not (settings.operator and settings.contact):
+        return texts.OPERATOR_UNNAMED
+    return (
+        texts("OPERATOR_POLICY", policy=settings.policy_url, **named)
+        if settings.policy_url
+        else texts("OPERATOR", **named)
+    )
 
 
 def guild_of(interaction: Interaction) -> discord.Guild:

@@ -9,6 +9,7 @@ from discord import app_commands
 
 from bot import texts
 from bot.texts import Texts, english
+from storage.records import ServerSettings
 
 _NAMES = frozenset(
     {
@@ -24,8 +25,10 @@ def texts_of(interaction: discord.Interaction[Any]) -> Texts:
     return texts.of(interaction.locale)
 
 
-def texts_of_server(guild: discord.Guild | None) -> Texts:
-    """The words for what everybody in a server reads; a direct message has no server."""
+def public_texts(server: ServerSettings | None, guild: discord.Guild | None) -> Texts:
+    """The words for what everybody in a server reads: the language that it chose here, or else in Discord."""
+    if server is not None and server.language is not None:
+        return texts.of(server.language)
     return english if guild is None else texts.of(guild.preferred_locale)
 
 

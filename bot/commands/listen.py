@@ -11,10 +11,11 @@ from discord import app_commands
 from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands import starting
-from bot.commands.attest import AttestView
-from bot.commands.common import Interaction, asker_of, defer, guild_of, say, say_marked
+from bot.commands.attest import attest_view
+from bot.commands.common import Interaction, asker_of, defer, guild_of, operator_line, say, say_marked
 from bot.commands.language import described, texts_of
 from bot.commands.permissions import needs_attestation, require_start, require_stop
+from bot.commands.starting import VoiceChannel
 from bot.errors import NotPossible
 from bot.listening.losses import losses
 from bot.listening.session import ListeningSession
@@ -32,15 +33,17 @@ class ListenGroup(app_commands.Group):
         self._app = app
 
     @app_commands.command(name="start", description=described("CMD_LISTEN_START"))
-    async def start(self, interaction: Interaction) -> None:
+    @app_commands.describe(channel=described("ARG_LISTEN_CHANNEL"))
+    async def start(self, interaction: Interaction, channel: VoiceChannel | None = None) -> None:
         await defer(interaction)
         guild = guild_of(interaction)
         server = await self._app.storage.server(guild.id)
         if needs_attestation(asker_of(interaction), server):
             texts = texts_of(interaction)
-            await say(interaction, texts("ATTEST", n=server.retention_days), view=AttestView(self._app, texts))
+            statement = texts("ATTEST", n=server.retention_days, operator=operator_line(self._app.settings, texts))
+            await say(interaction, statement, view=attest_view(texts, channel.id if channel else None))
             return
-        await starting.start(interaction, self._app)
+        await starting.start(interaction, self._app, channel)
 
     @app_commands.command(name="stop", description=described("CMD_LISTEN_STOP"))
     async def stop(self, interaction: Interaction) -> None:

@@ -9,8 +9,10 @@ import discord
 
 from bot.app import App
 from bot.cards import Buttons, Card
-from bot.commands.common import Interaction, asker_of, defer, guild_of, report_error, say, say_marked
+from bot.commands.common import Interaction, asker_of, defer, guild_of, member_of, report_error, say, say_marked
 from bot.commands.language import texts_of
+from bot.commands.membership import unheard
+from bot.commands.open_summary import SummaryButton
 from bot.commands.permissions import require_stop
 from bot.errors import NotPossible
 from bot.listening.consent import Answer
@@ -42,6 +44,8 @@ def buttons_of(app: App, card: Card, texts: Texts) -> discord.ui.View | None:
             for item in (view.include, view.mark, view.stop_session):
                 view.remove_item(item)
             return view
+        case Buttons.SUMMARY:
+            return discord.ui.View(timeout=None).add_item(SummaryButton(texts, card.session_id))
         case Buttons.NONE:
             return None
 
@@ -58,6 +62,9 @@ class PanelView(discord.ui.View):
     @discord.ui.button(style=discord.ButtonStyle.success, custom_id=INCLUDE_ID)
     async def include(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
+        server = await self._app.storage.server(guild_of(interaction).id)
+        if unheard(member_of(interaction), server.unheard_role_ids):
+            raise NotPossible("ROLE_UNHEARD")
         answer = await self._session(interaction).people.include(interaction.user.id, interaction.id)
         await say(interaction, texts_of(interaction)(ANSWERS[answer]))
 

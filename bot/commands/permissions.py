@@ -5,7 +5,6 @@ Menus hide commands from people, but a menu is no lock: these are asked for ever
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import discord
@@ -20,7 +19,7 @@ class Asker:
 
     user_id: int
     manages_server: bool
-    role_ids: Collection[int] = ()
+    role_ids: frozenset[int] = frozenset()
 
 
 def needs_attestation(asker: Asker, server: ServerSettings) -> bool:
@@ -37,15 +36,15 @@ def needs_attestation(asker: Asker, server: ServerSettings) -> bool:
 
 def may_start(asker: Asker, server: ServerSettings) -> bool:
     """Whether the asker may start listening in an attested server: the chosen role, or Manage Server."""
-    return asker.manages_server or (server.listen_role_id is not None and server.listen_role_id in asker.role_ids)
+    return asker.manages_server or not asker.role_ids.isdisjoint(server.listen_role_ids)
 
 
 def require_start(asker: Asker, server: ServerSettings) -> None:
     """Raises NotAllowed, with what is needed instead."""
     if may_start(asker, server):
         return
-    if server.listen_role_id is not None:
-        raise NotAllowed("NEEDS_ROLE", role_id=server.listen_role_id)
+    if server.listen_role_ids:
+        raise NotAllowed("NEEDS_ROLE", roles=" · ".join(f"<@&{role}>" for role in server.listen_role_ids))
     raise NotAllowed("NEEDS_MANAGER")
 
 

@@ -5,20 +5,35 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import discord
 from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, defer, guild_of, report_error, say
+from bot.commands.common import Interaction, defer, guild_of, member_of, report_error, say
 from bot.commands.language import described, texts_of
+from bot.commands.membership import end_stale_answers
 from bot.commands.refusals import not_deleted
 from bot.texts import Texts
-from storage.records import Decision
+from storage.records import Decision, Purpose
 
 CONFIRM_S = 120.0
+BOTH: Final = "both"
+WHAT: Final = [app_commands.Choice(name=described(f"PURPOSES.{what}"), value=what) for what in (*Purpose, BOTH)]
+DECIDED: Final = {
+    (Decision.OPT_IN, Purpose.LIVE): "SET_OPT_IN",
+    (Decision.OPT_IN, Purpose.VOICE): "SET_OPT_IN_VOICE",
+    (Decision.OPT_IN, BOTH): "SET_OPT_IN_BOTH",
+    (Decision.OPT_OUT, Purpose.LIVE): "SET_OPT_OUT_LIVE",
+    (Decision.OPT_OUT, Purpose.VOICE): "SET_OPT_OUT_VOICE",
+    (Decision.OPT_OUT, BOTH): "SET_OPT_OUT",
+    (None, Purpose.LIVE): "SET_ASK_LIVE",
+    (None, Purpose.VOICE): "SET_ASK_VOICE",
+    (None, BOTH): "SET_ASK",
+}
 
 
 class PrivacyGroup(app_commands.Group):
@@ -31,7 +46,8 @@ class PrivacyGroup(app_commands.Group):
     async def status(self, interaction: Interaction) -> None:
         await defer(interaction)
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
-        standing = await self._app.storage.standing_consent(guild_id, user_id)
+        await end_stale_answers(self._app.storage, member_of(interaction))
+        standing = {p: await self._app.storage.standing_consent(guild_id, user_id, p) for p in Purpose}
         stored = await self._app.storage.export_person(user_id, guild_id)
         session = self._app.sessions.of(guild_id)
         included = session is not None and session.consents(user_id)
@@ -40,19 +56,25 @@ class PrivacyGroup(app_commands.Group):
         await say(interaction, embed=embed_of(Card(title=texts.PRIVACY_TITLE, text=text)))
 
     @app_commands.command(name="opt-in", description=described("CMD_PRIVACY_IN"))
+    @app_commands.describe(what=described("ARG_PRIVACY_WHAT"))
+    @app_commands.choices(what=WHAT)
     @app_commands.guild_only()
-    async def opt_in(self, interaction: Interaction) -> None:
-        await self._decide(interaction, Decision.OPT_IN, "SET_OPT_IN")
+    async def opt_in(self, interaction: Interaction, what: str = Purpose.LIVE.value) -> None:
+        await self._decide(interaction, Decision.OPT_IN, what)
 
     @app_commands.command(name="opt-out", description=described("CMD_PRIVACY_OUT"))
+    @app_commands.describe(what=described("ARG_PRIVACY_WHAT"))
+    @app_commands.choices(what=WHAT)
     @app_commands.guild_only()
-    async def opt_out(self, interaction: Interaction) -> None:
-        await self._decide(interaction, Decision.OPT_OUT, "SET_OPT_OUT")
+    async def opt_out(self, interaction: Interaction, what: str = BOTH) -> None:
+        await self._decide(interaction, Decision.OPT_OUT, what)
 
     @app_commands.command(name="ask-me", description=described("CMD_PRIVACY_ASK"))
+    @app_commands.describe(what=described("ARG_PRIVACY_WHAT"))
+    @app_commands.choices(what=WHAT)
     @app_commands.guild_only()
-    async def ask_me(self, interaction: Interaction) -> None:
-        await self._decide(interaction, None, "SET_ASK")
+    async def ask_me(self, interaction: Interaction, what: str = BOTH) -> None:
+        await self._decide(interaction, None, what)
 
     @app_commands.command(name="export", description=described("CMD_PRIVACY_EXPORT"))
     @app_commands.describe(everywhere=described("ARG_PRIVACY_EVERYWHERE"))
@@ -73,12 +95,13 @@ class PrivacyGroup(app_commands.Group):
         question = texts.ASK_DELETE_EVERYWHERE if guild_id is None else texts.ASK_DELETE_HERE
         await say(interaction, question, view=DeleteView(self._app, guild_id, texts))
 
-    async def _decide(self, interaction: Interaction, decision: Decision | None, answer: str) -> None:
+    async def _decide(self, interaction: Interaction, decision: Decision | None, what: str) -> None:
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
+        purposes = tuple(Purpose) if what == BOTH else (Purpose(what),)
         # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
-        deciding = self._app.sessions.decide(guild_id, user_id, decision, interaction.id)
-        counted, _ = await asyncio.gather(deciding, defer(interaction))
-        await say(interaction, texts_of(interaction)(answer if counted else "DECIDED_LATER"))
+        deciding = [self._app.sessions.decide(guild_id, user_id, decision, interaction.id, p) for p in purposes]
+        *counted, _ = await asyncio.gather(*deciding, defer(interaction))
+        await say(interaction, texts_of(interaction)(DECIDED[decision, what] if all(counted) else "DECIDED_LATER"))
 
 
 class DeleteView(discord.ui.View):
@@ -107,12 +130,15 @@ def scope(interaction: Interaction, *, everywhere: bool) -> int | None:
     return None if everywhere else interaction.guild_id
 
 
-def privacy_status(texts: Texts, standing: Decision | None, *, included_now: bool, stored: dict[str, Any]) -> str:
+def privacy_status(
+    texts: Texts, standing: Mapping[Purpose, Decision | None], *, included_now: bool, stored: dict[str, Any]
+) -> str:
     """What was decided, what happens now, and how many entries of each kind an export would hold."""
     counts = {name: len(value) for name, value in stored.items() if isinstance(value, list) and value}
     return texts(
         "PRIVACY_STATUS",
-        decision=texts.PRIVACY_DECISIONS[standing.value if standing else "none"],
+        decision=texts.PRIVACY_DECISIONS[standing[Purpose.LIVE] or "none"],
+        voice=texts.PRIVACY_VOICE_DECISIONS[standing[Purpose.VOICE] or "none"],
         now=texts.PRIVACY_INCLUDED_NOW if included_now else texts.PRIVACY_NOT_INCLUDED_NOW,
         stored=texts.together(texts(f"PRIVACY_STORED.{name}", n=count) for name, count in counts.items())
         or texts.PRIVACY_STORED_NOTHING,

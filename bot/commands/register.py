@@ -9,33 +9,37 @@ from discord import app_commands
 
 from bot.app import App
 from bot.commands.about import about_command
-from bot.commands.analyze import AnalyzeCommands
-from bot.commands.attest import AttestView
+from bot.commands.analyze import analyze_command, analyze_menu
+from bot.commands.attest import AttestButton
 from bot.commands.listen import ListenGroup, mark_command
+from bot.commands.open_summary import SummaryButton
 from bot.commands.panel_view import PanelView
 from bot.commands.privacy import PrivacyGroup
 from bot.commands.report import ReportGroup
-from bot.commands.settings import SettingsGroup
-from bot.commands.voice_consent import ConsentButton, VoiceMessages
+from bot.commands.settings import SettingsMenu, settings_command
+from bot.commands.voice_buttons import AuthorButton, StatementButton
+from bot.commands.voice_messages import VoiceMessages
 
 
 def register(client: discord.Client, tree: app_commands.CommandTree[Any], app: App) -> VoiceMessages:
     """Fill an empty tree. Returns what answers to messages."""
     voice_messages = VoiceMessages(app)
-    analyze = AnalyzeCommands(app, voice_messages)
     for command in (
         ListenGroup(app),
         mark_command(app),
-        analyze.command(),
-        analyze.menu(),
+        analyze_command(voice_messages),
+        analyze_menu(voice_messages),
         ReportGroup(app),
         PrivacyGroup(app),
-        SettingsGroup(app),
+        settings_command(app),
         about_command(app),
     ):
         tree.add_command(command)
+    for item in (AttestButton, SettingsMenu, SummaryButton):
+        item.app = app
+        client.add_dynamic_items(item)
     client.add_view(PanelView(app))
-    client.add_view(AttestView(app))
-    ConsentButton.messages = voice_messages
-    client.add_dynamic_items(ConsentButton)
+    for button in (AuthorButton, StatementButton):
+        button.messages = voice_messages
+        client.add_dynamic_items(button)
     return voice_messages

@@ -6,23 +6,29 @@ import io
 import json
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Final
 
 import discord
+import structlog
 from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, defer, guild_of, manages_server, say
-from bot.commands.language import described, texts_of
+from bot.commands.common import NO_MENTIONS, Interaction, defer, guild_of, manages_server, say
+from bot.commands.language import described, public_texts, texts_of
 from bot.commands.refusals import not_deleted
 from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
 from bot.texts import Texts
-from storage.records import SessionRecord, SessionState
+from storage.records import MessageKind, SessionRecord, SessionState, ShareRecord
 
+SHARED_FOR: Final = timedelta(days=7)
 LISTED = 10
 CHOICES = 25
 """As many as Discord shows while a person types."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class ReportGroup(app_commands.Group):
@@ -51,25 +57,39 @@ class ReportGroup(app_commands.Group):
         await say(interaction, embed=embed_of(Card(title=texts.REPORTS_TITLE, text="\n".join(lines))))
 
     @app_commands.command(name="share", description=described("CMD_REPORT_SHARE"))
-    @app_commands.describe(session=described("ARG_REPORT_SESSION"), days=described("ARG_REPORT_DAYS"))
-    async def share(
-        self, interaction: Interaction, session: str | None = None, days: app_commands.Range[int, 1, 30] = 7
-    ) -> None:
+    @app_commands.describe(session=described("ARG_REPORT_SESSION"), everybody=described("ARG_REPORT_EVERYBODY"))
+    async def share(self, interaction: Interaction, session: str | None = None, everybody: bool | None = None) -> None:
+        """One's own results are one's own to share; everybody's, the starter's or a manager's, who is named for it."""
         await defer(interaction)
         record = await self._choose(interaction, session)
-        share, token = await self._app.storage.create_share(record.id, lifetime=timedelta(days=days))
-        url = self._app.share_url(token)
-        if url is None:
-            await self._app.storage.revoke_shares(record.id)
+        may_share_all = record.started_by == interaction.user.id or manages_server(interaction)
+        if everybody and not may_share_all:
+            raise NotAllowed("MAY_NOT_SHARE_ALL")
+        if self._app.share_url("") is None:
             raise NotPossible("NO_PUBLIC_URL")
-        await say(interaction, texts_of(interaction)("SHARED", url=url, expires=int(share.expires_at.timestamp())))
+        of_all = may_share_all if everybody is None else everybody
+        row_id = None if of_all else await self._own_row(record, interaction.user.id)
+        share, token = await self._app.storage.create_share(
+            record.id, lifetime=SHARED_FOR, maker_id=interaction.user.id, participant_id=row_id
+        )
+        if of_all:
+            await tell_of_share(self._app, record, share, interaction)
+        answer = texts_of(interaction)(
+            "SHARED" if of_all else "SHARED_OWN",
+            url=self._app.share_url(token),
+            expires=int(share.expires_at.timestamp()),
+        )
+        await say(interaction, answer)
 
     @app_commands.command(name="revoke", description=described("CMD_REPORT_REVOKE"))
     @app_commands.describe(session=described("ARG_REPORT_SESSION"))
     async def revoke(self, interaction: Interaction, session: str | None = None) -> None:
+        """For the one who made a link, and for Manage Server."""
         await defer(interaction)
         record = await self._choose(interaction, session)
-        number, texts = await self._app.storage.revoke_shares(record.id), texts_of(interaction)
+        maker_id = None if manages_server(interaction) else interaction.user.id
+        number = await self._app.storage.revoke_shares(record.id, maker_id=maker_id)
+        texts = texts_of(interaction)
         await say(interaction, texts("REVOKED", n=number) if number else texts.NOTHING_TO_REVOKE)
 
     @app_commands.command(name="delete", description=described("CMD_REPORT_DELETE"))
@@ -129,6 +149,12 @@ class ReportGroup(app_commands.Group):
         records = await self._app.storage.sessions(guild_id=guild_of(interaction).id, limit=200)
         return [record for record in records if record.id in own]
 
+    async def _own_row(self, record: SessionRecord, user_id: int) -> int:
+        for person in await self._app.storage.participants(record.id):
+            if person.user_id == user_id:
+                return person.id
+        raise NotPossible("NO_OWN_ROW")
+
     async def _choose(self, interaction: Interaction, session_id: str | None) -> SessionRecord:
         """The named session, or the newest. Raises NotPossible; does not tell what others have."""
         records = await self._theirs(interaction)
@@ -136,3 +162,24 @@ class ReportGroup(app_commands.Group):
             if session_id is None or record.id == session_id:
                 return record
         raise NotPossible("NO_REPORT")
+
+
+async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, interaction: Interaction) -> None:
+    """Whoever's results were shared reads it where the summary stands."""
+    posted = await app.storage.messages_of_session(record.id)
+    places = [message.channel_id for message in posted if message.kind is MessageKind.SUMMARY]
+    channel_id = places[-1] if places else record.channel_id
+    guild = guild_of(interaction)
+    text = public_texts(await app.storage.server(guild.id), guild)(
+        "SHARED_WITH_OTHERS",
+        user_id=interaction.user.id,
+        started=int(record.started_at.timestamp()),
+        expires=int(share.expires_at.timestamp()),
+    )
+    channel = app.client().get_partial_messageable(channel_id, guild_id=guild.id)
+    try:
+        told = await channel.send(text, allowed_mentions=NO_MENTIONS)
+    except discord.HTTPException as error:
+        _log.warning("share_not_told", session=record.id, status=error.status)
+        return
+    await app.own.note(told, MessageKind.NOTICE, session_id=record.id)

@@ -1,71 +1,109 @@
-"""`/settings`: how Undertone behaves in this server. Reading is for everyone, changing needs Manage Server."""
+"""`/settings`: one message that shows how Undertone behaves in this server, with menus to change it.
+
+Discord lets a message hold five rows. So the first menu chooses what to change, and the menu for that stands below it.
+Reading is for everyone, changing needs Manage Server; that is checked again at each choice.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from typing import Any, ClassVar
 
 import discord
 from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, defer, guild_of, require_manage_server, say
+from bot.commands.common import (
+    Interaction,
+    defer,
+    guild_of,
+    manages_server,
+    report_error,
+    require_manage_server,
+    say,
+)
 from bot.commands.language import described, texts_of
+from bot.commands.settings_menus import TOPIC, Menu, Topic, changed, menus_for
+from bot.commands.settings_words import settings_lines, warnings
 from bot.texts import Texts
 from storage.records import ServerSettings
 
-MAX_AUTO_CHANNELS = 50
 
-
-class SettingsGroup(app_commands.Group):
-    def __init__(self, app: App) -> None:
-        super().__init__(name="settings", description=described("CMD_SETTINGS"), guild_only=True)
-        self._app = app
-
-    @app_commands.command(name="show", description=described("CMD_SETTINGS_SHOW"))
-    async def show(self, interaction: Interaction) -> None:
+def settings_command(app: App) -> app_commands.Command[Any, ..., None]:
+    @app_commands.command(name="settings", description=described("CMD_SETTINGS"))
+    @app_commands.guild_only()
+    async def settings(interaction: Interaction) -> None:
         await defer(interaction)
-        server = await self._app.storage.server(guild_of(interaction).id)
+        server = await app.storage.server(guild_of(interaction).id)
         texts = texts_of(interaction)
-        await say(interaction, embed=embed_of(Card(title=texts.SETTINGS_TITLE, text=settings_lines(server, texts))))
+        view = settings_view(server, texts, None) if manages_server(interaction) else discord.utils.MISSING
+        await say(interaction, embed=embed_of(settings_card(app, guild_of(interaction), server, texts)), view=view)
 
-    @app_commands.command(name="role", description=described("CMD_SETTINGS_ROLE"))
-    @app_commands.describe(role=described("ARG_SETTINGS_ROLE"))
-    async def role(self, interaction: Interaction, role: discord.Role | None = None) -> None:
-        await defer(interaction)
+    return settings
+
+
+def settings_card(app: App, guild: discord.Guild, server: ServerSettings, texts: Texts) -> Card:
+    lines = settings_lines(server, texts)
+    wrong = [f"⚠️ {warning}" for warning in warnings(app, guild, server, texts)]
+    return Card(title=texts.SETTINGS_TITLE, text="\n".join([*lines, *(["", *wrong] if wrong else [])]))
+
+
+def settings_view(
+    server: ServerSettings, texts: Texts, topic: Topic | None, channel_id: int | None = None
+) -> discord.ui.View:
+    view = discord.ui.View(timeout=None)
+    for select in menus_for(server, texts, topic, channel_id):
+        view.add_item(SettingsMenu(select))
+    return view
+
+
+class SettingsMenu(
+    discord.ui.DynamicItem[Any],
+    template=r"undertone:settings:(?P<what>[a-z_]+)(?::(?P<channel>\d+))?",
+):
+    """One menu. Its id says what it chooses, so that it works after a restart."""
+
+    app: ClassVar[App]
+
+    def __init__(self, select: Menu) -> None:
+        super().__init__(select)
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: Interaction, item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> SettingsMenu:
+        return cls(item)  # type: ignore[arg-type]  # a menu, because its id is one of ours
+
+    async def callback(self, interaction: Interaction) -> None:
+        try:
+            await self._chosen(interaction)
+        except Exception as error:  # noqa: BLE001  # a template's view has no error handler of ours
+            await report_error(interaction, error)
+
+    async def _chosen(self, interaction: Interaction) -> None:
         require_manage_server(interaction)
-        server = await self._app.storage.server(guild_of(interaction).id)
-        await self._app.storage.save_server(replace(server, listen_role_id=role.id if role else None))
-        texts = texts_of(interaction)
-        await say(interaction, texts("ROLE_SET", role_id=role.id) if role else texts.ROLE_CLEARED)
-
-    @app_commands.command(name="retention", description=described("CMD_SETTINGS_RETENTION"))
-    @app_commands.describe(days=described("CMD_SETTINGS_RETENTION"))
-    async def retention(self, interaction: Interaction, days: app_commands.Range[int, 1, 365]) -> None:
-        await defer(interaction)
-        require_manage_server(interaction)
-        server = await self._app.storage.server(guild_of(interaction).id)
-        await self._app.storage.save_server(replace(server, retention_days=days))
-        await say(interaction, texts_of(interaction)("RETENTION_SET", n=days))
-
-    @app_commands.command(name="auto", description=described("CMD_SETTINGS_AUTO"))
-    @app_commands.describe(channel=described("ARG_SETTINGS_CHANNEL"), on=described("ARG_SETTINGS_ON"))
-    async def auto(self, interaction: Interaction, channel: discord.TextChannel, on: bool) -> None:
-        await defer(interaction)
-        require_manage_server(interaction)
-        server = await self._app.storage.server(guild_of(interaction).id)
-        others = tuple(known for known in server.auto_channel_ids if known != channel.id)
-        chosen = (*others, channel.id)[-MAX_AUTO_CHANNELS:] if on else others
-        await self._app.storage.save_server(replace(server, auto_channel_ids=chosen))
-        await say(interaction, texts_of(interaction)("AUTO_ON" if on else "AUTO_OFF", channel_id=channel.id))
+        _, _, what, *rest = self.custom_id.split(":")
+        values = chosen_in(interaction)
+        guild, texts = guild_of(interaction), texts_of(interaction)
+        server = await self.app.storage.server(guild.id)
+        channel_id = int(rest[0]) if rest else None
+        if what == TOPIC:
+            topic = Topic(values[0])
+        else:
+            topic = Topic(what)
+            if topic is Topic.VOICE and channel_id is None:
+                channel_id = int(values[0])
+            else:
+                server = changed(server, topic, values, channel_id)
+                await self.app.storage.save_server(server)
+        card = settings_card(self.app, guild, server, texts)
+        await interaction.response.edit_message(
+            embed=embed_of(card), view=settings_view(server, texts, topic, channel_id)
+        )
 
 
-def settings_lines(server: ServerSettings, texts: Texts) -> str:
-    role_id = server.listen_role_id
-    return texts(
-        "SETTINGS_LINES",
-        statement=texts.SETTINGS_ATTESTED if server.attested_at else texts.SETTINGS_NOT_ATTESTED,
-        who=texts("SETTINGS_ROLE_AND_MANAGER", role_id=role_id) if role_id else texts.MANAGE_SERVER,
-        days=texts("DAYS", n=server.retention_days),
-        where=texts.together(f"<#{channel}>" for channel in server.auto_channel_ids) or texts.NOWHERE,
-    )
+def chosen_in(interaction: Interaction) -> list[str]:
+    """What was chosen in a menu: values, or ids of roles or channels."""
+    data: Any = interaction.data or {}
+    return [str(value) for value in data.get("values", [])]

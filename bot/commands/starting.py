@@ -5,10 +5,11 @@ from __future__ import annotations
 import discord
 
 from bot.app import App
-from bot.commands.common import Interaction, asker_of, guild_of, say
+from bot.commands.common import Interaction, asker_of, guild_of, member_of, say
 from bot.commands.language import texts_of
+from bot.commands.membership import end_stale_answers, people_in
 from bot.commands.permissions import require_start, require_voice
-from bot.errors import NotPossible
+from bot.errors import NotAllowed, NotPossible
 from bot.listening.manager import StartRequest
 from bot.own_messages import message_link
 from bot.voice import refusal
@@ -16,23 +17,29 @@ from bot.voice import refusal
 VoiceChannel = discord.VoiceChannel | discord.StageChannel
 
 
-async def start(interaction: Interaction, app: App) -> None:
-    """Start in the asking person's voice channel and say where the panel is. The interaction is deferred already."""
+async def start(interaction: Interaction, app: App, wanted: VoiceChannel | None = None) -> None:
+    """Start in a voice channel, the asking person's own when none is named, and say where the panel is.
+
+    The interaction is deferred already.
+    """
     guild = guild_of(interaction)
-    require_start(asker_of(interaction), await app.storage.server(guild.id))
-    channel = voice_channel_of(guild, interaction.user.id)
+    server = await app.storage.server(guild.id)
+    require_start(asker_of(interaction), server)
+    channel = wanted if wanted is not None else voice_channel_of(guild, interaction.user.id)
+    require_joining(member_of(interaction), channel)
     require_voice(channel.permissions_for(guild.me), channel.id)
     if (why := refusal(channel)) is not None:
         raise NotPossible(f"JOIN_FAILURES.{why.code}")
     if not app.backend.ready:
         raise NotPossible("STARTING_UP")
+    await end_stale_answers_in(app, channel)
     session = await app.sessions.start(
         StartRequest(
             guild_id=guild.id,
             channel_id=channel.id,
             channel=channel,
             started_by=interaction.user.id,
-            present=lambda: people_in(channel),
+            present=lambda: people_in(channel, server.unheard_role_ids),
             asked_in=interaction.channel_id,
         )
     )
@@ -53,10 +60,13 @@ def voice_channel_of(guild: discord.Guild, user_id: int) -> VoiceChannel:
     raise NotPossible("NOT_IN_VOICE")
 
 
-def people_in(channel: VoiceChannel) -> list[tuple[int, bool]]:
-    """User ids in the channel, and whether each is a bot."""
-    people = []
-    for user_id in channel.voice_states:
-        member = channel.guild.get_member(user_id)
-        people.append((user_id, member.bot if member is not None else False))
-    return people
+def require_joining(member: discord.Member, channel: VoiceChannel) -> None:
+    """Whoever starts in a channel may join it themselves. Raises NotAllowed."""
+    if member.id not in channel.voice_states and not channel.permissions_for(member).connect:
+        raise NotAllowed("CANNOT_JOIN_IT", channel_id=channel.id)
+
+
+async def end_stale_answers_in(app: App, channel: VoiceChannel) -> None:
+    """What people in the channel answered before they left the server counts no more when listening starts."""
+    for member in channel.members:
+        await end_stale_answers(app.storage, member)

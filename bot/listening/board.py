@@ -36,6 +36,8 @@ class Snapshot:
     """Of whom the engine has not heard enough yet to compare them with themselves."""
     by_standing: Collection[int] = ()
     """Who of the included pressed nothing: their standing answer includes them."""
+    live_emotions: bool = True
+    """Whether the server wants to see while it runs what each sounds like."""
     overall: str | None = None
     """How everybody together sounded in the last minute."""
     unsaved: bool = False
@@ -91,7 +93,8 @@ def ended_card(texts: Texts, *, channel_id: int, reason: str, duration_s: float,
 
 
 def _line(user_id: int, tone: Tone | None, now: Snapshot, texts: Texts) -> str:
-    parts = [_sound(f"<@{user_id}>", tone, now.now_s, texts)]
+    who = f"<@{user_id}>"
+    parts = [_sound(who, tone, now.now_s, texts) if now.live_emotions else f"▫️ {texts('PERSON_HEARD', who=who)}"]
     if user_id in now.new_voices:
         parts.append(texts.STILL_NEW)
     if user_id in now.by_standing:

@@ -16,7 +16,7 @@ from bot.listening.surface import DISCORD_TROUBLE, NoPlace, Picture, Posted, Sur
 from bot.own_messages import OwnMessages
 from bot.texts import Texts
 from storage.errors import StorageError
-from storage.records import MessageKind, MessageRecord, SessionRecord
+from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord, SummaryPlace
 
 NO_MENTIONS: Final = discord.AllowedMentions.none()
 LOOK_IN_S: Final = 5.0
@@ -42,8 +42,10 @@ class DiscordSurface:
         read_status: ReadStatus,
         buttons: Callable[[Card], discord.ui.View | None],
         texts: Texts,
+        server: ServerSettings,
     ) -> None:
         self.texts = texts
+        self.server = server
         self._client = client
         self._record = record
         self._asked_in = asked_in
@@ -66,7 +68,7 @@ class DiscordSurface:
         if mention:
             more["content"] = " ".join(f"<@{user_id}>" for user_id in mention)
             more["allowed_mentions"] = discord.AllowedMentions(users=[discord.Object(user) for user in mention])
-        for channel_id in self._places():
+        for channel_id in self._places(kind):
             try:
                 message = await self._channel(channel_id).send(embed=embed, **more)
             except (discord.NotFound, discord.Forbidden):
@@ -97,7 +99,7 @@ class DiscordSurface:
             _log.warning("message_not_forgotten", session=self._record.id, error=error.code)
 
     def stands_well(self, posted: Posted) -> bool:
-        return next(self._places(), None) == posted.channel_id
+        return next(self._places(MessageKind.PANEL), None) == posted.channel_id
 
     async def react(self, posted: Posted, emoji: str | None, *, instead_of: str | None) -> None:
         message = self._channel(posted.channel_id).get_partial_message(posted.message_id)
@@ -182,16 +184,28 @@ class DiscordSurface:
 
     # --- places
 
-    def _places(self) -> Iterator[int]:
-        """Channels in which the people of the call can see a message, the best first. Raises SurfaceGone when the
-        client does not know the server: it was removed from it, or has not heard of it yet."""
+    def _places(self, kind: MessageKind) -> Iterator[int]:
+        """Channels in which the people of the call can see a message, the best first; a summary's is the chosen one.
+
+        Raises SurfaceGone when the client does not know the server: it was removed from it, or has not heard of it yet.
+        """
         guild = self._live().get_guild(self._record.guild_id)
         if guild is None:
             raise SurfaceGone
+        chosen = self._report_channel(guild) if kind is MessageKind.SUMMARY else None
+        if chosen is not None:
+            yield chosen
         system = guild.system_channel.id if guild.system_channel is not None else None
         for channel_id in dict.fromkeys((self._record.channel_id, self._asked_in, system)):
             if channel_id is not None and self._may_use(guild, channel_id):
                 yield channel_id
+
+    def _report_channel(self, guild: discord.Guild) -> int | None:
+        """Where the server wants summaries, whoever of the call can see it."""
+        if self.server.summary_place is not SummaryPlace.REPORT_CHANNEL or self.server.report_channel_id is None:
+            return None
+        channel = guild.get_channel_or_thread(self.server.report_channel_id)
+        return channel.id if channel is not None and channel.permissions_for(guild.me) >= TO_POST else None
 
     def _may_use(self, guild: discord.Guild, channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)

@@ -18,9 +18,9 @@ from bot.listening.board import ended_card
 from bot.listening.ends import BROKEN, EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.panel import Panel
-from bot.listening.summary import summarise
+from bot.listening.summary import closed_card, summarise
 from bot.listening.surface import Surface, SurfaceGone
-from storage.records import MessageKind, SessionRecord, SessionState
+from storage.records import MessageKind, SessionRecord, SessionState, SummaryPlace
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -92,6 +92,9 @@ async def post_summary(app: App, surface: Surface, session_id: str, names: Mappi
     names = {**names, **{user_id: name for user_id, name in zip(missing, found, strict=True) if name}}
     summary = await summarise(report, surface.texts, names, report_url=app.report_url(session_id))
     try:
-        await surface.post(summary.card, MessageKind.SUMMARY, picture=summary.picture)
+        if surface.server.summary_place is SummaryPlace.PARTICIPANTS:
+            await surface.post(closed_card(surface.texts, session_id), MessageKind.SUMMARY)
+        else:
+            await surface.post(summary.card, MessageKind.SUMMARY, picture=summary.picture)
     except SurfaceGone:
         await surface.tell_starter(summary.card)

@@ -17,7 +17,7 @@ from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
 from bot.listening.standing import StandingAnswers
 from bot.voice.counters import ReceiveCounters
-from storage.records import Decision, NewSession
+from storage.records import Decision, NewSession, Purpose
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -115,7 +115,8 @@ class SessionManager:
                 labels=model.labels,
             )
         )
-        session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in))
+        server = await self._app.storage.server(request.guild_id)
+        session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in, server))
         self._sessions[request.guild_id] = session  # from here on it hears who comes, leaves and decides
         try:
             await session.people.meet(request.present())
@@ -212,9 +213,16 @@ class SessionManager:
         if (session := self.of(guild_id)) is not None:
             session.end(EndReason.KICKED)
 
-    async def decide(self, guild_id: int, user_id: int, answer: Decision | None, interaction_id: int) -> bool:
+    async def decide(
+        self,
+        guild_id: int,
+        user_id: int,
+        answer: Decision | None,
+        interaction_id: int,
+        purpose: Purpose = Purpose.LIVE,
+    ) -> bool:
         """A person gives a standing answer; see `StandingAnswers.decide`."""
-        return await self._standing.decide(guild_id, user_id, answer, interaction_id)
+        return await self._standing.decide(guild_id, user_id, answer, interaction_id, purpose)
 
     async def leave_everything(self, user_id: int, guild_id: int | None, interaction_id: int) -> None:
         """A person's data is about to be deleted: take them out of whatever runs first."""

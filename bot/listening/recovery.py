@@ -41,7 +41,7 @@ async def recover(app: App, records: Sequence[SessionRecord]) -> None:
 
 async def _put_right(app: App, record: SessionRecord, messages: Sequence[MessageRecord]) -> None:
     panels = [message for message in messages if message.kind is MessageKind.PANEL]
-    surface = app.surface(record, panels[-1].channel_id if panels else None)
+    surface = app.surface(record, panels[-1].channel_id if panels else None, await app.storage.server(record.guild_id))
     url = app.report_url(record.id)
     lasted_s = (record.ended_at - record.started_at).total_seconds() if record.ended_at is not None else 0.0
     card = ended_card(

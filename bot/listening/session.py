@@ -62,7 +62,7 @@ class ListeningSession:
             self.call,
             app.clock,
             render=lambda: panel_card(self.snapshot(), surface.texts),
-            overall=lambda: self._hearing.tones.overall(self._now_s()),
+            overall=lambda: self._hearing.tones.overall(self._now_s()) if surface.server.live_emotions else None,
             lost=lambda: self.end(EndReason.NO_NOTICE),
         )
         self.panel = self._display.panel
@@ -160,6 +160,7 @@ class ListeningSession:
             excluded=self.people.book.excluded_ids(),
             new_voices=frozenset(filter(self._hearing.still_new, included)),
             by_standing=frozenset(filter(self.people.book.by_standing, included)),
+            live_emotions=self._surface.server.live_emotions,
             overall=self._display.reaction.label,
             unsaved=self._app.writer.failing,
             link=self.call.state,

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from bot.cards import COLOUR, Card
+from bot.cards import COLOUR, Buttons, Card
 from bot.listening.inert import fitting, inert
 from bot.listening.surface import Picture
 from bot.pictures import palette
@@ -54,6 +54,17 @@ async def summarise(
     drawn = replace(report, moments=tuple(map(_numbered, moments)))
     png = await _draw(drawn, called, _words(report, texts))
     return Summary(card=card, picture=None if png is None else Picture(png=png, description=texts.SUMMARY_PICTURE_ALT))
+
+
+def closed_card(texts: Texts, session_id: str) -> Card:
+    """In place of the summary where only those who took part may read it."""
+    return Card(
+        title=texts.SUMMARY_TITLE,
+        text=texts.SUMMARY_FOR_PARTICIPANTS,
+        buttons=Buttons.SUMMARY,
+        session_id=session_id,
+        colour=COLOUR,
+    )
 
 
 def of_those_who_stayed(report: SessionReport) -> SessionReport:

@@ -16,7 +16,7 @@ import discord
 
 from bot.cards import Card
 from bot.texts import Texts
-from storage.records import MessageKind
+from storage.records import MessageKind, ServerSettings
 
 DISCORD_TROUBLE: Final = (discord.HTTPException, discord.ClientException, aiohttp.ClientError, OSError, TimeoutError)
 """What a call to Discord may end with on a bad day."""
@@ -48,6 +48,8 @@ class Picture:
 class Surface(Protocol):
     texts: Texts
     """The words of the place where it shows itself: the server's language."""
+    server: ServerSettings
+    """What the server chose."""
 
     async def post(
         self, card: Card, kind: MessageKind, *, picture: Picture | None = None, mention: Sequence[int] = ()

@@ -32,6 +32,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     session = await request.app[STORAGE].session(grant.session_id)
     if session is None:
         raise NotFound(words.NO_SESSION)
+    if grant.only is not None:  # the events are everybody's
+        return web.Response(status=204)
     bus = request.app[BUS]
     if session.state is not SessionState.LIVE and not bus.knows(grant.session_id):
         return web.Response(status=204)

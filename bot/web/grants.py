@@ -37,6 +37,8 @@ class Grant:
     """Address of the page; `data` of what hangs on it."""
     data: str
     report_json: str
+    only: int | None = None
+    """The participant whose row alone a share link opens."""
 
 
 def visitor_of(request: web.Request) -> Visitor:
@@ -74,7 +76,14 @@ async def grant_of(request: web.Request) -> Grant:
         if not share.alive(datetime.now(UTC)):
             raise Gone(words.DEAD_SHARE)
         page = f"{base}/s/{token}"
-        return Grant(session_id=share.session_id, shared=True, page=page, data=page, report_json=f"{page}/report.json")
+        return Grant(
+            session_id=share.session_id,
+            shared=True,
+            page=page,
+            data=page,
+            report_json=f"{page}/report.json",
+            only=share.participant_id,
+        )
     session_id = request.match_info["session_id"]
     visitor = visitor_of(request)
     admit(request.app[ACCESS], visitor)

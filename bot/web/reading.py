@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from aiohttp import web
@@ -68,6 +68,8 @@ async def read_report(request: web.Request, *, probabilities: bool = False) -> R
     held = await (_read(app, session_id, probabilities=True) if probabilities else held_report(app, session_id))
     if held is None:
         raise NotFound(words.NO_SESSION)
+    if grant.only is not None:
+        held = Held(report=row_of(held.report, grant.only), last_event_id=held.last_event_id)
     people = [p.participant for p in held.report.participants]
     return Reading(
         grant=grant,
@@ -75,6 +77,18 @@ async def read_report(request: web.Request, *, probabilities: bool = False) -> R
         heading=await heading_of(app, held.report.session, people, shared=grant.shared),
         expires_at=await _expires_at(app, held.report.session),
         held=held,
+    )
+
+
+def row_of(report: SessionReport, participant_id: int) -> SessionReport:
+    """The report as if nobody else had been there: for a link to one person's own results."""
+    mine = tuple(person for person in report.participants if person.participant.id == participant_id)
+    return replace(
+        report,
+        participants=mine,
+        moments=tuple(moment for moment in report.moments if moment.participant_id == participant_id),
+        shares=mine[0].shares if mine else {},
+        overlap_s=0.0,
     )
 
 

@@ -9,7 +9,7 @@ import discord
 import pytest
 from discord.shard import EventItem, EventType
 
-from bot.client import intents
+from bot.application import intents
 from bot.errors import DiscordRefused
 from bot.service import Service
 from bot.settings import Settings, load_settings
@@ -40,7 +40,7 @@ def settings_for(sandbox: Sandbox, data_dir: Path, **changes: object) -> Setting
 
 
 def test_only_the_smallest_intents_are_asked_for() -> None:
-    asked = {name for name, on in intents() if on}
+    asked = {name for name, on in intents(message_content=False) if on}
     assert asked == {"guilds", "voice_states", "guild_messages", "dm_messages"}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bot.cards import Card
 from bot.listening.surface import NoPlace, Picture, Posted, SurfaceGone
 from bot.texts import english
-from storage.records import MessageKind
+from storage.records import MessageKind, ServerSettings
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class FakeSurface:
     """Satisfies Surface. `broken` names the methods that fail (`fail_with` says how), `places` channels, best first."""
 
     texts = english
+    server = ServerSettings(guild_id=1)
 
     def __init__(self, *, names: dict[int, str] | None = None) -> None:
         self.messages: list[Shown] = []

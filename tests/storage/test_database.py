@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage import Decision, ServerSettings, Storage
+from storage import Decision, ServerSettings, Storage, VoiceMode
 from storage.database import _MIGRATIONS, Database, _create_engine
 from storage.errors import NewerSchema, StorageError, StorageUnavailable, WrongKey
 from storage.identity import Identity
@@ -63,14 +63,18 @@ async def test_sqlite_is_switched_to_wal_foreign_keys_and_waiting(database_url: 
 
 
 async def test_opening_again_keeps_everything(storage: Storage, database_url: str) -> None:
-    await storage.save_server(ServerSettings(guild_id=7, listen_role_id=8, auto_channel_ids=(1, 2), retention_days=3))
+    await storage.save_server(
+        ServerSettings(guild_id=7, listen_role_ids=(8,), voice_modes={1: VoiceMode.REPLY}, retention_days=3)
+    )
     await storage.set_standing_consent(7, 9, Decision.OPT_IN)
     again = await Storage.open(database_url, key=KEY)
     server, consent = await again.server(7), await again.standing_consent(7, 9)
     await again.set_standing_consent(7, 9, None)
     forgotten = await again.standing_consent(7, 9)
     await again.close()
-    assert server == ServerSettings(guild_id=7, listen_role_id=8, auto_channel_ids=(1, 2), retention_days=3)
+    assert server == ServerSettings(
+        guild_id=7, listen_role_ids=(8,), voice_modes={1: VoiceMode.REPLY}, retention_days=3
+    )
     assert (consent, forgotten) == (Decision.OPT_IN, None)
 
 

@@ -9,7 +9,8 @@ import discord
 import numpy as np
 import pytest
 
-from bot.commands.analysis import MAX_BYTES, MAX_STRETCHES, Analyst, analysis_card, is_audio
+from bot.commands.analysis import MAX_BYTES, Analyst
+from bot.commands.answers import MAX_STRETCHES, analysis_card
 from bot.errors import NotPossible
 from bot.settings import load_settings
 from bot.texts import english as texts
@@ -49,20 +50,6 @@ async def test_a_large_file_is_refused_before_it_is_fetched() -> None:
     analyst = Analyst(FakeBackend(), load_settings(env_file=None, discord_api_base="https://discord.com/api/v10"))
     with pytest.raises(AudioTooLarge):
         await analyst.analyse(attachment("https://cdn.discordapp.com/a.ogg", size=MAX_BYTES + 1))
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "expected"),
-    [
-        ("voice-message.ogg", "audio/ogg", True),
-        ("SONG.MP3", None, True),
-        ("clip.webm", "video/webm", True),
-        ("photo.png", "image/png", False),
-        ("notes.txt", None, False),
-    ],
-)
-def test_what_looks_like_sound(name: str, kind: str | None, expected: bool) -> None:
-    assert is_audio(attachment("https://cdn.discordapp.com/x", name=name, kind=kind)) is expected
 
 
 def analysis(*said: Prediction, summary: Prediction) -> Analysis:

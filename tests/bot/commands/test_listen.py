@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.commands import listen
+from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
 from bot.errors import NotPossible
 from bot.texts import english as texts
@@ -36,12 +37,53 @@ async def test_the_first_start_needs_manage_server_and_the_statement(world: Worl
 async def test_later_starts_need_the_chosen_role(world: World) -> None:
     role = world.sandbox.state.add_role(world.sandbox.guild, "Listener", permissions=0)
     theo = world.sandbox.add_person("Theodora", role_ids=(role.id,))
-    await world.attested(listen_role_id=role.id)
+    await world.attested(listen_role_ids=(role.id,))
     world.sit(theo, world.mara)
     await world.seen(theo, world.mara)
     assert f"<@&{role.id}>" in text_of(await world.ask(world.mara, "listen start"))
     await world.ask(theo, "listen start")
     assert world.service.sessions.of(world.sandbox.guild.id) is not None
+
+
+async def test_a_channel_can_be_named_by_whoever_may_join_it(world: World) -> None:
+    await world.attested()
+    await world.ask(world.owner, "listen start", {"channel": world.sandbox.voice_channel})
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    assert session.record.channel_id == world.sandbox.voice_channel.id
+
+
+async def test_the_statement_names_all_of_it_and_starts_where_it_was_asked(world: World) -> None:
+    question = await world.ask(world.owner, "listen start", {"channel": world.sandbox.voice_channel})
+    for part in ("not a workplace, school or exam", "16 or older", "who runs this bot", texts.OPERATOR_UNNAMED):
+        assert part in question.content
+    await world.press(world.owner, question, f"{ATTEST_ID}:{world.sandbox.voice_channel.id}")
+    assert world.service.sessions.of(world.sandbox.guild.id) is not None
+
+
+async def test_a_role_that_may_not_be_heard_is_not_included(world: World) -> None:
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Guests", permissions=0)
+    guest = world.sandbox.add_person("Gast", role_ids=(role.id,))
+    await world.attested(unheard_role_ids=(role.id,))
+    world.sit(world.owner, guest)
+    await world.seen(world.owner, guest)
+    await world.ask(world.owner, "listen start")
+    panel = await world.panel()
+    assert text_of(await world.press(guest, panel, INCLUDE_ID)) == texts.ROLE_UNHEARD
+    session = world.service.sessions.of(world.sandbox.guild.id)
+    assert session is not None
+    assert not session.consents(guest.id)
+
+
+async def test_listening_starts_by_itself_with_the_second_person(world: World) -> None:
+    await world.attested(auto_listen_ids=(world.sandbox.voice_channel.id,))
+    world.sit(world.mara)
+    await world.seen(world.mara)
+    assert world.service.sessions.of(world.sandbox.guild.id) is None
+    world.sit(world.theo)
+    session = await world.sandbox.wait_for(lambda: world.service.sessions.of(world.sandbox.guild.id))
+    assert not session.consents(world.mara.id)
+    assert not session.consents(world.theo.id)
 
 
 async def test_include_speak_leave_stop_and_the_summary(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import discord
 import pytest
@@ -12,7 +13,8 @@ from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
 from sandbox import Message, User
-from storage.records import Decision
+from storage.records import Decision, Purpose
+from storage.rights import GONE_AFTER
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
 
@@ -94,14 +96,39 @@ async def test_an_exported_report_names_nobody(world: World) -> None:
     assert str(world.owner.id) not in text
 
 
-async def test_a_share_link_works_until_it_is_revoked(world: World) -> None:
-    session_id = await session_with(world, world.mara)
-    answer = text_of(await world.ask(world.mara, "report share", {"days": 3}))
-    match = re.search(r"/s/(\S+)", answer)
+def token_in(message: Message) -> str:
+    match = re.search(r"/s/(\S+)", text_of(message))
     assert match is not None
-    assert await world.service.storage.session_of_share(match[1]) == session_id
-    assert texts("REVOKED", n=1) == text_of(await world.ask(world.owner, "report revoke"))
-    assert await world.service.storage.session_of_share(match[1]) is None
+    return match[1]
+
+
+async def test_everybodys_results_are_the_starters_to_share_and_everybody_is_told(world: World) -> None:
+    session_id = await session_with(world, world.mara)
+    refused = await world.ask(world.mara, "report share", {"everybody": True})
+    assert text_of(refused) == texts.MAY_NOT_SHARE_ALL
+    token = token_in(await world.ask(world.owner, "report share"))
+    share = await world.service.storage.share(token)
+    assert share is not None
+    assert (share.session_id, share.participant_id) == (session_id, None)
+    assert (share.expires_at - share.created_at).days == 7
+    places = (world.sandbox.text, world.sandbox.voice_channel)
+    told = [m for place in places for m in world.sandbox.messages(place) if m.visible_to is None and m.content]
+    assert len(told) == 1
+    assert f"<@{world.owner.id}>" in told[0].content
+    assert text_of(await world.ask(world.mara, "report revoke")) == texts.NOTHING_TO_REVOKE
+    assert text_of(await world.ask(world.owner, "report revoke")) == texts("REVOKED", n=1)
+    assert await world.service.storage.session_of_share(token) is None
+
+
+async def test_ones_own_results_are_ones_own_to_share(world: World) -> None:
+    await session_with(world, world.mara, world.theo)
+    token = token_in(await world.ask(world.mara, "report share"))
+    share = await world.service.storage.share(token)
+    assert share is not None
+    people = await world.service.storage.participants(share.session_id)
+    assert [p.user_id for p in people if p.id == share.participant_id] == [world.mara.id]
+    assert text_of(await world.ask(world.theo, "report revoke")) == texts.NOTHING_TO_REVOKE
+    assert text_of(await world.ask(world.mara, "report revoke")) == texts("REVOKED", n=1)
 
 
 async def test_deleting_a_session_is_for_the_starter(world: World) -> None:
@@ -114,19 +141,41 @@ async def test_deleting_a_session_is_for_the_starter(world: World) -> None:
     assert not world.service.bus.knows(session_id)
 
 
-async def test_settings_are_shown_to_all_and_changed_by_managers(world: World) -> None:
-    role = world.sandbox.state.add_role(world.sandbox.guild, "Listener", permissions=0)
-    assert text_of(await world.ask(world.mara, "settings role", {"role": role})) == texts.NEEDS_SETTINGS_RIGHT
-    assert f"<@&{role.id}>" in text_of(await world.ask(world.owner, "settings role", {"role": role}))
-    assert "30 days" in text_of(await world.ask(world.owner, "settings retention", {"days": 30}))
-    await world.ask(world.owner, "settings auto", {"channel": world.sandbox.text, "on": True})
-    shown = text_of(await world.ask(world.mara, "settings show"))
-    assert all(part in shown for part in (f"<@&{role.id}>", "30 days", f"<#{world.sandbox.text.id}>"))
-    assert text_of(await world.ask(world.owner, "settings role")) == texts.ROLE_CLEARED
+async def test_standing_answers_for_sessions_and_for_voice_messages_are_two(world: World) -> None:
+    storage, guild_id, mara = world.service.storage, world.sandbox.guild.id, world.mara
+    await world.ask(mara, "privacy opt-in")
+    assert await storage.standing_consent(guild_id, mara.id, Purpose.VOICE) is None
+    assert text_of(await world.ask(mara, "privacy opt-in", {"what": "voice"})) == texts.SET_OPT_IN_VOICE
+    assert await storage.standing_consent(guild_id, mara.id, Purpose.VOICE) is Decision.OPT_IN
+    assert texts.PRIVACY_VOICE_DECISIONS["opt_in"] in text_of(await world.ask(mara, "privacy status"))
+    assert text_of(await world.ask(mara, "privacy opt-out")) == texts.SET_OPT_OUT
+    for purpose in Purpose:
+        assert await storage.standing_consent(guild_id, mara.id, purpose) is Decision.OPT_OUT
+
+
+async def test_what_is_stored_of_a_server_goes_some_time_after_the_bot_was_removed(world: World) -> None:
+    session_id = await session_with(world, world.mara)
+    storage, guild = world.service.storage, world.sandbox.guild
+    await world.ask(world.mara, "privacy opt-in")
+    world.sandbox.state.remove_member(guild, world.sandbox.bot.id)
+    await world.sandbox.wait_for(lambda: not world.service.gateway.client.guilds)
+    now = world.service.app.clock.now()
+
+    async def gone(after: timedelta) -> bool:
+        return await storage.purge_left(now + after) == [guild.id]
+
+    assert not await gone(GONE_AFTER - timedelta(hours=1))
+    assert await storage.session(session_id) is not None
+    assert await gone(GONE_AFTER + timedelta(hours=1))
+    assert await storage.session(session_id) is None
+    assert await storage.standing_consent(guild.id, world.mara.id) is None
+    assert (await storage.server(guild.id)).attested_at is None
+    assert timedelta(days=30) >= GONE_AFTER
 
 
 async def test_about_says_what_it_cannot_do(world: World) -> None:
     answer = text_of(await world.ask(world.mara, "about"))
+    assert texts.OPERATOR_UNNAMED in answer
     assert texts.NOT_FOR in answer
     assert "often wrong" in answer
 

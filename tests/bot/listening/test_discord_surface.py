@@ -30,7 +30,14 @@ async def test_a_message_that_the_database_cannot_forget_is_removed_all_the_same
     own: Any = Own()
     nothing: Any = None
     surface = DiscordSurface(
-        nothing, session(), asked_in=None, own=own, read_status=nothing, buttons=nothing, texts=english
+        nothing,
+        session(),
+        asked_in=None,
+        own=own,
+        read_status=nothing,
+        buttons=nothing,
+        texts=english,
+        server=nothing,
     )
     await surface.remove(Posted(channel_id=20, message_id=7))
     assert own.removed == [7]

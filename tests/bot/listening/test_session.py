@@ -76,7 +76,7 @@ class Stage:
             client=self._no_client,
             connected=self._connected,
             connect=self.voice,
-            surface=lambda record, asked_in: self.surface,
+            surface=lambda record, asked_in, server: self.surface,
             spawn=self._spawn,
             report_url=lambda session_id: f"http://here/sessions/{session_id}",
             share_url=lambda token: None,

@@ -340,3 +340,17 @@ def test_sign_in_needs_all_three_settings() -> None:
 def test_what_is_this_machine() -> None:
     assert all(is_loopback(host) for host in ("localhost", "LOCALHOST", "127.0.0.1", "::1", "[::1]", "127.9.9.9"))
     assert not any(is_loopback(host) for host in ("", "0.0.0.0", "localhost.evil.example", "10.0.0.1", "::"))  # noqa: S104
+
+
+async def test_a_link_to_ones_own_results_opens_nobody_elses(
+    client: Client, storage: Storage, session: SessionRecord
+) -> None:
+    mine, other, *_ = await storage.participants(session.id)
+    _, token = await storage.create_share(session.id, lifetime=timedelta(hours=1), participant_id=mine.id)
+    for path in ("report.json", "windows.csv"):
+        text = await (await client.get(f"/s/{token}/{path}")).text()
+        assert mine.pseudonym in text
+        assert other.pseudonym not in text
+    page = await (await client.get(f"/s/{token}")).text()
+    assert other.pseudonym not in page
+    assert (await client.get(f"/s/{token}/events")).status == 204

@@ -1,0 +1,99 @@
+"""What is asked before a recording is analysed: at most one open question to a person, held in memory only."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+import discord
+
+from bot.commands.common import Interaction
+from bot.commands.recordings import Found
+from bot.errors import NotPossible
+from bot.listening.clock import Clock
+
+MAX_OPEN: Final = 1_000
+"""Questions that wait for an answer; the oldest is forgotten."""
+MAX_PENDING: Final = 10
+"""Requests that wait for one answer."""
+OPEN_S: Final = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Somebody wants to know how recordings sound."""
+
+    asker_id: int
+    found: Found
+    message: discord.Message | None = None
+    """None: a file that was given to `/analyze`."""
+    interaction: Interaction | None = None
+    """None: asked by the message itself."""
+
+    @property
+    def in_public(self) -> bool:
+        """Whether it is answered below the message: the bot must be there, and not only in the asker's account."""
+        if self.message is None or self.interaction is None:
+            return self.message is not None
+        return self.interaction.is_guild_integration() or self.interaction.context.dm_channel
+
+
+class Kind(Enum):
+    AUTHOR = "author"
+    """Whether the person's own voice message may be analysed for somebody."""
+    STATEMENT = "statement"
+    """Whose voice is in the person's recordings."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Question:
+    person_id: int
+    kind: Kind
+    pending: list[Request]
+    asked_s: float
+    ticket: str = field(default_factory=lambda: secrets.token_hex(4))
+    shown: discord.Message | None = None
+    """The message that asks."""
+
+    def about(self, message_id: int) -> bool:
+        return any(request.message is not None and request.message.id == message_id for request in self.pending)
+
+    async def take_away(self) -> None:
+        """Delete the message that asks, if it is still there."""
+        if self.shown is not None:
+            with suppress(discord.HTTPException):
+                await self.shown.delete()
+
+
+class Questions:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open: OrderedDict[int, Question] = OrderedDict()
+
+    def of(self, person_id: int) -> Question | None:
+        """The open question to a person."""
+        question = self._open.get(person_id)
+        return question if question and question.asked_s + OPEN_S > self._clock.monotonic_s() else None
+
+    def ask(self, person_id: int, kind: Kind, pending: list[Request]) -> Question:
+        """A question in place of the one that was open."""
+        if len(pending) > MAX_PENDING:
+            raise NotPossible("TOO_BUSY")
+        question = Question(person_id=person_id, kind=kind, pending=pending, asked_s=self._clock.monotonic_s())
+        self._open[person_id] = question
+        self._open.move_to_end(person_id)
+        while len(self._open) > MAX_OPEN:
+            self._open.popitem(last=False)
+        return question
+
+    def about(self, message_id: int) -> Iterator[Question]:
+        return (question for question in list(self._open.values()) if question.about(message_id))
+
+    def close(self, question: Question) -> None:
+        if self._open.get(question.person_id) is question:
+            del self._open[question.person_id]

@@ -1,0 +1,296 @@
+"""Voice messages and files: analysed when whoever has to agree did so, and answered where they were asked about.
+
+What waits for an answer is held in memory only, because attachment addresses are never stored; after a restart the
+button asks to be asked again. A message that was deleted meanwhile ends it quietly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Final
+
+import discord
+import structlog
+
+from bot.app import App
+from bot.commands.analysis import Analyst
+from bot.commands.answers import Answer, Outcome
+from bot.commands.common import NO_MENTIONS, Interaction, say
+from bot.commands.language import public_texts, texts_of
+from bot.commands.membership import end_stale_answers_of_author
+from bot.commands.questions import Kind, Questions, Request
+from bot.commands.recordings import Found, found_in, is_long
+from bot.commands.turns import Turns
+from bot.commands.voice_buttons import author_buttons, statement_buttons
+from bot.commands.whose_voice import Case, Refusals, Statements, Verdict, decide
+from bot.errors import MessageGone, NotPossible, code_of, expected, gone, in_words
+from bot.texts import Texts
+from storage.records import Decision, MessageKind, Purpose, VoiceMode
+
+UNASKED: Final = frozenset({VoiceMode.REACT, VoiceMode.REPLY})
+
+_log = structlog.get_logger(__name__)
+
+
+class VoiceMessages:
+    """Answers to recordings, whichever way they are asked about."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._analyst = Analyst(app.backend, app.settings)
+        self._turns = Turns(app.clock)
+        self._statements = Statements()
+        self._refusals = Refusals()
+        self._questions = Questions(app.clock)
+
+    # --- the doors
+
+    async def on_message(self, message: discord.Message, *, mentioned: bool) -> None:
+        """A message that the bot may read: direct, or pinging it, or in a channel where that was switched on."""
+        if message.author.bot or message.webhook_id is not None:
+            return
+        request = Request(asker_id=message.author.id, found=found_in(message), message=message)
+        async with self._answering(message):
+            if not request.found.files:
+                if message.guild is None:
+                    texts = await self._public(message)
+                    await message.reply(texts.DIRECT_HINT, allowed_mentions=NO_MENTIONS)
+            elif message.guild is None or mentioned:
+                await self._handle(request)
+            elif request.found.own_voice:
+                await self._unasked(request, message)
+
+    async def _unasked(self, request: Request, message: discord.Message) -> None:
+        """A voice message that asks nothing: answered where the server chose so, for those who opted in."""
+        mode = await self._mode(message)
+        if mode in UNASKED and await self._standing(message) is Decision.OPT_IN:
+            with suppress(NotPossible):  # nobody asked, so nobody is told to wait
+                self._turns.admit(message.author.id)
+                await self._analyse(request, reply=mode is VoiceMode.REPLY)
+
+    async def asked_in_menu(self, interaction: Interaction, message: discord.Message) -> None:
+        """*Apps → Analyze emotion*. The interaction is deferred already."""
+        found = found_in(message)
+        if not found.files:
+            raise NotPossible("NO_AUDIO_IN_MESSAGE")
+        if message.author.bot or message.webhook_id is not None:
+            raise NotPossible("NOT_A_PERSON")
+        request = Request(asker_id=interaction.user.id, found=found, message=message, interaction=interaction)
+        await self._handle(request)
+
+    async def asked_with_file(self, interaction: Interaction, file: discord.Attachment) -> None:
+        """`/analyze`: the answer is for the asking person's eyes. The interaction is deferred already."""
+        found = Found(files=(file,), own_voice=False, forwarded=False)
+        await self._handle(Request(asker_id=interaction.user.id, found=found, interaction=interaction))
+
+    async def deleted(self, message_ids: Collection[int]) -> None:
+        """Messages are gone: the questions about them are taken away."""
+        for message_id in message_ids:
+            for question in self._questions.about(message_id):
+                self._questions.close(question)
+                await question.take_away()
+
+    # --- who has to agree
+
+    async def _handle(self, request: Request) -> None:
+        """Analyse, ask whoever has to be asked, or raise why not."""
+        message, asker_id = request.message, request.asker_id
+        here = message if request.in_public else None  # elsewhere no server chose anything, and nobody answered
+        if here is not None and await self._mode(here) is VoiceMode.OFF:
+            raise NotPossible("SWITCHED_OFF_HERE")
+        case = Case(
+            asker_id=asker_id,
+            author_id=message.author.id if message is not None else asker_id,
+            own_voice=request.found.own_voice,
+            forwarded=request.found.forwarded,
+            author_standing=None if here is None else await self._standing(here),
+            stated=self._statements.holds(asker_id, self._app.clock.monotonic_s()),
+        )
+        verdict = decide(case)
+        if verdict is Verdict.AUTHOR_OPTED_OUT:
+            raise NotPossible("AUTHOR_OPTED_OUT")
+        if verdict is Verdict.ASKER_OPTED_OUT:
+            raise NotPossible("OPTED_OUT_OF_VOICE")
+        self._turns.admit(asker_id)
+        if verdict is Verdict.ASKER_STATES:
+            await self._ask_for_statement(request)
+        elif verdict is Verdict.ASK_AUTHOR and message is not None:
+            await self._ask_author(request, message)
+        else:
+            await self._analyse(request)
+
+    async def _ask_author(self, request: Request, message: discord.Message) -> None:
+        """Ask the author, below the message, with buttons."""
+        author_id, asker_id = message.author.id, request.asker_id
+        if not request.in_public:
+            raise NotPossible("CANNOT_ASK_HERE")
+        if self._refusals.said(message.id, asker_id):
+            raise NotPossible("DECLINED_BEFORE")
+        if (open_one := self._questions.of(author_id)) is not None:
+            raise NotPossible("ASKED_ALREADY" if open_one.about(message.id) else "AUTHOR_IS_ASKED")
+        question = self._questions.ask(author_id, Kind.AUTHOR, [request])
+        texts = await self._public(message)
+        try:
+            question.shown = await message.reply(
+                texts("ASK_AUTHOR", author_id=author_id, asker_id=asker_id),
+                view=author_buttons(texts, message.id, author_id),
+                allowed_mentions=discord.AllowedMentions(users=[message.author], replied_user=False, everyone=False),
+            )
+        except BaseException as error:
+            self._questions.close(question)
+            _raise_gone(error)
+            raise
+        await self._app.own.note(question.shown, MessageKind.QUESTION, about=author_id)
+        if request.interaction is not None:
+            await say(request.interaction, texts_of(request.interaction).ASKED_AUTHOR)
+
+    async def author_answered(self, interaction: Interaction, message_id: int, *, yes: bool) -> None:
+        """The author pressed a button below the question about their message."""
+        question = next(iter(self._questions.about(message_id)), None)
+        texts = await self._public_of(interaction)
+        if question is None or question.person_id != interaction.user.id:
+            await interaction.response.edit_message(content=texts.ASK_AGAIN, view=None)
+            return
+        self._questions.close(question)
+        await interaction.response.edit_message(content=texts.AGREED if yes else texts.DECLINED, view=None)
+        for request in question.pending:
+            if yes:
+                await self._analyse(replace(request, interaction=interaction))
+            else:
+                self._refusals.note(message_id, request.asker_id)
+
+    async def _ask_for_statement(self, request: Request) -> None:
+        """Ask the asking person whose voice it is. A newer question of theirs takes the place of an older one."""
+        before = self._questions.of(request.asker_id)
+        waiting = before.pending if before is not None and before.kind is Kind.STATEMENT else []
+        question = self._questions.ask(request.asker_id, Kind.STATEMENT, [*waiting, request])
+        if before is not None:
+            await before.take_away()
+        if request.interaction is not None:
+            texts = texts_of(request.interaction)
+            buttons = statement_buttons(texts, question.ticket, request.asker_id)
+            question.shown = await say(request.interaction, texts.WHOSE_VOICE, view=buttons)
+        elif request.message is not None:
+            texts = await self._public(request.message)
+            buttons = statement_buttons(texts, question.ticket, request.asker_id)
+            try:
+                question.shown = await request.message.reply(
+                    texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS
+                )
+            except BaseException as error:
+                self._questions.close(question)
+                _raise_gone(error)
+                raise
+
+    async def stated(self, interaction: Interaction, ticket: str, *, yes: bool) -> None:
+        """Whoever asked pressed a button below the question whose voice it is."""
+        question, texts = self._questions.of(interaction.user.id), texts_of(interaction)
+        if question is None or question.ticket != ticket:
+            await interaction.response.edit_message(content=texts.ASK_AGAIN, view=None)
+            return
+        self._questions.close(question)
+        await interaction.response.edit_message(content=texts.STATED if yes else texts.NOT_STATED, view=None)
+        if not yes:
+            return
+        self._statements.make(interaction.user.id, self._app.clock.monotonic_s())
+        for request in question.pending:
+            if request.message is not None and request.interaction is None:
+                async with self._answering(request.message):
+                    await self._analyse(request)
+            else:
+                await self._analyse(replace(request, interaction=interaction))
+        if question.shown is not None and not question.shown.flags.ephemeral:
+            await question.take_away()
+
+    # --- the answer
+
+    async def _analyse(self, request: Request, *, reply: bool = True) -> None:
+        """Answer below the message, or in private. Raises what went wrong, MessageGone too."""
+        outcomes = [await self._outcome(request, file) for file in request.found.files]
+        if len(outcomes) == 1 and isinstance(error := outcomes[0].result, Exception):
+            raise error
+        answer = Answer(outcomes, model=self._app.backend.model.name)
+        message, interaction = request.message, request.interaction
+        if message is None or not request.in_public:
+            if interaction is not None:
+                await say(interaction, **await answer.content(texts_of(interaction)))
+            return
+        await self._react(message, answer)
+        if reply:
+            content = await answer.content(await self._public(message))
+            try:
+                posted = await message.reply(allowed_mentions=NO_MENTIONS, **content)
+            except discord.HTTPException as error:
+                _raise_gone(error)
+                raise
+            await self._app.own.note(posted, MessageKind.ANSWER, about=message.author.id)
+        _log.info("message_analysed", channel=message.channel.id, recordings=len(outcomes))
+        if interaction is not None:
+            await say(interaction, texts_of(interaction).DONE_BELOW)
+
+    async def _outcome(self, request: Request, file: discord.Attachment) -> Outcome:
+        """What became of one file. What is wrong with a file is its outcome; anything else is raised."""
+        try:
+            async with self._turns.turn(request.asker_id, long=is_long(file)):
+                return Outcome(file.filename, await self._analyst.analyse(file))
+        except Exception as error:
+            if isinstance(error, MessageGone) or not expected(error):
+                raise
+            return Outcome(file.filename, error)
+
+    async def _react(self, message: discord.Message, answer: Answer) -> None:
+        if (emoji := answer.emoji) is None:
+            return
+        try:
+            await message.add_reaction(emoji)
+        except discord.Forbidden:  # the reply says it too
+            _log.info("reaction_not_allowed", channel=message.channel.id)
+        except discord.HTTPException as error:
+            _raise_gone(error)
+            raise
+
+    @asynccontextmanager
+    async def _answering(self, message: discord.Message) -> AsyncIterator[None]:
+        """The one error handler of messages: says below the message what went wrong, and nothing when it is gone."""
+        try:
+            yield
+        except MessageGone:
+            _log.info("message_gone", channel=message.channel.id)
+        except Exception as error:  # noqa: BLE001
+            if not expected(error):
+                _log.error("message_failed", code=code_of(error), channel=message.channel.id, exc_info=error)
+            try:
+                await message.reply(in_words(error, await self._public(message)), allowed_mentions=NO_MENTIONS)
+            except discord.HTTPException as unsaid:
+                _log.info("error_not_said", channel=message.channel.id, status=unsaid.status)
+
+    # --- what is known of the place
+
+    async def _mode(self, message: discord.Message) -> VoiceMode:
+        if message.guild is None:
+            return VoiceMode.ON_REQUEST
+        server = await self._app.storage.server(message.guild.id)
+        return server.voice_mode(message.channel.id, getattr(message.channel, "parent_id", None))
+
+    async def _standing(self, message: discord.Message) -> Decision | None:
+        """What the author answered for voice messages in this server, since they joined it last."""
+        if message.guild is None:
+            return None
+        await end_stale_answers_of_author(self._app.storage, message)
+        return await self._app.storage.standing_consent(message.guild.id, message.author.id, Purpose.VOICE)
+
+    async def _public(self, message: discord.Message) -> Texts:
+        """The words for an answer that everybody reads who reads the message."""
+        server = None if message.guild is None else await self._app.storage.server(message.guild.id)
+        return public_texts(server, message.guild)
+
+    async def _public_of(self, interaction: Interaction) -> Texts:
+        guild = interaction.guild
+        return public_texts(None if guild is None else await self._app.storage.server(guild.id), guild)
+
+
+def _raise_gone(error: BaseException) -> None:
+    if gone(error):
+        raise MessageGone from error

@@ -1,0 +1,156 @@
+"""`/settings`: one message with menus, for managers; what each choice changes, and what keeps one from working."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.commands.panel_view import INCLUDE_ID
+from bot.commands.settings_menus import DAYS, Topic
+from bot.commands.settings_words import POSTING
+from bot.texts import english as texts
+from bot.texts import of
+from sandbox import Message
+from sandbox.permissions import Permission
+from storage.records import ServerSettings, SummaryPlace, VoiceMode
+from tests.fakes.voice_link import tone_burst
+from tests.fakes.world import World, text_of
+
+pytestmark = pytest.mark.integration
+
+MENU = "undertone:settings:{}"
+
+
+async def opened(world: World) -> Message:
+    return await world.ask(world.owner, "settings")
+
+
+async def choose(world: World, message: Message, topic: Topic, *values: object) -> ServerSettings:
+    """Choose a topic in the first menu, and what is offered below it."""
+    await world.sandbox.people.choose(world.owner, message, MENU.format("topic"), [topic.value])
+    menu = MENU.format(topic.value)
+    await world.sandbox.wait_for(lambda: menu in message.custom_ids())
+    await world.sandbox.people.choose(world.owner, message, menu, [str(value) for value in values])
+    return await world.service.storage.server(world.sandbox.guild.id)
+
+
+async def test_everybody_reads_them_and_managers_get_the_menus(world: World) -> None:
+    shown = await world.ask(world.mara, "settings")
+    assert all(f"**{name}:**" in text_of(shown) for name in texts.SETTINGS_TOPICS.values())
+    assert shown.custom_ids() == []
+    assert (await opened(world)).custom_ids() == [MENU.format("topic")]
+
+
+async def test_each_menu_changes_what_it_says(world: World) -> None:
+    state, guild = world.sandbox.state, world.sandbox.guild
+    reader, guest = state.add_role(guild, "Reader"), state.add_role(guild, "Guest")
+    text, voice = world.sandbox.text.id, world.sandbox.voice_channel.id
+    message = await opened(world)
+    assert (await choose(world, message, Topic.START_ROLES, reader.id, guest.id)).listen_role_ids == (
+        reader.id,
+        guest.id,
+    )
+    assert (await choose(world, message, Topic.UNHEARD_ROLES, guest.id)).unheard_role_ids == (guest.id,)
+    assert (await choose(world, message, Topic.VIEWER_ROLE, reader.id)).viewer_role_id == reader.id
+    assert (await choose(world, message, Topic.REPORT_CHANNEL, text)).report_channel_id == text
+    chosen = await choose(world, message, Topic.SUMMARY, "report_channel")
+    assert chosen.summary_place is SummaryPlace.REPORT_CHANNEL
+    assert not (await choose(world, message, Topic.LIVE, "off")).live_emotions
+    assert (await choose(world, message, Topic.AUTO_LISTEN, voice)).auto_listen_ids == (voice,)
+    assert (await choose(world, message, Topic.RETENTION, 90)).retention_days == 90
+    assert (await choose(world, message, Topic.LANGUAGE, "de")).language == "de"
+    assert (await choose(world, message, Topic.START_ROLES)).listen_role_ids == ()
+    shown = text_of(message)
+    assert all(part in shown for part in (f"<@&{guest.id}>", "90 days", f"<#{voice}>", texts.LIVE_HIDDEN))
+    assert (DAYS[0], DAYS[-1]) == (1, 90)
+
+
+async def test_voice_messages_are_chosen_for_each_channel(world: World) -> None:
+    text = world.sandbox.text.id
+    message = await opened(world)
+    await choose(world, message, Topic.VOICE, text)
+    menu = MENU.format(f"voice:{text}")
+    await world.sandbox.wait_for(lambda: menu in message.custom_ids())
+    await world.sandbox.people.choose(world.owner, message, menu, ["react"])
+    server = await world.service.storage.server(world.sandbox.guild.id)
+    assert server.voice_modes == {text: VoiceMode.REACT}
+    assert server.voice_mode(world.sandbox.voice_channel.id, None) is VoiceMode.ON_REQUEST
+    assert texts.WARN_NO_INTENT in text_of(message)
+
+
+async def test_the_server_speaks_the_language_that_it_chose(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    await choose(world, await opened(world), Topic.LANGUAGE, "de")
+    panel = await world.attest_and_start()
+    assert panel.embeds[0]["title"] == of("de").PANEL_TITLE
+
+
+async def test_a_manager_who_is_one_no_more_changes_nothing(world: World) -> None:
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Manager", permissions=int(Permission.MANAGE_GUILD))
+    manager = world.sandbox.add_person("Mina", role_ids=(role.id,))
+    message = await world.ask(manager, "settings")
+    world.sandbox.guild.members[manager.id].role_ids.clear()
+    pressed = await world.sandbox.people.choose(manager, message, MENU.format("topic"), [Topic.LANGUAGE.value])
+    assert text_of(await world.sandbox.answer(pressed)) == texts.NEEDS_SETTINGS_RIGHT
+
+
+async def test_it_warns_of_what_is_missing(world: World) -> None:
+    await world.attested(
+        report_channel_id=world.sandbox.text.id,
+        auto_listen_ids=(1234,),
+    )
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.text, Permission.SEND_MESSAGES)
+    guild = world.service.gateway.client.get_guild(world.sandbox.guild.id)
+    channel = guild.get_channel(world.sandbox.text.id) if guild is not None else None
+    assert guild is not None
+    assert channel is not None
+    await world.sandbox.wait_for(lambda: not channel.permissions_for(guild.me).send_messages)
+    shown = text_of(await opened(world))
+    assert texts.WARN_NO_ADDRESS in shown
+    assert texts.WARN_NO_OPERATOR in shown
+    assert texts("WARN_NO_CHANNEL", channel_id=1234) in shown
+    lacks = texts("BOT_LACKS", permissions=texts.permissions(POSTING[1:]), channel_id=world.sandbox.text.id)
+    assert lacks in shown
+
+
+async def ended(world: World) -> None:
+    """A session with Mara in it, over."""
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.ask(world.owner, "listen start")
+    await world.press(world.mara, await world.panel(), INCLUDE_ID)
+    world.voice.link.hear(world.mara.id, tone_burst())
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+
+
+async def test_the_summary_goes_to_the_report_channel(world: World) -> None:
+    reports = world.sandbox.state.add_channel(world.sandbox.guild, "reports")
+    await world.attested(report_channel_id=reports.id, summary_place=SummaryPlace.REPORT_CHANNEL)
+    await ended(world)
+    titles = [m.embeds[0].get("title") for m in world.sandbox.messages(reports) if m.embeds]
+    assert titles == [texts.SUMMARY_TITLE]
+
+
+async def test_the_summary_is_for_those_who_took_part(world: World) -> None:
+    await world.attested(summary_place=SummaryPlace.PARTICIPANTS)
+    await ended(world)
+    closed = await world.embed(texts.SUMMARY_TITLE)
+    assert texts.SUMMARY_FOR_PARTICIPANTS in text_of(closed)
+    assert f"<@{world.mara.id}>" not in text_of(closed)
+    (button,) = closed.custom_ids()
+    opened = await world.press(world.mara, closed, button)
+    assert f"<@{world.mara.id}>" in text_of(opened)
+    assert opened.visible_to == world.mara.id
+    assert text_of(await world.press(world.theo, closed, button)) == texts.NO_REPORT
+
+
+async def test_the_panel_shows_no_emotions_where_the_server_wants_none(world: World) -> None:
+    await world.attested(live_emotions=False)
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.ask(world.owner, "listen start")
+    panel = await world.panel()
+    await world.press(world.mara, panel, INCLUDE_ID)
+    included = texts("PERSON_HEARD", who=f"<@{world.mara.id}>")
+    await world.sandbox.wait_for(lambda: included in text_of(panel), timeout_s=20.0)

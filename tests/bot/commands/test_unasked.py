@@ -1,0 +1,82 @@
+"""Voice messages that nobody asks about, where the server chose so, for those who opted in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import discord
+import pytest
+
+from bot.service import Service
+from bot.settings import load_settings
+from bot.texts import english as texts
+from sandbox import Sandbox
+from sandbox.gateway import Intent
+from storage.records import Decision, Purpose, VoiceMode
+from tests.bot.commands.test_analyze import answer_to, recorded, replies, spoken
+from tests.fakes.backend import FakeBackend
+from tests.fakes.voice_link import FakeVoice
+from tests.fakes.world import World
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A bot whose owner switched *Message Content Intent* on."""
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    async with Sandbox(rate_limits=False, allowed_privileged_intents=int(Intent.MESSAGE_CONTENT)) as sandbox:
+        settings = load_settings(
+            env_file=None,
+            data_dir=tmp_path,
+            port=0,
+            discord_token=sandbox.token,
+            discord_api_base=sandbox.api_base,
+            database_address=None,
+        )
+        voice = FakeVoice()
+        async with Service(settings, backend=FakeBackend(), connect=voice) as service:
+            await service.discord_ready()
+            yield World(sandbox, service, voice)
+
+
+async def opted_in(world: World, purpose: Purpose) -> None:
+    await world.service.storage.set_standing_consent(world.sandbox.guild.id, world.mara.id, Decision.OPT_IN, purpose)
+
+
+async def test_the_intent_is_asked_for_when_the_application_may_have_it(reader: World) -> None:
+    assert reader.service.gateway.client.intents.message_content
+
+
+async def test_the_intent_is_not_asked_for_when_the_application_may_not_have_it(world: World) -> None:
+    assert not world.service.gateway.client.intents.message_content
+
+
+async def test_a_voice_message_of_who_opted_in_is_answered(reader: World) -> None:
+    await reader.attested(voice_modes={reader.sandbox.text.id: VoiceMode.REPLY})
+    await opted_in(reader, Purpose.VOICE)
+    message = spoken(reader)
+    assert (await answer_to(reader, message)).embeds[0]["title"] == texts.ANALYSIS_TITLE
+    assert len(message.reactions) == 1
+
+
+async def test_an_emoji_alone_where_the_server_wants_no_more(reader: World) -> None:
+    await reader.attested(voice_modes={reader.sandbox.text.id: VoiceMode.REACT})
+    await opted_in(reader, Purpose.VOICE)
+    message = spoken(reader)
+    await reader.sandbox.wait_for(lambda: message.reactions)
+    assert replies(reader, message) == []
+
+
+async def test_nobody_elses_and_nothing_elsewhere(reader: World) -> None:
+    await reader.attested(voice_modes={reader.sandbox.text.id: VoiceMode.REACT})
+    await opted_in(reader, Purpose.LIVE)  # of sessions, which is another answer
+    unasked = spoken(reader)
+    elsewhere = spoken(reader, reader.sandbox.state.add_channel(reader.sandbox.guild, "elsewhere"))
+    theirs = reader.sandbox.send_voice_message(reader.theo, reader.sandbox.text, recorded())
+    last = spoken(reader, reader.sandbox.people.direct_messages(reader.mara))
+    await answer_to(reader, last)
+    assert [message.reactions for message in (unasked, elsewhere, theirs)] == [[], [], []]
