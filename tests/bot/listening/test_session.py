@@ -18,6 +18,7 @@ from bot.listening.consent import Answer
 from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
 from bot.listening.manager import StartRequest, VoiceChange
+from bot.listening.moments import Moments
 from bot.listening.recovery import clear_status
 from bot.listening.session import ListeningSession
 from bot.settings import load_settings
@@ -27,7 +28,7 @@ from bot.voice.states import LinkState, Reason
 from ser_engine.errors import WorkerLost
 from storage import Storage, WindowWriter
 from storage.errors import StorageUnavailable
-from storage.records import Decision, SessionState
+from storage.records import Decision, MomentRecord, SessionState
 from tests.fakes.backend import FakeBackend
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.surface import FakeSurface
@@ -620,3 +621,14 @@ async def test_no_answer_that_is_on_its_way_is_stored_after_a_deletion(
     assert not await stage.manager.decide(11, SHY, Decision.OPT_IN, late)
     assert await stage.storage.standing_consent(GUILD, GUEST) is None
     assert await stage.storage.standing_consent(GUILD, SHY) is None
+
+
+async def test_a_moment_of_somebody_whose_row_was_deleted_is_lost_and_ends_nothing(stage: Stage) -> None:
+    session = await stage.start()
+    await session.people.include(GUEST, stage.press())
+    participant = session.people.participant(GUEST)
+    assert participant is not None
+    await stage.storage.delete_person(GUEST, GUILD)
+    moments = Moments(session.record.id, stage.app)
+    await moments.add(MomentRecord(at_s=1.0, kind="shift", participant_id=participant.id, text="begins to sound sad"))
+    assert moments.stored == 0
