@@ -60,7 +60,8 @@ class SessionManager:
     def __init__(self, app: App) -> None:
         self._app = app
         self._sessions: dict[int, ListeningSession] = {}
-        self._starting: set[int] = set()
+        self._starting: dict[int, list[tuple[int, int]]] = {}
+        """By server: who left everything, and by which interaction, before there was a session that could hear it."""
         self._standing = StandingAnswers(app.storage, self.of)
         self._stopping = False
         self._past: Counter[str] = Counter()
@@ -84,11 +85,11 @@ class SessionManager:
             raise NotPossible("ALREADY_LISTENING", channel_id=running.record.channel_id)
         if request.guild_id in self._starting:
             raise NotPossible("ALREADY_LISTENING", channel_id=request.channel_id)
-        self._starting.add(request.guild_id)
+        self._starting[request.guild_id] = []
         try:
             return await self._open(request)
         finally:
-            self._starting.discard(request.guild_id)
+            del self._starting[request.guild_id]
 
     @contextmanager
     def reserved(self, guild_id: int, channel_id: int) -> Iterator[None]:
@@ -97,11 +98,11 @@ class SessionManager:
             raise NotPossible("STOPPING")
         if guild_id in self._starting or guild_id in self._sessions:
             raise NotPossible("ALREADY_LISTENING", channel_id=channel_id)
-        self._starting.add(guild_id)
+        self._starting[guild_id] = []
         try:
             yield
         finally:
-            self._starting.discard(guild_id)
+            del self._starting[guild_id]
 
     async def _open(self, request: StartRequest) -> ListeningSession:
         model = self._app.backend.model
@@ -119,6 +120,8 @@ class SessionManager:
         session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in, server))
         self._sessions[request.guild_id] = session  # from here on it hears who comes, leaves and decides
         try:
+            for user_id, interaction_id in self._starting[request.guild_id]:
+                await session.people.exclude(user_id, interaction_id)
             await session.people.meet(request.present())
             await session.open(request.channel)
         except BaseException:
@@ -227,6 +230,9 @@ class SessionManager:
     async def leave_everything(self, user_id: int, guild_id: int | None, interaction_id: int) -> None:
         """A person's data is about to be deleted: take them out of whatever runs first."""
         self._standing.forget(guild_id, user_id, interaction_id)
+        for opening_id, left in self._starting.items():
+            if guild_id is None or opening_id == guild_id:
+                left.append((user_id, interaction_id))
         for session in self.running():
             if guild_id is None or session.record.guild_id == guild_id:
                 await session.people.exclude(user_id, interaction_id)

@@ -28,7 +28,7 @@ from bot.voice.states import LinkState, Reason
 from ser_engine.errors import WorkerLost
 from storage import Storage, WindowWriter
 from storage.errors import StorageUnavailable
-from storage.records import Decision, MomentRecord, SessionState
+from storage.records import Decision, MomentRecord, NewSession, SessionRecord, SessionState
 from tests.fakes.backend import FakeBackend
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.surface import FakeSurface
@@ -566,6 +566,24 @@ async def test_who_decides_comes_or_goes_while_a_session_opens_is_noticed(
     session = await starting
     assert not session.people.included_ids()
     assert session.people.book.present_ids() == [HOST, GUEST, 7]
+
+
+async def test_who_deletes_everything_before_the_session_is_there_is_not_taken_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is read before it is deleted, and the row would be written after."""
+    await stage.storage.set_standing_consent(GUILD, GUEST, Decision.OPT_IN)
+    begin = stage.storage.start_session
+
+    async def meanwhile(new: NewSession) -> SessionRecord:
+        record = await begin(new)
+        await stage.manager.leave_everything(GUEST, None, stage.press())
+        return record
+
+    monkeypatch.setattr(stage.storage, "start_session", meanwhile)
+    session = await stage.start()
+    assert not session.consents(GUEST)
+    assert session.people.book.present_ids() == [GUEST, HOST, SHY]
 
 
 async def test_who_goes_while_missed_arrivals_are_caught_up_with_stays_gone(
