@@ -1,14 +1,15 @@
 """What is deleted is deleted in Discord too: the rows, the live events in memory, and the bot's own messages.
 
-The rows go first, because deletion acts at once. A message that Discord would not delete then is left without its
-session in the database, which means that it is still to be deleted: `run` tries again every hour. A summary that
-also speaks of other people is not deleted but written anew without the person who left.
+The rows go first, because deletion acts at once, and with them what is in memory. A message that Discord would not
+delete then is left without its session in the database, which means that it is still to be deleted. A summary that also
+speaks of other people is not deleted but written anew without the person who left; until that has happened it is marked
+as stale. `run` tries both again every hour.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,10 +19,10 @@ import structlog
 from bot.assembly import to_the_end
 from bot.cards import embed_of
 from bot.listening.discord_surface import picture_file
-from bot.listening.summary import summarise
+from bot.listening.summary import Summary, closed_card, summarise
 from bot.own_messages import TROUBLE, Refusal
 from storage.errors import StorageError
-from storage.records import MessageKind, MessageRecord
+from storage.records import MessageKind, MessageRecord, SummaryPlace
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -54,14 +55,28 @@ class Deletions:
         """Everything about a person, in one server or everywhere. Raises StorageError."""
         app = self._app
         await app.sessions.leave_everything(user_id, guild_id, interaction_id)
-        theirs = await app.storage.sessions_of(user_id) | await app.storage.sessions_marked_by(user_id)
+        traces = await app.storage.traces_of(user_id, guild_id)
         about = await app.storage.messages_about(user_id, guild_id)
         counts = await app.storage.delete_person(user_id, guild_id)
-        refused = await app.own.remove(about)
-        for session_id in theirs:  # the live events in memory, too; open pages read the report anew
+        app.writer.forget(traces.participants)
+        for session_id in traces.sessions:  # the live events in memory, too; open pages read the report anew
             app.bus.forget(session_id)
-            refused += await self._tell_anew(session_id, guild_id)
+        refused = await app.own.remove(about)
+        refused += await self.renew(await app.storage.stale_messages(traces.sessions))
         return Deleted(counts=counts, refused=refused)
+
+    async def renew(self, messages: Iterable[MessageRecord]) -> list[Refusal]:
+        """Write summaries as the database has them now; take messages away that name single people.
+
+        Raises StorageError.
+        """
+        refused: list[Refusal] = []
+        for message in messages:
+            if message.kind is MessageKind.SUMMARY and message.session_id is not None:
+                refused += await self._rewrite(message, message.session_id)
+            else:
+                refused += await self._app.own.remove([message])
+        return refused
 
     async def run(self) -> None:
         """Retention, every hour, until cancelled. What is in Discord waits until Discord can be talked to."""
@@ -91,24 +106,15 @@ class Deletions:
                 self._app.bus.forget(session_id)
 
     async def _remove_doomed(self) -> None:
-        """The messages of what is gone."""
+        """The messages of what is gone, and those that speak of it."""
         doomed = await self._app.storage.doomed_messages(self._app.clock.now())
-        if refused := await self._app.own.remove(doomed):
+        refused = await self._app.own.remove(doomed)
+        refused += await self.renew(await self._app.storage.stale_messages())
+        if refused:
             _log.warning("messages_not_deleted", messages=len(refused))
 
-    async def _tell_anew(self, session_id: str, guild_id: int | None) -> list[Refusal]:
-        """Write a session's summary without the person who left; take messages away that name single people."""
-        record = await self._app.storage.session(session_id)
-        if record is None or (guild_id is not None and record.guild_id != guild_id):
-            return []
-        messages = await self._app.storage.messages_of_session(session_id)
-        refused = await self._app.own.remove(m for m in messages if m.kind is MessageKind.NOTICE)
-        for message in messages:
-            if message.kind is MessageKind.SUMMARY:
-                refused += await self._rewrite(message, session_id)
-        return refused
-
     async def _rewrite(self, message: MessageRecord, session_id: str) -> list[Refusal]:
+        edition = await self._app.storage.edition(session_id)
         report = await self._app.storage.report(session_id)
         if report is None or not (report.participants or report.moments):
             return await self._app.own.remove([message])
@@ -116,6 +122,8 @@ class Deletions:
         people = [person.participant.user_id for person in report.participants]
         names = {user_id: name for user_id in people if (name := await surface.called(user_id))}
         summary = await summarise(report, surface.texts, names, report_url=self._app.report_url(session_id))
+        if message.guild_id is not None and surface.server.summary_place is SummaryPlace.PARTICIPANTS:
+            summary = Summary(card=closed_card(surface.texts, session_id), picture=None)
         embed, files = embed_of(summary.card), []
         if summary.picture is not None:
             embed.set_image(url="attachment://summary.png")
@@ -126,4 +134,7 @@ class Deletions:
             await self._app.storage.forget_messages([message.message_id])
         except TROUBLE:  # then rather no summary than one that still shows them
             return await self._app.own.remove([message])
+        else:
+            if await self._app.storage.edition(session_id) == edition:  # else somebody else was deleted meanwhile
+                await self._app.storage.renewed(message.message_id)
         return []

@@ -54,6 +54,8 @@ class Database:
                 if revision != "head" or not await connection.run_sync(_made_or_current):
                     await connection.run_sync(_upgrade, revision)
                 await connection.commit()
+                if self.dialect == "sqlite":  # migrations switch it off
+                    await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
     async def revision(self) -> tuple[str | None, str | None]:
         """The schema's revision in the database, and the newest that this program knows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
@@ -76,6 +76,17 @@ class MessageRepository:
                 if row.user_hash is None
                 or row.posted_at <= now - timedelta(days=days.get(row.guild_id or 0, self._default_retention_days))
             ]
+
+    async def stale(self, session_ids: Collection[str] | None) -> Sequence[MessageRecord]:
+        """What still speaks of people whose data is deleted: in some sessions, or in all."""
+        async with self._database.transaction() as db:
+            found = await self._records(db, schema.BotMessage.stale & schema.BotMessage.session_id.is_not(None))
+        return [message for message in found if session_ids is None or message.session_id in session_ids]
+
+    async def renewed(self, message_id: int) -> None:
+        """The message speaks of nobody any more whose data is deleted."""
+        async with self._database.transaction() as db:
+            await db.execute(update(schema.BotMessage).filter_by(message_id=message_id).values(stale=False))
 
     async def _records(self, db: AsyncSession, condition: ColumnElement[bool]) -> Sequence[MessageRecord]:
         rows = await db.scalars(select(schema.BotMessage).where(condition).order_by(schema.BotMessage.message_id))

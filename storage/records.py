@@ -191,6 +191,16 @@ class MessageRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Where a person is found."""
+
+    sessions: frozenset[str]
+    """Those they started, took part in, or wrote a mark in."""
+    participants: frozenset[int]
+    """Ids of their participant rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShareRecord:
     id: str
     session_id: str

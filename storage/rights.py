@@ -15,13 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import schema
 from storage.database import Database
 from storage.identity import Identity
-from storage.records import Purpose, SessionState, WindowRecord
+from storage.records import MessageKind, Purpose, SessionState, Traces, WindowRecord
 from storage.windows import unpacked
 
 GONE_AFTER: Final = timedelta(days=14)
 """How long what is stored of a server outlives the bot's removal: one made by mistake can be undone."""
 _CHUNK = 5_000
 """Values in one query: few questions, and fewer values than any database takes."""
+_TELLING = (MessageKind.SUMMARY, MessageKind.NOTICE)
+"""Messages of a session that speak of single people for good; a panel changes with who is included."""
 _AUTHOR = frozenset({"author_hash"})
 _DEAD_SHARES_KEPT = timedelta(days=30)
 _T = TypeVar("_T")
@@ -37,11 +39,7 @@ class RightsRepository:
         """Sessions that the person started or took part in: those whose report they may open."""
         async with self._database.transaction() as db:
             started, participated, _ = await self._find(db, user_id, None)
-            found = set(started)
-            for ids in _chunks(participated):
-                query = select(schema.Participant.session_id).where(schema.Participant.id.in_(ids))
-                found.update(await db.scalars(query))
-            return found
+            return set(started) | await self._sessions_with(db, participated, [])
 
     async def may_open(self, session_id: str, user_id: int) -> bool:
         """Whether the person started the session or takes part in it. False when there is no such session."""
@@ -51,15 +49,12 @@ class RightsRepository:
         async with self._database.transaction() as db:
             return await db.scalar(started.union_all(took_part).limit(1)) is not None
 
-    async def sessions_marked_by(self, user_id: int) -> set[str]:
-        """Sessions in which the person wrote a mark."""
+    async def traces_of(self, user_id: int, guild_id: int | None) -> Traces:
+        """Where the person is found, in one server or everywhere."""
         async with self._database.transaction() as db:
-            _, _, hashes = await self._find(db, user_id, None)
-            found: set[str] = set()
-            for chunk in _chunks(hashes):
-                query = select(schema.Moment.session_id).where(schema.Moment.author_hash.in_(chunk))
-                found.update(await db.scalars(query))
-            return found
+            started, participated, hashes = await self._find(db, user_id, guild_id)
+            sessions = await self._sessions_with(db, participated, hashes)
+        return Traces(sessions=frozenset(sessions.union(started)), participants=frozenset(participated))
 
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         """Everything stored about the person, as plain values for JSON."""
@@ -93,7 +88,8 @@ class RightsRepository:
         """Delete everything about the person, in one server or in all; returns the number of rows by table.
 
         Their participant rows go with windows and moments, and the marks they wrote; a session they started forgets
-        who started it. The bot's messages about them no longer say about whom they are, and are doomed.
+        who started it. The bot's messages about them no longer say about whom they are, and are doomed; those that
+        speak of a session they took part in are stale.
         """
         async with self._database.transaction() as db:
             consents = await self._consents(db, user_id, guild_id)
@@ -101,6 +97,12 @@ class RightsRepository:
                 await db.delete(consent)
             started, participated, hashes = await self._find(db, user_id, guild_id)
             counts = {"consents": len(consents), "sessions_unlinked": len(started), "participants": len(participated)}
+            for sessions in _chunks(sorted(await self._sessions_with(db, participated, hashes))):
+                await db.execute(
+                    update(schema.BotMessage)
+                    .where(schema.BotMessage.session_id.in_(sessions), schema.BotMessage.kind.in_(_TELLING))
+                    .values(stale=True)
+                )
             for ids in _chunks(participated):
                 for table, name in ((schema.StoredWindow, "windows"), (schema.Moment, "moments")):
                     gone = await db.scalars(delete(table).where(table.participant_id.in_(ids)).returning(table.id))
@@ -191,6 +193,16 @@ class RightsRepository:
             found = select(schema.Participant.id).where(schema.Participant.user_hash.in_(chunk))
             participated.extend(await db.scalars(found))
         return started, participated, hashes
+
+    async def _sessions_with(self, db: AsyncSession, participated: list[int], hashes: list[str]) -> set[str]:
+        """Sessions with one of these participants, or with a mark by one of these hashes."""
+        found: set[str] = set()
+        for ids in _chunks(participated):
+            found.update(await db.scalars(select(schema.Participant.session_id).where(schema.Participant.id.in_(ids))))
+        for chunk in _chunks(hashes):
+            query = select(schema.Moment.session_id).where(schema.Moment.author_hash.in_(chunk))
+            found.update(await db.scalars(query))
+        return found
 
     async def _message_scopes(self, db: AsyncSession, guild_id: int | None) -> list[int]:
         """The servers in which a person's messages may be; 0 stands for private conversations."""

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
@@ -153,7 +153,8 @@ class Participant(Base):
     __table_args__ = (
         UniqueConstraint("session_id", "user_hash"),
         UniqueConstraint("session_id", "number"),
-        {"info": {"person": "deleted"}},
+        # The id of a deleted person is never given to the next one: their last windows may be on their way.
+        {"info": {"person": "deleted"}, "sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -218,6 +219,8 @@ class BotMessage(Base):
     """Whom a message outside sessions is about."""
     kind: Mapped[str] = mapped_column(String(16))
     posted_at: Mapped[datetime]
+    stale: Mapped[bool] = mapped_column(default=False)
+    """It speaks of somebody whose data is deleted: to be written anew or deleted in Discord."""
 
 
 class Share(Base):

@@ -25,6 +25,7 @@ from storage.records import (
     SessionReport,
     SessionState,
     ShareRecord,
+    Traces,
     WindowRecord,
 )
 from storage.rights import RightsRepository
@@ -164,6 +165,12 @@ class Storage:
     async def doomed_messages(self, now: datetime) -> Sequence[MessageRecord]:
         return await self._messages.doomed(now)
 
+    async def stale_messages(self, session_ids: Collection[str] | None = None) -> Sequence[MessageRecord]:
+        return await self._messages.stale(session_ids)
+
+    async def renewed(self, message_id: int) -> None:
+        await self._messages.renewed(message_id)
+
     async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]:
         return await self._sessions.windows(session_id, from_s=from_s, to_s=to_s)
 
@@ -201,8 +208,8 @@ class Storage:
     async def may_open(self, session_id: str, user_id: int) -> bool:
         return await self._rights.may_open(session_id, user_id)
 
-    async def sessions_marked_by(self, user_id: int) -> set[str]:
-        return await self._rights.sessions_marked_by(user_id)
+    async def traces_of(self, user_id: int, guild_id: int | None) -> Traces:
+        return await self._rights.traces_of(user_id, guild_id)
 
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         return await self._rights.export_person(user_id, guild_id)

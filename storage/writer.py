@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -49,6 +50,12 @@ class WindowWriter:
             self._pending.popleft()
             self.dropped += 1
         self._pending.append((session_id, window))
+
+    def forget(self, participant_ids: Collection[int]) -> None:
+        """These participants are deleted: what waits of them is not written any more."""
+        kept = [item for item in self._pending if item[1].participant_id not in participant_ids]
+        self.orphaned += len(self._pending) - len(kept)
+        self._pending = deque(kept)
 
     async def run(self) -> None:
         """Write every `flush_after_s` seconds until cancelled; then write what is left."""

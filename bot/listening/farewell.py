@@ -19,7 +19,7 @@ from bot.listening.ends import BROKEN, EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.panel import Panel
 from bot.listening.summary import closed_card, summarise
-from bot.listening.surface import Surface, SurfaceGone
+from bot.listening.surface import Posted, Surface, SurfaceGone
 from storage.records import MessageKind, SessionRecord, SessionState, SummaryPlace
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ class Farewell:
 
 
 async def post_summary(app: App, surface: Surface, session_id: str, names: Mapping[int, str]) -> None:
-    """Post what was stored, where people can see it; to who started the session when there is no such place."""
+    """Post what was stored, where people can see it; to who started the session when there is no such place.
+
+    What is deleted while Discord takes the summary is taken out of it again.
+    """
+    edition = await app.storage.edition(session_id)
     report = await app.storage.report(session_id)
     if report is None:  # deleted while it ran
         return
@@ -91,10 +95,17 @@ async def post_summary(app: App, surface: Surface, session_id: str, names: Mappi
     found = await asyncio.gather(*(surface.called(user_id) for user_id in missing))
     names = {**names, **{user_id: name for user_id, name in zip(missing, found, strict=True) if name}}
     summary = await summarise(report, surface.texts, names, report_url=app.report_url(session_id))
+    posted: Posted | None = None
     try:
         if surface.server.summary_place is SummaryPlace.PARTICIPANTS:
-            await surface.post(closed_card(surface.texts, session_id), MessageKind.SUMMARY)
+            posted = await surface.post(closed_card(surface.texts, session_id), MessageKind.SUMMARY)
         else:
-            await surface.post(summary.card, MessageKind.SUMMARY, picture=summary.picture)
+            posted = await surface.post(summary.card, MessageKind.SUMMARY, picture=summary.picture)
     except SurfaceGone:
         await surface.tell_starter(summary.card)
+    now = await app.storage.edition(session_id)
+    if now is None and posted is not None:
+        await surface.remove(posted)
+    elif now != edition:
+        messages = await app.storage.messages_of_session(session_id)
+        await app.deletions.renew(message for message in messages if message.kind is MessageKind.SUMMARY)

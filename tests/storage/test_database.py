@@ -36,6 +36,19 @@ async def test_the_migrations_make_exactly_the_tables(database_url: str) -> None
     assert differences == []
 
 
+@on_sqlite
+async def test_a_migrated_file_gives_no_id_twice_and_keeps_its_foreign_keys(database_url: str) -> None:
+    database = Database(_create_engine(database_url))
+    await database.migrate("0004")
+    await database.migrate()
+    async with database.transaction() as db:
+        made = await db.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'participants'"))
+        keys = await db.scalar(text("PRAGMA foreign_keys"))
+    await database.close()
+    assert "AUTOINCREMENT" in str(made)
+    assert keys == 1
+
+
 def test_the_tables_are_those_of_the_newest_migration() -> None:
     newest = ScriptDirectory(str(_MIGRATIONS)).get_heads()
     assert newest == [REVISION], "storage.schema.REVISION names the newest migration"

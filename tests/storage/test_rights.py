@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,6 +117,29 @@ async def test_deleting_a_person_leaves_no_trace_in_any_table(
     raw = b"".join(path.read_bytes() for path in tmp_path.glob("undertone.db*"))  # none on PostgreSQL
     assert str(ALICE).encode() not in raw, "an id was written in the clear"
     assert str(ALICE) not in str(after), "an id was written in the clear"
+
+
+async def test_an_id_is_never_given_to_somebody_else(storage: Storage, session: SessionRecord) -> None:
+    """What the deleted person said last is on its way to the database while the next one is included."""
+    first = await storage.include_participant(session.id, ALICE)
+    await storage.delete_person(ALICE, None)
+    second = await storage.include_participant(session.id, BOB)
+    assert second.id != first.id
+    assert await storage.add_windows(session.id, [window(first.id)]) == 0
+
+
+async def test_messages_that_speak_of_a_deleted_person_are_stale_until_they_are_renewed(storage: Storage) -> None:
+    here, there = [await storage.start_session(_new(guild_id=guild_id)) for guild_id in (10, 11)]
+    for session in (here, there):
+        await storage.include_participant(session.id, ALICE)
+        await storage.note_message(replace(_message(session.guild_id, session.id), kind=MessageKind.SUMMARY))
+    traces = await storage.traces_of(ALICE, 10)
+    assert traces.sessions == {here.id}
+    await storage.delete_person(ALICE, 10)
+    assert [m.message_id for m in await storage.stale_messages()] == [10]
+    assert await storage.stale_messages([there.id]) == []
+    await storage.renewed(10)
+    assert await storage.stale_messages() == []
 
 
 async def test_deleting_in_one_server_leaves_the_others(storage: Storage) -> None:

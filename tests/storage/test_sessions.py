@@ -174,6 +174,15 @@ async def test_the_writer_outlives_any_fault_and_writes_when_it_is_over(
     assert [log["event"] for log in logs].count("windows_not_written") == 1, "once a minute"
 
 
+async def test_the_writer_forgets_what_waits_of_a_deleted_person(storage: Storage, session: SessionRecord) -> None:
+    gone, stays = [await storage.include_participant(session.id, user_id) for user_id in (100, 200)]
+    writer = WindowWriter(storage)
+    for person in (gone, stays):
+        writer.put(session.id, window(person.id))
+    writer.forget({gone.id})
+    assert (writer.pending, writer.orphaned) == (1, 1)
+
+
 async def test_a_moment_of_somebody_deleted_meanwhile_is_refused(storage: Storage, session: SessionRecord) -> None:
     moment = MomentRecord(at_s=1.0, kind="change", participant_id=12_345, text="")
     with pytest.raises(StorageConflict) as refused:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import discord
 import pytest
 
 from bot import texts
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
-from bot.own_messages import message_link
+from bot.own_messages import Refusal, message_link
 from bot.service import Service
 from bot.texts import english
 from sandbox import Message, User
 from sandbox.permissions import Permission
-from storage.records import MessageKind, SessionState
+from storage.records import MessageKind, MessageRecord, NewSession, SessionState, SummaryPlace
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice, tone_burst
 from tests.fakes.world import World, text_of
@@ -62,6 +66,69 @@ async def test_deleting_a_person_takes_them_out_of_the_summary_and_its_picture(w
     question = await world.ask(world.theo, "privacy delete")
     await world.press(world.theo, question, "undertone:delete")
     assert summary not in world.messages(), "nobody is left in it"
+
+
+async def test_a_summary_that_was_not_written_anew_is_tried_again_every_hour(world: World) -> None:
+    _, summary = await held(world, world.mara, world.theo)
+    service = world.service
+    await service.storage.delete_person(world.mara.id, None)  # and the process was killed, or Discord answered 500
+    assert f"<@{world.mara.id}>" in text_of(summary)
+    await service.app.deletions._remove_doomed()
+    assert f"<@{world.mara.id}>" not in text_of(summary)
+    assert f"<@{world.theo.id}>" in text_of(summary)
+    assert await service.storage.stale_messages() == []
+
+
+async def test_a_summary_that_only_those_who_took_part_may_read_stays_closed(world: World) -> None:
+    _, summary = await held(world, world.mara, world.theo)
+    service = world.service
+    server = await service.storage.server(world.sandbox.guild.id)
+    await service.storage.save_server(replace(server, summary_place=SummaryPlace.PARTICIPANTS))
+    await service.app.deletions.person(world.mara.id, world.sandbox.guild.id, 1)
+    assert f"<@{world.theo.id}>" not in text_of(summary)
+    assert texts.SUMMARY_FOR_PARTICIPANTS in text_of(summary)
+
+
+async def test_who_is_deleted_while_the_summary_is_posted_is_taken_out_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, note = world.service.storage, world.service.app.own.note
+
+    async def late(message: discord.Message, kind: MessageKind, **about: Any) -> None:
+        if kind is MessageKind.SUMMARY:
+            await storage.delete_person(world.mara.id, None)
+        await note(message, kind, **about)
+
+    monkeypatch.setattr(world.service.app.own, "note", late)
+    _, summary = await held(world, world.mara, world.theo)
+    await world.sandbox.wait_for(lambda: f"<@{world.mara.id}>" not in text_of(summary))
+    assert f"<@{world.theo.id}>" in text_of(summary)
+
+
+async def test_live_events_are_gone_before_discord_is_asked_and_only_of_the_server(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id, _ = await held(world, world.mara, world.theo)
+    app, guild_id = world.service.app, world.sandbox.guild.id
+    other = await app.storage.start_session(
+        NewSession(
+            guild_id=guild_id + 1, channel_id=1, started_by=world.mara.id, model="m", model_version="v", labels=("A",)
+        )
+    )
+    app.bus.publish(other.id, "moment", {})
+    known: list[bool] = []
+    remove = app.own.remove
+
+    async def asked(messages: Iterable[MessageRecord]) -> list[Refusal]:
+        known.append(app.bus.knows(session_id))
+        return await remove(messages)
+
+    assert app.bus.knows(session_id)
+    monkeypatch.setattr(app.own, "remove", asked)
+    await app.deletions.person(world.mara.id, guild_id, 1)
+    assert known
+    assert not any(known)
+    assert app.bus.knows(other.id)
 
 
 async def test_a_message_that_discord_does_not_let_go_is_named_with_the_reason(world: World) -> None:
