@@ -105,6 +105,7 @@ class SessionManager:
             del self._starting[guild_id]
 
     async def _open(self, request: StartRequest) -> ListeningSession:
+        server = await self._app.storage.server(request.guild_id)
         model = self._app.backend.model
         record = await self._app.storage.start_session(
             NewSession(
@@ -116,7 +117,6 @@ class SessionManager:
                 labels=model.labels,
             )
         )
-        server = await self._app.storage.server(request.guild_id)
         session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in, server))
         self._sessions[request.guild_id] = session  # from here on it hears who comes, leaves and decides
         try:
