@@ -19,6 +19,7 @@ from bot.commands.language import described, public_texts, texts_of
 from bot.commands.refusals import not_deleted
 from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
+from bot.report import without_notes
 from bot.texts import Texts
 from storage.records import MessageKind, SessionRecord, SessionState, ShareRecord
 
@@ -116,7 +117,7 @@ class ReportGroup(app_commands.Group):
         report = await self._app.storage.report(record.id)
         if report is None:
             raise NotPossible("NO_REPORT")
-        plain = asdict(report)
+        plain = asdict(without_notes(report))
         plain["session"].pop("started_by")
         for person in plain["participants"]:  # pseudonyms only: the file may be passed on
             person["participant"].pop("user_id")

@@ -8,7 +8,17 @@ them, so that all three tell the same.
 from __future__ import annotations
 
 from bot.report.bins import Bin, bins_of
-from bot.report.moments import KeyMoment, key_moments, turn_of
+from bot.report.moments import MARKED, KeyMoment, key_moments, turn_of, without_notes
 from bot.report.story import Story, story
 
-__all__ = ["Bin", "KeyMoment", "Story", "bins_of", "key_moments", "story", "turn_of"]
+__all__ = [
+    "MARKED",
+    "Bin",
+    "KeyMoment",
+    "Story",
+    "bins_of",
+    "key_moments",
+    "story",
+    "turn_of",
+    "without_notes",
+]

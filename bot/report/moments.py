@@ -15,6 +15,8 @@ from typing import Final
 from storage.records import MomentRecord, SessionReport, WindowRecord
 from storage.report import shares
 
+MARKED: Final = "Marked"
+"""Stands for what was written beside a mark."""
 MAX_MOMENTS: Final = 7
 MIN_MOMENTS: Final = 3
 """As many changes are kept however small they are beside the greatest."""
@@ -88,6 +90,12 @@ def key_moments(report: SessionReport, *, limit: int = MAX_MOMENTS) -> tuple[Key
     kept = [s for i, s in enumerate(shifts) if i < MIN_MOMENTS or s.weight >= MINOR_SHARE * shifts[0].weight]
     chosen = [*marks[:limit], *kept[: max(0, limit - len(marks))]]
     return tuple(sorted(chosen, key=lambda moment: moment.at_s))
+
+
+def without_notes(report: SessionReport) -> SessionReport:
+    """The report for those who must not be told names: what somebody wrote at a mark may name people."""
+    moments = tuple(replace(m, text=MARKED) if m.kind == "mark" else m for m in report.moments)
+    return replace(report, moments=moments)
 
 
 def turn_of(moments: Iterable[KeyMoment]) -> KeyMoment | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from bot.pictures.palette import tone
 from bot.pictures.times import spell
-from bot.report import KeyMoment, bins_of, key_moments, story
+from bot.report import MARKED, KeyMoment, bins_of, key_moments, story
 from bot.report.story import isolated
 from bot.web import words
 from bot.web.schema import (
@@ -154,7 +154,7 @@ def _reasons(report: SessionReport) -> list[str]:
 
 
 def _moment(number: int, moment: KeyMoment, names: Mapping[int, str]) -> KeyMomentOut:
-    text = moment.text or words.MARKED
+    text = moment.text or MARKED
     if moment.emotion is not None and moment.participant_id is not None:
         text = words.sounded(isolated(names[moment.participant_id]), tone(moment.emotion).word, spell(moment.held_s))
     return KeyMomentOut(

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from bot.listening.live import Follower, LiveEvent, TooManySubscribers
+from bot.report import MARKED
 from bot.web import words
 from bot.web.errors import BadParameter, NotFound, Problem, Unavailable
 from bot.web.grants import grant_of
@@ -109,6 +110,8 @@ async def _line(event: LiveEvent, pulse: Pulse, *, shared: bool) -> bytes:
         if event.kind == "participant" and "participant_id" in data:
             name = None if shared else await pulse.name(data["participant_id"])
             data = data | {"name": name or data.get("pseudonym")}
+        if shared and event.kind == "moment" and data.get("kind") == "mark":
+            data = data | {"text": MARKED}  # what somebody wrote may name people
         text = json.dumps(data, separators=(",", ":"), default=str)
         made = event.wire[kind] = f"id: {event.id}\nevent: {event.kind}\ndata: {text}\n\n".encode()
     return made

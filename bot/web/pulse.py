@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bot.web.grants import Heading, heading_of
 from bot.web.keys import BUS
-from bot.web.reading import held_report, summary_of
+from bot.web.reading import held_report, shared_of, summary_of
 from storage.errors import StorageError
 from storage.records import SessionReport
 
@@ -75,7 +75,7 @@ class Pulse:
         self._names = named.names
         self._summaries = {
             False: (await summary_of(held, named.names)).model_dump_json().encode(),
-            True: (await summary_of(held, shared.names)).model_dump_json().encode(),
+            True: (await summary_of(await shared_of(held), shared.names)).model_dump_json().encode(),
         }
         self.version += 1
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from aiohttp import web
 
 from bot.listening.live import LiveEvent
+from bot.report import without_notes
 from bot.web import words
 from bot.web.chart import chart_out, summary_out
 from bot.web.errors import NotFound
@@ -68,6 +69,8 @@ async def read_report(request: web.Request, *, probabilities: bool = False) -> R
     held = await (_read(app, session_id, probabilities=True) if probabilities else held_report(app, session_id))
     if held is None:
         raise NotFound(words.NO_SESSION)
+    if grant.shared:
+        held = await shared_of(held)
     if grant.only is not None:
         held = Held(report=row_of(held.report, grant.only), last_event_id=held.last_event_id)
     people = [p.participant for p in held.report.participants]
@@ -96,6 +99,13 @@ async def held_report(app: web.Application, session_id: str) -> Held | None:
     """The report without probabilities, read once for all who ask at the same time. None: there is none."""
     return await app[REPORTS].get(
         session_id, lambda: app[STORAGE].edition(session_id), lambda: _read(app, session_id, probabilities=False)
+    )
+
+
+async def shared_of(held: Held) -> Held:
+    """The report as holders of a share link may read it, made once."""
+    return await held.answer(
+        "shared", lambda: Held(report=without_notes(held.report), last_event_id=held.last_event_id)
     )
 
 

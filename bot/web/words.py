@@ -62,8 +62,6 @@ NO_SHARE: Final = "This link has expired, was revoked, or never existed."
 DEAD_SHARE: Final = "This link has expired or was revoked. Ask the person who sent it for a new one."
 SIGN_IN: Final = "Sign in with Discord to see the reports of conversations that you took part in."
 
-MARKED: Final = "Marked"
-
 
 def sounded(name: str, tone: str, lasted: str) -> str:
     """A change of tone in the list of moments."""

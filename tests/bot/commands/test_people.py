@@ -13,7 +13,7 @@ from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
 from sandbox import Message, User
-from storage.records import Decision, Purpose
+from storage.records import Decision, MomentRecord, Purpose
 from storage.rights import GONE_AFTER
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
@@ -88,12 +88,15 @@ async def test_reports_are_for_those_who_took_part(world: World) -> None:
 
 
 async def test_an_exported_report_names_nobody(world: World) -> None:
-    await session_with(world, world.mara)
+    session_id = await session_with(world, world.mara)
+    mark = MomentRecord(at_s=1.0, kind="mark", participant_id=None, text="Theo laughs")
+    await world.service.storage.add_moment(session_id, mark)
     answer = await world.ask(world.mara, "report export")
     text = answer.attachments[0].content.decode()
     assert "Speaker 1" in text
     assert str(world.mara.id) not in text
     assert str(world.owner.id) not in text
+    assert "Theo" not in text
 
 
 def token_in(message: Message) -> str:

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient
 
-from bot.listening.events import window_event
+from bot.listening.events import moment_event, window_event
 from bot.listening.live import LiveBus
-from storage import SessionRecord, SessionState, Storage
+from storage import MomentRecord, SessionRecord, SessionState, Storage
 from tests.bot.web.conftest import MakeClient
 from tests.fakes.records import window
 
@@ -185,6 +185,24 @@ async def test_a_new_participant_comes_with_a_name_and_through_a_link_without(
         async with client.get(f"{path}?last_event_id=0") as response:
             names.append(json.loads((await _next_event(response))["data"])["name"])
     assert names == ["Bob", "Speaker 2"]
+
+
+async def test_a_share_link_is_not_told_what_somebody_wrote_at_a_mark(
+    client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord
+) -> None:
+    mark = MomentRecord(at_s=5.0, kind="mark", participant_id=None, text="Alice laughs")
+    await storage.add_moment(live_session.id, mark)
+    bus.publish(live_session.id, "moment", moment_event(mark))
+    _, token = await storage.create_share(live_session.id, lifetime=timedelta(hours=1))
+    for path, text in ((_path(live_session), "Alice laughs"), (f"/s/{token}/events", "Marked")):
+        async with client.get(f"{path}?last_event_id=0") as response:
+            assert json.loads((await _next_event(response))["data"])["text"] == text
+    for data in ("report.json", "chart.json", "summary", "moments.csv"):
+        async with client.get(f"/s/{token}/{data}") as response:
+            body = await response.text()
+            assert response.status == 200, data
+            assert "Marked" in body, data
+            assert "Alice laughs" not in body, data
 
 
 async def test_what_is_said_of_the_whole_session_comes_too(
