@@ -32,6 +32,7 @@ VOICE_NEEDS = {"discord", "davey", "nacl", "numpy"}
 """What the voice layer may import from outside at the top of a file: its four packages bring no more."""
 CODEC_ONLY = "ser_engine.opus"
 """All that the loopback Discord may take from the engine: the Opus codec."""
+MOST_LINES = 300
 HEAVY = {"tensorflow", "keras", "librosa", "sklearn", "onnxruntime", "onnx", "pydub"}
 
 
@@ -110,3 +111,13 @@ def test_the_voice_layer_stands_alone() -> None:
             if first not in sys.stdlib_module_names | VOICE_NEEDS | {"bot", "ser_engine"}:
                 wrong.append(f"{path.relative_to(ROOT)}:{line}: {name}")
     assert not wrong, wrong
+
+
+def test_every_file_fits_in_the_head() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in ("bot", "ser_engine", "storage")
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
+    }
+    assert not long

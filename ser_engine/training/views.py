@@ -102,7 +102,7 @@ class ClipViews:
         frames, starts = self._folder / f"view-{number}.npy", self._folder / f"view-{number}-starts.npy"
         if not (frames.is_file() and starts.is_file()):
             return None
-        return _hearing(np.load(frames, mmap_mode="r"), np.load(starts))
+        return _as_view(np.load(frames, mmap_mode="r"), np.load(starts))
 
     def _make(self, number: int) -> View:
         text = "listening" if number == AS_RECORDED else f"view {number}"
@@ -125,7 +125,7 @@ class ClipViews:
             draft = self._folder / f"draft-{os.getpid()}-{called}.npy"
             np.save(draft, array)
             draft.replace(self._folder / f"{called}.npy")  # who reads an older one goes on reading that
-        return self._find(number) or _hearing(frames, starts)
+        return self._find(number) or _as_view(frames, starts)
 
     def _hear(self, pcm: Pcm, others: Sequence[Pcm], number: int, clip: int) -> NDArray[np.float16]:
         return self._features(self._sound(pcm, others, number, clip))
@@ -166,7 +166,7 @@ def no_speech(
     return out
 
 
-def _hearing(frames: NDArray[np.float16], starts: NDArray[np.int64]) -> View:
+def _as_view(frames: NDArray[np.float16], starts: NDArray[np.int64]) -> View:
     return View(frames=frames, begins=starts[:-1], ends=starts[1:])
 
 
