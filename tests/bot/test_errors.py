@@ -65,7 +65,7 @@ def test_details_stay_in_the_log(error: Exception) -> None:
 
 def test_our_own_errors_are_said_as_they_are() -> None:
     assert in_words(NotAllowed("MAY_NOT_STOP"), texts) == texts.MAY_NOT_STOP
-    assert in_words(NotAllowed("NEEDS_ROLE", role_id=7), of("de")) == of("de")("NEEDS_ROLE", role_id=7)
+    assert in_words(NotAllowed("NEEDS_ROLE", roles="<@&7>"), of("de")) == of("de")("NEEDS_ROLE", roles="<@&7>")
 
 
 def test_wrapping_is_taken_off() -> None:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID
 from bot.texts import english as texts
 from sandbox import Sandbox
+from tests.bot.commands.test_analyze import button, recorded
 from tests.fakes import discord_answers as answers
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of, wav
@@ -96,13 +97,13 @@ async def test_all_that_the_bot_is_answered_is_what_discord_describes(
     world.sit(world.owner, world.mara)
     await world.seen(world.owner, world.mara)
     panel = await world.attest_and_start()
-    for button in (INCLUDE_ID, MARK_ID, EXCLUDE_ID, INCLUDE_ID):
-        await world.press(world.mara, panel, button)
+    for pressed in (INCLUDE_ID, MARK_ID, EXCLUDE_ID, INCLUDE_ID):
+        await world.press(world.mara, panel, pressed)
     world.voice.link.hear(world.mara.id, tone_burst())
     session = world.service.sessions.of(sandbox.guild.id)
     assert session is not None
     await sandbox.wait_for(lambda: session.counters()["predictions"] == 1)
-    for command in ("listen status", "mark", "settings show", "privacy status", "about"):
+    for command in ("listen status", "mark", "settings", "privacy status", "about"):
         await world.ask(world.mara, command)
     await sandbox.wait_for(lambda: session.counters()["panel_edits"], timeout_s=8.0)
     await world.ask(world.owner, "listen stop")
@@ -110,11 +111,12 @@ async def test_all_that_the_bot_is_answered_is_what_discord_describes(
     for command in ("report last", "report list", "report export", "report share", "privacy export"):
         await world.ask(world.mara, command)
     file = sandbox.file(sandbox.text, "voice.wav", wav())
-    await world.ask(world.mara, "analyze", {"file": file})
+    question = await world.ask(world.mara, "analyze", {"file": file})
+    await sandbox.press(world.mara, question, button(question, "yes"))
     message = sandbox.send_message(world.mara, sandbox.text, "", files=[("note.wav", wav())])
     await sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
     await sandbox.wait_for(lambda: message.reactions)
-    direct = sandbox.direct_message(world.theo, files=[("note.wav", wav())])
+    direct = sandbox.send_voice_message(world.theo, sandbox.people.direct_messages(world.theo), recorded())
     await sandbox.wait_for(lambda: direct.reactions)
     refused = await world.ask(world.theo, "listen stop")
     assert text_of(refused) == texts.NOTHING_RUNS
