@@ -6,17 +6,18 @@ each session that is kept; retention bounds their number.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
 from storage.database import Database
 from storage.identity import Identity
 from storage.records import MessageKind, Purpose, SessionState, Traces, WindowRecord
-from storage.windows import unpacked
+from storage.windows import Columns, read_windows, window_records
 
 GONE_AFTER: Final = timedelta(days=14)
 """How long what is stored of a server outlives the bot's removal: one made by mistake can be undone."""
@@ -56,33 +57,51 @@ class RightsRepository:
             sessions = await self._sessions_with(db, participated, hashes)
         return Traces(sessions=frozenset(sessions.union(started)), participants=frozenset(participated))
 
+    async def count_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
+        """How many entries of each kind `export_person` holds, without reading them."""
+        async with self._database.transaction() as db:
+            consents = await self._consents(db, user_id, guild_id)
+            started, participated, hashes = await self._find(db, user_id, guild_id)
+            marks = 0
+            for chunk in _chunks(hashes):
+                query = select(func.count()).select_from(schema.Moment)
+                marks += await db.scalar(query.where(schema.Moment.author_hash.in_(chunk))) or 0
+        return {
+            "standing_consents": len(consents),
+            "sessions_started": len(started),
+            "sessions_taken_part_in": len(participated),
+            "marks_written": marks,
+        }
+
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         """Everything stored about the person, as plain values for JSON."""
         async with self._database.transaction() as db:
             consents = await self._consents(db, user_id, guild_id)
             started, participated, hashes = await self._find(db, user_id, guild_id)
-            sessions = []
+            sessions: list[dict[str, Any]] = []
+            windows: list[tuple[Columns, list[Any]]] = []
             for participant_id in participated:
                 participant = await db.get_one(schema.Participant, participant_id)
                 session = await db.get_one(schema.Session, participant.session_id)
-                windows = await db.scalars(select(schema.StoredWindow).filter_by(participant_id=participant_id))
+                columns = await read_windows(db, session.id, probabilities=True, participant_id=participant_id)
+                windows.append((columns, session.labels))
                 moments = await db.scalars(select(schema.Moment).filter_by(participant_id=participant_id))
                 sessions.append(
                     _plain(participant, without={"user_hash", "user_sealed"})
-                    | {
-                        "windows": [_window(w, session.labels) for w in windows],
-                        "moments": [_plain(m, without=_AUTHOR) for m in moments],
-                    }
+                    | {"moments": [_plain(m, without=_AUTHOR) for m in moments]}
                 )
             marks: list[schema.Moment] = []
             for chunk in _chunks(hashes):
                 marks.extend(await db.scalars(select(schema.Moment).where(schema.Moment.author_hash.in_(chunk))))
-            return {
+            answer = {
                 "standing_consents": [_plain(consent, without={"user_hash"}) for consent in consents],
                 "sessions_started": sorted(started),
                 "sessions_taken_part_in": sessions,
                 "marks_written": [_plain(mark, without=_AUTHOR) for mark in marks],
             }
+        for entry, (columns, labels) in zip(sessions, windows, strict=True):
+            entry["windows"] = await asyncio.to_thread(_plain_windows, columns, labels)
+        return answer
 
     async def delete_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
         """Delete everything about the person, in one server or in all; returns the number of rows by table.
@@ -224,10 +243,9 @@ def _chunks(items: list[_T]) -> list[list[_T]]:
     return [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
 
 
-def _window(row: schema.StoredWindow, labels: list[Any]) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in WindowRecord.__slots__}
-    (probabilities,) = unpacked([row.probabilities], labels)
-    return values | {"probabilities": probabilities}
+def _plain_windows(columns: Columns, labels: list[Any]) -> list[dict[str, Any]]:
+    names = WindowRecord.__slots__
+    return [{name: getattr(window, name) for name in names} for window in window_records(columns, labels)]
 
 
 def _plain(row: schema.Base, *, without: frozenset[str] | set[str] = frozenset()) -> dict[str, Any]:

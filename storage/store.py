@@ -211,6 +211,9 @@ class Storage:
     async def traces_of(self, user_id: int, guild_id: int | None) -> Traces:
         return await self._rights.traces_of(user_id, guild_id)
 
+    async def count_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
+        return await self._rights.count_person(user_id, guild_id)
+
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
         return await self._rights.export_person(user_id, guild_id)
 

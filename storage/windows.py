@@ -61,12 +61,13 @@ async def read_windows(
     session_id: str,
     *,
     probabilities: bool,
+    participant_id: int | None = None,
     begin_s: float | None = None,
     end_s: float | None = None,
 ) -> Columns:
     """The columns of a session's windows in order of their start; `window_records` makes them into records.
 
-    `begin_s` and `end_s` choose those that begin between them.
+    `begin_s` and `end_s` choose those that begin between them, and `participant_id` those of one person.
     """
     names = (*_PLAIN, _PROBABILITIES) if probabilities else _PLAIN
     columns: dict[str, Any] = {name: getattr(schema.StoredWindow, name) for name in names}
@@ -76,6 +77,8 @@ async def read_windows(
         .where(schema.Participant.session_id == session_id)
         .order_by(schema.StoredWindow.start_s, schema.StoredWindow.id)
     )
+    if participant_id is not None:
+        query = query.where(schema.StoredWindow.participant_id == participant_id)
     if begin_s is not None:
         query = query.where(schema.StoredWindow.start_s >= begin_s)
     if end_s is not None:

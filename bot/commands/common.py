@@ -5,7 +5,11 @@ Discord forgets an interaction that nobody acknowledged within 3 s, so `defer` c
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 import discord
@@ -30,6 +34,15 @@ async def defer(interaction: Interaction, *, private: bool = True) -> None:
     """Acknowledge; the answer follows. `private` answers are seen by the asking person only."""
     if not interaction.response.is_done():
         await interaction.response.defer(ephemeral=private, thinking=True)
+
+
+async def json_file(make: Callable[[], object], name: str) -> discord.File:
+    """What `make` returns, as a file. Two hours of talk take a third of a second: in a thread, and not on the loop."""
+
+    def body() -> bytes:  # indented also because the unindented kind would not let the loop run meanwhile
+        return json.dumps(make(), indent=2, ensure_ascii=False, default=str).encode()
+
+    return discord.File(io.BytesIO(await asyncio.to_thread(body)), name)
 
 
 async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> discord.Message | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,7 +11,7 @@ from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, defer, guild_of, member_of, report_error, say
+from bot.commands.common import Interaction, defer, guild_of, json_file, member_of, report_error, say
 from bot.commands.language import described, texts_of
 from bot.commands.membership import end_stale_answers
 from bot.commands.refusals import not_deleted
@@ -48,11 +46,11 @@ class PrivacyGroup(app_commands.Group):
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
         await end_stale_answers(self._app.storage, member_of(interaction))
         standing = {p: await self._app.storage.standing_consent(guild_id, user_id, p) for p in Purpose}
-        stored = await self._app.storage.export_person(user_id, guild_id)
+        counts = await self._app.storage.count_person(user_id, guild_id)
         session = self._app.sessions.of(guild_id)
         included = session is not None and session.consents(user_id)
         texts = texts_of(interaction)
-        text = privacy_status(texts, standing, included_now=included, stored=stored)
+        text = privacy_status(texts, standing, included_now=included, counts=counts)
         await say(interaction, embed=embed_of(Card(title=texts.PRIVACY_TITLE, text=text)))
 
     @app_commands.command(name="opt-in", description=described("CMD_PRIVACY_IN"))
@@ -81,10 +79,8 @@ class PrivacyGroup(app_commands.Group):
     async def export(self, interaction: Interaction, everywhere: bool = False) -> None:
         await defer(interaction)
         stored = await self._app.storage.export_person(interaction.user.id, scope(interaction, everywhere=everywhere))
-        body = json.dumps(stored, indent=2, ensure_ascii=False, default=str).encode()
-        await say(
-            interaction, texts_of(interaction).EXPORTED, file=discord.File(io.BytesIO(body), "undertone-my-data.json")
-        )
+        file = await json_file(lambda: stored, "undertone-my-data.json")
+        await say(interaction, texts_of(interaction).EXPORTED, file=file)
 
     @app_commands.command(name="delete", description=described("CMD_PRIVACY_DELETE"))
     @app_commands.describe(everywhere=described("ARG_PRIVACY_EVERYWHERE"))
@@ -131,16 +127,15 @@ def scope(interaction: Interaction, *, everywhere: bool) -> int | None:
 
 
 def privacy_status(
-    texts: Texts, standing: Mapping[Purpose, Decision | None], *, included_now: bool, stored: dict[str, Any]
+    texts: Texts, standing: Mapping[Purpose, Decision | None], *, included_now: bool, counts: Mapping[str, int]
 ) -> str:
     """What was decided, what happens now, and how many entries of each kind an export would hold."""
-    counts = {name: len(value) for name, value in stored.items() if isinstance(value, list) and value}
     return texts(
         "PRIVACY_STATUS",
         decision=texts.PRIVACY_DECISIONS[standing[Purpose.LIVE] or "none"],
         voice=texts.PRIVACY_VOICE_DECISIONS[standing[Purpose.VOICE] or "none"],
         now=texts.PRIVACY_INCLUDED_NOW if included_now else texts.PRIVACY_NOT_INCLUDED_NOW,
-        stored=texts.together(texts(f"PRIVACY_STORED.{name}", n=count) for name, count in counts.items())
+        stored=texts.together(texts(f"PRIVACY_STORED.{name}", n=count) for name, count in counts.items() if count)
         or texts.PRIVACY_STORED_NOTHING,
     )
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import discord
 import structlog
@@ -14,14 +12,14 @@ from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import NO_MENTIONS, Interaction, defer, guild_of, manages_server, say
+from bot.commands.common import NO_MENTIONS, Interaction, defer, guild_of, json_file, manages_server, say
 from bot.commands.language import described, public_texts, texts_of
 from bot.commands.refusals import not_deleted
 from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
 from bot.report import without_notes
 from bot.texts import Texts
-from storage.records import MessageKind, SessionRecord, SessionState, ShareRecord
+from storage.records import MessageKind, SessionRecord, SessionReport, SessionState, ShareRecord
 
 SHARED_FOR: Final = timedelta(days=7)
 LISTED = 10
@@ -117,16 +115,8 @@ class ReportGroup(app_commands.Group):
         report = await self._app.storage.report(record.id)
         if report is None:
             raise NotPossible("NO_REPORT")
-        plain = asdict(without_notes(report))
-        plain["session"].pop("started_by")
-        for person in plain["participants"]:  # pseudonyms only: the file may be passed on
-            person["participant"].pop("user_id")
-        body = json.dumps(plain, indent=2, ensure_ascii=False, default=str).encode()
-        await say(
-            interaction,
-            texts_of(interaction).EXPORTED,
-            file=discord.File(io.BytesIO(body), f"undertone-{record.id}.json"),
-        )
+        file = await json_file(lambda: without_ids(report), f"undertone-{record.id}.json")
+        await say(interaction, texts_of(interaction).EXPORTED, file=file)
 
     @share.autocomplete("session")
     @revoke.autocomplete("session")
@@ -163,6 +153,15 @@ class ReportGroup(app_commands.Group):
             if session_id is None or record.id == session_id:
                 return record
         raise NotPossible("NO_REPORT")
+
+
+def without_ids(report: SessionReport) -> dict[str, Any]:
+    """A report as plain values, with pseudonyms only and without notes: the file may be passed on."""
+    plain = asdict(without_notes(report))
+    plain["session"].pop("started_by")
+    for person in plain["participants"]:
+        person["participant"].pop("user_id")
+    return plain
 
 
 async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, interaction: Interaction) -> None:

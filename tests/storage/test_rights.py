@@ -164,6 +164,7 @@ async def test_an_export_holds_what_is_stored_and_no_keys(storage: Storage, sess
     assert [mark["text"] for mark in export["marks_written"]] == ["a good one"]
     assert "hash" not in printed
     assert "sealed" not in printed
+    assert await storage.count_person(BOB, None) == {kind: len(entries) for kind, entries in export.items()}
     assert (await storage.export_person(ALICE, 99))["sessions_taken_part_in"] == []
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from datetime import timedelta
 
 import discord
 import pytest
 
+from bot.commands.common import json_file
 from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
 from sandbox import Message, User
+from storage import Storage
 from storage.records import Decision, MomentRecord, Purpose
 from storage.rights import GONE_AFTER
 from tests.fakes.voice_link import tone_burst
@@ -59,7 +62,8 @@ async def test_opting_out_takes_effect_in_the_running_session(world: World) -> N
     assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.INCLUDED
 
 
-async def test_a_standing_opt_in_is_stored_and_shown(world: World) -> None:
+async def test_a_standing_opt_in_is_stored_and_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Storage, "export_person")  # the status counts, and reads nothing of two hours of talk
     assert text_of(await world.ask(world.mara, "privacy opt-in")) == texts.SET_OPT_IN
     stored = await world.service.storage.standing_consent(world.sandbox.guild.id, world.mara.id)
     assert stored is Decision.OPT_IN
@@ -77,6 +81,18 @@ async def test_export_and_deletion_of_everything_about_oneself(world: World) -> 
     report = await world.service.storage.report(session_id)
     assert report is not None
     assert [person.participant.user_id for person in report.participants] == [world.theo.id]
+
+
+async def test_a_file_is_made_outside_the_loop() -> None:
+    made_in: list[int] = []
+
+    def make() -> dict[str, str]:
+        made_in.append(threading.get_ident())
+        return {"at": "ä"}
+
+    file = await json_file(make, "mine.json")
+    assert json.loads(file.fp.read()) == {"at": "ä"}
+    assert threading.get_ident() not in made_in
 
 
 async def test_reports_are_for_those_who_took_part(world: World) -> None:
