@@ -54,12 +54,12 @@ class OwnMessages:
             _log.warning("message_not_noted", kind=kind.value, session=session_id, error=error.code)
 
     async def remove(self, messages: Iterable[MessageRecord]) -> list[Refusal]:
-        """Delete messages in Discord; what is gone is forgotten. Raises StorageError."""
+        """Delete messages and reactions in Discord; what is gone is forgotten. Raises StorageError."""
         gone: list[int] = []
         refused: list[Refusal] = []
         for message in messages:
             try:
-                await self.partial(message).delete()
+                await self._take_away(message)
             except discord.NotFound:
                 gone.append(message.message_id)
             except TROUBLE as error:
@@ -68,6 +68,16 @@ class OwnMessages:
                 gone.append(message.message_id)
         await self._storage.forget_messages(gone)
         return refused
+
+    async def _take_away(self, message: MessageRecord) -> None:
+        partial = self.partial(message)
+        if message.kind is not MessageKind.REACTION:
+            await partial.delete()
+            return
+        theirs, me = await partial.fetch(), self._client().user
+        for reaction in theirs.reactions:
+            if reaction.me and me is not None:
+                await theirs.remove_reaction(reaction.emoji, me)
 
     def partial(self, message: MessageRecord) -> discord.PartialMessage:
         """The message as something to edit or delete."""

@@ -175,11 +175,13 @@ class MessageKind(StrEnum):
     """How a voice message sounds."""
     QUESTION = "question"
     """Asks the author of a voice message."""
+    REACTION = "reaction"
+    """A person's message that the bot reacted to: the reaction is the bot's, the message is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRecord:
-    """A message of the bot in Discord that is about a session or a person."""
+    """A message of the bot in Discord that is about a session or a person, or one that it reacted to."""
 
     message_id: int
     channel_id: int

@@ -250,6 +250,8 @@ class VoiceMessages:
         except discord.HTTPException as error:
             _raise_gone(error)
             raise
+        else:
+            await self._app.own.note(message, MessageKind.REACTION, about=message.author.id)
 
     @asynccontextmanager
     async def _answering(self, message: discord.Message) -> AsyncIterator[None]:

@@ -294,6 +294,16 @@ async def test_a_channel_that_is_switched_off_is_not_answered_in(world: World) -
     assert text_of(await world.sandbox.answer(interaction)) == texts.SWITCHED_OFF_HERE
 
 
+async def test_deleting_ones_data_takes_back_the_answer_and_the_reaction(world: World) -> None:
+    message = spoken(world)
+    interaction = await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(interaction)) == texts.DONE_BELOW
+    assert (len(replies(world, message)), len(message.reactions)) == (1, 1)
+    await world.press(world.mara, await world.ask(world.mara, "privacy delete"), "undertone:delete")
+    assert (replies(world, message), message.reactions) == ([], [])
+    assert message in world.sandbox.messages(world.sandbox.text), "it is hers"
+
+
 async def test_nothing_of_a_voice_message_is_stored(world: World) -> None:
     message = spoken(world)
     await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
