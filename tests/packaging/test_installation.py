@@ -161,12 +161,14 @@ def test_who_needs_the_extra_is_told(
     words: tuple[str, ...], variables: Mapping[str, str], thin: Mapping[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "old").mkdir()
+    for name in ("final_ser_model.keras", "scaler.pkl"):
+        (tmp_path / "old" / name).write_bytes(b"not read before the extra is there")
     status, said = undertone(thin, tmp_path, *words, **variables)
     assert status == 1
     assert "pip install '.[train]'" in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir() if path.name != "old"] == []
-    assert not any((tmp_path / "old").iterdir())
+    assert {path.name for path in (tmp_path / "old").iterdir()} == {"final_ser_model.keras", "scaler.pkl"}
 
 
 # --- before pip

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 FIGURE = {
-    **{"heard_as": "over a call", "recordings": "own sentences", "clips": 1067},
+    **{"view": "over a call", "recordings": "own sentences", "clips": 1067},
     **{"four": 0.5562, "four_interval": [0.52, 0.59], "five": 0.489, "five_interval": [0.46, 0.52]},
     "temperature": 1.07,
 }

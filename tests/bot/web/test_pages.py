@@ -133,9 +133,10 @@ async def test_the_models_own_figures_stand_beside_the_method(client: Client, st
 def test_what_is_said_of_other_voices_is_what_the_model_card_says() -> None:
     card = " ".join((ROOT / "model" / "MODEL_CARD.md").read_text().split())
     figures = re.findall(r"0\.\d\d", words.ELSEWHERE)
-    assert len(figures) == 3
-    assert f"{figures[0]} to {figures[1]}" in card
-    assert f"{figures[2]} is chance over four labels" in card
+    elsewhere, here, chance = figures
+    assert f"reached a UAR of {elsewhere} (`default`)" in card
+    assert f"where they reached {here} and" in card
+    assert f"{chance} over five" in card
 
 
 async def test_what_was_lost_and_why_it_ended_is_told(client: Client, session: SessionRecord, storage: Storage) -> None:
