@@ -47,7 +47,7 @@ interop: $(VENV)/.dev ## optional, needs Node: @discordjs/voice as a second clie
 	cd tests/interop/discordjs && npm ci --ignore-scripts --no-audit --no-fund
 	PYTHONPATH=. $(BIN)/python tests/interop/discordjs/run.py
 
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-build --quiet
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-build --fork-strategy fewest --quiet
 PICTURES ?=
 browser: $(VENV)/.dev ## every page in Chromium, named checks; needs Chromium and npm. make browser PICTURES=docs/images takes pictures
 	$(BIN)/pip install --quiet --disable-pip-version-check "playwright>=1.50"
