@@ -26,6 +26,7 @@ from bot.settings import Settings, load_settings
 from bot.texts import english as texts
 from lab.conversation import CAST, Clip, Line, Person, load_clips, script
 from sandbox import Message, NotOffered, Sandbox, User
+from sandbox.gateway import Intent
 from sandbox.permissions import EVERYONE, Permission
 from sandbox.voice import Speaker
 from ser_engine.backends.base import InferenceBackend
@@ -56,7 +57,7 @@ class Demo:
         self._warming = warming
         self._web_port = web_port
         self._stack = AsyncExitStack()
-        self.sandbox = Sandbox(host=settings.host, port=chat_port)
+        self.sandbox = Sandbox(host=settings.host, port=chat_port, allowed_privileged_intents=Intent.MESSAGE_CONTENT)
         self._service: Service | None = None
         self._users: dict[str, User] = {}
         self._voices: dict[str, Speaker] = {}
