@@ -64,8 +64,8 @@ async def test_somebody_elses_voice_message_waits_for_its_author(play: Stage) ->
 async def test_a_direct_message_is_answered(play: Stage) -> None:
     discord = play.discord
     ines = discord.add_person("Ines")
-    message = discord.direct_message(ines, files=[("how.ogg", ogg_opus(ANGRY))])
     channel = discord.people.direct_messages(ines)
+    message = discord.send_voice_message(ines, channel, ogg_opus(ANGRY))
     await discord.wait_for(
         lambda: any(m.author is discord.bot and m.embeds for m in discord.messages(channel)), timeout_s=15.0
     )
