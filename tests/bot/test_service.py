@@ -199,9 +199,9 @@ async def test_what_is_older_than_its_days_is_deleted_by_itself(tmp_path: Path) 
         async with Service(settings, backend=FakeBackend(), connect=FakeVoice(), clock=clock) as service:
             assert await service.storage.session(ended.id) is not None
             service.bus.publish(ended.id, "window", {"participant_id": 1})  # as a session of this process leaves them
-            await clock.advance(3601)
             async with asyncio.timeout(5):
                 while await service.storage.session(ended.id) is not None or service.bus.knows(ended.id):
+                    await clock.advance(3601)  # an hour after the first round, however long that takes
                     await asyncio.sleep(0.02)
 
 
