@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from ser_engine.refusals import refusal, too_large, too_long
 from ser_engine.segmenter import Segmenter
 from ser_engine.timeline import Deadline, counted_s, pieces_of
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame, Window
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "DEFAULT_LIMITS",
