@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +13,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from storage.errors import NewerSchema, StorageConflict, StorageError, StorageUnavailable
 from storage.schema import REVISION, Base
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _POOL_WAIT_S: Final = 10
+_CLOSE_WAIT_S: Final = 5
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -27,6 +30,10 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._closed = False
+        self._open: set[Any] = set()  # connections to the database that are not closed
+        event.listen(engine.sync_engine, "connect", lambda connection, _record: self._open.add(connection))
+        event.listen(engine.sync_engine, "close", lambda connection, _record: self._open.discard(connection))
         self._make_session = async_sessionmaker(engine, expire_on_commit=False)
 
     @classmethod
@@ -45,7 +52,23 @@ class Database:
         return database
 
     async def close(self) -> None:
+        """Refuse new transactions, let those under way end for at most 5 s, and close every connection.
+
+        SQLAlchemy's `dispose` leaves a connection that is in use to whoever uses it. A task that was cancelled gives
+        its connection back a moment later, to a pool that nobody closes any more.
+        """
+        self._closed = True
+        pool = self._engine.pool
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_WAIT_S):
+                while isinstance(pool, QueuePool) and pool.checkedout():  # noqa: ASYNC110 - it tells nobody when idle
+                    await asyncio.sleep(0.005)
         await self._engine.dispose()
+        for connection in tuple(self._open):
+            with suppress(Exception):  # it may be closing already
+                async with asyncio.timeout(1):
+                    await connection.driver_connection.close()
+        self._open.clear()
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`. An empty database gets all tables."""
@@ -73,6 +96,8 @@ class Database:
 
         Raises StorageConflict for a row that does not fit, StorageUnavailable for every other fault of the database.
         """
+        if self._closed:
+            raise StorageUnavailable("The database is closed: the program is stopping.")
         with _in_words("The database does not answer"):
             async with self._make_session() as session, session.begin():
                 yield session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,32 @@ async def test_a_postgresql_that_cut_its_connections_is_away_and_comes_back() ->
             await db.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     await database.ping()
     await database.close()
+
+
+async def test_closing_leaves_no_connection_to_tasks_that_are_cut_short(tmp_path: Path) -> None:
+    async def work(database: Database) -> None:
+        async with database.transaction() as db:
+            await db.execute(text("SELECT 1"))
+            await asyncio.sleep(0)
+            await db.execute(text("SELECT 1"))
+
+    left: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.unraisablehook", lambda fault: left.append(fault.exc_value))
+        for step in range(25):
+            database = await Database.open(f"sqlite:///{tmp_path}/{step}.db")
+            tasks = [asyncio.create_task(work(database)) for _ in range(3)]
+            for _ in range(step):
+                await asyncio.sleep(0)
+            for task in tasks[1:]:
+                task.cancel()
+            await database.close()
+            with pytest.raises(StorageUnavailable, match="closed"):
+                await database.ping()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            del database, tasks
+            gc.collect()
+    assert left == []
 
 
 async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
