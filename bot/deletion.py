@@ -20,7 +20,7 @@ from bot.assembly import to_the_end
 from bot.cards import embed_of
 from bot.listening.discord_surface import picture_file
 from bot.listening.summary import Summary, closed_card, summarise
-from bot.own_messages import TROUBLE, Refusal
+from bot.own_messages import TROUBLE, RefusedMessage
 from storage.errors import StorageError
 from storage.records import MessageKind, MessageRecord, SummaryPlace
 
@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 class Deleted:
     counts: dict[str, int]
     """Rows by table."""
-    refused: list[Refusal]
+    refused: list[RefusedMessage]
     """Messages that are still there."""
 
 
@@ -65,12 +65,12 @@ class Deletions:
         refused += await self.renew(await app.storage.stale_messages(traces.sessions))
         return Deleted(counts=counts, refused=refused)
 
-    async def renew(self, messages: Iterable[MessageRecord]) -> list[Refusal]:
+    async def renew(self, messages: Iterable[MessageRecord]) -> list[RefusedMessage]:
         """Write summaries as the database has them now; take messages away that name single people.
 
         Raises StorageError.
         """
-        refused: list[Refusal] = []
+        refused: list[RefusedMessage] = []
         for message in messages:
             if message.kind is MessageKind.SUMMARY and message.session_id is not None:
                 refused += await self._rewrite(message, message.session_id)
@@ -113,7 +113,7 @@ class Deletions:
         if refused:
             _log.warning("messages_not_deleted", messages=len(refused))
 
-    async def _rewrite(self, message: MessageRecord, session_id: str) -> list[Refusal]:
+    async def _rewrite(self, message: MessageRecord, session_id: str) -> list[RefusedMessage]:
         edition = await self._app.storage.edition(session_id)
         report = await self._app.storage.report(session_id)
         if report is None or not (report.participants or report.moments):

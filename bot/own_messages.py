@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RefusedMessage:
     """A message that Discord did not let the bot delete or change."""
 
     message: MessageRecord
@@ -53,17 +53,17 @@ class OwnMessages:
         except StorageError as error:
             _log.warning("message_not_noted", kind=kind.value, session=session_id, error=error.code)
 
-    async def remove(self, messages: Iterable[MessageRecord]) -> list[Refusal]:
+    async def remove(self, messages: Iterable[MessageRecord]) -> list[RefusedMessage]:
         """Delete messages and reactions in Discord; what is gone is forgotten. Raises StorageError."""
         gone: list[int] = []
-        refused: list[Refusal] = []
+        refused: list[RefusedMessage] = []
         for message in messages:
             try:
                 await self._take_away(message)
             except discord.NotFound:
                 gone.append(message.message_id)
             except TROUBLE as error:
-                refused.append(Refusal(message=message, forbidden=isinstance(error, discord.Forbidden)))
+                refused.append(RefusedMessage(message=message, forbidden=isinstance(error, discord.Forbidden)))
             else:
                 gone.append(message.message_id)
         await self._storage.forget_messages(gone)

@@ -34,7 +34,7 @@ MOST_COUNTED: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class WindowOutput:
     """What the engine makes of one window by itself."""
 
     gated: Reason | None
@@ -48,7 +48,7 @@ class Heard:
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class _Earlier:
     start_s: float
-    heard: Heard = field(compare=False)
+    heard: WindowOutput = field(compare=False)
     speech_s: float = field(compare=False)
 
 
@@ -88,7 +88,7 @@ class SpeakerBaseline:
         """False while the engine still gets to know this voice."""
         return self.heard >= SETTLED_AFTER
 
-    def update(self, start_s: float, heard: Heard, *, speech_s: float = 0.0) -> None:
+    def update(self, start_s: float, heard: WindowOutput, *, speech_s: float = 0.0) -> None:
         """Take in what was heard of the window that began at `start_s`; the same window again changes nothing."""
         at = bisect_left(self._earlier, start_s, key=lambda one: one.start_s)
         if at < len(self._earlier) and self._earlier[at].start_s == start_s:
@@ -160,7 +160,7 @@ class BaselineHead:
         np.savez(stream, allow_pickle=False, **names)
         return stream.getvalue()
 
-    def log_probabilities(self, heard: Heard, context: Context) -> Vector:
+    def log_probabilities(self, heard: WindowOutput, context: Context) -> Vector:
         """Of the window given its context, mixed with the engine's own by how much the context holds: (labels,)."""
         inputs = baseline_inputs(heard.pooled, context.pooled, context.log_probabilities, context.windows)
         hidden = np.maximum(inputs @ self.hidden[0] + self.hidden[1], 0)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_engine.baseline import BaselineHead, Baselines, Context, Heard, SpeakerBaseline, share_of
+from ser_engine.baseline import BaselineHead, Baselines, Context, SpeakerBaseline, WindowOutput, share_of
 from ser_engine.gates import Reason
 from ser_engine.models import BASELINE_NPZ, ModelDirectory
 from ser_engine.networks import softmax
@@ -34,7 +34,7 @@ class Decider:
         return self._head is not None
 
     def decide(
-        self, windows: Sequence[Window], heard: Sequence[Heard], baselines: Baselines | None = None
+        self, windows: Sequence[Window], heard: Sequence[WindowOutput], baselines: Baselines | None = None
     ) -> list[Prediction]:
         """One prediction a window, in order; a speaker's windows are compared in the order of the timeline."""
         out: dict[int, Prediction] = {}
@@ -42,7 +42,7 @@ class Decider:
             out[i] = self._one(windows[i], heard[i], baselines)
         return [out[i] for i in range(len(windows))]
 
-    def _one(self, window: Window, heard: Heard, baselines: Baselines | None) -> Prediction:
+    def _one(self, window: Window, heard: WindowOutput, baselines: Baselines | None) -> Prediction:
         if baselines is None or self._head is None or heard.gated == "no_speech":
             return self._prediction(self.probabilities(heard, None), heard.gated, None)
         baseline = baselines.setdefault(window.speaker, SpeakerBaseline())
@@ -52,7 +52,7 @@ class Decider:
             baseline.update(window.start_s, heard, speech_s=window.speech_ratio * window.duration_s)
         return answer
 
-    def probabilities(self, heard: Heard, context: Context | None) -> NDArray[np.float64]:
+    def probabilities(self, heard: WindowOutput, context: Context | None) -> NDArray[np.float64]:
         """Calibrated, (labels,)."""
         said, temperature = heard.log_probabilities, self._manifest.temperature
         if context is not None and self._head is not None:

@@ -66,7 +66,7 @@ class OnnxNetwork:
         return np.asarray(self._session.run(None, {"features": batch, "lengths": lengths})[0], dtype=np.float32)
 
 
-class Encoder:
+class EncoderNetwork:
     """``encoder.onnx``: a window's features to the network's input, at its true length."""
 
     def __init__(self, directory: ModelDirectory) -> None:

@@ -20,13 +20,13 @@ import numpy as np
 
 from ser_engine.audio import change_speed
 from ser_engine.backends.base import ModelInfo
-from ser_engine.baseline import Baselines, Heard, Vector, pooled_states
+from ser_engine.baseline import Baselines, Vector, WindowOutput, pooled_states
 from ser_engine.decision import Decider
 from ser_engine.errors import InvalidSamples, ModelError
 from ser_engine.features import extract
 from ser_engine.gates import gate
 from ser_engine.models import ENCODER_ONNX, Manifest, ModelDirectory, find_model, open_directory
-from ser_engine.networks import Encoder, Logits, Network, Runtime, load_network, load_scaler, logarithms, softmax
+from ser_engine.networks import EncoderNetwork, Logits, Network, Runtime, load_network, load_scaler, logarithms, softmax
 from ser_engine.scaler import Scaler, collate
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Prediction, Window
 
@@ -38,7 +38,7 @@ _NOTHING: Final[Vector] = np.zeros(0, np.float32)
 class _Parts:
     directory: ModelDirectory
     network: Network
-    encoder: Encoder | None
+    encoder: EncoderNetwork | None
     scaler: Scaler | None
     runtime: Runtime
 
@@ -64,7 +64,7 @@ class Recognizer:
         directory = open_directory(find_model(model))
         scaler = load_scaler(directory)
         network, taken = load_network(directory, runtime)
-        encoder = Encoder(directory) if directory.has(ENCODER_ONNX) else None
+        encoder = EncoderNetwork(directory) if directory.has(ENCODER_ONNX) else None
         made = cls(_Parts(directory=directory, network=network, encoder=encoder, scaler=scaler, runtime=taken))
         made._try_once()
         return made
@@ -83,19 +83,19 @@ class Recognizer:
         """
         return self.decider.decide(windows, self.hear(windows), baselines)
 
-    def hear(self, windows: Sequence[Window]) -> list[Heard]:
+    def hear(self, windows: Sequence[Window]) -> list[WindowOutput]:
         """What the network makes of each window by itself. Raises as `predict` does."""
         for window in windows:
             if window.pcm.ndim != 1 or len(window.pcm) == 0 or not np.isfinite(window.pcm).all():
                 raise InvalidSamples("A window must hold finite mono samples, and at least one.")
         reasons = [gate(window) for window in windows]
         even = np.full(len(self.info.labels), -np.log(len(self.info.labels)), np.float32)
-        out = [Heard(gated=reason, log_probabilities=even, pooled=_NOTHING) for reason in reasons]
+        out = [WindowOutput(gated=reason, log_probabilities=even, pooled=_NOTHING) for reason in reasons]
         speech = [i for i, reason in enumerate(reasons) if reason != "no_speech"]
         logits, pooled = self._run([windows[i].pcm for i in speech])
         said = logarithms(softmax(logits.astype(np.float64)))
         for i, row, states in zip(speech, said, pooled, strict=True):
-            out[i] = Heard(gated=reasons[i], log_probabilities=row, pooled=states)
+            out[i] = WindowOutput(gated=reasons[i], log_probabilities=row, pooled=states)
         return out
 
     def probabilities(self, clips: Sequence[Pcm]) -> np.ndarray:

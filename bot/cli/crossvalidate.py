@@ -58,7 +58,11 @@ def crossvalidate(
     seed_engine.one_thread_each(1)
     try:
         untaught = replace(fast.RECIPE, teacher=None)  # the teacher may have heard the speakers that judge here
-        recipes: dict[str, crossval.Recipe] = {"default": default.RECIPE, "fast": untaught, "seed": seed_engine.RECIPE}
+        recipes: dict[str, crossval.VariableRecipe] = {
+            "default": default.RECIPE,
+            "fast": untaught,
+            "seed": seed_engine.RECIPE,
+        }
         recipe = crossval.vary(recipes[engine], changes)
         with Bar(console) as bar:
             found = crossval.cross_validate(

@@ -24,7 +24,7 @@ from bot.settings import Settings, load_settings, variable
 MAX_CLOCK_ERROR_S: Final = 5.0
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     OK = "ok"
     NOTE = "note"
     """Works, but not as well as it could, or not needed for the demo."""
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     subject: str
-    verdict: Verdict
+    verdict: CheckStatus
     text: str
     """What is so, and what to do when it is not well."""
 
@@ -65,10 +65,10 @@ def doctor(as_json: bool, offline: bool, timed: bool, channel_id: int | None, me
         if as_json:
             click.echo(json.dumps(asdict(finding)))
         else:
-            sign = {Verdict.OK: "✔", Verdict.NOTE: "•", Verdict.BAD: "✘"}[finding.verdict]
-            colour = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}[finding.verdict]
+            sign = {CheckStatus.OK: "✔", CheckStatus.NOTE: "•", CheckStatus.BAD: "✘"}[finding.verdict]
+            colour = {CheckStatus.OK: "green", CheckStatus.NOTE: "yellow", CheckStatus.BAD: "red"}[finding.verdict]
             click.echo(f"{click.style(sign, fg=colour)} {finding.subject}: {finding.text}")
-    sys.exit(1 if any(finding.verdict is Verdict.BAD for finding in findings) else 0)
+    sys.exit(1 if any(finding.verdict is CheckStatus.BAD for finding in findings) else 0)
 
 
 def check_the_call(channel_id: int, me: int | None, seconds: float) -> None:
@@ -279,12 +279,12 @@ def _clock(date: str) -> Finding:
 
 
 def _ok(subject: str, text: str) -> Finding:
-    return Finding(subject=subject, verdict=Verdict.OK, text=text)
+    return Finding(subject=subject, verdict=CheckStatus.OK, text=text)
 
 
 def _note(subject: str, text: str) -> Finding:
-    return Finding(subject=subject, verdict=Verdict.NOTE, text=text)
+    return Finding(subject=subject, verdict=CheckStatus.NOTE, text=text)
 
 
 def _bad(subject: str, text: str) -> Finding:
-    return Finding(subject=subject, verdict=Verdict.BAD, text=text)
+    return Finding(subject=subject, verdict=CheckStatus.BAD, text=text)

@@ -15,7 +15,7 @@ from bot.commands.membership import unheard
 from bot.commands.open_summary import SummaryButton
 from bot.commands.permissions import require_stop
 from bot.errors import NotPossible
-from bot.listening.consent import Answer
+from bot.listening.consent import PressResult
 from bot.listening.session import ListeningSession
 from bot.texts import Texts, english
 
@@ -25,12 +25,12 @@ MARK_ID = "undertone:mark"
 STOP_ID = "undertone:stop"
 
 ANSWERS = {
-    Answer.INCLUDED: "INCLUDED",
-    Answer.ALREADY_INCLUDED: "ALREADY_INCLUDED",
-    Answer.EXCLUDED: "EXCLUDED",
-    Answer.ALREADY_EXCLUDED: "ALREADY_EXCLUDED",
-    Answer.OPTED_OUT: "OPTED_OUT",
-    Answer.NOT_PRESENT: "NOT_IN_THIS_VOICE",
+    PressResult.INCLUDED: "INCLUDED",
+    PressResult.ALREADY_INCLUDED: "ALREADY_INCLUDED",
+    PressResult.EXCLUDED: "EXCLUDED",
+    PressResult.ALREADY_EXCLUDED: "ALREADY_EXCLUDED",
+    PressResult.OPTED_OUT: "OPTED_OUT",
+    PressResult.NOT_PRESENT: "NOT_IN_THIS_VOICE",
 }
 
 
@@ -95,11 +95,11 @@ class PanelView(discord.ui.View):
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
         await report_error(interaction, error)
 
-    async def _leave_out(self, interaction: Interaction) -> Answer:
+    async def _leave_out(self, interaction: Interaction) -> PressResult:
         """Out of whatever runs in this server; an old panel's button serves as well."""
         session = self._app.sessions.of(interaction.guild_id)
         if session is None:
-            return Answer.ALREADY_EXCLUDED
+            return PressResult.ALREADY_EXCLUDED
         return await session.people.exclude(interaction.user.id, interaction.id)
 
     def _session(self, interaction: Interaction) -> ListeningSession:

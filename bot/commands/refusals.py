@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.own_messages import Refusal
+from bot.own_messages import RefusedMessage
 from bot.texts import Texts
 
 MAX_LISTED = 10
 
 
-def not_deleted(texts: Texts, refused: Sequence[Refusal]) -> list[str]:
+def not_deleted(texts: Texts, refused: Sequence[RefusedMessage]) -> list[str]:
     """A line for each message that is still there."""
     lines = [
         texts("NOT_DELETED_FORBIDDEN" if refusal.forbidden else "NOT_DELETED_YET", url=refusal.link)

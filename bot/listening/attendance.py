@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.listening.consent import Answer, ConsentBook
+from bot.listening.consent import ConsentBook, PressResult
 from bot.listening.events import participant_event
 from storage.errors import StorageError
 from storage.records import Decision, ParticipantRecord, SessionRecord
@@ -92,15 +92,15 @@ class Attendance:
         self.book.depart(user_id)
         await self._changed()
 
-    async def include(self, user_id: int, interaction_id: int) -> Answer:
+    async def include(self, user_id: int, interaction_id: int) -> PressResult:
         """*Include me*. Raises StorageError, and then they are not included."""
         answer = self.book.include(user_id, interaction_id)
         await self._carry_out(user_id, interaction_id)
-        if answer is Answer.INCLUDED and not self.book.wants_in(user_id):  # *Leave me out* came meanwhile
-            return Answer.ALREADY_EXCLUDED
+        if answer is PressResult.INCLUDED and not self.book.wants_in(user_id):  # *Leave me out* came meanwhile
+            return PressResult.ALREADY_EXCLUDED
         return answer
 
-    async def exclude(self, user_id: int, interaction_id: int) -> Answer:
+    async def exclude(self, user_id: int, interaction_id: int) -> PressResult:
         """*Leave me out*: takes effect with the next packet."""
         answer = self.book.exclude(user_id, interaction_id)
         await self._carry_out(user_id, interaction_id)

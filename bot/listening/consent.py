@@ -23,7 +23,7 @@ KEPT_PRESSES: Final = 32
 """Decisions of one person that are replayed; what is older is settled, and a press from before that does not count."""
 
 
-class Answer(StrEnum):
+class PressResult(StrEnum):
     """What a press of a button came to."""
 
     INCLUDED = "included"
@@ -131,25 +131,25 @@ class ConsentBook:
 
     # --- deciding
 
-    def include(self, user_id: int, interaction_id: int) -> Answer:
+    def include(self, user_id: int, interaction_id: int) -> PressResult:
         """*Include me* was pressed."""
         person = self._people.get(user_id)
         if person is None or not person.present:
-            return Answer.NOT_PRESENT
+            return PressResult.NOT_PRESENT
         before = person.included
         person.add(interaction_id, Press.INCLUDE)
         if person.included:
-            return Answer.ALREADY_INCLUDED if before else Answer.INCLUDED
-        return Answer.OPTED_OUT if person.stance.standing is Decision.OPT_OUT else Answer.ALREADY_EXCLUDED
+            return PressResult.ALREADY_INCLUDED if before else PressResult.INCLUDED
+        return PressResult.OPTED_OUT if person.stance.standing is Decision.OPT_OUT else PressResult.ALREADY_EXCLUDED
 
-    def exclude(self, user_id: int, interaction_id: int) -> Answer:
+    def exclude(self, user_id: int, interaction_id: int) -> PressResult:
         """*Leave me out* was pressed. Works for everyone, present or not."""
         person = self._of(user_id)
         before = person.stance.wants_in
         person.add(interaction_id, Press.EXCLUDE)
         if person.stance.wants_in:  # *Include me* was pressed after it
-            return Answer.ALREADY_INCLUDED
-        return Answer.EXCLUDED if before else Answer.ALREADY_EXCLUDED
+            return PressResult.ALREADY_INCLUDED
+        return PressResult.EXCLUDED if before else PressResult.ALREADY_EXCLUDED
 
     def decide(self, user_id: int, standing: Decision | None, interaction_id: int) -> None:
         """A standing answer changed: an opt-out takes effect at once, an opt-in includes a person who is present."""

@@ -28,7 +28,7 @@ DEADLINE_S: Final = 15.0
 _log = structlog.get_logger(__name__)
 
 
-class Hearing:
+class Recognition:
     """`changed` is called after each window."""
 
     def __init__(

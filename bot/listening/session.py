@@ -20,7 +20,7 @@ from bot.listening.display import Display
 from bot.listening.ends import EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.farewell import Farewell
-from bot.listening.hearing import Hearing
+from bot.listening.hearing import Recognition
 from bot.listening.intake import Intake
 from bot.listening.limits import Limits
 from bot.listening.moments import Moments
@@ -66,7 +66,7 @@ class ListeningSession:
             lost=lambda: self.end(EndReason.NO_NOTICE),
         )
         self.panel = self._display.panel
-        self._hearing = Hearing(record.id, app, self._intake, self.people, self._moments, changed=self.panel.touch)
+        self._hearing = Recognition(record.id, app, self._intake, self.people, self._moments, changed=self.panel.touch)
         self.limits = Limits(app.clock, longest_s=app.max_session_s, end=self.end, looked=self.panel.touch)
         self._farewell = Farewell(record, app, surface, self.panel, self.people.names)
         self._ending: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()

@@ -25,7 +25,7 @@ _HALF: Final = 1 << 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Placement:
     t_samples: int
     fill_samples: int
     """Samples directly before `t_samples` that were lost on the way and are to be made up."""
@@ -48,8 +48,8 @@ class Timeline:
 
     def place(
         self, timestamp: int, samples: int, *, lost_packets: int, arrived_samples: int, after_pause: bool
-    ) -> Place:
-        """Place a packet of `samples` (at 16 kHz) with 32-bit RTP `timestamp`.
+    ) -> Placement:
+        """Placement a packet of `samples` (at 16 kHz) with 32-bit RTP `timestamp`.
 
         `arrived_samples` is the session's clock at its arrival; it is looked at only where a stream begins and to
         notice drift. `lost_packets` are those missing directly before it.
@@ -70,7 +70,7 @@ class Timeline:
             gap = t - self.end_samples
             fill = min(gap, MAX_FILL_SAMPLES, lost_packets * max(samples, 1)) if lost_packets else 0
         self.end_samples = t + samples
-        return Place(t_samples=t, fill_samples=fill)
+        return Placement(t_samples=t, fill_samples=fill)
 
     def _by_timestamp(self, timestamp: int, first_rtp: int) -> int | None:
         ahead = (timestamp - self._last_rtp) & _MASK

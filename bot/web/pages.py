@@ -23,7 +23,7 @@ from bot.web.reading import read_report, with_probabilities
 from bot.web.templating import palette_css as palette_sheet
 from bot.web.templating import render
 from bot.web.unfurl import preview
-from bot.web.views import View, build_view
+from bot.web.views import PageQuery, build_view
 from storage.records import SessionRecord, SessionState
 
 _MAX_SECONDS: Final = 7 * 24 * 3600
@@ -122,8 +122,8 @@ def _lasted_s(session: SessionRecord) -> float | None:
     return (session.ended_at - session.started_at).total_seconds() if session.ended_at else None
 
 
-def _view(request: web.Request) -> View:
-    return View(from_s=_seconds(request.query.get("from"), "from") or 0.0)
+def _view(request: web.Request) -> PageQuery:
+    return PageQuery(from_s=_seconds(request.query.get("from"), "from") or 0.0)
 
 
 def _seconds(raw: str | None, name: str) -> float | None:

@@ -20,7 +20,7 @@ BAR_PX: Final = 420.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class PageQuery:
     """What the visitor chose to look at: query parameters of the page."""
 
     from_s: float = 0.0
@@ -80,7 +80,7 @@ class ReportView:
         return replace(self, table=replace(self.table, rows=tuple(rows)))
 
 
-def build_view(report: SessionReport, names: Mapping[int, str], view: View, *, page: str) -> ReportView:
+def build_view(report: SessionReport, names: Mapping[int, str], view: PageQuery, *, page: str) -> ReportView:
     """Everything the template needs. `page` is the address that the table's pages link to."""
     labels = tuple(in_order(list(report.session.labels)))
     speakers = tuple(_speaker(person, names, labels) for person in report.participants)
@@ -102,7 +102,7 @@ def build_view(report: SessionReport, names: Mapping[int, str], view: View, *, p
     )
 
 
-def _table(windows: list[WindowRecord], names: Mapping[int, str], view: View, page: str) -> Table:
+def _table(windows: list[WindowRecord], names: Mapping[int, str], view: PageQuery, page: str) -> Table:
     first = next((index for index, window in enumerate(windows) if window.end_s > view.from_s), 0)
     shown = windows[first : first + TABLE_ROWS]
     before = windows[max(0, first - TABLE_ROWS)] if first else None

@@ -24,7 +24,7 @@ import structlog
 
 from ser_engine.backends.base import ModelInfo
 from ser_engine.backends.slot import Slot, WorkerGone
-from ser_engine.baseline import Baselines, Heard
+from ser_engine.baseline import Baselines, WindowOutput
 from ser_engine.decision import Decider
 from ser_engine.errors import BackendError, EngineError
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
@@ -45,7 +45,7 @@ _RESTART_PAUSE_S: Final = 0.5
 @dataclass(slots=True, kw_only=True)
 class _Waiting:
     window: Window
-    answer: asyncio.Future[Heard]
+    answer: asyncio.Future[WindowOutput]
     since: float
     deadline: float
 
@@ -121,19 +121,19 @@ class WorkerBackend:
         self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
     ) -> list[Prediction]:
         deadline = time.monotonic() + deadline_s
-        heard: list[Heard] = []
+        heard: list[WindowOutput] = []
         # A long file waits for its own windows, sixteen at a time, instead of pushing everybody's live speech out.
         for begin in range(0, len(windows), MAX_BATCH):
             heard += await self._hear_some(windows[begin : begin + MAX_BATCH], deadline)
         return self._decider.decide(windows, heard, baselines) if self._decider is not None else []
 
-    async def _hear_some(self, windows: Sequence[Window], deadline: float) -> list[Heard]:
+    async def _hear_some(self, windows: Sequence[Window], deadline: float) -> list[WindowOutput]:
         if self._closed or self._model is None:
             raise refusal("not_running")
         if any(w.pcm.ndim != 1 or len(w.pcm) == 0 or not np.isfinite(w.pcm).all() for w in windows):
             raise refusal("bad_window")
         loop, now = asyncio.get_running_loop(), time.monotonic()
-        answers: list[asyncio.Future[Heard]] = []
+        answers: list[asyncio.Future[WindowOutput]] = []
         for window in windows:
             answers.append(loop.create_future())
             self._put(_Waiting(window=window, answer=answers[-1], since=now, deadline=deadline))

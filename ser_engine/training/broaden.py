@@ -27,7 +27,7 @@ from ser_engine.models import (
     open_directory,
     write_manifest,
 )
-from ser_engine.networks import Encoder, OnnxNetwork, softmax
+from ser_engine.networks import EncoderNetwork, OnnxNetwork, softmax
 from ser_engine.scaler import Scaler, collate
 from ser_engine.training import layers  # noqa: F401  registers what the network is made of
 from ser_engine.training.corpus import LABELS, Corpus
@@ -128,7 +128,7 @@ class Broadening:
     def hear(self, groups: Mapping[str, list[Piece]]) -> None:
         """Let the encoder (and the teacher's) hear every view of every group."""
         self.pieces = dict(groups)
-        encoders = {one.manifest.files[ENCODER_ONNX][:12]: Encoder(one) for one in self._engines()}
+        encoders = {one.manifest.files[ENCODER_ONNX][:12]: EncoderNetwork(one) for one in self._engines()}
         own = self._model.manifest.files[ENCODER_ONNX][:12]
         for name in groups:
             views = self._views(name, self._model)
@@ -170,7 +170,7 @@ class Broadening:
             progress=self._progress,
         )
         key = engine.manifest.files[ENCODER_ONNX][:12]
-        states = views.states(AS_RECORDED, {key: Encoder(engine)})[key]
+        states = views.states(AS_RECORDED, {key: EncoderNetwork(engine)})[key]
         network, out = OnnxNetwork(engine), []
         for start in range(0, len(states), 16):
             rows = [states[k] for k in range(start, min(start + 16, len(states)))]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ser_engine.baseline import Heard, SpeakerBaseline
+from ser_engine.baseline import SpeakerBaseline, WindowOutput
 from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm
 from ser_engine.summary import summarise
@@ -37,7 +37,7 @@ class _Said:
 
     clip: Clip
     windows: tuple[Window, ...]
-    heard: tuple[Heard, ...]
+    heard: tuple[WindowOutput, ...]
 
 
 def measure_calls(

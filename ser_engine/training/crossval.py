@@ -35,10 +35,10 @@ FOUR: Final = len(LABELS) - 1
 VALIDATION: Final = "validation speakers"
 ASKED_AS: Final = {"as recorded": AS_RECORDED, "over a call": CLEANED_FROM}
 """What the held-out speakers are heard as: name → number of the view."""
-_R = TypeVar("_R", bound="Recipe")
+_R = TypeVar("_R", bound="VariableRecipe")
 
 
-class Recipe(Protocol):
+class VariableRecipe(Protocol):
     """What can be cross-validated: a frozen data class, whose fields `vary` changes."""
 
     labels: ClassVar[tuple[str, ...]]
@@ -159,7 +159,7 @@ def divide(corpus: Corpus, count: int, *, seed: int) -> list[Fold]:
 
 
 def cross_validate(
-    recipe: Recipe,
+    recipe: VariableRecipe,
     corpus: Corpus,
     *,
     count: int,
@@ -222,7 +222,7 @@ def cross_validate(
 
 
 def _train_and_ask(
-    recipe: Recipe,
+    recipe: VariableRecipe,
     corpus: Corpus,
     heard: ClipViews,
     fold: Fold,

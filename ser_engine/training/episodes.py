@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ser_engine.baseline import MOST_COUNTED, BaselineHead, Context, Heard, baseline_inputs
+from ser_engine.baseline import MOST_COUNTED, BaselineHead, Context, WindowOutput, baseline_inputs
 from ser_engine.training.corpus import LABELS
 from ser_engine.training.finetune import Cycle
 from ser_engine.training.metrics import Floats, Ints
@@ -49,8 +49,8 @@ class Spoken:
     labels: Ints
     """Number of the label; −1 for ordinary speech."""
 
-    def heard(self, row: int) -> Heard:
-        return Heard(gated=None, log_probabilities=self.log_probabilities[row], pooled=self.pooled[row])
+    def heard(self, row: int) -> WindowOutput:
+        return WindowOutput(gated=None, log_probabilities=self.log_probabilities[row], pooled=self.pooled[row])
 
 
 class Calls:

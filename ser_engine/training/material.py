@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ser_engine.audio import decode
 from ser_engine.errors import CorpusError, EngineError
 from ser_engine.features import Features, FeatureSettings, extract
-from ser_engine.networks import Encoder
+from ser_engine.networks import EncoderNetwork
 from ser_engine.segmenter import segment_pcm
 from ser_engine.training import augment, made_sounds
 from ser_engine.training.corpus import Clip
@@ -144,7 +144,7 @@ class EncodedViews:
         self.pieces = pieces
         self._settings, self._seed, self._folder, self._progress = settings, seed, folder, progress
 
-    def states(self, number: int, encoders: dict[str, Encoder]) -> dict[str, States]:
+    def states(self, number: int, encoders: dict[str, EncoderNetwork]) -> dict[str, States]:
         """View `number` of every piece, as each of `encoders` hears it, by the encoder's name."""
         missing = {name: one for name, one in encoders.items() if not self._path(number, name).is_file()}
         if missing:
@@ -158,7 +158,7 @@ class EncodedViews:
         path = self._path(number, encoder)
         return States(steps=np.load(path, mmap_mode="r"), starts=np.load(path.with_suffix(".starts.npy")))
 
-    def _make(self, number: int, encoders: dict[str, Encoder]) -> None:
+    def _make(self, number: int, encoders: dict[str, EncoderNetwork]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._progress.stage(f"view {number} of {self._folder.name}", len(self.pieces))
         made: dict[str, list[NDArray[np.float16]]] = {name: [] for name in encoders}

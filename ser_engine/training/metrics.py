@@ -48,7 +48,7 @@ def macro_f1(table: Ints) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bin:
+class ReliabilityBin:
     """Answers whose confidence lies between `low` and `high`."""
 
     low: float
@@ -60,7 +60,7 @@ class Bin:
     """How many of them were right, 0 to 1."""
 
 
-def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = 10) -> list[Bin]:
+def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = 10) -> list[ReliabilityBin]:
     """What a stated confidence is worth: bins of equal width over 0 to 1, those with no answer left out."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     found = []
@@ -69,7 +69,9 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = 10) ->
         if inside.any():
             mean, hits = float(confidence[inside].mean()), float(right[inside].mean())
             found.append(
-                Bin(low=k / bins, high=(k + 1) / bins, count=int(inside.sum()), confidence=mean, accuracy=hits)
+                ReliabilityBin(
+                    low=k / bins, high=(k + 1) / bins, count=int(inside.sum()), confidence=mean, accuracy=hits
+                )
             )
     return found
 

@@ -72,7 +72,7 @@ class SeedRecipe:
         work: Path,
         progress: Progress,
     ) -> dict[str, Floats]:
-        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.Recipe`."""
+        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.VariableRecipe`."""
         fitted = fit(self, clips, heard, seed=seed, key="fold", work=work, progress=progress)
         scaled = {name: [fitted.scaler.apply(one) for one in features] for name, features in asked.items()}
         return {name: loop.logits_of(fitted.network, features) for name, features in scaled.items()}
@@ -82,7 +82,7 @@ RECIPE: Final = SeedRecipe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedNetwork:
     """A trained network, the scaler before it, and how the training went."""
 
     network: Any
@@ -144,7 +144,7 @@ def fit(
     key: str,
     work: Path,
     progress: Progress,
-) -> Fitted:
+) -> FittedNetwork:
     """Train the network on `clips` as `heard`; `judged` (not scaled) is only watched.
 
     What it leaves in `work` belongs to `key`: called again after an interruption, it goes on from there.
@@ -180,7 +180,7 @@ def fit(
     keras.utils.clear_session()  # Keras numbers what has no name; begun anew, the file is the same after a resumption
     made = build(recipe)
     made.set_weights(weights)
-    return Fitted(network=keras.Model(made.inputs, made.outputs[0], name="seed"), scaler=scaler, state=state)
+    return FittedNetwork(network=keras.Model(made.inputs, made.outputs[0], name="seed"), scaler=scaler, state=state)
 
 
 def build(recipe: SeedRecipe = RECIPE) -> Any:

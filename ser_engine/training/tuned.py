@@ -101,7 +101,7 @@ class TunedRecipe:
         work: Path,
         progress: Progress,
     ) -> dict[str, Floats]:
-        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.Recipe`.
+        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.VariableRecipe`.
 
         No teacher has a share in it: it may have heard the speakers that are asked about.
         """
@@ -111,7 +111,7 @@ class TunedRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedPair:
     """A trained pair."""
 
     encoder: SpeechEncoder
@@ -172,7 +172,7 @@ def with_options(recipe: TunedRecipe, options: TrainOptions) -> TunedRecipe:
 
 def fit(
     recipe: TunedRecipe, heard: ViewsOfClips, wanted: Floats, *, seed: int, key: str, work: Path, progress: Progress
-) -> Fitted:
+) -> FittedPair:
     """Train encoder and head on the clips of `heard`, whose targets are `wanted` (clips, labels).
 
     What it leaves in `work` belongs to `key`: called again after an interruption, it goes on from there.
@@ -194,7 +194,7 @@ def fit(
     steps = finetune.steps_for(len(recorded), recipe.stages)
     tuner = finetune.FineTuner(encoder=encoder, head=head, settings=recipe.stages, steps=steps)
     losses = finetune.fine_tune(tuner, draw, wanted, others, seed=seed, key=key, work=work, progress=progress)
-    return Fitted(encoder=exact(encoder, tensors), head=head, losses=losses)
+    return FittedPair(encoder=exact(encoder, tensors), head=head, losses=losses)
 
 
 def build_head(recipe: TunedRecipe) -> Any:

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ser_engine.backends.base import ModelInfo
-from ser_engine.baseline import Baselines, Heard, SpeakerBaseline
+from ser_engine.baseline import Baselines, SpeakerBaseline, WindowOutput
 from ser_engine.errors import BackendError, EngineError
 from ser_engine.types import Prediction, Window
 
 LABELS = ("Angry", "Happy", "Sad", "Disgust", "Neutral")
-NOTHING_HEARD = Heard(
+NOTHING_HEARD = WindowOutput(
     gated=None, log_probabilities=np.full(len(LABELS), -np.log(5), np.float32), pooled=np.zeros(0, np.float32)
 )
 

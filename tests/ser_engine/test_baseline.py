@@ -14,8 +14,8 @@ from ser_engine.baseline import (
     MOST_WINDOWS,
     SETTLED_AFTER,
     BaselineHead,
-    Heard,
     SpeakerBaseline,
+    WindowOutput,
     baseline_inputs,
 )
 from ser_engine.decision import Decider
@@ -30,10 +30,10 @@ LABELS = ("Angry", "Happy", "Neutral")
 WIDTH = 4
 
 
-def heard(seed: int) -> Heard:
+def heard(seed: int) -> WindowOutput:
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.ones(len(LABELS)))
-    return Heard(
+    return WindowOutput(
         gated=None,
         log_probabilities=np.log(probabilities).astype(np.float32),
         pooled=rng.standard_normal(WIDTH).astype(np.float32),

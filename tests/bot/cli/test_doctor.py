@@ -14,7 +14,7 @@ from discord.gateway import DiscordVoiceWebSocket
 from discord.voice_state import VoiceConnectionState
 
 from bot.cli import doctor
-from bot.cli.doctor import Finding, Verdict
+from bot.cli.doctor import CheckStatus, Finding
 from bot.settings import Settings, load_settings
 from bot.voice import compat
 from sandbox import Sandbox
@@ -41,7 +41,7 @@ def about(findings: list[Finding], subject: str) -> Finding:
 def test_the_libraries_that_are_installed_fit(settings: Settings) -> None:
     findings = doctor.check_voice(settings)
     assert about(findings, "davey").text == compat.PINNED["davey"] == metadata.version("davey")
-    assert {finding.verdict for finding in findings} == {Verdict.OK}
+    assert {finding.verdict for finding in findings} == {CheckStatus.OK}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_private_name_of_discord_py_that_is_gone_is_told(
 ) -> None:
     monkeypatch.delattr(owner, name)
     found = about(doctor.check_voice(settings), "discord.py's private names")
-    assert found.verdict is Verdict.BAD
+    assert found.verdict is CheckStatus.BAD
     assert name in found.text
 
 
@@ -73,15 +73,16 @@ def test_another_version_is_told_with_what_to_type(
 ) -> None:
     monkeypatch.setattr(doctor, "version", lambda name: "0.0.9" if name == package else metadata.version(name))
     found = about(doctor.check_voice(settings), package)
-    assert found.verdict is Verdict.BAD
+    assert found.verdict is CheckStatus.BAD
     assert f"pip install '{package}=={compat.PINNED[package]}'" in found.text
 
 
 @pytest.mark.parametrize(
-    ("off_s", "verdict"), [(0.0, Verdict.OK), (3.0, Verdict.OK), (60.0, Verdict.BAD), (-60.0, Verdict.BAD)]
+    ("off_s", "verdict"),
+    [(0.0, CheckStatus.OK), (3.0, CheckStatus.OK), (60.0, CheckStatus.BAD), (-60.0, CheckStatus.BAD)],
 )
 async def test_the_clock_is_held_against_discords(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_s: float, verdict: Verdict
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_s: float, verdict: CheckStatus
 ) -> None:
     monkeypatch.setattr(doctor, "time", SimpleNamespace(time=lambda: time.time() + off_s))  # ours, not the sandbox's
     settings = load_settings(
@@ -90,8 +91,8 @@ async def test_the_clock_is_held_against_discords(
     findings = await doctor._ask_discord(settings)
     clock = about(findings, "clock")
     assert clock.verdict is verdict
-    assert ("s off: set it" in clock.text) == (verdict is Verdict.BAD)
-    if verdict is Verdict.BAD:
+    assert ("s off: set it" in clock.text) == (verdict is CheckStatus.BAD)
+    if verdict is CheckStatus.BAD:
         assert clock.text[0] == f"{off_s:+.0f}"[0]
     assert about(findings, "Discord").text == "answers and knows the token"
 
@@ -101,8 +102,8 @@ async def test_a_token_that_discord_does_not_know_and_a_discord_that_is_away_are
 ) -> None:
     base = sandbox.api_base
     wrong = load_settings(env_file=None, data_dir=tmp_path, discord_token="wrong", discord_api_base=base)
-    assert about(await doctor._ask_discord(wrong), "Discord").verdict is Verdict.BAD
+    assert about(await doctor._ask_discord(wrong), "Discord").verdict is CheckStatus.BAD
     await sandbox.close()
     away = about(await doctor._ask_discord(wrong), "Discord")
-    assert away.verdict is Verdict.BAD
+    assert away.verdict is CheckStatus.BAD
     assert "does not answer" in away.text

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from bot.__main__ import main
-from bot.cli.doctor import Verdict, check_database, check_port, check_settings, check_voice
+from bot.cli.doctor import CheckStatus, check_database, check_port, check_settings, check_voice
 from bot.cli.running import first_of, next_free_port, port_is_free, signals
 from bot.errors import PortInUse, SettingsError, StartError
 from bot.settings import Settings, load_settings, variable
@@ -97,14 +97,14 @@ def test_the_doctor_names_what_is_wrong_and_what_to_do(monkeypatch: pytest.Monke
 
 def test_the_doctor_finds_voice_and_a_taken_port_as_they_are(taken_port: int, tmp_path: Path) -> None:
     settings = load_settings(env_file=None, port=taken_port, data_dir=tmp_path)
-    assert {finding.verdict for finding in check_voice(settings)} == {Verdict.OK}
-    assert [finding.verdict for finding in check_port(settings)] == [Verdict.NOTE]
+    assert {finding.verdict for finding in check_voice(settings)} == {CheckStatus.OK}
+    assert [finding.verdict for finding in check_port(settings)] == [CheckStatus.NOTE]
     half = load_settings(env_file=None, oauth_client_id="1")
     assert any("only one of" in finding.text for finding in check_settings(half))
     (tmp_path / "file").touch()
     address = f"sqlite:///{tmp_path / 'file' / 'x.db'}"
     broken = load_settings(env_file=None, data_dir=tmp_path, database_address=address)
-    assert [finding.verdict for finding in check_database(broken)] == [Verdict.BAD]
+    assert [finding.verdict for finding in check_database(broken)] == [CheckStatus.BAD]
 
 
 def test_the_doctor_reports_wrong_settings_instead_of_dying(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from bot import texts
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
-from bot.own_messages import Refusal, message_link
+from bot.own_messages import RefusedMessage, message_link
 from bot.service import Service
 from bot.texts import english
 from sandbox import Message, User
@@ -119,7 +119,7 @@ async def test_live_events_are_gone_before_discord_is_asked_and_only_of_the_serv
     known: list[bool] = []
     remove = app.own.remove
 
-    async def asked(messages: Iterable[MessageRecord]) -> list[Refusal]:
+    async def asked(messages: Iterable[MessageRecord]) -> list[RefusedMessage]:
         known.append(app.bus.knows(session_id))
         return await remove(messages)
 

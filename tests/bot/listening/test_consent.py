@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.listening.attendance import Attendance
-from bot.listening.consent import KEPT_PRESSES, Answer, ConsentBook
+from bot.listening.consent import KEPT_PRESSES, ConsentBook, PressResult
 from bot.listening.live import LiveBus
 from storage.records import Decision
 from tests.fakes.records import participant, session
@@ -31,10 +31,10 @@ class Book(ConsentBook):
         self.learn(user_id, standing)
         return self.included(user_id)
 
-    def yes(self, user_id: int) -> Answer:
+    def yes(self, user_id: int) -> PressResult:
         return self.include(user_id, self.now())
 
-    def no(self, user_id: int) -> Answer:
+    def no(self, user_id: int) -> PressResult:
         return self.exclude(user_id, self.now())
 
     def stand(self, user_id: int, standing: Decision | None) -> bool:
@@ -54,14 +54,14 @@ def test_arrival_alone_includes_nobody() -> None:
 
 def test_an_unknown_sender_is_excluded() -> None:
     assert not Book().included(ME)
-    assert Book().yes(ME) is Answer.NOT_PRESENT
+    assert Book().yes(ME) is PressResult.NOT_PRESENT
 
 
 def test_pressing_the_button_includes_at_once_and_only_once() -> None:
     book = Book()
     book.come(ME)
-    assert book.yes(ME) is Answer.INCLUDED
-    assert book.yes(ME) is Answer.ALREADY_INCLUDED
+    assert book.yes(ME) is PressResult.INCLUDED
+    assert book.yes(ME) is PressResult.ALREADY_INCLUDED
     assert book.included_ids() == [ME]
 
 
@@ -69,17 +69,17 @@ def test_leaving_out_takes_effect_at_once() -> None:
     book = Book()
     book.come(ME)
     book.yes(ME)
-    assert book.no(ME) is Answer.EXCLUDED
+    assert book.no(ME) is PressResult.EXCLUDED
     assert not book.included(ME)
-    assert book.no(ME) is Answer.ALREADY_EXCLUDED
+    assert book.no(ME) is PressResult.ALREADY_EXCLUDED
 
 
 def test_a_yes_that_is_handled_after_a_later_no_does_not_include() -> None:
     book = Book()
     book.come(ME)
     yes, no = book.now(), book.now()
-    assert book.exclude(ME, no) is Answer.ALREADY_EXCLUDED
-    assert book.include(ME, yes) is Answer.ALREADY_EXCLUDED
+    assert book.exclude(ME, no) is PressResult.ALREADY_EXCLUDED
+    assert book.include(ME, yes) is PressResult.ALREADY_EXCLUDED
     assert not book.included(ME)
 
 
@@ -87,8 +87,8 @@ def test_a_no_that_is_handled_after_a_later_yes_does_not_exclude() -> None:
     book = Book()
     book.come(ME)
     no, yes = book.now(), book.now()
-    assert book.include(ME, yes) is Answer.INCLUDED
-    assert book.exclude(ME, no) is Answer.ALREADY_INCLUDED
+    assert book.include(ME, yes) is PressResult.INCLUDED
+    assert book.exclude(ME, no) is PressResult.ALREADY_INCLUDED
     assert book.included(ME)
 
 
@@ -101,7 +101,7 @@ def test_a_standing_opt_in_includes_on_arrival() -> None:
 def test_a_standing_opt_out_wins_over_the_button() -> None:
     book = Book()
     book.come(ME, Decision.OPT_OUT)
-    assert book.yes(ME) is Answer.OPTED_OUT
+    assert book.yes(ME) is PressResult.OPTED_OUT
     assert not book.included(ME)
 
 
@@ -174,7 +174,7 @@ def test_the_memory_of_a_persons_presses_is_bounded() -> None:
     book.yes(ME)
     assert book.included(ME)
     assert len(book._people[ME].presses) == KEPT_PRESSES
-    assert book.exclude(ME, 1) is Answer.ALREADY_INCLUDED
+    assert book.exclude(ME, 1) is PressResult.ALREADY_INCLUDED
 
 
 KINDS = ("include", "exclude", "opt_out", "opt_in", "ask")

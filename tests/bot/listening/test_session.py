@@ -14,7 +14,7 @@ import pytest
 from bot.app import App
 from bot.cards import Buttons
 from bot.errors import NotPossible, VoiceFailed
-from bot.listening.consent import Answer
+from bot.listening.consent import PressResult
 from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
 from bot.listening.manager import StartRequest, VoiceChange
@@ -165,7 +165,7 @@ async def test_notice_in_three_places_before_anybody_is_included(stage: Stage) -
 
 async def test_only_included_people_reach_the_database(stage: Stage) -> None:
     session = await stage.start()
-    assert await session.people.include(GUEST, stage.press()) is Answer.INCLUDED
+    assert await session.people.include(GUEST, stage.press()) is PressResult.INCLUDED
     assert stage.surface.deaf is False
     for user in (GUEST, SHY, 12345):
         stage.voice.link.hear(user, tone_burst())
@@ -183,7 +183,7 @@ async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
     session = await stage.start()
     await session.people.include(GUEST, stage.press())
     stage.voice.link.hear(GUEST, tone_burst(1.2), then_quiet=False)
-    assert await session.people.exclude(GUEST, stage.press()) is Answer.EXCLUDED
+    assert await session.people.exclude(GUEST, stage.press()) is PressResult.EXCLUDED
     assert stage.voice.link.discarded == [GUEST]
     stage.voice.link.hear(GUEST, tone_burst(1.2))
     await stage.end()
@@ -481,7 +481,7 @@ async def test_a_no_counts_although_the_database_is_away(stage: Stage, monkeypat
 
     with monkeypatch.context() as patched:
         patched.setattr(stage.storage, "withdraw_participant", away)
-        assert await session.people.exclude(GUEST, stage.press()) is Answer.EXCLUDED
+        assert await session.people.exclude(GUEST, stage.press()) is PressResult.EXCLUDED
         assert not session.consents(GUEST)
         patched.setattr(stage.storage, "include_participant", away)
         with pytest.raises(StorageUnavailable):
