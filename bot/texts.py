@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from babel import negotiate_locale
 from babel.dates import format_date
@@ -146,8 +146,3 @@ def of(locale: object) -> Texts:
 
 
 english: Final = of("en")
-
-
-def __getattr__(name: str) -> Any:
-    """`texts.INCLUDED`: the English sentence."""
-    return getattr(english, name)

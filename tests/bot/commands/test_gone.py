@@ -11,13 +11,13 @@ from typing import Any
 import discord
 import pytest
 
-from bot import texts
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
 from bot.own_messages import RefusedMessage, message_link
 from bot.service import Service
 from bot.texts import english
+from bot.texts import english as texts
 from sandbox import Message, User
 from sandbox.permissions import Permission
 from storage.records import MessageKind, MessageRecord, NewSession, SessionState, SummaryPlace

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bot import texts
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening import panel as panel_module
 from bot.service import Service
 from bot.settings import DISCORD_API, load_settings
+from bot.texts import english as texts
 from sandbox import Message
 from sandbox.permissions import Permission
 from storage.errors import StorageUnavailable

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from bot import texts
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening.session import ListeningSession
+from bot.texts import english as texts
 from sandbox import Message, User
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
