@@ -9,7 +9,7 @@ OUT ?= trained/$(ENGINE)
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run demo test lint types check docs train bench example interop browser lock clean
+.PHONY: help run demo test slow lint types check docs train bench example interop browser lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -20,8 +20,11 @@ run: $(VENV)/.run ## the bot with DISCORD_TOKEN set (or in .env), the demo witho
 demo: $(VENV)/.run ## the demo, token or not
 	@exec $(BIN)/undertone demo
 
-test: $(VENV)/.dev ## all tests of the gate
-	$(BIN)/pytest -n $(JOBS) $(ARGS)
+test: $(VENV)/.dev ## the tests; ARGS="-k deaf" chooses
+	$(BIN)/pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+slow: $(VENV)/.dev ## the tests that train networks or hear many minutes; the gate runs them too
+	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)
 
 lint: $(VENV)/.dev ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -29,7 +32,7 @@ lint: $(VENV)/.dev ## ruff
 types: $(VENV)/.dev ## mypy, strict
 	$(BIN)/mypy
 
-check: lint types test ## everything the gate runs
+check: lint types test slow ## everything the gate runs
 
 docs: $(VENV)/.dev ## write docs/reference.md from the code
 	$(BIN)/python -m lab.reference

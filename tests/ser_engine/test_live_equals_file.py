@@ -93,6 +93,7 @@ def spoken_and_filed() -> tuple[list[Window], list[Window]]:
     return live, filed(clips) * len(LEADS_SAMPLES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", available_models())
 def test_answers_do_not_move(model: str) -> None:
     """By more than 0.02, in as many windows as each engine holds now; wanted are 95 of 100.

@@ -70,6 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
+@pytest.mark.slow
 def test_a_few_recordings_broaden_an_engine(made: Path) -> None:
     manifest = verify(made)
     assert {"baseline.keras", "baseline.npz", "encoder.onnx", "network.keras", "network.onnx"} == set(manifest.files)
@@ -80,6 +81,7 @@ def test_a_few_recordings_broaden_an_engine(made: Path) -> None:
     assert not (made / ".training").exists()
 
 
+@pytest.mark.slow
 def test_the_arrays_answer_as_the_artifact_of_record(made: Path) -> None:
     import keras
 
@@ -90,6 +92,7 @@ def test_the_arrays_answer_as_the_artifact_of_record(made: Path) -> None:
     np.testing.assert_allclose(served, network.predict(x, verbose=0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_compares_a_window_with_the_earlier_ones(made: Path) -> None:
     recognizer = Recognizer.load(made)
     windows = [
@@ -105,6 +108,7 @@ def test_it_compares_a_window_with_the_earlier_ones(made: Path) -> None:
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_figures_in_calls_and_without_labels(made: Path) -> None:
     recognizer = Recognizer.load(made)
     clips = read_corpus(CLIPS).of_speakers(read_corpus(CLIPS).speakers[:2]).clips

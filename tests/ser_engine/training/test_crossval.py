@@ -115,6 +115,7 @@ def test_answers_without_the_validation_speakers_are_not_taken_for_those_with_th
     assert clips["as recorded", "validation speakers"] == 2 * len(beside)
 
 
+@pytest.mark.slow
 def test_a_recipe_is_trained_for_each_fold(corpus: Corpus, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
     short = ("layers=1", "units=4", "views=1", "stages.epochs=1", "stages.cycles=1")
@@ -125,6 +126,7 @@ def test_a_recipe_is_trained_for_each_fold(corpus: Corpus, shared: Path, monkeyp
     assert not list(shared.rglob("training"))  # what the trainings left is cleared away
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's tensors, numpy 2
 def test_the_old_network_is_measured_over_its_four_labels(corpus: Corpus, shared: Path) -> None:
     recipe = crossval.vary(seed.RECIPE, ["loop.cycles=[1]", "units=4", "views=1"])

@@ -104,6 +104,7 @@ def test_it_learns(tmp_path: Path) -> None:
     assert (said.argmax(axis=1) == targets.argmax(axis=1)).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     whole.mkdir()

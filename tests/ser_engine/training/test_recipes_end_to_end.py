@@ -37,6 +37,7 @@ def few_clips(monkeypatch: pytest.MonkeyPatch) -> Corpus:
     return few
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [default.RECIPE, fast.RECIPE], ids=["default", "fast"])
 def test_a_few_recordings_become_an_engine(recipe: tuned.TunedRecipe, few_clips: Corpus, tmp_path: Path) -> None:
     small = replace(recipe, layers=1, views=1)
