@@ -8,6 +8,8 @@ ENGINE ?= seed
 OUT ?= trained/$(ENGINE)
 JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where bytecode is not kept, every process of the service and of the tests compiles all its modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run demo test slow lint types check docs train bench example interop browser lock clean
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Final
@@ -25,11 +26,16 @@ SPEAKERS: Final = frozenset({"texts", "english", "public", "texts_of"})
 ASKING: Final = SPEAKERS | {"NotPossible", "NotAllowed", "VoiceFailed", "described"}
 """What takes the name of a text as its first argument."""
 NAME: Final = re.compile(r"[A-Z][A-Z0-9_]+(\.[\w-]+)?")
-NODES: Final = [
-    (path.relative_to(SOURCE).as_posix(), node)
-    for path in SOURCE.rglob("*.py")
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-]
+
+
+@cache
+def nodes() -> tuple[tuple[str, ast.AST], ...]:
+    """Every piece of the package's source, with the file that it stands in."""
+    found: list[tuple[str, ast.AST]] = []
+    for path in SOURCE.rglob("*.py"):
+        name = path.relative_to(SOURCE).as_posix()
+        found += [(name, node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    return tuple(found)
 
 
 def entries(language: str) -> dict[str, Message]:
@@ -56,7 +62,7 @@ def last_name(node: ast.AST) -> str:
 def test_every_text_that_is_used_exists() -> None:
     groups = {key.partition(".")[0] for key in english.keys if "." in key}
     asked = set()
-    for place, node in NODES:
+    for place, node in nodes():
         if isinstance(node, ast.Attribute) and NAME.fullmatch(node.attr) and last_name(node.value) in SPEAKERS:
             asked.add((place, node.attr))
         elif isinstance(node, ast.Call) and node.args and last_name(node.func) in ASKING:
@@ -67,8 +73,8 @@ def test_every_text_that_is_used_exists() -> None:
 
 
 def test_every_text_that_exists_is_used() -> None:
-    names = {node.attr for _, node in NODES if isinstance(node, ast.Attribute)}
-    names |= {node.value for _, node in NODES if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    names = {node.attr for _, node in nodes() if isinstance(node, ast.Attribute)}
+    names |= {node.value for _, node in nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     groups = {name.partition(".")[0] for name in names}
     assert {
         key for key in english.keys if key not in names and ("." not in key or key.split(".")[0] not in groups)
