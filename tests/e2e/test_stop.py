@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,17 +64,16 @@ async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(t
             async with discord.speaker(host) as voice:
                 await discord.wait_for(lambda: discord.gateway.connected, timeout_s=60.0)
                 await voice.join(discord.voice_channel.id)
-                await asyncio.sleep(1.0)
                 question = await discord.answer(await discord.command(host, discord.text, "listen start"), 15.0)
                 await discord.press(host, question, ATTEST_ID)
                 panel = await discord.wait_for(lambda: with_button(discord, INCLUDE_ID), timeout_s=15.0)
                 await discord.press(host, panel, INCLUDE_ID)
                 await discord.voice.settled(discord.voice_channel.id)
-                await asyncio.sleep(0.5)
                 await voice.say(clip_paths()[0])
-                await asyncio.sleep(1.0)
+                await discord.wait_for(lambda: stored(tmp_path), timeout_s=30.0)
                 talking = asyncio.create_task(voice.say(clip_paths()[1]), name="talks on")
-                await asyncio.sleep(2.2)
+                spoken = voice.counters["spoken"]
+                await discord.wait_for(lambda: voice.counters["spoken"] >= spoken + 100, timeout_s=30.0)
                 os.killpg(bot.pid, signal.SIGTERM)
                 began_s = time.monotonic()
                 async with asyncio.timeout(WITHIN_S):
@@ -93,11 +93,16 @@ async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(t
         assert texts.END_REASONS["shutdown"] in text_of(panel)
         summary = next(m for m in discord.messages(discord.voice_channel) if texts.SUMMARY_TITLE in text_of(m))
         assert f"<@{host.id}> spoke" in text_of(summary)
-    with sqlite3.connect(tmp_path / "data" / "undertone.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "undertone.db")) as database:
         assert database.execute("SELECT state, end_reason FROM sessions").fetchall() == [("ended", "shutdown")]
+    assert stored(tmp_path) >= 2, log  # also what was being said when the signal came
+
+
+def stored(folder: Path) -> int:
+    """How many windows the database holds."""
+    with closing(sqlite3.connect(folder / "data" / "undertone.db")) as database:
         (windows,) = database.execute("SELECT count(*) FROM windows").fetchone()
-    database.close()
-    assert windows >= 2, log  # also what was being said when the signal came
+    return int(windows)
 
 
 def with_button(discord: Sandbox, custom_id: str) -> Message | None:
