@@ -13,7 +13,9 @@ import numpy as np
 
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
+from bot.listening.session import ListeningSession
 from bot.service import Service
+from bot.texts import english as texts
 from sandbox import Channel, Message, Sandbox, User
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
@@ -78,6 +80,30 @@ class World:
         """The statement was made before, and the settings are as `changes` say."""
         server = await self.service.storage.server(self.sandbox.guild.id)
         await self.service.storage.save_server(replace(server, attested_at=datetime.now(UTC), **changes))
+
+    def running(self) -> ListeningSession:
+        """The session that runs now."""
+        session = self.service.sessions.of(self.sandbox.guild.id)
+        assert session is not None, "nothing runs"
+        return session
+
+    async def session_with(self, *included: User) -> str:
+        """A finished session, which the owner started and in which each of `included` was heard; its id."""
+        self.sit(self.owner, *included)
+        await self.seen(self.owner, *included)
+        panel = await self.attest_and_start()
+        session = self.running()
+        for user in included:
+            await self.press(user, panel, INCLUDE_ID)
+            self.voice.link.hear(user.id, tone_burst())
+        await self.sandbox.wait_for(lambda: session.counters()["predictions"] == len(included))
+        await self.ask(self.owner, "listen stop")
+        await self.over()
+        return session.record.id
+
+    async def held(self, *included: User) -> tuple[str, Message]:
+        """The same, with its summary."""
+        return await self.session_with(*included), await self.embed(texts.SUMMARY_TITLE)
 
     async def over(self) -> None:
         """Until no session runs."""

@@ -18,7 +18,6 @@ from bot.own_messages import RefusedMessage, message_link
 from bot.service import Service
 from bot.texts import english
 from bot.texts import english as texts
-from sandbox import Message, User
 from sandbox.permissions import Permission
 from storage.records import MessageKind, MessageRecord, NewSession, SessionState, SummaryPlace
 from tests.fakes.backend import FakeBackend
@@ -28,24 +27,8 @@ from tests.fakes.world import World, text_of
 pytestmark = pytest.mark.e2e
 
 
-async def held(world: World, *included: User) -> tuple[str, Message]:
-    """A finished session in which each of `included` was heard; its id and its summary."""
-    world.sit(world.owner, *included)
-    await world.seen(world.owner, *included)
-    panel = await world.attest_and_start()
-    session = world.service.sessions.of(world.sandbox.guild.id)
-    assert session is not None
-    for user in included:
-        await world.press(user, panel, INCLUDE_ID)
-        world.voice.link.hear(user.id, tone_burst())
-    await world.sandbox.wait_for(lambda: session.counters()["predictions"] == len(included))
-    await world.ask(world.owner, "listen stop")
-    await world.over()
-    return session.record.id, await world.embed(texts.SUMMARY_TITLE)
-
-
 async def test_deleting_a_session_deletes_its_panel_and_its_summary(world: World) -> None:
-    session_id, summary = await held(world, world.mara)
+    session_id, summary = await world.held(world.mara)
     kinds = {m.kind for m in await world.service.storage.messages_of_session(session_id)}
     assert kinds == {MessageKind.PANEL, MessageKind.SUMMARY}
     answer = await world.ask(world.owner, "report delete", {"session": session_id})
@@ -55,7 +38,7 @@ async def test_deleting_a_session_deletes_its_panel_and_its_summary(world: World
 
 
 async def test_deleting_a_person_takes_them_out_of_the_summary_and_its_picture(world: World) -> None:
-    _, summary = await held(world, world.mara, world.theo)
+    _, summary = await world.held(world.mara, world.theo)
     (before,) = summary.attachments
     question = await world.ask(world.mara, "privacy delete")
     await world.press(world.mara, question, "undertone:delete")
@@ -69,7 +52,7 @@ async def test_deleting_a_person_takes_them_out_of_the_summary_and_its_picture(w
 
 
 async def test_a_summary_that_was_not_written_anew_is_tried_again_every_hour(world: World) -> None:
-    _, summary = await held(world, world.mara, world.theo)
+    _, summary = await world.held(world.mara, world.theo)
     service = world.service
     await service.storage.delete_person(world.mara.id, None)  # and the process was killed, or Discord answered 500
     assert f"<@{world.mara.id}>" in text_of(summary)
@@ -80,7 +63,7 @@ async def test_a_summary_that_was_not_written_anew_is_tried_again_every_hour(wor
 
 
 async def test_a_summary_that_only_those_who_took_part_may_read_stays_closed(world: World) -> None:
-    _, summary = await held(world, world.mara, world.theo)
+    _, summary = await world.held(world.mara, world.theo)
     service = world.service
     server = await service.storage.server(world.sandbox.guild.id)
     await service.storage.save_server(replace(server, summary_place=SummaryPlace.PARTICIPANTS))
@@ -100,7 +83,7 @@ async def test_who_is_deleted_while_the_summary_is_posted_is_taken_out_of_it(
         await note(message, kind, **about)
 
     monkeypatch.setattr(world.service.app.own, "note", late)
-    _, summary = await held(world, world.mara, world.theo)
+    _, summary = await world.held(world.mara, world.theo)
     await world.sandbox.wait_for(lambda: f"<@{world.mara.id}>" not in text_of(summary))
     assert f"<@{world.theo.id}>" in text_of(summary)
 
@@ -108,7 +91,7 @@ async def test_who_is_deleted_while_the_summary_is_posted_is_taken_out_of_it(
 async def test_live_events_are_gone_before_discord_is_asked_and_only_of_the_server(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session_id, _ = await held(world, world.mara, world.theo)
+    session_id, _ = await world.held(world.mara, world.theo)
     app, guild_id = world.service.app, world.sandbox.guild.id
     other = await app.storage.start_session(
         NewSession(
@@ -132,7 +115,7 @@ async def test_live_events_are_gone_before_discord_is_asked_and_only_of_the_serv
 
 
 async def test_a_message_that_discord_does_not_let_go_is_named_with_the_reason(world: World) -> None:
-    session_id, summary = await held(world, world.mara)
+    session_id, summary = await world.held(world.mara)
     world.sandbox.deny(world.sandbox.bot, world.sandbox.voice_channel, Permission.VIEW_CHANNEL)
     answer = text_of(await world.ask(world.owner, "report delete", {"session": session_id}))
     url = message_link(world.sandbox.guild.id, summary.channel_id, summary.id)
@@ -160,7 +143,7 @@ async def test_a_mark_belongs_to_who_wrote_it(world: World) -> None:
 
 
 async def test_the_end_of_retention_deletes_the_messages_too(world: World) -> None:
-    session_id, summary = await held(world, world.mara)
+    session_id, summary = await world.held(world.mara)
     await world.service.storage.delete_session(session_id)  # as the purge does
     await world.service.app.deletions._remove_doomed()
     assert summary not in world.messages()

@@ -14,30 +14,13 @@ from bot.commands.common import json_file
 from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
-from sandbox import Message, User
+from sandbox import Message
 from storage import Storage
 from storage.records import Decision, MomentRecord, Purpose
 from storage.rights import GONE_AFTER
-from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
 
 pytestmark = pytest.mark.integration
-
-
-async def session_with(world: World, *included: User) -> str:
-    """A finished session in which each of `included` has a window; returns its id."""
-    world.sit(world.owner, *included)
-    await world.seen(world.owner, *included)
-    panel = await world.attest_and_start()
-    session = world.service.sessions.of(world.sandbox.guild.id)
-    assert session is not None
-    for user in included:
-        await world.press(user, panel, INCLUDE_ID)
-        world.voice.link.hear(user.id, tone_burst())
-    await world.sandbox.wait_for(lambda: session.counters()["predictions"] == len(included))
-    await world.ask(world.owner, "listen stop")
-    await world.over()
-    return session.record.id
 
 
 def attached(message: Message) -> dict[str, object]:
@@ -71,7 +54,7 @@ async def test_a_standing_opt_in_is_stored_and_shown(world: World, monkeypatch: 
 
 
 async def test_export_and_deletion_of_everything_about_oneself(world: World) -> None:
-    session_id = await session_with(world, world.mara, world.theo)
+    session_id = await world.session_with(world.mara, world.theo)
     exported = attached(await world.ask(world.mara, "privacy export"))
     assert len(exported["sessions_taken_part_in"]) == 1  # type: ignore[arg-type]
     question = await world.ask(world.mara, "privacy delete")
@@ -96,7 +79,7 @@ async def test_a_file_is_made_outside_the_loop() -> None:
 
 
 async def test_reports_are_for_those_who_took_part(world: World) -> None:
-    session_id = await session_with(world, world.mara)
+    session_id = await world.session_with(world.mara)
     assert texts.SUMMARY_TITLE in text_of(await world.ask(world.mara, "report last"))
     assert session_id in text_of(await world.ask(world.owner, "report list"))
     assert text_of(await world.ask(world.theo, "report last")) == texts.NO_REPORT
@@ -104,7 +87,7 @@ async def test_reports_are_for_those_who_took_part(world: World) -> None:
 
 
 async def test_an_exported_report_names_nobody(world: World) -> None:
-    session_id = await session_with(world, world.mara)
+    session_id = await world.session_with(world.mara)
     mark = MomentRecord(at_s=1.0, kind="mark", participant_id=None, text="Theo laughs")
     await world.service.storage.add_moment(session_id, mark)
     answer = await world.ask(world.mara, "report export")
@@ -122,7 +105,7 @@ def token_in(message: Message) -> str:
 
 
 async def test_everybodys_results_are_the_starters_to_share_and_everybody_is_told(world: World) -> None:
-    session_id = await session_with(world, world.mara)
+    session_id = await world.session_with(world.mara)
     refused = await world.ask(world.mara, "report share", {"everybody": True})
     assert text_of(refused) == texts.MAY_NOT_SHARE_ALL
     token = token_in(await world.ask(world.owner, "report share"))
@@ -140,7 +123,7 @@ async def test_everybodys_results_are_the_starters_to_share_and_everybody_is_tol
 
 
 async def test_ones_own_results_are_ones_own_to_share(world: World) -> None:
-    await session_with(world, world.mara, world.theo)
+    await world.session_with(world.mara, world.theo)
     token = token_in(await world.ask(world.mara, "report share"))
     share = await world.service.storage.share(token)
     assert share is not None
@@ -151,7 +134,7 @@ async def test_ones_own_results_are_ones_own_to_share(world: World) -> None:
 
 
 async def test_deleting_a_session_is_for_the_starter(world: World) -> None:
-    session_id = await session_with(world, world.mara)
+    session_id = await world.session_with(world.mara)
     options: dict[str, object] = {"session": session_id}
     assert world.service.bus.knows(session_id)  # its live events are held a while after its end
     assert text_of(await world.ask(world.mara, "report delete", options)) == texts.MAY_NOT_DELETE
@@ -173,7 +156,7 @@ async def test_standing_answers_for_sessions_and_for_voice_messages_are_two(worl
 
 
 async def test_what_is_stored_of_a_server_goes_some_time_after_the_bot_was_removed(world: World) -> None:
-    session_id = await session_with(world, world.mara)
+    session_id = await world.session_with(world.mara)
     storage, guild = world.service.storage, world.sandbox.guild
     await world.ask(world.mara, "privacy opt-in")
     world.sandbox.state.remove_member(guild, world.sandbox.bot.id)
