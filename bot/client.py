@@ -28,6 +28,7 @@ from bot.commands.common import report_error
 from bot.commands.language import MenuTranslator
 from bot.commands.membership import end_stale_answers, people_in, unheard
 from bot.commands.voice_messages import VoiceMessages
+from bot.directory import Directory
 from bot.errors import DiscordRefused
 from bot.listening.ends import EndReason
 from bot.listening.manager import SessionManager, VoiceChange
@@ -188,7 +189,7 @@ class UndertoneClient(SteadyClient):
 
 
 class ClientKeeper:
-    """Keeps a client running. Also what the web pages ask for names."""
+    """Keeps a client running."""
 
     def __init__(
         self, settings: Settings, app: Callable[[], App], *, make_connector: MakeConnector | None = None
@@ -201,6 +202,7 @@ class ClientKeeper:
         self._replaced = asyncio.Event()
         self._stop = asyncio.Event()
         self.restarts = 0
+        self.names = Directory(lambda: self._client if self.ready else None)
 
     @property
     def client(self) -> UndertoneClient:
@@ -268,30 +270,3 @@ class ClientKeeper:
         if self._client is not None:
             await self._client.close()
         await settle()
-
-    # --- NameDirectory
-
-    async def name(self, guild_id: int, user_id: int) -> str | None:
-        guild = self._guild(guild_id)
-        if guild is None:
-            return None
-        member = guild.get_member(user_id)
-        if member is None:
-            try:
-                async with asyncio.timeout(2):
-                    member = await guild.fetch_member(user_id)
-            except (discord.HTTPException, aiohttp.ClientError, TimeoutError):
-                return None
-        return member.display_name
-
-    async def channel(self, guild_id: int, channel_id: int) -> str | None:
-        guild = self._guild(guild_id)
-        channel = guild.get_channel(channel_id) if guild is not None else None
-        return channel.name if channel is not None else None
-
-    async def guild(self, guild_id: int) -> str | None:
-        guild = self._guild(guild_id)
-        return guild.name if guild is not None else None
-
-    def _guild(self, guild_id: int) -> discord.Guild | None:
-        return self._client.get_guild(guild_id) if self.ready and self._client is not None else None

@@ -23,6 +23,7 @@ from bot.assembly import default_connect, first_error, make_access, port_error, 
 from bot.client import ClientKeeper, MakeConnector
 from bot.commands.language import public_texts
 from bot.commands.panel_view import buttons_of
+from bot.commands.sharing import tell_of_share
 from bot.listening.clock import Clock, SystemClock
 from bot.listening.discord_surface import DiscordSurface
 from bot.listening.ends import EndReason
@@ -35,6 +36,7 @@ from bot.secret import key_of
 from bot.settings import Settings
 from bot.web.app import create_app
 from bot.web.connections import affordable
+from bot.web.keys import Operator
 from bot.web.serving import serving
 from ser_engine.backends.base import InferenceBackend
 from storage import ServerSettings, SessionRecord, Storage, WindowWriter
@@ -161,7 +163,10 @@ class Service:
                 "dropped": self.writer.dropped,
                 "failures": self.writer.failures,
             },
-            "discord": {"restarts": self.gateway.restarts},
+            "discord": {
+                "restarts": self.gateway.restarts,
+                "memberships_unanswered": self.gateway.names.unanswered,
+            },
         }
 
     # --- the parts, in order
@@ -227,13 +232,17 @@ class Service:
             storage=self.storage,
             backend=self.backend,
             bus=self.bus,
-            names=self.gateway,
+            names=self.gateway.names,
             access=make_access(self.settings, key, entry_key=self._entry_key, open_to_all=self._open_to_all),
             ready=self.ready,
             counters=self.counters,
             each_session=self.sessions.each,
             connections=affordable(),
             delete=self._delete,
+            tell=lambda session, share, maker_id: tell_of_share(self.app, session, share, maker_id=maker_id),
+            operator=Operator(
+                name=self.settings.operator, contact=self.settings.contact, policy_url=self.settings.policy_url
+            ),
             frame_ancestors=self._frame_ancestors,
         )
         async with AsyncExitStack() as stack:

@@ -8,6 +8,7 @@ their page after the first look. Ids are unsealed on the page that is shown, and
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -53,14 +54,17 @@ class ListRepository:
         self._identity = identity
         self._sessions = sessions
 
-    async def page(self, wanted: Wanted, *, limit: int, user_id: int | None = None) -> list[Listed]:
-        """At most `limit` (and 500), newest first; of `user_id` those that they started or took part in."""
+    async def page(
+        self, wanted: Wanted, *, limit: int, user_id: int | None = None, readable: Collection[int] = ()
+    ) -> list[Listed]:
+        """At most `limit` (and 500), newest first; of `user_id` those that they started or took part in, and all of the
+        `readable` servers."""
         limit = max(0, min(limit, MAX_PAGE))
         async with self._database.transaction() as db:
             if user_id is None:
                 query = _chosen(select(schema.Session), wanted).limit(limit)
             else:
-                ids = await self._theirs(db, wanted, user_id, limit)
+                ids = await self._theirs(db, wanted, user_id, readable, limit)
                 query = _in_order(select(schema.Session).where(schema.Session.id.in_(ids)))
             rows = list(await db.scalars(query))
             people: dict[str, list[schema.Participant]] = defaultdict(list)
@@ -84,25 +88,32 @@ class ListRepository:
         async with self._database.transaction() as db:
             return [(guild_id, channel_id) for guild_id, channel_id in await db.execute(query)]
 
-    async def _theirs(self, db: AsyncSession, wanted: Wanted, user_id: int, limit: int) -> list[str]:
-        """Ids of the newest sessions of a person."""
-        query = _chosen(select(schema.Session.id, schema.Session.starter_hash), wanted)
+    async def _theirs(
+        self, db: AsyncSession, wanted: Wanted, user_id: int, readable: Collection[int], limit: int
+    ) -> list[str]:
+        """Ids of the newest sessions that a person may open."""
+        query = _chosen(select(schema.Session.id, schema.Session.starter_hash, schema.Session.guild_id), wanted)
         found: list[str] = []
         at, look = 0, _FIRST_LOOK
         while len(found) < limit:
             rows = (await db.execute(query.offset(at).limit(look))).all()
-            hashes = {session_id: self._identity.in_session(session_id, user_id) for session_id, _ in rows}
-            started = {session_id for session_id, starter_hash in rows if starter_hash == hashes[session_id]}
+            open_to_them = {session_id for session_id, _, guild_id in rows if guild_id in readable}
+            hashes = {
+                session_id: self._identity.in_session(session_id, user_id)
+                for session_id, _, _ in rows
+                if session_id not in open_to_them
+            }
+            open_to_them |= {session_id for session_id, starter, _ in rows if starter == hashes.get(session_id, "")}
             took_part = set(
                 await db.scalars(
                     select(schema.Participant.session_id).where(
                         schema.Participant.user_hash.in_(
-                            [user_hash for session_id, user_hash in hashes.items() if session_id not in started]
+                            [user_hash for session_id, user_hash in hashes.items() if session_id not in open_to_them]
                         )
                     )
                 )
             )
-            found += [session_id for session_id, _ in rows if session_id in started or session_id in took_part]
+            found += [session_id for session_id, _, _ in rows if session_id in open_to_them | took_part]
             if len(rows) < look:
                 break
             at, look = at + look, _NEXT_LOOKS

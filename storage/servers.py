@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
@@ -39,6 +39,20 @@ class ServerRepository:
             retention_days=row.retention_days,
             language=row.language,
         )
+
+    async def viewer_roles(self, guild_id: int | None = None) -> dict[int, int]:
+        """The role that may read every report, of each server that chose one; those with the newest sessions first."""
+        query = (
+            select(schema.Server.guild_id, schema.Server.viewer_role_id)
+            .join(schema.Session, schema.Session.guild_id == schema.Server.guild_id)
+            .where(schema.Server.viewer_role_id.is_not(None), schema.Server.left_at.is_(None))
+            .group_by(schema.Server.guild_id, schema.Server.viewer_role_id)
+            .order_by(func.max(schema.Session.started_at).desc())
+        )
+        if guild_id is not None:
+            query = query.where(schema.Server.guild_id == guild_id)
+        async with self._database.transaction() as db:
+            return {server: role for server, role in await db.execute(query) if role is not None}
 
     async def save(self, settings: ServerSettings) -> None:
         async with self._database.transaction() as db:

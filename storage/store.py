@@ -78,6 +78,9 @@ class Storage:
     async def save_server(self, settings: ServerSettings) -> None:
         await self._servers.save(settings)
 
+    async def viewer_roles(self, guild_id: int | None = None) -> dict[int, int]:
+        return await self._servers.viewer_roles(guild_id)
+
     async def servers_present(self, guild_ids: Collection[int], now: datetime) -> None:
         await self._servers.present(guild_ids, now)
 
@@ -135,9 +138,11 @@ class Storage:
     ) -> list[SessionRecord]:
         return await self._sessions.list(guild_id=guild_id, limit=limit, before=before)
 
-    async def listed(self, wanted: Wanted, *, limit: int, user_id: int | None = None) -> list[Listed]:
-        """A page of the list with its people; of one person, or of everybody."""
-        return await self._listing.page(wanted, limit=limit, user_id=user_id)
+    async def listed(
+        self, wanted: Wanted, *, limit: int, user_id: int | None = None, readable: Collection[int] = ()
+    ) -> list[Listed]:
+        """A page of the list with its people; of one person and the servers whose reports they may all read, or all."""
+        return await self._listing.page(wanted, limit=limit, user_id=user_id, readable=readable)
 
     async def places(self, wanted: Wanted) -> list[tuple[int, int]]:
         return await self._listing.places(wanted)

@@ -20,6 +20,7 @@ from bot.commands.permissions import Asker
 from bot.errors import NotAllowed, NotPossible, code_of, expected, in_words, unwrap
 from bot.settings import Settings
 from bot.texts import Texts
+from storage.records import ServerSettings
 
 Interaction = discord.Interaction[Any]
 
@@ -134,6 +135,12 @@ def asker_of(interaction: Interaction) -> Asker:
 def manages_server(interaction: Interaction) -> bool:
     """Whether the asking person has *Manage Server* here, as Discord computed it for this interaction."""
     return interaction.guild_id is not None and interaction.permissions.manage_guild
+
+
+def reads_all(interaction: Interaction, server: ServerSettings) -> bool:
+    """Whether the server lets the asking person read all its reports: their roles come with the interaction."""
+    member = interaction.user
+    return isinstance(member, discord.Member) and any(role.id == server.viewer_role_id for role in member.roles)
 
 
 def require_manage_server(interaction: Interaction, refusal: str = "NEEDS_SETTINGS_RIGHT") -> None:

@@ -1,4 +1,4 @@
-"""`/report`: reports of past sessions, for those who took part and the one who started it."""
+"""`/report`: reports of past sessions, for those who took part, the one who started it and the server's viewer role."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
-import discord
-import structlog
 from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import NO_MENTIONS, Interaction, defer, guild_of, json_file, manages_server, say
-from bot.commands.language import described, public_texts, texts_of
+from bot.commands.common import Interaction, defer, guild_of, json_file, manages_server, reads_all, say
+from bot.commands.language import described, texts_of
 from bot.commands.refusals import not_deleted
+from bot.commands.sharing import tell_of_share
 from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
 from bot.report import without_notes
 from bot.texts import Texts
-from storage.records import MessageKind, SessionRecord, SessionReport, SessionState, ShareRecord
+from storage.records import SessionRecord, SessionReport, SessionState
 
 SHARED_FOR: Final = timedelta(days=7)
 LISTED = 10
 CHOICES = 25
 """As many as Discord shows while a person types."""
-
-
-_log = structlog.get_logger(__name__)
 
 
 class ReportGroup(app_commands.Group):
@@ -72,7 +68,7 @@ class ReportGroup(app_commands.Group):
             record.id, lifetime=SHARED_FOR, maker_id=interaction.user.id, participant_id=row_id
         )
         if of_all:
-            await tell_of_share(self._app, record, share, interaction)
+            await tell_of_share(self._app, record, share, maker_id=interaction.user.id)
         answer = texts_of(interaction)(
             "SHARED" if of_all else "SHARED_OWN",
             url=self._app.share_url(token),
@@ -136,8 +132,11 @@ class ReportGroup(app_commands.Group):
 
     async def _theirs(self, interaction: Interaction) -> list[SessionRecord]:
         """Sessions of this server whose report the asking person may open, newest first."""
+        guild_id = guild_of(interaction).id
+        records = await self._app.storage.sessions(guild_id=guild_id, limit=200)
+        if reads_all(interaction, await self._app.storage.server(guild_id)):
+            return list(records)
         own = await self._app.storage.sessions_of(interaction.user.id)
-        records = await self._app.storage.sessions(guild_id=guild_of(interaction).id, limit=200)
         return [record for record in records if record.id in own]
 
     async def _own_row(self, record: SessionRecord, user_id: int) -> int:
@@ -162,24 +161,3 @@ def without_ids(report: SessionReport) -> dict[str, Any]:
     for person in plain["participants"]:
         person["participant"].pop("user_id")
     return plain
-
-
-async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, interaction: Interaction) -> None:
-    """Whoever's results were shared reads it where the summary stands."""
-    posted = await app.storage.messages_of_session(record.id)
-    places = [message.channel_id for message in posted if message.kind is MessageKind.SUMMARY]
-    channel_id = places[-1] if places else record.channel_id
-    guild = guild_of(interaction)
-    text = public_texts(await app.storage.server(guild.id), guild)(
-        "SHARED_WITH_OTHERS",
-        user_id=interaction.user.id,
-        started=int(record.started_at.timestamp()),
-        expires=int(share.expires_at.timestamp()),
-    )
-    channel = app.client().get_partial_messageable(channel_id, guild_id=guild.id)
-    try:
-        told = await channel.send(text, allowed_mentions=NO_MENTIONS)
-    except discord.HTTPException as error:
-        _log.warning("share_not_told", session=record.id, status=error.status)
-        return
-    await app.own.note(told, MessageKind.NOTICE, session_id=record.id)

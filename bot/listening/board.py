@@ -38,6 +38,8 @@ class Snapshot:
     """Who of the included pressed nothing: their standing answer includes them."""
     live_emotions: bool = True
     """Whether the server wants to see while it runs what each sounds like."""
+    viewer_role_id: int | None = None
+    """Whose holders read the report, too."""
     overall: str | None = None
     """How everybody together sounded in the last minute."""
     unsaved: bool = False
@@ -66,6 +68,8 @@ def panel_card(now: Snapshot, texts: Texts) -> Card:
     small = [texts.PANEL_NOTICE]
     if now.excluded:  # not by name: who did not agree is nobody's business
         small.insert(0, texts("PANEL_EXCLUDED", n=len(now.excluded)))
+    if now.viewer_role_id is not None:
+        small.append(texts("PANEL_READERS", role_id=now.viewer_role_id))
     text = "\n".join([head, "", f"**{texts.PANEL_PEOPLE}**", *lines, "", *(f"-# {line}" for line in small)])
     fields: list[tuple[str, str]] = []
     if trouble := _trouble(now, texts):

@@ -161,6 +161,7 @@ class ListeningSession:
             new_voices=frozenset(filter(self._hearing.still_new, included)),
             by_standing=frozenset(filter(self.people.book.by_standing, included)),
             live_emotions=self._surface.server.live_emotions,
+            viewer_role_id=self._surface.server.viewer_role_id,
             overall=self._display.reaction.label,
             unsaved=self._app.writer.failing,
             link=self.call.state,

@@ -4,7 +4,8 @@ Three situations, decided once from the settings:
 
 - **key**: nobody can sign in. Everything is open to whoever has the key in the address that ``undertone run`` prints, a
   new one at each start. Being on this machine proves nothing: a proxy is there too, and so is whoever uses it.
-- **sign_in**: Discord OAuth2 is configured. A report opens for those who took part and for the one who started it.
+- **sign_in**: Discord OAuth2 is configured. A report opens for those who took part, for the one who started it, and for
+  those who hold the role that its server chose (`bot.web.readers`).
 - **open**: the demo. Its people are invented, so everything is open.
 
 In all three, a live share link opens its one report, under pseudonyms.

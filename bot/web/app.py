@@ -24,28 +24,35 @@ from bot.web.keys import (
     METRICS,
     MICROPHONES,
     NAMES,
+    OPERATOR,
+    READERS,
     READY,
     REPORTS,
     STORAGE,
     STREAMS,
+    TELL,
     TEMPLATES,
     THUMBNAILS,
     UPLOAD_RATE,
     UPLOADS,
     Counters,
     Delete,
+    Operator,
     Ready,
     ReportStore,
     Streams,
+    Tell,
 )
 from bot.web.limits import Microphones, RateLimiter, Thumbnails, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory, NoNames
 from bot.web.pulse import PULSES, Pulses
+from bot.web.readers import Readers
 from bot.web.reports import Reports
 from bot.web.templating import STATIC, environment
 from bot.web.upload import MAX_BODY_BYTES
 from ser_engine.backends.base import InferenceBackend
+from storage.records import SessionRecord, ShareRecord
 
 _DISCORD_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
@@ -72,6 +79,8 @@ def create_app(
     uploads: UploadGate | None = None,
     connections: Connections | None = None,
     delete: Delete | None = None,
+    tell: Tell | None = None,
+    operator: Operator | None = None,
     microphones: Microphones | None = None,
     frame_ancestors: tuple[str, ...] = (),
 ) -> web.Application:
@@ -80,6 +89,7 @@ def create_app(
     `ready` says by name what else must hold (``{"gateway": True}``). `counters` gives totals by part and kind
     (``{"voice": {"dropped_not_included": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here;
     `each_session` gives those of each running session under a number.
+    `tell` says in Discord that everybody's results were shared; `operator` stands below every page.
     `connections` are those of the server that runs it. `frame_ancestors` are origins whose pages may show ours in a
     frame (the demo's channel view).
     """
@@ -88,7 +98,10 @@ def create_app(
     app.on_response_prepare.append(guards.add_headers)
     app[STORAGE], app[BACKEND], app[BUS], app[ACCESS] = storage, backend, bus, access
     app[DELETE] = delete if delete is not None else _delete_here(storage, bus)
+    app[TELL] = tell if tell is not None else _tell_nobody
+    app[OPERATOR] = operator if operator is not None else Operator()
     app[NAMES] = names if names is not None else NoNames()
+    app[READERS] = Readers(storage, app[NAMES])
     app[READY] = ready
     app[UPLOAD_RATE] = rate if rate is not None else RateLimiter()
     app[UPLOADS] = uploads if uploads is not None else UploadGate()
@@ -159,12 +172,17 @@ def _delete_here(storage: ReportStore, bus: LiveBus) -> Delete:
     return delete
 
 
+async def _tell_nobody(session: SessionRecord, share: ShareRecord, maker_id: int | None) -> None:
+    """Where there is no Discord there is nobody to tell."""
+
+
 def _metrics(app: web.Application, counters: Counters, each_session: Counters) -> Metrics:
     metrics = Metrics(counters, each_session)
     backend, bus, gate, rate = app[BACKEND], app[BUS], app[UPLOADS], app[UPLOAD_RATE]
     metrics.add_totals("engine", backend.counters)
     metrics.add_totals("live", bus.counters)
     metrics.add_totals("uploads", lambda: {"refused_full": gate.refused, "refused_rate": rate.refused})
+    metrics.add_totals("readers", lambda: {"servers_not_asked": app[READERS].not_asked})
     metrics.add_totals("connections", app[CONNECTIONS].counters)
     metrics.add_gauge("uploads_active", "Uploads in memory now.", lambda: gate.active)
     metrics.add_gauge("uploads_waiting", "Uploads that wait for a slot.", lambda: gate.waiting)

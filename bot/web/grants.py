@@ -17,7 +17,7 @@ from aiohttp import web
 from bot.web import words
 from bot.web.access import Access, Mode, Visitor
 from bot.web.errors import Forbidden, Gone, NotFound, SignInNeeded
-from bot.web.keys import ACCESS, NAMES, STORAGE
+from bot.web.keys import ACCESS, NAMES, READERS, STORAGE
 from storage.records import ParticipantRecord, SessionRecord
 
 SESSION_COOKIE: Final = "undertone_session"
@@ -88,9 +88,11 @@ async def grant_of(request: web.Request) -> Grant:
     visitor = visitor_of(request)
     admit(request.app[ACCESS], visitor)
     if visitor.user_id is not None and not await store.may_open(session_id, visitor.user_id):
-        if await store.session(session_id) is None:
+        session = await store.session(session_id)
+        if session is None:
             raise NotFound(words.NO_SESSION)
-        raise Forbidden(words.NOT_YOURS)
+        if not await request.app[READERS].reads(session.guild_id, visitor.user_id):
+            raise Forbidden(words.NOT_YOURS)
     data = f"{base}/api/v1/sessions/{session_id}"
     page = f"{base}/sessions/{session_id}"
     return Grant(session_id=session_id, shared=False, page=page, data=data, report_json=data)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -17,6 +18,7 @@ from bot.web.connections import Connections
 from bot.web.limits import Microphones, RateLimiter, Thumbnails, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
+from bot.web.readers import Readers
 from bot.web.reports import Reports
 from ser_engine.backends.base import InferenceBackend
 from storage.listing import Listed, Wanted
@@ -38,7 +40,9 @@ class ReportStore(Protocol):
 
     async def session(self, session_id: str) -> SessionRecord | None: ...
 
-    async def listed(self, wanted: Wanted, *, limit: int, user_id: int | None = None) -> list[Listed]: ...
+    async def listed(
+        self, wanted: Wanted, *, limit: int, user_id: int | None = None, readable: Collection[int] = ()
+    ) -> list[Listed]: ...
 
     async def places(self, wanted: Wanted) -> list[tuple[int, int]]: ...
 
@@ -52,13 +56,22 @@ class ReportStore(Protocol):
 
     async def server(self, guild_id: int) -> ServerSettings: ...
 
+    async def viewer_roles(self, guild_id: int | None = None) -> Mapping[int, int]: ...
+
     async def may_open(self, session_id: str, user_id: int) -> bool: ...
 
     async def share(self, token: str) -> ShareRecord | None: ...
 
-    async def create_share(self, session_id: str, *, lifetime: timedelta) -> tuple[ShareRecord, str]: ...
+    async def create_share(
+        self,
+        session_id: str,
+        *,
+        lifetime: timedelta,
+        maker_id: int | None = None,
+        participant_id: int | None = None,
+    ) -> tuple[ShareRecord, str]: ...
 
-    async def revoke_shares(self, session_id: str) -> int: ...
+    async def revoke_shares(self, session_id: str, *, maker_id: int | None = None) -> int: ...
 
     async def delete_session(self, session_id: str) -> bool: ...
 
@@ -75,6 +88,31 @@ class Delete(Protocol):
     def __call__(self, session_id: str) -> Awaitable[bool]: ...
 
 
+class Tell(Protocol):
+    """Says where a session's summary stands that a link to everybody's results was made; None: by the operator."""
+
+    def __call__(self, session: SessionRecord, share: ShareRecord, maker_id: int | None) -> Awaitable[None]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Who runs this Undertone, as every page says below; what is None was not set."""
+
+    name: str | None = None
+    contact: str | None = None
+    policy_url: str | None = None
+
+    @property
+    def contact_link(self) -> str | None:
+        """Where the contact leads, when it is an address."""
+        contact = self.contact or ""
+        if contact.startswith(("https://", "http://")):
+            return contact
+        name, at, host = contact.partition("@")
+        mail = at and name and "." in host and not any(c.isspace() or c in "<>()?&#/" for c in contact)
+        return f"mailto:{contact}" if mail else None
+
+
 Counters = Callable[[], Mapping[str, Mapping[str, float]]]
 """Totals by part of the service and kind: ``{"voice": {"dropped_not_included": 12}}``."""
 
@@ -82,6 +120,9 @@ STORAGE: Final = web.AppKey("STORAGE", ReportStore)
 BACKEND: Final = web.AppKey("BACKEND", InferenceBackend)
 BUS: Final = web.AppKey("BUS", LiveBus)
 DELETE: Final = web.AppKey("DELETE", Delete)
+TELL: Final = web.AppKey("TELL", Tell)
+OPERATOR: Final = web.AppKey("OPERATOR", Operator)
+READERS: Final = web.AppKey("READERS", Readers)
 NAMES: Final = web.AppKey("NAMES", NameDirectory)
 ACCESS: Final = web.AppKey("ACCESS", Access)
 READY: Final = web.AppKey("READY", Ready)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bot.web.errors import BadParameter
 from bot.web.grants import Heading, admit, bounded, visitor_of
-from bot.web.keys import ACCESS, NAMES, STORAGE
+from bot.web.keys import ACCESS, NAMES, READERS, STORAGE
 from storage.listing import Listed, Wanted
 from storage.records import SessionState
 
@@ -84,7 +84,12 @@ async def read_page(request: web.Request, *, limit: int) -> Page:
     """
     filters, visitor = read_filters(request), visitor_of(request)
     admit(request.app[ACCESS], visitor)
-    found = await request.app[STORAGE].listed(filters.wanted, limit=limit + 1, user_id=visitor.user_id)
+    readable: Collection[int] = ()
+    if visitor.user_id is not None:
+        readable = await request.app[READERS].servers(visitor.user_id, only=filters.server)
+    found = await request.app[STORAGE].listed(
+        filters.wanted, limit=limit + 1, user_id=visitor.user_id, readable=readable
+    )
     listed = found[:limit]
     older = replace(filters, before=listed[-1].session.started_at) if len(found) > limit else None
     return Page(filters=filters, listed=listed, headings=await _headings(request, listed), older=older)

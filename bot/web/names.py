@@ -1,8 +1,18 @@
-"""Who is called what, looked up when a page is shown and never stored."""
+"""Who is called what, and who is what in a server: asked when a page is shown, and never stored."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """What somebody is in a server now."""
+
+    role_ids: frozenset[int]
+    manages_server: bool = False
+    """Has *Manage Server*."""
 
 
 class NameDirectory(Protocol):
@@ -21,9 +31,13 @@ class NameDirectory(Protocol):
         """A server's name."""
         ...
 
+    async def membership(self, guild_id: int, user_id: int) -> Membership | None:
+        """The roles of a member; None for everybody else, and while Discord does not answer."""
+        ...
+
 
 class NoNames:
-    """Without a connection to Discord everybody keeps their pseudonym."""
+    """Without a connection to Discord everybody keeps their pseudonym, and nobody is a member of anything."""
 
     async def name(self, guild_id: int, user_id: int) -> str | None:
         return None
@@ -32,4 +46,7 @@ class NoNames:
         return None
 
     async def guild(self, guild_id: int) -> str | None:
+        return None
+
+    async def membership(self, guild_id: int, user_id: int) -> Membership | None:
         return None

@@ -14,7 +14,6 @@ from bot.pictures import palette
 from bot.texts import english
 from bot.web import manage, words
 from bot.web.errors import BadParameter, SignInNeeded
-from bot.web.grants import visitor_of
 from bot.web.keys import ACCESS, BACKEND
 from bot.web.listing import DEFAULT_LIMIT, places, read_page
 from bot.web.measured import measured
@@ -97,6 +96,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
     key = ("view", tuple(heading.names.items()), grant.page, view)
     shown = await reading.held.answer(key, lambda: build_view(found, heading.names, view, page=grant.page))
     table = await with_probabilities(request, reading, [row.window for row in shown.table.rows])
+    standing = await manage.standing_of(request, grant, found.session, heading.people)
     return {
         "grant": grant,
         "report": found,
@@ -111,7 +111,8 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "preview": preview(request, reading, await reading.summary()) if grant.shared else None,
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),
         "tones": tones_json(),
-        "may": manage.allowed(grant, found.session, visitor_of(request)),
+        "may": standing.may,
+        "manages": standing.manages,
         "days": manage.DAYS,
         "done": words.DONE.get(request.query.get("done", "")),
         "last_event_id": reading.last_event_id,

@@ -18,7 +18,7 @@ from bot.pictures import palette
 from bot.pictures.times import clock, spell
 from bot.web import words
 from bot.web.access import Mode
-from bot.web.keys import ACCESS, READY, TEMPLATES
+from bot.web.keys import ACCESS, OPERATOR, READY, TEMPLATES
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
@@ -66,6 +66,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
             visitor=visitor_of(request),
             can_sign_in=access.mode is Mode.SIGN_IN,
             unsaved=_unsaved(request.app),
+            operator=request.app[OPERATOR],
             **context,
         )
     )

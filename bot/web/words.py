@@ -55,7 +55,9 @@ WRONG_HOST: Final = (
 )
 NO_FORM: Final = "What was sent is not one of this page's forms."
 STALE_FORM: Final = "This form is out of date: you signed in or out since the page was loaded. Load it again."
-NOT_YOURS: Final = "This report is open to those who took part and to the person who started it."
+NOT_YOURS: Final = (
+    "This report is open to those who took part, to the person who started it, and to the role that its server chose."
+)
 NO_SESSION: Final = "There is no such session. Reports are deleted after some days, or when somebody asks for it."
 NO_SPEAKER: Final = "There is no such speaker in this session."
 NO_SHARE: Final = "This link has expired, was revoked, or never existed."
@@ -83,9 +85,13 @@ WINDOW_LOST: Final = "The recognition did not answer in time; three seconds were
 WHICH_DAYS: Final = "Choose for how many days the link shall work."
 NOT_SURE: Final = "Tick the box to say that you are sure."
 STILL_RUNS: Final = "The session still runs. Stop it in Discord first, then delete it."
-NOT_YOURS_TO_DELETE: Final = "Only the person who started the session, and whoever runs Undertone, can delete it."
+NOT_YOURS_TO_DO: Final = (
+    "Everybody's results are shared, and the session is deleted, by the person who started it, by who manages the "
+    "server in Discord, and by whoever runs Undertone. Your own results are yours to share."
+)
 DONE: Final = {
     "revoked": "All links to this report have stopped working.",
+    "revoked_own": "All links to this report that you made have stopped working.",
     "deleted": "The session and everything about it is deleted.",
     "deleted_here": "The session is deleted here. Messages about it are still in Discord; Undertone tries again "
     "every hour to remove them.",

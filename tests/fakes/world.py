@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import discord
 import numpy as np
+import pytest
 
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.session import ListeningSession
 from bot.service import Service
+from bot.settings import load_settings
 from bot.texts import english as texts
 from sandbox import Channel, Message, Sandbox, User
+from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
 
@@ -54,9 +60,10 @@ class World:
         return await self.sandbox.answer(await self.sandbox.press(user, message, custom_id))
 
     async def attest_and_start(self) -> Message:
-        """The owner starts the first session; returns the panel."""
+        """The owner starts a session, the first in this server or not; returns the panel."""
         question = await self.ask(self.owner, "listen start")
-        await self.press(self.owner, question, ATTEST_ID)
+        if ATTEST_ID in question.custom_ids():
+            await self.press(self.owner, question, ATTEST_ID)
         return await self.panel()
 
     async def panel(self) -> Message:
@@ -108,6 +115,28 @@ class World:
     async def over(self) -> None:
         """Until no session runs."""
         await self.sandbox.wait_for(lambda: not self.service.sessions.running())
+
+
+@asynccontextmanager
+async def standing(data_dir: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> AsyncIterator[World]:
+    """A world whose service has these settings."""
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    async with Sandbox(rate_limits=False) as sandbox:
+        voice = FakeVoice()
+        settings = load_settings(
+            env_file=None,
+            data_dir=data_dir,
+            port=0,
+            discord_token=sandbox.token,
+            discord_api_base=sandbox.api_base,
+            database_address=None,
+            **{name: value(sandbox) if callable(value) else value for name, value in changes.items()},
+        )
+        async with Service(settings, backend=FakeBackend(), connect=voice) as service:
+            await service.discord_ready()
+            yield World(sandbox, service, voice)
 
 
 def text_of(message: Message) -> str:

@@ -1,0 +1,36 @@
+"""Whoever's results were shared reads it in Discord, where the session's summary stands."""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.app import App
+from bot.commands.common import NO_MENTIONS
+from bot.commands.language import public_texts
+from bot.listening.surface import DISCORD_TROUBLE
+from storage.records import MessageKind, SessionRecord, ShareRecord
+
+_log = structlog.get_logger(__name__)
+
+
+async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, *, maker_id: int | None) -> None:
+    """`maker_id` is who made the link; None: whoever runs the bot, on the web page. Does not raise for Discord."""
+    posted = await app.storage.messages_of_session(record.id)
+    places = [message.channel_id for message in posted if message.kind is MessageKind.SUMMARY]
+    channel_id = places[-1] if places else record.channel_id
+    try:
+        client = app.client()
+        texts = public_texts(await app.storage.server(record.guild_id), client.get_guild(record.guild_id))
+        who = texts.WHOEVER_RUNS_THIS if maker_id is None else f"<@{maker_id}>"
+        text = texts(
+            "SHARED_WITH_OTHERS",
+            who=who,
+            started=int(record.started_at.timestamp()),
+            expires=int(share.expires_at.timestamp()),
+        )
+        channel = client.get_partial_messageable(channel_id, guild_id=record.guild_id)
+        told = await channel.send(text, allowed_mentions=NO_MENTIONS)
+    except (*DISCORD_TROUBLE, RuntimeError) as error:  # the last: not connected yet, or no more
+        _log.warning("share_not_told", session=record.id, error=type(error).__name__)
+        return
+    await app.own.note(told, MessageKind.NOTICE, session_id=record.id)
