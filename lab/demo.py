@@ -181,7 +181,7 @@ class Demo:
     async def _speak(self, line: Line) -> None:
         try:
             await self._voices[line.person.name].say(line.clip.path)
-        except (ConnectionError, RuntimeError, TimeoutError) as error:
+        except (OSError, RuntimeError) as error:  # a clip is a file: there may be no descriptor left to read it with
             _log.warning("demo_line_not_said", error=type(error).__name__)
 
     async def _scenes(self) -> None:
@@ -195,7 +195,7 @@ class Demo:
             await asyncio.sleep(max(0.0, started_s + at_s - time.monotonic()))
             try:
                 await scene()
-            except (NotOffered, TimeoutError) as error:
+            except (NotOffered, OSError) as error:
                 _log.warning("demo_scene_failed", scene=scene.__name__, error=type(error).__name__)
 
     async def _own_voice_message(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ser_engine.baseline import SpeakerBaseline
+from ser_engine.refusals import refusal
 from ser_engine.summary import summarise
 from ser_engine.types import Prediction, Window
 
@@ -40,7 +41,7 @@ async def analyse(backend: InferenceBackend, data: bytes, *, filename: str | Non
 
     Each window is compared with the earlier ones: one recording is taken for one speaker.
 
-    Raises AudioError (NoSpeech where nobody speaks for 0.8 s) and BackendError.
+    Raises AudioError (NoSpeech where nobody speaks for 0.8 s, or all of it is noise) and BackendError.
     """
     windows = await backend.segment(data, filename=filename)
     predictions: list[Prediction] = []
@@ -52,9 +53,12 @@ async def analyse(backend: InferenceBackend, data: bytes, *, filename: str | Non
 
 
 def summed_up(pairs: Iterable[tuple[Window, Prediction]]) -> Analysis:
-    """The windows of one recording and their summary. Raises NoSpeech without windows."""
+    """The windows of one recording and their summary. Raises NoSpeech without windows, or without speech in them."""
     held = tuple(pairs)
-    return Analysis(windows=held, summary=summarise(held))
+    summary = summarise(held)
+    if summary.reason == "no_speech":
+        raise refusal("only_noise")
+    return Analysis(windows=held, summary=summary)
 
 
 def analysed(recognizer: Recognizer, windows: Iterable[Window]) -> Iterator[tuple[Window, Prediction]]:

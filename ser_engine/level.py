@@ -41,13 +41,14 @@ def peak_dbfs(pcm: Pcm) -> float:
 
 
 def without_spikes(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A block, shape ``(channels, n)``, with the few samples that are beyond anything around them bridged."""
-    if block.size == 0 or not np.abs(block).max() > 1:
+    """A block, shape ``(channels, n)``, with a few faulty samples bridged: no numbers, or far beyond the others."""
+    if block.size == 0 or np.abs(block).max() <= 1:  # NaN is not
         return block
     block = block.copy()
     for channel in block:
-        finite = np.abs(channel)
-        wrong = finite > max(1.0, _CREST * _loud(finite))
+        finite = np.isfinite(channel)
+        magnitudes = np.abs(channel)
+        wrong = ~finite | (magnitudes > max(1.0, _CREST * _loud(magnitudes[finite])))
         if 0 < np.count_nonzero(wrong) <= max(1.0, _SPIKES_SHARE * len(channel)) and not wrong.all():
             good = np.flatnonzero(~wrong)
             channel[wrong] = np.interp(np.flatnonzero(wrong), good, channel[good])

@@ -179,9 +179,9 @@ class _Joined:
             return
         block = np.concatenate(self._pending, axis=1)
         self._pending, self._pending_samples = [], 0
+        block = without_spikes(block)
         if not np.isfinite(block).all():
             raise refusal("not_finite")
-        block = without_spikes(block)
         if self._resampler is None:
             self._resampler = _Resampler(self._shape[0])
         yield from self._placed(self._resampler.more(self._downmix.mix(block)))

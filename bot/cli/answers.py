@@ -41,8 +41,8 @@ class Text:
             click.echo(f"  {window.start_s:6.1f} to {window.end_s:6.1f} s  {_words(prediction)}")
         summary = analysis.summary
         spread = sorted(summary.probabilities.items(), key=lambda item: -item[1])
-        shares = f" ({', '.join(f'{label} {p:.0%}' for label, p in spread)})" if summary.reason != "no_speech" else ""
-        click.echo(f"  {'summary':<18}  {_words(summary)}{shares}")
+        shares = ", ".join(f"{label} {p:.0%}" for label, p in spread)
+        click.echo(f"  {'summary':<18}  {_words(summary)} ({shares})")
 
     def refused(self, path: Path, error: AudioError) -> None:
         click.echo(f"{shown(path)}: {error}")

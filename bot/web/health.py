@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from datetime import UTC, datetime
 from typing import Final
 
@@ -31,7 +32,11 @@ async def health(request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """``{"ready": true, "checks": {"model": true, "database": true, …}}``; 503 when one is false."""
-    checks = {"model": request.app[BACKEND].ready, "database": await _database_answers(request.app)}
+    checks = {
+        "model": request.app[BACKEND].ready,
+        "database": await _database_answers(request.app),
+        "open_files": _may_open(),
+    }
     others = request.app[READY]()
     checks.update(await others if inspect.isawaitable(others) else others)
     all_well = all(checks.values())
@@ -42,6 +47,15 @@ async def metrics(request: web.Request) -> web.Response:
     return web.Response(
         body=request.app[METRICS].text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     )
+
+
+def _may_open() -> bool:
+    """Whether a file or a connection more can be opened: without, no new browser, file or voice is served."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 async def _database_answers(app: web.Application) -> bool:

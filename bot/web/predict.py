@@ -21,7 +21,6 @@ from bot.web.access import was_forwarded
 from bot.web.errors import UploadProblem, of_engine
 from bot.web.keys import ACCESS, BACKEND, METRICS, UPLOAD_RATE, UPLOADS
 from bot.web.limits import GateFull
-from ser_engine import refusals
 from ser_engine.analysis import analyse
 from ser_engine.errors import EngineError
 from ser_engine.summary import restrict
@@ -107,8 +106,6 @@ async def _recognise(request: web.Request) -> Prediction:
             answer = (await analyse(backend, file.data, filename=file.filename)).summary
     except GateFull:
         raise UploadProblem(503, "Too many uploads at the moment. Please try again.", retry_after_s=5) from None
-    if answer.reason == "no_speech":  # noise, a tone, music: the old body has no word for it but an emotion
-        raise refusals.refusal("only_noise")
     return answer
 
 

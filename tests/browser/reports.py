@@ -86,10 +86,14 @@ async def works_by_keyboard_alone(stage: Stage) -> None:
         await page.keyboard.press("Tab")
         assert await focus() == "The part that is shown"
         await page.keyboard.press("ArrowRight")
-        assert await opened.text("#zoom-range") != before
+
+        async def moved() -> bool:
+            return await opened.text("#zoom-range") != before
+
+        await opened.until(moved, "the part that is shown does not move")
         await page.keyboard.press("Tab")
         await page.keyboard.press("Home")
-        assert (await opened.text("#zoom-range")).startswith("0:00")
+        await opened.until_text("#zoom-range", "0:00–")
         await page.locator("#moments button").first.press("Enter")
         await opened.until_text("#readout", "break")
         await page.locator("#moments button").nth(1).press("Enter")

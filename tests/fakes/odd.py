@@ -19,9 +19,10 @@ def voice(rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
     return np.asarray(soxr.resample(clip(clip_paths()[1]), SAMPLE_RATE_HZ, rate_hz))
 
 
-def with_a_number(number: float) -> bytes:
+def with_a_number(number: float, *, every: int = 0) -> bytes:
+    """The voice with one sample replaced, or with one in `every`."""
     samples = voice().copy()
-    samples[5000] = number
+    samples[5000 :: every or len(samples)] = number
     return encode(samples, SAMPLE_RATE_HZ, "wavf")
 
 
@@ -47,6 +48,8 @@ ODD_VOICES: dict[str, Callable[[], bytes]] = {
     "float over full scale": lambda: encode(20 * voice(), SAMPLE_RATE_HZ, "wavf"),
     "six channels": six_channels,
     "8 kHz": lambda: encode(voice(8_000), 8_000, "wav"),
+    "one sample NaN": lambda: with_a_number(np.nan),
+    "one sample infinite": lambda: with_a_number(-np.inf),
     "192 kHz": lambda: encode(voice(192_000), 192_000, "wav24"),
 }
 """The same voice each time."""
@@ -58,8 +61,8 @@ NOTHING_TO_HEAR: dict[str, tuple[Callable[[], bytes], str, int]] = {
     "10 ms": (lambda: encode(voice()[8000:8160], SAMPLE_RATE_HZ, "wav"), "no_speech", 422),
     "half a second": (lambda: encode(voice()[8000:16_000], SAMPLE_RATE_HZ, "wav"), "no_speech", 422),
     "silence": (lambda: encode(np.zeros(64_000), SAMPLE_RATE_HZ, "wav"), "no_speech", 422),
-    "NaN": (lambda: with_a_number(np.nan), "invalid_samples", 422),
-    "infinity": (lambda: with_a_number(np.inf), "invalid_samples", 422),
+    "NaN": (lambda: with_a_number(np.nan, every=100), "invalid_samples", 422),
+    "infinity": (lambda: with_a_number(np.inf, every=100), "invalid_samples", 422),
     "words": (lambda: b"only words", "undecodable_audio", 422),
     "a header alone": (lambda: b"RIFF\x00\x00\x00\x00WAVE", "undecodable_audio", 422),
 }

@@ -180,6 +180,20 @@ def mp3(rate: int = 44_100, **options: Any) -> bytes:
     return file("mp3", "libmp3lame", voice(rate), rate=rate, options=plain | options, bit_rate=96_000)
 
 
+@cache
+def unsteady() -> bytes:
+    """200 s of VBR MP3 that begins with silence and has no header: players estimate eleven minutes and a half."""
+    samples = np.concatenate([np.zeros(4 * 44_100, np.float32), np.tile(voice(44_100), 90)])[: 200 * 44_100]
+    return file(
+        "mp3",
+        "libmp3lame",
+        samples,
+        rate=44_100,
+        options={"id3v2_version": "0", "write_xing": "0", "write_id3v1": "0"},
+        codec_options={"flags": "+qscale", "global_quality": "0"},
+    )
+
+
 def id3(size: int, *, footer: bool = False, body: bytes = b"") -> bytes:
     """A tag of ID3 2.4, with the footer that 2.4 allows."""
     syncsafe = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
@@ -238,6 +252,14 @@ def inverted(rate: int = 48_000, second: float = -1.0) -> Samples:
 def spiked(rate: int = SAMPLE_RATE_HZ) -> Samples:
     samples = voice(rate).copy()
     samples[[100, 9000]] = 900, -4000
+    return samples
+
+
+def numberless(count: int) -> Samples:
+    """The voice at 16 kHz with so many samples that are NaN or infinite, spread over all of it."""
+    samples = voice().copy()
+    samples[:: len(samples) // count] = np.nan
+    samples[1000] = -np.inf
     return samples
 
 

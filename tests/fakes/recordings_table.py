@@ -24,6 +24,7 @@ from tests.fakes.recordings import (
     index_first,
     inverted,
     mp3,
+    numberless,
     only,
     open_ended,
     rifx,
@@ -31,6 +32,7 @@ from tests.fakes.recordings import (
     silence,
     spiked,
     two,
+    unsteady,
     voice,
     wav,
     without_box,
@@ -123,6 +125,7 @@ TAKEN: Final[tuple[Recording, ...]] = (
     _mix(lambda: voice(48_000) + np.float32(0.2), "with an offset"),
     _float(spiked, "two samples of 900 and more"),
     _float(lambda: 20 * voice(), "over full scale"),
+    _float(lambda: numberless(20), "a few samples that are no numbers"),
     _row(
         "WAV",
         "pcm_f32le",
@@ -142,6 +145,7 @@ TAKEN: Final[tuple[Recording, ...]] = (
     _row("MP3", "mp3", "two ID3 tags", "voice.mp3", lambda: id3(99) + id3(2000) + mp3()),
     _row("MP3", "mp3", "APE tag", "voice.mp3", lambda: mp3() + ape_tag()),
     _row("MP3", "mp3", "two rates joined", "voice.mp3", lambda: mp3(44_100) + mp3(22_050), windows=2, alike=0.8),
+    _row("MP3", "mp3", "VBR without a header, quiet at first", "talk.mp3", unsteady, windows=65, alike=0.6),
     _row("MP3", "mp3", "damaged in the middle", "voice.mp3", lambda: _damaged(mp3()), alike=0.5),
     _row("MP3", "mp2", "", "voice.mp2", lambda: file("mp2", "mp2")),
     # FLAC, AAC and other bare streams
@@ -292,6 +296,13 @@ REFUSED: Final[tuple[Refusal, ...]] = (
     Refusal(name="cut.m4a", what="its index was never written", make=_unfinished, key="no_index"),
     Refusal(name="song.m4p", what="encrypted", make=_encrypted, key="protected"),
     Refusal(name="silence.ogg", what="silence", make=lambda: file("ogg", "libopus", silence()), key="no_speech"),
+    Refusal(name="rain.flac", what="noise", make=lambda: file("flac", "flac", 1e3 * faint_noise()), key="only_noise"),
+    Refusal(
+        name="broken.wav",
+        what="hardly a number",
+        make=lambda: wav(numberless(9_000), codec="pcm_f32le"),
+        key="not_finite",
+    ),
     Refusal(name="word.wav", what="half a second", make=lambda: wav(voice()[8000 : 8000 + 8000]), key="no_speech"),
     Refusal(
         name="lecture.wav",

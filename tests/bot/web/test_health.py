@@ -35,7 +35,8 @@ async def test_ready_says_which_part_is_not(make_client: MakeClient, storage: St
     client = await make_client(ready=lambda: gateway)
     async with client.get("/health/ready") as response:
         assert response.status == 200
-        assert await response.json() == {"ready": True, "checks": {"model": True, "database": True, "gateway": True}}
+        checks = {"model": True, "database": True, "open_files": True, "gateway": True}
+        assert await response.json() == {"ready": True, "checks": checks}
     gateway["gateway"] = False
     async with client.get("/health/ready") as response:
         assert response.status == 503
