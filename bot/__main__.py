@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "bench": ("lab.bench", "bench", "Measure the engine on this machine, as ratios."),
     "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),
     "backup": ("bot.cli.backup", "backup", "Copy the database and its key."),
+    "log-name": ("bot.cli.log_name", "log_name", "Say what Discord ids are called in the log."),
     "db": ("bot.cli.db", "db", "Look after the database."),
     "soak": ("lab.soak", "soak", "Let ten simulated speakers join, leave, cut and move at random."),
 }

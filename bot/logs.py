@@ -1,6 +1,7 @@
 """Logs: events with fields, for people in a terminal or as JSON for programs.
 
-Ids are fields; names, message text and audio are never logged. The standard library's loggers (discord.py, aiohttp,
+Ids are fields, and each is renamed before anybody can read it (`bot.log_names`), in tracebacks and in other libraries'
+messages, too; names, message text and audio are never logged. The standard library's loggers (discord.py, aiohttp,
 alembic) go the same way. discord.py's gateway logger prints the voice transport key at DEBUG, so DEBUG records that
 carry a key are dropped whatever the level.
 """
@@ -17,6 +18,8 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from bot.log_names import log_names
+
 _CHATTY: Final = (
     "aiosqlite",
     "asyncio",
@@ -30,6 +33,13 @@ _CHATTY: Final = (
 )
 _MOST_TROUBLES: Final = 1_000
 _SECRETS: Final = ("secret_key", "secret key", "Authorization", "token")
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renames what is still an id in the finished line, such as in a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return log_names.in_text(super().format(record))
 
 
 class KeyFilter(logging.Filter):
@@ -114,10 +124,11 @@ def configure(
     finish: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
         finish.append(structlog.processors.format_exc_info)
+    finish.append(_ids_renamed)
     handler = logging.StreamHandler(target)
     handler.addFilter(KeyFilter())
     handler.addFilter(Repeats())
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*finish, renderer]))
+    handler.setFormatter(_Formatter(foreign_pre_chain=shared, processors=[*finish, renderer]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -126,6 +137,12 @@ def configure(
     logging.getLogger("discord").setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
     logging.getLogger("discord.gateway").setLevel(gateway_level)
     logging.captureWarnings(capture=True)
+
+
+def _ids_renamed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        event[name] = log_names.in_field(name, value)
+    return event
 
 
 def _untouched(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -31,6 +31,7 @@ from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
 from bot.listening.recovery import recover
 from bot.listening.voice import Connect
+from bot.log_names import log_names
 from bot.recognition import Warming, make_backend
 from bot.secret import key_of
 from bot.settings import Settings
@@ -176,6 +177,7 @@ class Service:
             warming = self._warming or Warming(self.backend)  # a second or more; the database needs none
             stack.push_async_callback(warming.close)
             key = key_of(self.settings)
+            log_names.use(key)
             with timed(self.took, "opening the database"):
                 self.storage = await Storage.open(
                     self.settings.database_url, key=key, retention_days=self.settings.retention_days

@@ -10,6 +10,7 @@ import click
 from bot import logs
 from bot.cli.running import fail
 from bot.errors import StartError
+from bot.log_names import log_names
 from bot.secret import key_of
 from bot.settings import Settings, load_settings
 from storage import Storage
@@ -45,6 +46,7 @@ def _with_storage(action: str) -> int:
 
 async def _work(settings: Settings, action: str) -> int:
     key = key_of(settings)
+    log_names.use(key)
     storage = await Storage.open(settings.database_url, key=key, retention_days=settings.retention_days)
     try:
         return await storage.purge_expired(datetime.now(UTC)) if action == "purge" else 0

@@ -12,30 +12,24 @@ import pytest
 import structlog
 
 from bot import logs
+from bot.log_names import LogNames, log_names
+from tests.fakes.log import restored
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in (*logs._CHATTY, "discord", "discord.gateway")}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, old in levels.items():
-        logging.getLogger(name).setLevel(old)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with restored():
+        yield
 
 
 def test_events_have_fields_as_json() -> None:
     stream = io.StringIO()
     logs.configure("info", json=True, stream=stream)
-    structlog.get_logger("bot.x").info("session_opened", session="abc", guild=5)
+    structlog.get_logger("bot.x").info("session_opened", session="abc", windows=5)
     event = json.loads(stream.getvalue())
-    assert (event["event"], event["session"], event["guild"], event["level"]) == ("session_opened", "abc", 5, "info")
+    assert (event["event"], event["session"], event["windows"], event["level"]) == ("session_opened", "abc", 5, "info")
 
 
 def test_the_standard_librarys_loggers_go_the_same_way() -> None:
@@ -129,3 +123,37 @@ def test_a_trouble_that_repeats_is_told_once_a_minute_with_how_often() -> None:
     trouble("socket.accept() out of system resource", logging.ERROR)
     assert passed[-2]["repeated"] == 299
     assert passed[-1].endswith("(and 299 times more before)")
+
+
+PERSON = 1575937420514295808
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_id_is_written_as_it_is(as_json: bool) -> None:
+    stream = io.StringIO()
+    logs.configure("debug", json=as_json, stream=stream)
+    logger = structlog.get_logger("bot.x")
+    logger.info("asked", user=PERSON, channel_id=5, windows=3, share=0.123456789012345678, many=[PERSON, {"a": PERSON}])
+    logging.getLogger("discord.gateway").info("member %s of %d", f"<@{PERSON}>", PERSON)
+    try:
+        raise RuntimeError(f"404 for /guilds/{PERSON}/members")
+    except RuntimeError:
+        logger.exception("failed")
+    text = stream.getvalue()
+    assert str(PERSON) not in text
+    assert text.count(log_names.of(PERSON)) >= 6
+    assert log_names.of(5) in text
+    assert "windows=3" in text or '"windows": 3' in text
+    assert "0.12345678901234568" in text
+    if as_json:
+        assert all(json.loads(line) for line in text.splitlines())
+
+
+def test_an_id_keeps_its_name_with_the_key_and_cannot_be_counted_through_without() -> None:
+    one, same, other = LogNames(), LogNames(), LogNames()
+    one.use(b"k" * 32)
+    same.use(b"k" * 32)
+    assert one.of(PERSON) == same.of(PERSON) == one.of(str(PERSON))
+    assert one.of(PERSON) != other.of(PERSON)
+    assert other.of(PERSON) != LogNames().of(PERSON)
+    assert one.in_text(f"a{PERSON} {PERSON}") == f"a{PERSON} {one.of(PERSON)}"

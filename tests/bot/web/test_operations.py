@@ -77,3 +77,12 @@ def test_the_procfile_listens_where_a_router_reaches_it() -> None:
     (line,) = (ROOT / "Procfile").read_text().splitlines()
     assert line == "web: python -m bot run --host 0.0.0.0"
     assert "-r requirements/server.lock" in (ROOT / "requirements.txt").read_text()
+
+
+def test_the_retention_of_logs_is_the_one_that_people_are_told() -> None:
+    """The privacy statement, the instructions and the journal's own file name one number of days."""
+    (kept,) = re.findall(r"^MaxRetentionSec=(\d+)day$", (ROOT / "deploy/journald@undertone.conf").read_text(), re.M)
+    privacy = " ".join((ROOT / "PRIVACY.md").read_text().split())
+    assert f"Logs are kept for {kept} days at most" in privacy
+    assert f"**Keep logs for {kept} days at most.**" in (ROOT / "docs/operations.md").read_text()
+    assert "LogNamespace=undertone" in (ROOT / "deploy/undertone.service").read_text().splitlines()

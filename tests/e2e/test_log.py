@@ -1,0 +1,69 @@
+"""The log of a whole conversation, at its most talkative, tells nobody who was there."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
+from bot.texts import english as texts
+from lab.demo import ogg_opus
+from sandbox.permissions import Permission
+from tests.e2e.stage import Stage
+from tests.fakes.clips import CLIPS, clip_paths
+from tests.fakes.log import written
+
+pytestmark = pytest.mark.e2e
+
+NOTE = "Zacharias forgot the milk"
+
+
+@pytest.fixture(params=[True, False], ids=["json", "lines"])
+def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    with written("debug", json=request.param) as stream:
+        yield stream
+
+
+@pytest.mark.timeout(120)
+async def test_a_whole_conversation_leaves_no_id_and_no_name_in_the_log(log: io.StringIO, play: Stage) -> None:
+    discord = play.discord
+    mara, theo = discord.add_person("Maravilla"), discord.add_person("Theodosius")
+    for user in (play.host, theo):
+        await play.seat(user)
+    voice = await play.seat(mara)
+    panel = await play.listen()
+    session_id = play.session_id
+    await discord.answer(await discord.press(mara, panel, INCLUDE_ID))
+    await discord.voice.settled(discord.voice_channel.id)
+    await voice.say(clip_paths()[0])
+    await play.until_windows(session_id, 1)
+    await discord.answer(await discord.press(theo, panel, EXCLUDE_ID))
+    for user, command, options in (
+        (mara, "mark", {"note": NOTE}),
+        (theo, "privacy opt-out", None),
+        (theo, "listen stop", None),  # refused
+        (play.host, "listen stop", None),
+        (mara, "report last", None),
+        (mara, "privacy export", None),
+    ):
+        await discord.answer(await discord.command(user, discord.text, command, options), timeout_s=15.0)
+    message = discord.send_voice_message(mara, discord.text, ogg_opus(CLIPS / "1030_IEO_ANG_HI.flac"))
+    await discord.answer(await discord.context_menu(mara, message, texts.MENU_ANALYZE), timeout_s=15.0)
+    async with play.http.get(f"/sessions/{session_id}") as response:
+        assert "Maravilla" in await response.text()
+    discord.deny(discord.bot, discord.voice_channel, Permission.VIEW_CHANNEL)
+    question = await discord.answer(await discord.command(mara, discord.text, "privacy delete"))
+    await discord.answer(await discord.press(mara, question, "undertone:delete"), timeout_s=15.0)
+    await play.service.stop()
+
+    text = log.getvalue()
+    assert all(event in text for event in ("session_opened", "command_refused", "message_analysed", "service_stopped"))
+    people = (play.host, mara, theo, discord.bot)
+    places = (discord.guild, discord.text, discord.voice_channel)
+    messages = [m for place in (discord.text, discord.voice_channel) for m in discord.messages(place)]
+    for what in (*people, *places, *messages):
+        assert str(what.id) not in text, type(what).__name__
+    for word in (*(user.name for user in (play.host, mara, theo)), NOTE, discord.guild.name, discord.token):
+        assert word not in text, word
