@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
 from bot.listening.surface import Surface
 from bot.listening.voice import Connect
+from bot.neighbours import Neighbours
 from bot.own_messages import OwnMessages
 from bot.settings import Settings
 from ser_engine.backends.base import InferenceBackend
@@ -44,14 +46,18 @@ class App:
     """Address of a session's report; None when people could not open it anyway."""
     share_url: Callable[[str], str | None]
     """Address for a share token."""
+    me: str = field(default_factory=lambda: secrets.token_hex(8))
+    """This process, for others that share the database."""
     sessions: SessionManager = field(init=False)
     own: OwnMessages = field(init=False)
     deletions: Deletions = field(init=False)
+    neighbours: Neighbours = field(init=False)
 
     def __post_init__(self) -> None:
         self.sessions = SessionManager(self)
         self.own = OwnMessages(self.storage, self.client)
         self.deletions = Deletions(self)
+        self.neighbours = Neighbours(self, self.me, self.settings.shards)
 
     @property
     def max_session_s(self) -> float:

@@ -9,12 +9,18 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import structlog
+
 from bot.errors import PortInUse, StartError
 from bot.listening.voice import Connect
 from bot.settings import Settings
+from bot.sharding import Shards
 from bot.web.access import Access
+from storage import SessionRecord, Storage
 
 T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
 
 
 def make_access(settings: Settings, key: bytes, *, entry_key: str, open_to_all: bool) -> Access:
@@ -49,6 +55,30 @@ def port_error(error: OSError, host: str, port: int) -> StartError:
     if error.errno == errno.EACCES:
         return PortInUse(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
     return StartError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Check UNDERTONE_HOST and PORT.")
+
+
+def need_shared(shards: Shards | None, storage: Storage) -> None:
+    """Raises StartError when other processes could not reach this one's database."""
+    if shards is not None and not shards.all and not storage.shared:
+        raise StartError(
+            f"UNDERTONE_SHARDS={shards} leaves shards to other processes, and they cannot share this SQLite file. Set "
+            "DATABASE_URL to a PostgreSQL database for all of them, or leave UNDERTONE_SHARDS out."
+        )
+
+
+async def interrupted(storage: Storage, shards: Shards | None) -> list[SessionRecord]:
+    """The sessions that a process before left open, now closed: those of this process' shards. Raises StartError."""
+    need_shared(shards, storage)
+    records = await storage.interrupt_live_sessions(shards.has if shards is not None else None)
+    for record in records:
+        _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)
+    return records
+
+
+def local_url(host: str, port: int) -> str:
+    """Where something that listens on `host` is reached from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{host}:{port}"
 
 
 @contextmanager

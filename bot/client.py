@@ -62,6 +62,8 @@ class UndertoneClient(SteadyClient):
         self, app: App, *, message_content: bool = False, connector: aiohttp.BaseConnector | None = None
     ) -> None:
         options: dict[str, Any] = {} if connector is None else {"connector": connector}
+        if (shards := app.settings.shards) is not None:
+            options |= {"shard_ids": list(shards.ids), "shard_count": shards.count}
         super().__init__(
             intents=intents(message_content=message_content),
             max_messages=None,
@@ -86,6 +88,8 @@ class UndertoneClient(SteadyClient):
             _, address, _ = await self.http.get_bot_gateway()
             discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address)
         await self._tree.set_translator(MenuTranslator())
+        if self.app.settings.shards is not None and 0 not in self.app.settings.shards.ids:
+            return  # the process with the first shard does it for all
         commands = await self._tree.sync()
         _log.info("commands_synced", commands=len(commands))
 
@@ -95,7 +99,7 @@ class UndertoneClient(SteadyClient):
         if not self.intents.message_content:
             _log.warning("message_content_not_allowed", remedy=MESSAGE_CONTENT_REMEDY)
         here = {guild.id for guild in self.guilds}
-        await to_the_end(self.app.storage.servers_present(here, self.app.clock.now()))
+        await to_the_end(self.app.storage.servers_present(here, self.app.clock.now(), self.app.neighbours.has))
 
     async def on_shard_resumed(self, shard_id: int) -> None:
         _log.info("discord_resumed", shard=shard_id)
@@ -202,7 +206,9 @@ class ClientKeeper:
         self._replaced = asyncio.Event()
         self._stop = asyncio.Event()
         self.restarts = 0
-        self.names = Directory(lambda: self._client if self.ready else None)
+        self.names = Directory(
+            lambda: self._client if self.ready else None, here=lambda guild_id: self._app().neighbours.has(guild_id)
+        )
 
     @property
     def client(self) -> UndertoneClient:

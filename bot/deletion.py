@@ -23,11 +23,14 @@ from bot.listening.summary import Summary, closed_card, summarise
 from bot.own_messages import TROUBLE, RefusedMessage
 from storage.errors import StorageError
 from storage.records import MessageKind, MessageRecord, SummaryPlace
+from storage.turns import Holds
 
 if TYPE_CHECKING:
     from bot.app import App
 
 EVERY_S: Final = 3600.0
+ASK_AGAIN_S: Final = 60.0
+"""After which a process asks again whether it is its turn to delete."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,18 +52,22 @@ class Deletions:
         messages = await self._app.storage.messages_of_session(session_id)
         gone = await self._app.storage.delete_session(session_id)
         self._app.bus.forget(session_id)
+        self._app.neighbours.forget([session_id])
         return Deleted(counts={"sessions": int(gone)}, refused=await self._app.own.remove(messages))
 
     async def person(self, user_id: int, guild_id: int | None, interaction_id: int) -> Deleted:
         """Everything about a person, in one server or everywhere. Raises StorageError."""
         app = self._app
         await app.sessions.leave_everything(user_id, guild_id, interaction_id)
+        await app.neighbours.leave_everything(user_id, guild_id, interaction_id)
         traces = await app.storage.traces_of(user_id, guild_id)
         about = await app.storage.messages_about(user_id, guild_id)
         counts = await app.storage.delete_person(user_id, guild_id)
         app.writer.forget(traces.participants)
         for session_id in traces.sessions:  # the live events in memory, too; open pages read the report anew
             app.bus.forget(session_id)
+        app.neighbours.forget(traces.sessions)
+        app.neighbours.renew()
         refused = await app.own.remove(about)
         refused += await self.renew(await app.storage.stale_messages(traces.sessions))
         return Deleted(counts=counts, refused=refused)
@@ -68,10 +75,12 @@ class Deletions:
     async def renew(self, messages: Iterable[MessageRecord]) -> list[RefusedMessage]:
         """Write summaries as the database has them now; take messages away that name single people.
 
-        Raises StorageError.
+        Those of servers that another process has are left to that one. Raises StorageError.
         """
         refused: list[RefusedMessage] = []
         for message in messages:
+            if not self._app.neighbours.has(message.guild_id):
+                continue
             if message.kind is MessageKind.SUMMARY and message.session_id is not None:
                 refused += await self._rewrite(message, message.session_id)
             else:
@@ -79,14 +88,28 @@ class Deletions:
         return refused
 
     async def run(self) -> None:
-        """Retention, every hour, until cancelled. What is in Discord waits until Discord can be talked to."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._every_hour(self._expire), name="retention-rows")
-            await self._app.connected()
-            tasks.create_task(self._every_hour(self._remove_doomed), name="retention-messages")
+        """Retention, every hour, until cancelled. What is in Discord waits until Discord can be talked to.
 
-    async def _every_hour(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        Of the processes that share the database, one deletes rows; each looks after the messages of its servers.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._in_turn(), name="retention-rows")
+            tasks.create_task(self._every_hour(self._forget), name="retention-events")
+            await self._app.connected()
+            tasks.create_task(self._every_hour(self.remove_doomed), name="retention-messages")
+
+    async def _in_turn(self) -> None:
         while True:
+            try:
+                async with self._app.storage.turn("retention") as holds:
+                    if holds is not None:
+                        await self._every_hour(self._expire, holds)
+            except StorageError as error:
+                _log.warning("purge_failed", error=error.code)
+            await self._app.clock.sleep(ASK_AGAIN_S)
+
+    async def _every_hour(self, step: Callable[[], Coroutine[Any, Any, None]], holds: Holds | None = None) -> None:
+        while holds is None or await holds():
             try:
                 await to_the_end(step())
             except Exception as error:  # noqa: BLE001  # what is old waits for the next time, and nothing ends over it
@@ -95,19 +118,24 @@ class Deletions:
             await self._app.clock.sleep(EVERY_S)
 
     async def _expire(self) -> None:
-        """What is older than its server's days goes, with its live events, and what is left of servers long gone."""
+        """What is older than its server's days goes, and what is left of servers long gone."""
         gone = await self._app.storage.purge_expired(self._app.clock.now())
         if gone:
             _log.info("sessions_purged", sessions=gone)
         if left := await self._app.storage.purge_left(self._app.clock.now()):
             _log.info("servers_purged", servers=len(left))
+        await self._forget()
+
+    async def _forget(self) -> None:
+        """The live events of what is gone."""
         for session_id in self._app.bus.held():
             if await self._app.storage.session(session_id) is None:
                 self._app.bus.forget(session_id)
 
-    async def _remove_doomed(self) -> None:
+    async def remove_doomed(self) -> None:
         """The messages of what is gone, and those that speak of it."""
-        doomed = await self._app.storage.doomed_messages(self._app.clock.now())
+        found = await self._app.storage.doomed_messages(self._app.clock.now())
+        doomed = [message for message in found if self._app.neighbours.has(message.guild_id)]
         refused = await self._app.own.remove(doomed)
         refused += await self.renew(await self._app.storage.stale_messages())
         if refused:

@@ -1,12 +1,16 @@
-"""What the web pages ask of Discord: how people and places are called, and who has which role."""
+"""What the web pages ask of Discord: how people and places are called, and who has which role.
+
+A process that has only some of the bot's shards shows the reports of the other servers too, and its client knows
+nothing of them. It asks for those over REST, which every process may, and keeps the answers for a short time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import aiohttp
 import discord
@@ -16,59 +20,81 @@ from bot.web.names import Membership
 ASK_S: Final = 2.0
 FRESH_S: Final = 30.0
 """A membership is asked for anew after this time: without a privileged intent Discord does not tell who lost a role."""
+CALLED_FOR_S: Final = 300.0
+"""How long the name of something in another process' server is kept."""
 MOST_KEPT: Final = 2_000
 AT_ONCE: Final = 8
 
-_TROUBLE: Final = (discord.HTTPException, aiohttp.ClientError, TimeoutError)
+_TROUBLE: Final = (discord.HTTPException, discord.ClientException, aiohttp.ClientError, TimeoutError)
 
 
 class Directory:
-    """Satisfies `bot.web.names.NameDirectory`. `client` gives the client while it is connected."""
+    """Satisfies `bot.web.names.NameDirectory`. `client` gives the client while it is connected, and `here` says whether
+    this process has a server."""
 
     def __init__(
-        self, client: Callable[[], discord.Client | None], *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        client: Callable[[], discord.Client | None],
+        *,
+        here: Callable[[int], bool] = lambda _: True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self._here = here
         self._monotonic = monotonic
-        self._kept: OrderedDict[tuple[int, int], tuple[float, Membership | None]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, int], tuple[float, Any]] = OrderedDict()
         self._asking = asyncio.Semaphore(AT_ONCE)
+        self.asked_elsewhere = 0
+        """Questions about servers that another process has."""
         self.unanswered = 0
         """Memberships that Discord did not tell in time: those people were let in nowhere."""
 
     async def name(self, guild_id: int, user_id: int) -> str | None:
-        guild = self._guild(guild_id)
-        if guild is None:
-            return None
-        member = guild.get_member(user_id)
-        if member is None:
+        if (guild := self._guild(guild_id)) is not None and (member := guild.get_member(user_id)) is not None:
+            return member.display_name
+        if guild is not None:
             try:
                 async with asyncio.timeout(ASK_S):
-                    member = await guild.fetch_member(user_id)
+                    return (await guild.fetch_member(user_id)).display_name
             except _TROUBLE:
                 return None
-        return member.display_name
+
+        async def ask(client: discord.Client) -> str:
+            return (await (await self._fetched(client, guild_id)).fetch_member(user_id)).display_name
+
+        return await self._called(("person", guild_id, user_id), ask)
 
     async def channel(self, guild_id: int, channel_id: int) -> str | None:
-        guild = self._guild(guild_id)
-        channel = guild.get_channel(channel_id) if guild is not None else None
-        return channel.name if channel is not None else None
+        if (guild := self._guild(guild_id)) is not None:
+            channel = guild.get_channel(channel_id)
+            return channel.name if channel is not None else None
+
+        async def ask(client: discord.Client) -> str | None:
+            return getattr(await client.fetch_channel(channel_id), "name", None)
+
+        return await self._called(("channel", guild_id, channel_id), ask)
 
     async def guild(self, guild_id: int) -> str | None:
-        guild = self._guild(guild_id)
-        return guild.name if guild is not None else None
+        if (guild := self._guild(guild_id)) is not None:
+            return guild.name
+
+        async def ask(client: discord.Client) -> str:
+            return (await self._fetched(client, guild_id)).name
+
+        return await self._called(("guild", guild_id, 0), ask)
 
     async def membership(self, guild_id: int, user_id: int) -> Membership | None:
-        key = (guild_id, user_id)
-        kept = self._kept.get(key)
-        if kept is not None and self._monotonic() - kept[0] < FRESH_S:
-            return kept[1]
-        guild = self._guild(guild_id)
-        if guild is None:
-            return None
+        key = ("membership", guild_id, user_id)
         found: Membership | None = None
+        if (kept := self._kept_of(key, FRESH_S)) is not None:
+            found = kept[0]
+            return found
+        guild, client = self._guild(guild_id), self._client()
+        if client is None or (guild is None and self._here(guild_id)):
+            return None
         try:
             async with asyncio.timeout(ASK_S), self._asking:
-                member = await guild.fetch_member(user_id)
+                member = await (guild or await self._fetched(client, guild_id)).fetch_member(user_id)
         except discord.NotFound:  # not a member; that is an answer
             pass
         except _TROUBLE:
@@ -79,11 +105,47 @@ class Directory:
                 role_ids=frozenset(role.id for role in member.roles),
                 manages_server=member.guild_permissions.manage_guild,
             )
-        self._kept[key] = (self._monotonic(), found)
+        self._keep(key, found)
+        return found
+
+    async def _called(
+        self, key: tuple[str, int, int], ask: Callable[[discord.Client], Awaitable[str | None]]
+    ) -> str | None:
+        """A name in a server that another process has; None where this one would know it."""
+        client = self._client()
+        if client is None or self._here(key[1]):
+            return None
+        name: str | None = None
+        if (kept := self._kept_of(key, CALLED_FOR_S)) is not None:
+            name = kept[0]
+            return name
+        try:
+            async with self._asking, asyncio.timeout(ASK_S):
+                self.asked_elsewhere += 1
+                name = await ask(client)
+        except _TROUBLE:
+            pass
+        self._keep(key, name)
+        return name
+
+    async def _fetched(self, client: discord.Client, guild_id: int) -> discord.Guild:
+        """A server that another process has, with its roles as they were a moment ago."""
+        key = ("fetched", guild_id, 0)
+        kept = self._kept_of(key, FRESH_S)
+        guild: discord.Guild = kept[0] if kept is not None else await client.fetch_guild(guild_id, with_counts=False)
+        if kept is None:
+            self._keep(key, guild)
+        return guild
+
+    def _kept_of(self, key: tuple[str, int, int], for_s: float) -> tuple[Any] | None:
+        kept = self._kept.get(key)
+        return (kept[1],) if kept is not None and self._monotonic() - kept[0] < for_s else None
+
+    def _keep(self, key: tuple[str, int, int], what: Any) -> None:
+        self._kept[key] = (self._monotonic(), what)
         self._kept.move_to_end(key)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
-        return found
 
     def _guild(self, guild_id: int) -> discord.Guild | None:
         client = self._client()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from bot.settings import Settings
 
 KEY_BYTES: Final = 32
 KEY_FILE: Final = "secret.key"
+WRITTEN_WITHIN_S: Final = 1.0
 
 
 def key_of(settings: Settings) -> bytes:
@@ -32,7 +34,7 @@ def load_key(data_dir: Path) -> bytes:
         data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             return _create(path)
-        key = path.read_bytes()
+        key = _read(path)
         if len(key) != KEY_BYTES:
             raise KeyFileError(
                 f"{path} holds {len(key)} bytes instead of {KEY_BYTES}. Restore it from a backup; without it the "
@@ -49,7 +51,15 @@ def _create(path: Path) -> bytes:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:  # another process was first
-        return path.read_bytes()
+        return _read(path)
     with os.fdopen(handle, "wb") as file:
         file.write(key)
+    return key
+
+
+def _read(path: Path) -> bytes:
+    """What the file holds; another process may have made it a moment ago and not have written into it yet."""
+    until_s = time.monotonic() + WRITTEN_WITHIN_S
+    while not (key := path.read_bytes()) and time.monotonic() < until_s:
+        time.sleep(0.01)
     return key

@@ -19,7 +19,7 @@ from typing import Any, Self
 import structlog
 
 from bot.app import App, Spawn
-from bot.assembly import default_connect, first_error, make_access, port_error, timed
+from bot.assembly import default_connect, first_error, interrupted, local_url, make_access, port_error, timed
 from bot.client import ClientKeeper, MakeConnector
 from bot.commands.language import public_texts
 from bot.commands.panel_view import buttons_of
@@ -140,9 +140,7 @@ class Service:
     @property
     def url(self) -> str:
         """Where the web pages are, on this machine."""
-        host = self.settings.host
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-        return f"http://{host}:{self.port}"
+        return local_url(self.settings.host, self.port)
 
     @property
     def entry_url(self) -> str:
@@ -153,7 +151,7 @@ class Service:
 
     def ready(self) -> Mapping[str, bool]:
         """What must hold beside recognition and database, by name."""
-        return {"gateway": self.gateway.ready, "saving": not self.writer.failing}
+        return {"gateway": self.gateway.ready, "saving": not self.writer.failing, **self.app.neighbours.ready()}
 
     def counters(self) -> Mapping[str, Mapping[str, float]]:
         """Totals by part, for ``/metrics``."""
@@ -167,7 +165,9 @@ class Service:
             "discord": {
                 "restarts": self.gateway.restarts,
                 "memberships_unanswered": self.gateway.names.unanswered,
+                "names_asked_elsewhere": self.gateway.names.asked_elsewhere,
             },
+            "neighbours": self.app.neighbours.counters(),
         }
 
     # --- the parts, in order
@@ -183,9 +183,7 @@ class Service:
                     self.settings.database_url, key=key, retention_days=self.settings.retention_days
                 )
             stack.push_async_callback(self.storage.close)
-            self._interrupted = await self.storage.interrupt_live_sessions()
-            for record in self._interrupted:
-                _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)
+            self._interrupted = await interrupted(self.storage, self.settings.shards)
             self.writer = WindowWriter(self.storage)
             with timed(self.took, "waiting for the recognition"):
                 await warming.done
@@ -211,6 +209,7 @@ class Service:
             lasting = [
                 tasks.create_task(self.writer.run(), name="window-writer"),
                 tasks.create_task(self.app.deletions.run(), name="retention"),
+                tasks.create_task(self.app.neighbours.run(), name="neighbours"),
                 tasks.create_task(recover(self.app, self._interrupted), name="recovery"),
             ]
             discord_task = tasks.create_task(self.gateway.run(), name="discord")

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
+from bot.sharding import Shards
 
 DISCORD_API: Final = "https://discord.com/api/v10"
 EVERY_NETWORK: Final = "0.0.0.0"  # noqa: S104  # only where a host asks for it
@@ -59,6 +60,9 @@ class Settings(BaseSettings):
     log_level: LogLevel = "info"
     log_json: bool = False
     """One JSON object a line instead of lines for people."""
+    shards: Annotated[Shards | None, NoDecode] = None
+    """Which of the bot's shards this process has, such as ``0,1/4``; None is all of them. Processes that share the
+    shards of one bot need PostgreSQL."""
     public_url: str | None = None
     """Address under which people reach the web pages, for links in Discord."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -74,6 +78,11 @@ class Settings(BaseSettings):
     retention_days: int = Field(7, ge=1, le=90)
     """Days after which a session's results are deleted, unless a server chose otherwise."""
     max_session_h: float = Field(6.0, gt=0, le=24)
+
+    @field_validator("shards", mode="before")
+    @classmethod
+    def _of_shards(cls, value: object) -> object:
+        return Shards.parse(value) if isinstance(value, str) else value
 
     @field_validator("allowed_origins", mode="before")
     @classmethod

@@ -17,7 +17,11 @@ class SnowflakeFactory:
         self._last = 0
         self._increment = itertools.count()
 
-    def next(self) -> int:
+    def next(self, shard: tuple[int, int] | None = None) -> int:
+        """`shard` is the number of a shard and of all shards, for a server that is to be on that one."""
         since_epoch_ms = time.time_ns() // 1_000_000 - DISCORD_EPOCH_MS
         self._last = max((since_epoch_ms << 22) | (next(self._increment) & 0xFFF), self._last + 1)
+        if shard is not None:
+            number, count = shard
+            self._last += ((number - (self._last >> 22)) % count) << 22
         return self._last

@@ -209,6 +209,16 @@ class Sandbox:
         self.state.dm_channel(user.id)
         return user
 
+    def add_server(self, name: str, *, shard: tuple[int, int] | None = None) -> Guild:
+        """Another server of the visitor's, with the bot, a text channel and a voice channel; `shard` is the number of
+        the shard that it is to be on, and of all shards."""
+        guild = self.state.add_guild(name, self.you, shard=shard)
+        role = self.state.add_role(guild, self.bot.name, permissions=self.bot_role.permissions, managed=True)
+        self.state.add_channel(guild, "general")
+        self.state.add_channel(guild, "Fireside", ChannelType.VOICE)
+        self.state.add_member(guild, self.bot, role_ids=(role.id,))
+        return guild
+
     def member(self, user: User) -> Member:
         return self.guild.members[user.id]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -12,16 +14,20 @@ from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import await_only
 
 from storage.errors import NewerSchema, StorageConflict, StorageError, StorageUnavailable
 from storage.schema import REVISION, Base
 
 _BUSY_TIMEOUT_MS: Final = 5_000
+_MIGRATION_WAIT_MS: Final = 120_000
+"""For another process that migrates: the rows of a large database take their time."""
 _POOL_WAIT_S: Final = 10
 _CLOSE_WAIT_S: Final = 5
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK: Final = 0x756E6465_72746F6E  # "undertone", as many of its letters as a lock's number holds
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -74,11 +80,26 @@ class Database:
         """Bring the schema to `revision`. An empty database gets all tables."""
         with _in_words("The database cannot be opened"):
             async with self._engine.connect() as connection:
+                await self._alone(connection)
                 if revision != "head" or not await connection.run_sync(_made_or_current):
                     await connection.run_sync(_upgrade, revision)
                 await connection.commit()
-                if self.dialect == "sqlite":  # migrations switch it off
+                if self.dialect == "sqlite":
                     await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+                    await connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+
+    async def _alone(self, connection: AsyncConnection) -> None:
+        """Wait until no other process makes or migrates the tables; until the commit, none will.
+
+        With foreign keys on, SQLite would delete the rows that hang on a table that is made anew, and inside of a
+        transaction they cannot be switched off.
+        """
+        if self.dialect == "sqlite":
+            await connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            await connection.exec_driver_sql(f"PRAGMA busy_timeout={_MIGRATION_WAIT_MS}")
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
     async def revision(self) -> tuple[str | None, str | None]:
         """The schema's revision in the database, and the newest that this program knows."""
@@ -101,6 +122,22 @@ class Database:
         with _in_words("The database does not answer"):
             async with self._make_session() as session, session.begin():
                 yield session
+
+    @asynccontextmanager
+    async def line(self) -> AsyncIterator[Any]:
+        """PostgreSQL's driver itself (asyncpg) on a connection of its own, closed at the end.
+
+        Raises StorageUnavailable.
+        """
+        if self._closed:
+            raise StorageUnavailable("The database is closed: the program is stopping.")
+        with _in_words("The database does not answer"):
+            connection = await self._engine.connect()
+        try:
+            yield (await connection.get_raw_connection()).driver_connection
+        finally:
+            await connection.invalidate()  # not back to the others: somebody may still listen on it
+            await connection.close()
 
     @property
     def dialect(self) -> str:
@@ -133,7 +170,9 @@ def _create_engine(url: str) -> AsyncEngine:
 def _switch_on_sqlite(connection: Any, _record: Any) -> None:
     try:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={_BUSY_TIMEOUT_MS}", "synchronous=NORMAL"):
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        _switch_to_wal(cursor)
+        for pragma in ("foreign_keys=ON", "synchronous=NORMAL"):
             cursor.execute(f"PRAGMA {pragma}")
         # A deleted row's bytes are overwritten: what a person had deleted must not be left in the file.
         cursor.execute("PRAGMA secure_delete=ON")
@@ -141,6 +180,20 @@ def _switch_on_sqlite(connection: Any, _record: Any) -> None:
     except BaseException:
         connection.close()  # the pool has not taken it over yet, so nobody else would end its thread
         raise
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Of two processes that switch a new file at once, SQLite makes the second one fail instead of wait."""
+    until_s = time.monotonic() + _BUSY_TIMEOUT_MS / 1_000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until_s:
+                raise
+            await_only(asyncio.sleep(0.01))
+        else:
+            return
 
 
 def _revision(connection: Connection) -> str | None:

@@ -96,6 +96,8 @@ class NewSession:
     model: str
     model_version: str
     labels: tuple[str, ...]
+    owner: str | None = None
+    """The process that runs it, where several share the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

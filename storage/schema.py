@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
@@ -146,6 +146,8 @@ class Session(Base):
     model_version: Mapped[str] = mapped_column(String(64))
     labels: Mapped[list[Any]]
     counters: Mapped[dict[str, Any]]
+    owner: Mapped[str | None] = mapped_column(String(32))
+    """The process that runs it, until it has ended and nothing is left to be put right in Discord."""
 
 
 class Participant(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, func, select, update
@@ -58,10 +58,13 @@ class ServerRepository:
         async with self._database.transaction() as db:
             await db.merge(_to_row(settings))
 
-    async def present(self, guild_ids: Collection[int], now: datetime) -> None:
-        """The bot is in these servers and in no others: from now on it counts how long it is out of the others."""
+    async def present(self, guild_ids: Collection[int], now: datetime, of: Callable[[int], bool] | None = None) -> None:
+        """The bot is in these servers and in no others: from now on it counts how long it is out of the others.
+
+        `of` says which servers a process that has not all of them would know of.
+        """
         async with self._database.transaction() as db:
-            for guild_id in await self._known(db):
+            for guild_id in filter(of, await self._known(db)) if of is not None else await self._known(db):
                 row = await self._row(db, guild_id)
                 if guild_id in guild_ids:
                     row.left_at = None

@@ -25,7 +25,7 @@ from storage.records import (
     WindowRecord,
 )
 from storage.report import build_report
-from storage.windows import count_windows, last_end_s, read_windows, window_records, window_row
+from storage.windows import count_windows, read_windows, window_records, window_row
 
 _MAX_LISTED = 200
 
@@ -50,6 +50,7 @@ class SessionRepository:
             model_version=new.model_version,
             labels=list(new.labels),
             counters={},
+            owner=new.owner,
         )
         async with self._database.transaction() as db:
             db.add(row)
@@ -139,17 +140,8 @@ class SessionRepository:
             if row.state == SessionState.LIVE:
                 row.state, row.end_reason, row.ended_at = state, reason, datetime.now(UTC)
                 row.counters = dict(counters)
+            row.owner = None
         return self.to_record(row)
-
-    async def interrupt_live(self) -> list[SessionRecord]:
-        """Close what a killed process left open: ended where its last window ended."""
-        async with self._database.transaction() as db:
-            rows = list(await db.scalars(select(schema.Session).filter_by(state=SessionState.LIVE)))
-            for row in rows:
-                last_s = await last_end_s(db, row.id)
-                row.state, row.end_reason = SessionState.INTERRUPTED, "process_ended"
-                row.ended_at = datetime.fromtimestamp(row.started_at.timestamp() + last_s, UTC)
-        return [self.to_record(row) for row in rows]
 
     async def get(self, session_id: str) -> SessionRecord | None:
         async with self._database.transaction() as db:

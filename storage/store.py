@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
 from storage import schema
 from storage.database import Database
-from storage.errors import WrongKey
+from storage.errors import StorageConflict, WrongKey
 from storage.identity import Identity
 from storage.listing import Listed, ListRepository, Wanted
 from storage.messages import MessageRepository
+from storage.owners import OwnerRepository
 from storage.records import (
     Decision,
     Edition,
@@ -32,6 +34,8 @@ from storage.rights import RightsRepository
 from storage.servers import ConsentRepository, ServerRepository
 from storage.sessions import SessionRepository
 from storage.shares import ShareRepository
+from storage.turns import Holds, turn
+from storage.wire import Wire, living
 
 
 class Storage:
@@ -40,9 +44,11 @@ class Storage:
 
     def __init__(self, database: Database, identity: Identity, *, retention_days: int) -> None:
         self._database = database
+        self._identity = identity
         self._servers = ServerRepository(database, default_retention_days=retention_days)
         self._consents = ConsentRepository(database, identity)
         self._sessions = SessionRepository(database, identity)
+        self.owners = OwnerRepository(database, self._sessions)
         self._listing = ListRepository(database, identity, self._sessions)
         self._shares = ShareRepository(database, identity)
         self._messages = MessageRepository(database, identity, default_retention_days=retention_days)
@@ -67,6 +73,31 @@ class Storage:
     async def close(self) -> None:
         await self._database.close()
 
+    # --- other processes on the same database
+
+    def sealed(self, user_id: int) -> str:
+        """A person's id for another process; only who has the key can read it."""
+        return self._identity.seal(user_id)
+
+    def unsealed(self, sealed: str) -> int:
+        return self._identity.unseal(sealed)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may share this database."""
+        return self._database.dialect == "postgresql"
+
+    def wire(self, me: str, *, heard: Callable[[str, str], None], connected: Callable[[], Awaitable[None]]) -> Wire:
+        """This process' end of the line between them; `shared` must hold."""
+        return Wire(self._database, me, heard=heard, connected=connected)
+
+    async def living(self) -> frozenset[str]:
+        """The names of those that hold a wire now."""
+        return await living(self._database) if self.shared else frozenset()
+
+    def turn(self, work: str) -> AbstractAsyncContextManager[Holds | None]:
+        return turn(self._database, work)
+
     async def ping(self) -> None:
         await self._database.ping()
 
@@ -81,8 +112,10 @@ class Storage:
     async def viewer_roles(self, guild_id: int | None = None) -> dict[int, int]:
         return await self._servers.viewer_roles(guild_id)
 
-    async def servers_present(self, guild_ids: Collection[int], now: datetime) -> None:
-        await self._servers.present(guild_ids, now)
+    async def servers_present(
+        self, guild_ids: Collection[int], now: datetime, of: Callable[[int], bool] | None = None
+    ) -> None:
+        await self._servers.present(guild_ids, now, of)
 
     async def server_left(self, guild_id: int, now: datetime) -> None:
         await self._servers.left(guild_id, now)
@@ -127,8 +160,12 @@ class Storage:
     ) -> SessionRecord:
         return await self._sessions.end(session_id, state=state, reason=reason, counters=counters)
 
-    async def interrupt_live_sessions(self) -> list[SessionRecord]:
-        return await self._sessions.interrupt_live()
+    async def interrupt_live_sessions(self, of: Callable[[int], bool] | None = None) -> list[SessionRecord]:
+        """Close what a killed process left open; `of` says of which servers, and None stands for all."""
+        return await self.owners.interrupt(of=of, living=await self.living())
+
+    async def settled(self, session_id: str) -> None:
+        await self.owners.settled(session_id)
 
     async def session(self, session_id: str) -> SessionRecord | None:
         return await self._sessions.get(session_id)
@@ -236,11 +273,16 @@ class Storage:
 
 
 async def _check_key(database: Database, identity: Identity) -> None:
+    """Raises WrongKey."""
+    try:
+        async with database.transaction() as db:
+            if await db.get(schema.Meta, "key") is None:
+                db.add(schema.Meta(name="key", value=identity.fingerprint))
+    except StorageConflict:  # another process that opens it, too, was first
+        pass
     async with database.transaction() as db:
-        stored = await db.get(schema.Meta, "key")
-        if stored is None:
-            db.add(schema.Meta(name="key", value=identity.fingerprint))
-        elif stored.value != identity.fingerprint:
+        stored = await db.get_one(schema.Meta, "key")
+        if stored.value != identity.fingerprint:
             raise WrongKey(
                 "The key file does not belong to this database. Put back the key that lay beside it, "
                 "or start with a new database."

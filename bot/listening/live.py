@@ -13,14 +13,17 @@ Kinds and their data (the listening session publishes them, the report page read
   ``live`` ends the stream
 - ``reset``: made here: the events asked for are no longer held; read the report anew
 
+Where several processes share the database, `tell` hands each event on to the others, and `take` is how theirs come in.
+
 Pages get one kind more, ``summary``, which the web side makes of the report and sends beside these.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,6 +32,10 @@ HISTORY_EVENTS: Final = 2_000
 BACKLOG_EVENTS: Final = 500
 """What one subscriber may be behind before it is dropped."""
 MAX_SUBSCRIBERS: Final = 500
+ELSEWHERE_EVENTS: Final = 200
+"""Held of a session that another process runs: for pages that come back at once."""
+LATE_ROWS_S: Final = 3.0
+"""Windows are in the database so long after they were told, at the latest."""
 MAX_ENDED_SESSIONS: Final = 32
 """Ended sessions whose events are still held, for browsers that were away at the end."""
 
@@ -79,6 +86,10 @@ class _Channel:
     last_id: int = 0
     ended: bool = False
     subscribers: set[Follower] = field(default_factory=set)
+    series: int = 0
+    """Tells a channel from one of the same session that was forgotten: the numbers of its events begin anew."""
+    mending: bool = False
+    """Something was lost on the way here, and pages will read the report once more."""
 
 
 class LiveBus:
@@ -101,16 +112,47 @@ class LiveBus:
         self._forgotten = 0
         self._slow_dropped = 0
         self._refused = 0
+        self._gaps = 0
+        self._series = itertools.count(1)
+        self.tell: Callable[[str, int, LiveEvent], None] | None = None
 
     def publish(self, session_id: str, kind: str, data: dict[str, Any]) -> None:
         """Number the event, keep it and hand it to whoever follows. Never blocks, never raises for a subscriber."""
         channel = self._channel(session_id)
-        channel.last_id += 1
-        event = LiveEvent(id=channel.last_id, kind=kind, data=data)
-        if len(channel.history) == self._history:
+        event = LiveEvent(id=channel.last_id + 1, kind=kind, data=data)
+        self._published += 1
+        self._hand_out(session_id, channel, event)
+        if self.tell is not None:
+            self.tell(session_id, channel.series, event)
+
+    def take(self, session_id: str, series: int, event_id: int, kind: str, data: dict[str, Any]) -> None:
+        """An event that another process published. Where one before it is missing, pages read the report anew.
+
+        The end of a session is taken whatever its number: when its process died, another one says it.
+        """
+        channel = self._channel(session_id, ELSEWHERE_EVENTS)
+        if channel.ended:
+            return
+        if _is_end(kind, data):
+            event_id = channel.last_id + 1
+        elif series != channel.series:
+            channel.series, channel.last_id = series, 0
+            channel.history.clear()
+        elif event_id <= channel.last_id:
+            return
+        if event_id > channel.last_id + 1 or kind == "reset":
+            self._gaps += 1
+            channel.history.clear()
+            channel.last_id = event_id if kind == "reset" else event_id - 1
+            _mend(channel)
+        if kind != "reset":
+            self._hand_out(session_id, channel, LiveEvent(id=event_id, kind=kind, data=data))
+
+    def _hand_out(self, session_id: str, channel: _Channel, event: LiveEvent) -> None:
+        channel.last_id = event.id
+        if len(channel.history) == channel.history.maxlen:
             self._forgotten += 1
         channel.history.append(event)
-        self._published += 1
         for subscriber in list(channel.subscribers):
             if len(subscriber.queue) >= self._backlog:
                 self._slow_dropped += 1
@@ -120,7 +162,7 @@ class LiveBus:
                 continue
             subscriber.queue.append(event)
             subscriber.wake.set()
-        if kind == "state" and data.get("state", "live") != "live":
+        if _is_end(event.kind, event.data):
             self._end(session_id, channel)
 
     def close(self, session_id: str) -> None:
@@ -205,11 +247,16 @@ class LiveBus:
             "forgotten": self._forgotten,
             "slow_dropped": self._slow_dropped,
             "refused": self._refused,
+            "gaps": self._gaps,
             "subscribers": sum(len(channel.subscribers) for channel in self._channels.values()),
         }
 
-    def _channel(self, session_id: str) -> _Channel:
-        return self._channels.setdefault(session_id, _Channel(history=deque(maxlen=self._history)))
+    def _channel(self, session_id: str, history: int | None = None) -> _Channel:
+        if (channel := self._channels.get(session_id)) is None:
+            series = next(self._series) if history is None else 0
+            channel = _Channel(history=deque(maxlen=history or self._history), series=series)
+            self._channels[session_id] = channel
+        return channel
 
     def _end(self, session_id: str, channel: _Channel) -> None:
         channel.ended = True
@@ -220,6 +267,25 @@ class LiveBus:
         ended = [key for key, other in self._channels.items() if other.ended]
         for key in ended[: max(0, len(ended) - self._max_ended)]:
             del self._channels[key]
+
+
+def _mend(channel: _Channel) -> None:
+    """Have pages read the report now, and once more when all of it is surely in the database."""
+    if not channel.mending:
+        asyncio.get_running_loop().call_later(LATE_ROWS_S, _reset, channel)
+        _reset(channel)
+        channel.mending = True
+
+
+def _reset(channel: _Channel) -> None:
+    channel.mending = False
+    for follower in channel.subscribers:
+        follower.queue.append(LiveEvent(id=channel.last_id, kind="reset", data={}))
+        follower.wake.set()
+
+
+def _is_end(kind: str, data: dict[str, Any]) -> bool:
+    return kind == "state" and data.get("state", "live") != "live"
 
 
 def _missed(channel: _Channel, last_id: int | None) -> list[LiveEvent]:

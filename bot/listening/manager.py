@@ -115,6 +115,7 @@ class SessionManager:
                 model=model.name,
                 model_version=model.version,
                 labels=model.labels,
+                owner=self._app.neighbours.owner,
             )
         )
         session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in, server))

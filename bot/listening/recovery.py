@@ -36,6 +36,7 @@ async def recover(app: App, records: Sequence[SessionRecord]) -> None:
     for record in records:
         messages = await quietly("messages", app.storage.messages_of_session(record.id), STEP_S)
         await _put_right(app, record, messages or ())
+        await quietly("owner", app.storage.settled(record.id), STEP_S)
         _log.info("session_put_right", session=record.id, messages=len(messages or ()))
 
 

@@ -59,6 +59,8 @@ class Gateway:
         """Set to leave heartbeats unanswered: the client must notice by itself."""
         self.voice: VoiceSide | None = None
         self.resume_url = ""
+        self.shards = 1
+        """The number of shards that a bot is told to take."""
         self.identifies = 0
         self.resumes = 0
         self._bot = bot

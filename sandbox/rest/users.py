@@ -37,7 +37,8 @@ async def gateway(request: web.Request) -> web.Response:
 @ROUTES.get("/gateway/bot")
 async def gateway_bot(request: web.Request) -> web.Response:
     limit = {"total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": 1}
-    return reply({"url": world_of(request).gateway.resume_url, "shards": 1, "session_start_limit": limit})
+    gateway = world_of(request).gateway
+    return reply({"url": gateway.resume_url, "shards": gateway.shards, "session_start_limit": limit})
 
 
 @ROUTES.get("/users/@me")

@@ -7,9 +7,6 @@ from alembic import context
 from storage.schema import Base
 
 connection = context.config.attributes["connection"]
-if connection.dialect.name == "sqlite":
-    # A table that is made anew is dropped first, and with foreign keys on, that deletes the rows that hang on it.
-    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
 context.configure(
     connection=connection,
     target_metadata=Base.metadata,

@@ -164,6 +164,16 @@ async def test_shards_hear_of_their_own_servers(sandbox: Sandbox) -> None:
                 assert [g["id"] for g in ready["d"]["guilds"]] == ([str(sandbox.guild.id)] * (number == guild_shard))
 
 
+async def test_servers_are_made_on_the_shard_that_is_asked_for(sandbox: Sandbox) -> None:
+    made = [sandbox.add_server(f"Server {number}", shard=(number, 3)) for number in range(3)]
+    assert [(guild.id >> 22) % 3 for guild in made] == [0, 1, 2]
+    assert len({guild.id for guild in made} | set(sandbox.state.channels)) == len(made) + len(sandbox.state.channels)
+    sandbox.gateway.shards = 3
+    headers = {"Authorization": f"Bot {sandbox.token}"}
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(f"{sandbox.api_base}/gateway/bot") as answer:
+        assert (await answer.json())["shards"] == 3
+
+
 async def test_a_client_whose_heartbeats_go_unanswered_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Sandbox(heartbeat_interval_s=0.3) as sandbox:
         point_at(sandbox, monkeypatch)

@@ -56,7 +56,7 @@ async def test_a_summary_that_was_not_written_anew_is_tried_again_every_hour(wor
     service = world.service
     await service.storage.delete_person(world.mara.id, None)  # and the process was killed, or Discord answered 500
     assert f"<@{world.mara.id}>" in text_of(summary)
-    await service.app.deletions._remove_doomed()
+    await service.app.deletions.remove_doomed()
     assert f"<@{world.mara.id}>" not in text_of(summary)
     assert f"<@{world.theo.id}>" in text_of(summary)
     assert await service.storage.stale_messages() == []
@@ -145,7 +145,7 @@ async def test_a_mark_belongs_to_who_wrote_it(world: World) -> None:
 async def test_the_end_of_retention_deletes_the_messages_too(world: World) -> None:
     session_id, summary = await world.held(world.mara)
     await world.service.storage.delete_session(session_id)  # as the purge does
-    await world.service.app.deletions._remove_doomed()
+    await world.service.app.deletions.remove_doomed()
     assert summary not in world.messages()
 
 

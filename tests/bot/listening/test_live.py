@@ -137,3 +137,57 @@ async def test_a_deleted_session_ends_and_leaves_nothing() -> None:
     bus.forget("a")
     assert await follower == []
     assert not bus.knows("a")
+
+
+async def test_events_of_another_process_come_in_with_their_numbers() -> None:
+    here, there = LiveBus(), LiveBus()
+    here.tell = lambda session_id, series, event: there.take(session_id, series, event.id, event.kind, event.data)
+    _publish(here, 3)
+    follower = asyncio.create_task(_collect(there, "a", 1), name="follower")
+    await asyncio.sleep(0)
+    _publish(here, 1)
+    _end(here)
+    assert [(event.id, event.kind) for event in await follower] == [
+        (2, "window"),
+        (3, "window"),
+        (4, "window"),
+        (5, "state"),
+    ]
+    assert there.counters()["gaps"] == 0
+
+
+async def test_a_page_reads_anew_when_something_was_lost_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.listening.live.LATE_ROWS_S", 0.01)
+    bus = LiveBus()
+    bus.take("a", 1, 1, "window", {"n": 1})
+    with bus.follow("a", 1) as follower:
+        bus.take("a", 1, 1, "window", {"n": 1})  # heard before
+        bus.take("a", 1, 4, "window", {"n": 4})
+        bus.take("a", 1, 6, "window", {"n": 6})
+        found = await follower.next()
+        assert [(event.id, event.kind) for event in found or ()] == [(3, "reset"), (4, "window"), (6, "window")]
+        # What was lost may have been on its way to the database, so the page reads once more when it is surely there.
+        later = await follower.next(5)
+        assert [(event.id, event.kind) for event in later or ()] == [(6, "reset")]
+    assert bus.counters()["gaps"] == 2
+    with bus.follow("a", 2) as late:  # a page that comes back for what is not held
+        assert [event.kind for event in await late.next() or ()] == ["reset"]
+
+
+async def test_numbers_that_begin_anew_elsewhere_are_followed() -> None:
+    bus = LiveBus()
+    for number in (1, 2, 3):
+        bus.take("a", 7, number, "window", {"n": number})
+    with bus.follow("a") as follower:
+        bus.take("a", 8, 1, "window", {"n": 1})
+        assert [event.id for event in await follower.next() or ()] == [1]
+
+
+async def test_the_end_that_is_said_for_a_dead_process_ends_the_stream() -> None:
+    bus = LiveBus()
+    bus.take("a", 7, 1, "window", {"n": 1})
+    follower = asyncio.create_task(_collect(bus, "a", 1), name="follower")
+    await asyncio.sleep(0)
+    bus.take("a", 0, 0, "state", {"state": "interrupted"})
+    bus.take("a", 7, 2, "window", {"n": 2})
+    assert [(event.id, event.kind) for event in await follower] == [(2, "state")]

@@ -41,13 +41,14 @@ async def test_every_metric_that_is_asked_for_is_there(client: Client) -> None:
     asked = {name for query in queries() for name in METRIC.findall(query)}
     assert len(asked) > 8
     # What only a whole service counts is compared in test_the_parts_of_the_service_are_those_asked_for.
-    assert asked - there <= {"undertone_writer_count", "undertone_sessions_count", "undertone_discord_count"}
+    whole = {f"undertone_{part}_count" for part in ("writer", "sessions", "discord", "neighbours")}
+    assert asked - there <= whole
 
 
 def test_the_parts_of_the_service_are_those_asked_for() -> None:
     source = (ROOT / "bot" / "service.py").read_text()
     counters = source[source.index("def counters") : source.index("# --- the parts")]
-    for part in ("writer", "sessions", "discord"):
+    for part in ("writer", "sessions", "discord", "neighbours"):
         assert f'"{part}":' in counters
     for metric, pattern, kinds in KIND.findall(" ".join(queries())):
         if metric == "undertone_writer_count":

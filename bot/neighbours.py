@@ -1,0 +1,212 @@
+"""The other processes that share the database: what they and this one tell each other, and what is done for one that
+died.
+
+- Live events. A session runs in one process; its events go to all, with their numbers, so that any process can show it
+  live and a page may go on at another one. What is lost on the way is noticed by its number, and the pages read anew.
+- Deletion. Whoever deletes their data may do it where another process has the server. That one takes them out of its
+  sessions and says so before the rows go.
+- Death. A process whose connection is gone from the database twice in a row has died. Its sessions are closed as
+  interrupted; what they left in Discord is put right by the process that has, or gets, their server's shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from discord.utils import time_snowflake
+
+from bot.listening.events import state_event
+from bot.listening.live import LiveEvent
+from bot.listening.recovery import recover
+from bot.sharding import Shards
+from storage.errors import StorageError
+from storage.records import SessionRecord, SessionState
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+LOOK_EVERY_S: Final = 5.0
+ANSWER_S: Final = 2.0
+"""How long a deletion waits for the others; then the rows go, and what they still write of the person is not stored."""
+MAX_REQUESTS: Final = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+class Neighbours:
+    """Of one process. Without `shards`, or on a database that cannot be shared, there are none and nothing is told."""
+
+    def __init__(self, app: App, me: str, shards: Shards | None, *, look_every_s: float = LOOK_EVERY_S) -> None:
+        self._app = app
+        self._me = me
+        self._shards = shards
+        self._look_every_s = look_every_s
+        self._requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_REQUESTS)
+        self._answers: dict[str, asyncio.Queue[str]] = {}
+        self._missing: set[str] = set()
+        """Owners of sessions that were not seen at the last look."""
+        self._counts = dict.fromkeys(("refused", "unanswered", "shards_served_twice", "died", "reclaimed"), 0)
+        sharing = shards is not None and app.storage.shared
+        self._wire = app.storage.wire(me, heard=self._heard, connected=self._connected) if sharing else None
+        if self._wire is not None:
+            app.bus.tell = self._tell_event
+
+    def ready(self) -> dict[str, bool]:
+        """Whether they can be heard, if there are any."""
+        return {} if self._wire is None else {"neighbours": self._wire.up}
+
+    @property
+    def owner(self) -> str | None:
+        """Whom this process' sessions belong to, where others have to know."""
+        return self._me if self._wire is not None else None
+
+    def has(self, guild_id: int | None) -> bool:
+        """Whether this process has a server; private conversations are on the first shard."""
+        return self._shards is None or self._shards.has(guild_id or 0)
+
+    def counters(self) -> dict[str, int]:
+        return {**self._counts, **self._wire.counters()} if self._wire is not None else {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        if self._wire is None:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wire.run(), name="neighbours-wire")
+            tasks.create_task(self._work(), name="neighbours-requests")
+            tasks.create_task(self._look(), name="neighbours-look")
+
+    # --- said
+
+    def forget(self, session_ids: Collection[str]) -> None:
+        """The live events of these sessions are to be forgotten: something of them was deleted."""
+        for session_id in session_ids:
+            self._say({"t": "forget", "session": session_id})
+
+    async def leave_everything(self, user_id: int, guild_id: int | None, interaction_id: int) -> None:
+        """Have a person taken out of whatever runs elsewhere; returns when that is done, or after a bounded wait."""
+        if self._wire is None or (guild_id is not None and self.has(guild_id)):
+            return
+        number, answers = secrets.token_hex(4), asyncio.Queue[str](MAX_REQUESTS)
+        self._answers[number] = answers
+        try:
+            expected = set(await self._app.storage.living()) - {self._me}
+            person = self._app.storage.sealed(user_id)  # no id in the clear, not even in a message that is kept nowhere
+            self._say({"t": "leave", "n": number, "who": person, "guild": guild_id, "by": interaction_id})
+            async with asyncio.timeout(ANSWER_S):
+                while expected:
+                    expected.discard(await answers.get())
+        except TimeoutError:
+            self._counts["unanswered"] += 1
+            _log.warning("neighbours_did_not_answer")
+        finally:
+            del self._answers[number]
+
+    def renew(self) -> None:
+        """Messages in Discord speak of somebody who was deleted: each process writes those of its servers anew."""
+        self._say({"t": "renew"})
+
+    def _tell_event(self, session_id: str, series: int, event: LiveEvent) -> None:
+        about = {"t": "event", "session": session_id, "series": series, "id": event.id}
+        if not self._say({**about, "kind": event.kind, "data": event.data}):  # too long: it is read from the database
+            self._say({**about, "kind": "reset", "data": {}})
+
+    def _say(self, message: dict[str, Any]) -> bool:
+        if self._wire is None:
+            return True
+        return self._wire.send(json.dumps(message, separators=(",", ":"), default=str))
+
+    # --- heard
+
+    def _heard(self, sender: str, message: str) -> None:
+        said = json.loads(message)
+        match said["t"]:
+            case "event":
+                self._app.bus.take(said["session"], said["series"], said["id"], said["kind"], said["data"])
+            case "forget":
+                self._app.bus.forget(said["session"])
+            case "left" if said["n"] in self._answers:
+                self._answers[said["n"]].put_nowait(sender)
+            case "hello" if self._shards is not None and self._shards.count == said["of"]:
+                if twice := set(self._shards.ids).intersection(said["shards"]):
+                    self._counts["shards_served_twice"] += 1
+                    _log.error("shards_served_twice", shards=sorted(twice), by=sender)
+            case "leave" | "renew":
+                try:
+                    self._requests.put_nowait(said)
+                except asyncio.QueueFull:
+                    self._counts["refused"] += 1
+
+    async def _work(self) -> None:
+        """Take people out who delete their data elsewhere, and write anew what speaks of them."""
+        while True:
+            said = await self._requests.get()
+            try:
+                if said["t"] == "renew":
+                    await self._app.deletions.remove_doomed()
+                    continue
+                user_id = self._app.storage.unsealed(said["who"])
+                await self._app.sessions.leave_everything(user_id, said["guild"], said["by"])
+                traces = await self._app.storage.traces_of(user_id, said["guild"])
+                self._app.writer.forget(traces.participants)
+            except StorageError as error:  # the sender stops waiting, and the hourly round does the rest
+                _log.warning("request_failed", what=said["t"], error=error.code)
+                continue
+            self._say({"t": "left", "n": said["n"]})
+
+    async def _connected(self) -> None:
+        """What was said while this process could not hear is lost, so the tables are asked."""
+        app = self._app
+        if self._shards is not None:
+            self._say({"t": "hello", "shards": self._shards.ids, "of": self._shards.count})
+        running = {session.record.id: session for session in app.sessions.running()}
+        if running and (again := await app.storage.owners.reclaim(self._me, running)):
+            self._counts["reclaimed"] += len(again)
+            _log.warning("sessions_reclaimed", sessions=len(again))
+        now = time_snowflake(app.clock.now(), high=True)
+        for session in running.values():
+            stored = {participant.id for participant in await app.storage.participants(session.record.id)}
+            for user_id in session.people.included_ids():
+                participant = session.people.participant(user_id)
+                if participant is not None and participant.id not in stored:
+                    await session.people.exclude(user_id, now)
+        for session_id in app.bus.held():
+            record = await app.storage.session(session_id)
+            if record is None:
+                app.bus.forget(session_id)
+            elif record.state is not SessionState.LIVE and session_id not in running:
+                app.bus.take(session_id, 0, 0, "state", _end_of(record))
+
+    # --- died
+
+    async def _look(self) -> None:
+        """Close what processes that died left open."""
+        while True:
+            await asyncio.sleep(self._look_every_s)
+            try:
+                await self._look_once()
+            except StorageError as error:
+                _log.warning("neighbours_not_seen", error=error.code)
+
+    async def _look_once(self) -> None:
+        storage = self._app.storage
+        missing = await storage.owners.owners() - await storage.living() - {self._me}
+        dead, self._missing = missing & self._missing, missing
+        if not dead:
+            return
+        self._counts["died"] += len(dead)
+        records = await storage.owners.interrupt_of(dead)
+        for record in records:
+            _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)
+            self._app.bus.publish(record.id, "state", _end_of(record))
+        if own := [record for record in records if self.has(record.guild_id)]:
+            self._app.spawn(recover(self._app, own), "recovery-of-others")
+
+
+def _end_of(record: SessionRecord) -> dict[str, Any]:
+    return state_event(record.state, link=None, reason=record.end_reason)

@@ -1,0 +1,132 @@
+"""Two services with a shard each, on one PostgreSQL: what one does reaches what runs in the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import discord
+import pytest
+from discord.utils import time_snowflake
+from sqlalchemy import text
+
+from bot.commands.panel_view import INCLUDE_ID
+from bot.service import Service
+from bot.settings import load_settings
+from sandbox import Sandbox, User
+from storage.wire import NAME
+from tests.fakes.backend import FakeBackend
+from tests.fakes.postgres import new_database
+from tests.fakes.voice_link import FakeVoice
+from tests.fakes.world import World
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Two:
+    """The service that has the server, with a session and somebody in it; and the one that has not."""
+
+    world: World
+    here: Service
+    there: Service
+    ada: User
+    session_id: str
+
+    @property
+    def included(self) -> bool:
+        session = self.here.sessions.of(self.world.sandbox.guild.id)
+        return session is not None and session.consents(self.ada.id)
+
+
+@pytest.fixture
+async def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    database = await asyncio.to_thread(new_database)
+    async with Sandbox(rate_limits=False) as sandbox, AsyncExitStack() as stack:
+        number, voice = (sandbox.guild.id >> 22) % 2, FakeVoice()
+        services = []
+        for shard in (number, 1 - number):
+            settings = load_settings(
+                env_file=None,
+                data_dir=tmp_path,
+                port=0,
+                discord_token=sandbox.token,
+                discord_api_base=sandbox.api_base,
+                database_address=database,
+                shards=f"{shard}/2",
+            )
+            services.append(await stack.enter_async_context(Service(settings, backend=FakeBackend(), connect=voice)))
+        for service in services:
+            await service.discord_ready()
+        await until(lambda: all(service.app.neighbours.ready()["neighbours"] for service in services))
+        here, there = services
+        world = World(sandbox, here, voice)
+        ada = sandbox.add_person("Ada")
+        world.sit(world.owner, ada)
+        await world.seen(world.owner, ada)
+        await world.attested()  # its button is one for the whole process
+        await world.ask(world.owner, "listen start")
+        panel = await world.panel()
+        await world.press(ada, panel, INCLUDE_ID)
+        session = here.sessions.of(sandbox.guild.id)
+        assert session is not None
+        two = Two(world=world, here=here, there=there, ada=ada, session_id=session.record.id)
+        assert two.included
+        yield two
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def test_whoever_deletes_everything_elsewhere_is_taken_out_before_the_rows_go(two: Two) -> None:
+    await until(lambda: two.there.bus.knows(two.session_id))
+    pressed = time_snowflake(discord.utils.utcnow(), high=True)
+    done = await two.there.app.deletions.person(two.ada.id, None, pressed)
+    assert not two.included
+    assert done.counts["participants"] == 1
+    assert await two.here.storage.participants(two.session_id) == []
+    assert two.there.app.neighbours.counters()["unanswered"] == 0
+
+
+async def test_a_deletion_that_could_not_be_heard_is_found_in_the_tables(two: Two) -> None:
+    await two.there.storage.delete_person(two.ada.id, None)
+    assert two.included
+    async with two.here.storage._database.transaction() as db:
+        await db.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name"),
+            {"name": f"{NAME}{two.here.app.me}"},
+        )
+    await until(lambda: not two.included)
+    assert two.here.app.neighbours.counters()["reconnects"] == 1
+
+
+async def test_names_of_a_server_elsewhere_are_asked_once(two: Two) -> None:
+    guild, names = two.world.sandbox.guild, two.there.gateway.names
+    for _ in range(2):
+        assert await names.name(guild.id, two.ada.id) == "Ada"
+        assert await names.channel(guild.id, two.world.sandbox.voice_channel.id) == "Fireside"
+        assert await names.guild(guild.id) == guild.name
+        assert await names.name(guild.id, 12345) is None
+    assert names.asked_elsewhere == 4
+    owner = await names.membership(guild.id, two.world.owner.id)
+    assert owner is not None
+    assert owner.manages_server
+    assert await names.membership(guild.id, 12345) is None
+    assert await two.here.gateway.names.name(guild.id, two.ada.id) == "Ada"
+    assert two.here.gateway.names.asked_elsewhere == 0
+
+
+async def test_a_process_counts_only_servers_of_its_shards_as_left(two: Two) -> None:
+    guild_id = two.world.sandbox.guild.id
+    await two.there.storage.servers_present(set(), two.here.app.clock.now(), two.there.app.neighbours.has)
+    async with two.here.storage._database.transaction() as db:
+        assert (await db.execute(text("SELECT guild_id, left_at FROM servers"))).all() == [(guild_id, None)]

@@ -1,0 +1,81 @@
+"""Several processes open one new database at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.secret import load_key
+from storage.database import Database, _create_engine
+from storage.schema import REVISION
+from tests.storage.conftest import KEY
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+AT_ONCE = 3
+OPEN = f"""
+import asyncio, sys
+from storage import Storage
+url = sys.argv[1]
+print("there", flush=True)
+sys.stdin.readline()
+async def main():
+    storage = await Storage.open(url, key=bytes.fromhex("{KEY.hex()}"))
+    await storage.close()
+asyncio.run(main())
+"""
+
+
+async def _open_at_once(url: str) -> list[str]:
+    """What each of some processes that open the database together has to complain of."""
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            OPEN,
+            url,
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(AT_ONCE)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"there\n"
+    ended = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    return [errors.decode() for (_, errors), process in zip(ended, processes, strict=True) if process.returncode]
+
+
+async def test_processes_that_open_a_new_database_at_once_all_come_in(database_url: str) -> None:
+    assert await _open_at_once(database_url) == []
+    database = await Database.open(database_url)
+    async with database.transaction() as db:
+        assert (await db.scalars(text("SELECT version_num FROM alembic_version"))).all() == [REVISION]
+        assert await db.scalar(text("SELECT count(*) FROM meta")) == 1
+    await database.close()
+
+
+async def test_processes_that_open_an_old_database_at_once_migrate_it_once(database_url: str) -> None:
+    database = Database(_create_engine(database_url))
+    await database.migrate("0001")
+    await database.close()
+    assert await _open_at_once(database_url) == []
+    database = Database(_create_engine(database_url))
+    assert await database.revision() == (REVISION, REVISION)
+    await database.close()
+
+
+async def test_a_key_file_that_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.touch()
+    reading = asyncio.create_task(asyncio.to_thread(load_key, tmp_path), name="reader")
+    await asyncio.sleep(0)
+    path.write_bytes(KEY)
+    assert await reading == KEY
