@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "model": ("bot.cli.model", "model", "Inspect model directories and adopt one of the old app."),
     "bench": ("lab.bench", "bench", "Measure the engine on this machine, as ratios."),
     "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),
+    "report": ("bot.cli.report", "report", "Write a stored session's report as a file of its own."),
     "backup": ("bot.cli.backup", "backup", "Copy the database and its key."),
     "log-name": ("bot.cli.log_name", "log_name", "Say what Discord ids are called in the log."),
     "db": ("bot.cli.db", "db", "Look after the database."),

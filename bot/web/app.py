@@ -127,6 +127,7 @@ def _add_routes(app: web.Application, prefix: str) -> None:
         router.add_get(prefix + path, handler)
 
     router.add_post(f"{prefix}/predict", predict.predict, expect_handler=predict.expect)
+    router.add_post(f"{prefix}/api/v1/predict", predict.everything, expect_handler=predict.expect)
     get("/health", health.health)
     get("/health/ready", health.ready)
     get("/metrics", health.metrics)

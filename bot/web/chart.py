@@ -1,4 +1,4 @@
-"""From a stored report to what its page is drawn from: columns of windows, bins, moments, sentences.
+"""From a stored report to what its page is drawn from: columns of windows, moments, sentences.
 
 Pure and CPU-bound for long sessions, so call it in a thread. A session of two hours with eight speakers has 12,000
 windows; they travel as columns of small numbers, which a browser reads at once and which compress to a few bytes each.
@@ -12,7 +12,7 @@ from typing import Final
 
 from bot.pictures.palette import tone
 from bot.pictures.times import spell
-from bot.report import MARKED, KeyMoment, bins_of, key_moments, story
+from bot.report import MARKED, KeyMoment, key_moments, story
 from bot.report.story import isolated
 from bot.web import words
 from bot.web.schema import (
@@ -30,9 +30,7 @@ from bot.web.schema import (
 from storage.records import ParticipantReport, SessionReport, WindowRecord
 from storage.report import longest_turn_s
 
-MAX_BINS: Final = 360
 _UNSURE: Final = "unsure"
-_BINS_S: Final = (5, 10, 15, 20, 30, 60, 120, 300, 600)
 
 
 def chart_out(
@@ -48,7 +46,6 @@ def chart_out(
     """Everything the report page draws and says."""
     session = report.session
     labels, reasons = list(session.labels), _reasons(report)
-    bin_s = bin_seconds(report.duration_s)
     return ChartOut(
         id=session.id,
         state=session.state.value,
@@ -60,7 +57,6 @@ def chart_out(
         end_reason=session.end_reason,
         labels=labels,
         reasons=reasons,
-        bin_s=bin_s,
         summary=summary,
         people=[
             ChartPersonOut(
@@ -69,7 +65,6 @@ def chart_out(
                 pseudonym=person.participant.pseudonym,
                 left=person.participant.withdrawn_at is not None,
                 windows=columns(person.windows, labels, reasons),
-                bins=bins(person.windows, labels, bin_s),
             )
             for person in report.participants
         ],
@@ -111,24 +106,6 @@ def voice_out(person: ParticipantReport, report: SessionReport, *, last_event_id
         probabilities=[[round(100 * window.probabilities.get(label, 0.0)) for window in windows] for label in labels],
         last_event_id=last_event_id,
     )
-
-
-def bin_seconds(duration_s: float) -> float:
-    """The width of a bin, so that a session has at most 360 of them."""
-    return float(next((width for width in _BINS_S if duration_s / width <= MAX_BINS), _BINS_S[-1]))
-
-
-def bins(windows: Sequence[WindowRecord], labels: Sequence[str], bin_s: float) -> list[list[int]]:
-    """Thousandths of a bin for each label, then unclear; see `ChartPersonOut.bins`."""
-    if not windows:
-        return []
-    count = int(windows[-1].end_s // bin_s) + 1
-    rows = []
-    for index, found in enumerate(bins_of(windows, from_s=0.0, to_s=count * bin_s, count=count)):
-        if found.shares or found.unclear:
-            shares = (found.shares.get(label, 0.0) for label in labels)
-            rows.append([index, *(round(1000 * share) for share in shares), round(1000 * found.unclear)])
-    return rows
 
 
 def columns(windows: Sequence[WindowRecord], labels: Sequence[str], reasons: Sequence[str]) -> WindowColumnsOut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import structlog
@@ -16,7 +16,7 @@ from bot.web.errors import Forbidden, NotFound, Problem, SignInNeeded, UploadPro
 from bot.web.forms import FORM_TYPE
 from bot.web.grants import KEY_COOKIE, local_path
 from bot.web.keys import ACCESS, CONNECTIONS, METRICS
-from bot.web.predict import refusal
+from bot.web.predict import OLD_PATH, problem_response, refusal
 from bot.web.templating import redirect, render
 from storage.errors import StorageError
 
@@ -164,14 +164,13 @@ def _answer(request: web.Request, status: int, code: str, title: str, detail: st
     if kind == "predict":
         return refusal(UploadProblem(status, detail))
     if kind == "api":
-        body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
-        return web.json_response(body, status=status, content_type="application/problem+json")
+        return problem_response(status, code, title, detail)
     return render(request, "error.html", status=status, title=title, detail=detail, code=code)
 
 
 def _kind(request: web.Request) -> str:
     path = local_path(request)
-    if path == "/predict":
+    if path == OLD_PATH:
         return "predict"
     if path.startswith(("/api/", "/health", "/metrics")) or path.endswith((".json", ".csv", "/events", "/summary")):
         return "api"

@@ -19,6 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from bot.web.keys import ACCESS
 from bot.web.listing import DEFAULT_LIMIT, MAX_LIMIT
+from bot.web.recording import RecordingOut
 from bot.web.schema import ChartOut, ProblemOut, ReportOut, SessionListOut, SummaryOut, VoiceOut
 from bot.web.templating import compressed
 from storage.records import SessionState
@@ -26,6 +27,20 @@ from storage.records import SessionState
 _SESSION: Final = "/api/v1/sessions/{session_id}"
 _SHARE: Final = "/s/{token}"
 _TEXTS: Final = {"csv": "text/csv", "events": "text/event-stream"}
+_FILE: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+                    "required": ["file"],
+                }
+            }
+        },
+    }
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +50,7 @@ class Operation:
     gives: type[BaseModel] | str
     """The model that answers, or a media type."""
     takes: tuple[dict[str, Any], ...] = ()
+    method: str = "get"
 
 
 def _both(tail: str, summary: str, gives: type[BaseModel] | str) -> tuple[Operation, Operation]:
@@ -50,6 +66,7 @@ def _query(name: str, about: str, **kind: Any) -> dict[str, Any]:
 
 
 OPERATIONS: Final = (
+    Operation(path="/api/v1/predict", summary="How a recording sounds", gives=RecordingOut, method="post"),
     Operation(
         path="/api/v1/sessions",
         summary="The sessions that you may open, newest first",
@@ -95,7 +112,7 @@ def openapi() -> dict[str, Any]:
             "version": _version(),
             "description": "Reports of how conversations sounded. See docs/http.md for what each field means.",
         },
-        "paths": {op.path: {"get": _operation(op)} for op in OPERATIONS},
+        "paths": {op.path: {op.method: _operation(op)} for op in OPERATIONS},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {
@@ -112,17 +129,23 @@ def _operation(op: Operation) -> dict[str, Any]:
         content: dict[str, Any] = {op.gives: {"schema": {"type": "string"}}}
     else:
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{op.gives.__name__}"}}}
+    over = {"204": {"description": "The session is over"}} if op.gives == _TEXTS["events"] else {}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
     named = re.findall(r"{(\w+)}", op.path)
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in named]
-    return {
-        "summary": op.summary,
-        "parameters": [*parameters, *op.takes],
-        "responses": {
-            "200": {"description": op.summary, "content": content},
-            "default": {"description": "Refused, in words", "content": problem},
-        },
-    } | ({"security": []} if op.path.startswith(_SHARE) else {})
+    return (
+        (_FILE if op.method == "post" else {})
+        | {
+            "summary": op.summary,
+            "parameters": [*parameters, *op.takes],
+            "responses": {
+                "200": {"description": op.summary, "content": content},
+                **over,
+                "default": {"description": "Refused, in words", "content": problem},
+            },
+        }
+        | ({"security": []} if op.method == "post" or op.path.startswith(_SHARE) else {})
+    )
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""``POST /predict``, exactly as the old app had it: a file in, four probabilities out.
+"""``POST /predict``, exactly as the old app had it: a file in, four probabilities out. ``/api/v1/predict`` says all.
 
 The served model may have a fifth label; the four are then the probabilities given that it is one of the four. What the
 model itself says, unclear or neutral included, stands beside it in the header ``Undertone-Prediction``, which the old
@@ -18,10 +18,12 @@ from aiohttp import web
 
 from bot.web import cors, upload
 from bot.web.access import was_forwarded
-from bot.web.errors import UploadProblem, of_engine
+from bot.web.errors import UploadProblem, UploadRefused, document, of_engine
+from bot.web.grants import local_path
 from bot.web.keys import ACCESS, BACKEND, METRICS, UPLOAD_RATE, UPLOADS
 from bot.web.limits import GateFull
-from ser_engine.analysis import analyse
+from bot.web.recording import recording_out
+from ser_engine.analysis import Analysis, analyse
 from ser_engine.errors import EngineError
 from ser_engine.summary import restrict
 from ser_engine.types import Prediction
@@ -29,6 +31,7 @@ from ser_engine.types import Prediction
 log = structlog.get_logger(__name__)
 
 OLD_LABELS: Final = ("Angry", "Happy", "Sad", "Disgust")
+OLD_PATH: Final = "/predict"
 PREDICTION_HEADER: Final = "Undertone-Prediction"
 
 
@@ -42,7 +45,7 @@ async def predict(request: web.Request) -> web.Response:
     """Answer an upload. Every refusal is ``{"error": …}`` with a 4xx, or 503 when there is too much to do."""
     started = time.monotonic()
     try:
-        prediction = await _recognise(request)
+        prediction = (await _recognise(request)).summary
     except UploadProblem as problem:
         return refusal(problem)
     except EngineError as error:
@@ -59,12 +62,30 @@ async def predict(request: web.Request) -> web.Response:
     return web.json_response(body, headers={PREDICTION_HEADER: _own_words(prediction)})
 
 
+async def everything(request: web.Request) -> web.Response:
+    """``POST /api/v1/predict``: all labels, every window and every reason. Raises Problem."""
+    started = time.monotonic()
+    try:
+        analysis = await _recognise(request)
+    except UploadProblem as problem:
+        raise UploadRefused(problem) from None
+    except EngineError as error:
+        log.info("upload_refused", code=error.code)
+        raise UploadRefused(of_engine(error)) from error
+    request.app[METRICS].predict_seconds.observe(time.monotonic() - started)
+    body = recording_out(analysis, request.app[BACKEND].model)
+    return web.json_response(text=body.model_dump_json())
+
+
 async def expect(request: web.Request) -> web.StreamResponse | None:
     """A client that asks before it sends (``Expect: 100-continue``) is told at once when it would be too much."""
     try:
         upload.check_length(request)
     except EngineError as error:
-        response = refusal(of_engine(error))
+        refused = of_engine(error)
+        old = local_path(request) == OLD_PATH
+        told = (refused.status, refused.code, UploadRefused.title, str(refused))
+        response = refusal(refused) if old else problem_response(*told)
         response.force_close()
         return response
     if request.version >= (1, 1) and request.headers.get("Expect", "").lower() == "100-continue":
@@ -78,6 +99,11 @@ def refusal(problem: UploadProblem) -> web.Response:
     return web.json_response({"error": str(problem)}, status=problem.status, headers=headers)
 
 
+def problem_response(status: int, code: str, title: str, detail: str) -> web.Response:
+    kind = "application/problem+json"
+    return web.json_response(document(status, code, title, detail), status=status, content_type=kind)
+
+
 def client_of(request: web.Request) -> str:
     """The address that is held to the limits: the peer, or whom a proxy on this machine names."""
     peer = request.remote or "unknown"
@@ -86,7 +112,7 @@ def client_of(request: web.Request) -> str:
     return peer
 
 
-async def _recognise(request: web.Request) -> Prediction:
+async def _recognise(request: web.Request) -> Analysis:
     client = client_of(request)
     ours = request.app[ACCESS].origin_allowed(
         request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.headers.get("Host")
@@ -103,10 +129,9 @@ async def _recognise(request: web.Request) -> Prediction:
     try:
         async with request.app[UPLOADS].slot(client):
             file = await upload.read_upload(request)
-            answer = (await analyse(backend, file.data, filename=file.filename)).summary
+            return await analyse(backend, file.data, filename=file.filename)
     except GateFull:
         raise UploadProblem(503, "Too many uploads at the moment. Please try again.", retry_after_s=5) from None
-    return answer
 
 
 def _own_words(prediction: Prediction) -> str:

@@ -156,9 +156,9 @@ def _with_events(report: SessionReport, events: list[LiveEvent]) -> SessionRepor
     deleted.
     """
     people = {person.participant.id for person in report.participants}
-    stored = {(w.participant_id, w.start_s) for person in report.participants for w in person.windows}
+    stored = {_place(window) for person in report.participants for window in person.windows}
     told = [WindowRecord(**event.data) for event in events if event.kind == "window" and _is_whole(event)]
-    missing = [w for w in told if w.participant_id in people and (w.participant_id, w.start_s) not in stored]
+    missing = [w for w in told if w.participant_id in people and _place(w) not in stored]
     if not missing:
         return report
     windows = sorted(
@@ -166,6 +166,11 @@ def _with_events(report: SessionReport, events: list[LiveEvent]) -> SessionRepor
         key=lambda window: window.start_s,
     )
     return build_report(report.session, [p.participant for p in report.participants], windows, report.moments)
+
+
+def _place(window: WindowRecord) -> tuple[int, int]:
+    """Whose window it is and when it began, in milliseconds as it is stored: it is told more exactly."""
+    return window.participant_id, round(1000 * window.start_s)
 
 
 def _is_whole(event: LiveEvent) -> bool:

@@ -135,9 +135,6 @@ class ChartPersonOut(ParticipantOut):
     left: bool
     """Took part and left the analysis."""
     windows: WindowColumnsOut
-    bins: list[list[int]]
-    """Rows of ``[n, thousandths of the bin for each label …, the same for unclear]``; bins without talk are left out.
-    Bin n lies from ``n * bin_s`` to ``(n + 1) * bin_s``; a window counts in each bin by its part."""
 
 
 class FiguresOut(BaseModel):
@@ -209,7 +206,6 @@ class ChartOut(BaseModel):
     end_reason: str | None
     labels: list[str]
     reasons: list[str]
-    bin_s: float
     summary: SummaryOut
     people: list[ChartPersonOut]
     ticks: list[TickOut]

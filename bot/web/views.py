@@ -80,8 +80,10 @@ class ReportView:
         return replace(self, table=replace(self.table, rows=tuple(rows)))
 
 
-def build_view(report: SessionReport, names: Mapping[int, str], view: PageQuery, *, page: str) -> ReportView:
-    """Everything the template needs. `page` is the address that the table's pages link to."""
+def build_view(
+    report: SessionReport, names: Mapping[int, str], view: PageQuery, *, page: str, rows: int | None = TABLE_ROWS
+) -> ReportView:
+    """Everything the template needs. `page` is the address that the table's pages of `rows` windows link to."""
     labels = tuple(in_order(list(report.session.labels)))
     speakers = tuple(_speaker(person, names, labels) for person in report.participants)
     windows = sorted((w for p in report.participants for w in p.windows), key=lambda w: (w.start_s, w.participant_id))
@@ -98,15 +100,15 @@ def build_view(report: SessionReport, names: Mapping[int, str], view: PageQuery,
         longest_name=longest.name if longest else "",
         windows=len(windows),
         clear_windows=sum(not window.unclear for window in windows),
-        table=_table(windows, names, view, page),
+        table=_table(windows, names, view, page, rows or max(1, len(windows))),
     )
 
 
-def _table(windows: list[WindowRecord], names: Mapping[int, str], view: PageQuery, page: str) -> Table:
+def _table(windows: list[WindowRecord], names: Mapping[int, str], view: PageQuery, page: str, rows: int) -> Table:
     first = next((index for index, window in enumerate(windows) if window.end_s > view.from_s), 0)
-    shown = windows[first : first + TABLE_ROWS]
-    before = windows[max(0, first - TABLE_ROWS)] if first else None
-    after = windows[first + TABLE_ROWS] if first + TABLE_ROWS < len(windows) else None
+    shown = windows[first : first + rows]
+    before = windows[max(0, first - rows)] if first else None
+    after = windows[first + rows] if first + rows < len(windows) else None
     return Table(
         rows=tuple(WindowRow(name=names[window.participant_id], window=window) for window in shown),
         first=first + 1,

@@ -83,6 +83,13 @@ async def takes_a_file(stage: Stage) -> None:
         await page.dispatch_event("#drop", "drop", {"dataTransfer": data})
         await opened.until_text("#file-status", "dropped.wav was analysed")
         assert "dropped.wav" in await opened.text(".card-when")
+        shown = page.locator("#timeline svg")
+        assert "dropped.wav" in await shown.get_attribute("aria-label")
+        drawn = await page.locator("#timeline .cells path.area, #timeline .cells path.hatched").all()
+        assert sum([str(await path.get_attribute("d")).count("M") for path in drawn]) >= 8, "not a cell a window"
+        box = await shown.bounding_box()
+        await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+        await opened.until_text("#timeline-line", "sure")
         await page.set_input_files("#file", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"})
         await opened.until_text("#file-status", "not a recording")
         opened.expect("400", "422")

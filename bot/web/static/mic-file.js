@@ -24,7 +24,7 @@ export class FileDrop {
     form.append("file", file, file.name);
     let response, body;
     try {
-      response = await fetch(new URL("../predict", import.meta.url), { method: "POST", body: form, credentials: "same-origin" });
+      response = await fetch(new URL("../api/v1/predict", import.meta.url), { method: "POST", body: form, credentials: "same-origin" });
     } catch {
       this.onProblem("The server does not answer. Please try again.");
       return;
@@ -33,9 +33,8 @@ export class FileDrop {
     }
     try {
       body = await response.json();
-      const own = response.headers.get("Undertone-Prediction"); // the model's own labels, neutral and unclear included
-      if (response.ok) this.onAnswer(own ? JSON.parse(own) : { ...body, unclear: false, reason: null }, file.name);
-      else this.onProblem(body.error ?? UNREADABLE);
+      if (response.ok) this.onAnswer(body, file.name);
+      else this.onProblem(body.detail ?? UNREADABLE);
     } catch {
       this.onProblem(UNREADABLE);
     }

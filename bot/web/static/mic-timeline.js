@@ -1,4 +1,5 @@
-// What was heard in the last two minutes, over time: the strip of one speaker, drawn by the report's own modules.
+// What was heard, over time: the last two minutes of the microphone, or all of a file. It is the strip of one speaker,
+// drawn by the report's own modules.
 import { axis, Scale } from "./axis.js";
 import { cells } from "./cells.js";
 import { windowAt } from "./session.js";
@@ -8,11 +9,12 @@ import { clock } from "./times.js";
 const LEAST_S = 30;
 const KEEP_S = 120;
 const ROW_PX = 46;
+const LIVE = "The last two minutes: what each window sounded like.";
 
 export class Timeline {
   constructor(root, line, session) {
-    Object.assign(this, { root, line, session, nowS: 0 });
-    this.picture = svg("svg", { class: "strip-picture", role: "img", "aria-label": "The last two minutes: what each window sounded like." });
+    Object.assign(this, { root, line, session, live: session, nowS: 0, wholeS: null });
+    this.picture = svg("svg", { class: "strip-picture", role: "img", "aria-label": LIVE });
     root.append(this.picture);
     this.hint = line.textContent;
     root.addEventListener("pointermove", (event) => this.say(event));
@@ -25,20 +27,34 @@ export class Timeline {
   }
 
   add(event) {
+    this.listen();
     this.session.add(event);
     this.at(event.end_s);
+  }
+
+  // Show a whole recording, until the microphone is heard again.
+  file(session, name) {
+    Object.assign(this, { session, wholeS: session.durationS });
+    this.picture.setAttribute("aria-label", `${name}: what each window sounded like.`);
+    this.draw();
+  }
+
+  listen() {
+    if (this.wholeS === null) return;
+    Object.assign(this, { session: this.live, wholeS: null });
+    this.picture.setAttribute("aria-label", LIVE);
   }
 
   // Time went on to `seconds` since listening began.
   at(seconds) {
     this.nowS = Math.max(this.nowS, seconds);
-    this.draw();
+    if (this.wholeS === null) this.draw();
   }
 
   draw() {
     const width = Math.floor(this.root.clientWidth);
-    const to = Math.max(LEAST_S, this.nowS);
-    this.scale = new Scale(Math.max(0, to - KEEP_S), to, 0, width - 1);
+    const to = Math.max(this.wholeS === null ? LEAST_S : 3, this.wholeS ?? this.nowS);
+    this.scale = new Scale(this.wholeS === null ? Math.max(0, to - KEEP_S) : 0, to, 0, width - 1);
     const font = `11.5px ${getComputedStyle(this.root).fontFamily}`;
     this.picture.setAttribute("viewBox", `0 0 ${width} ${ROW_PX + 26}`);
     this.picture.replaceChildren(hatch("strip-hatch"), svg("rect", { class: "track", width: this.scale.width, height: ROW_PX, rx: 3 }),

@@ -28,7 +28,8 @@ const tones = JSON.parse(page.dataset.tones);
 const labels = JSON.parse(page.dataset.labels);
 
 const empty = { gap: [], length: [], label: [], sure: [], why: [], speech: [] };
-const session = new Session({ labels, reasons: [], state: "live", ticks: [], summary: { duration_s: 0, moments: [] }, people: [{ id: 0, name: "You", left: false, windows: empty }] }, tones);
+const sessionOf = (name, known = labels) => new Session({ labels: known, reasons: [], state: "live", ticks: [], summary: { duration_s: 0, moments: [] }, people: [{ id: 0, name, left: false, windows: empty }] }, tones);
+const session = sessionOf("You");
 const card = new EmotionCard(find("card"), tones);
 const bars = new ProbabilityBars(find("bars"), labels, tones);
 const timeline = new Timeline(find("timeline"), find("timeline-line"), session);
@@ -82,10 +83,13 @@ new FileDrop({
   zone: find("drop"),
   input: find("file"),
   onStart: (name) => { find("file-status").textContent = `${name} is being analysed …`; },
-  onAnswer: (answer, name) => {
+  onAnswer: ({ summary, windows, model }, name) => {
     find("file-status").textContent = `${name} was analysed and forgotten.`;
-    card.show(answer, name);
-    bars.show(answer);
+    card.show(summary, name);
+    bars.show(summary);
+    const recording = sessionOf(name, model.labels);
+    for (const window of windows) recording.add({ participant_id: 0, ...window });
+    timeline.file(recording, name);
   },
   onProblem: (text) => { find("file-status").textContent = text; },
 });

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from bot.listening.live import LiveBus
-from bot.web.chart import bin_seconds, bins, chart_out, columns, summary_out
+from bot.web.chart import chart_out, columns, summary_out
 from storage import SessionRecord, Storage
 from storage.report import build_report
 from tests.fakes import records
@@ -95,18 +95,6 @@ def test_rounding_does_not_add_up() -> None:
     windows = [records.window(1, n * 3.06, n * 3.06 + 3.04, emotion="Angry") for n in range(2_000)]
     found = spans(columns(windows, LABELS, []).model_dump())
     assert found[-1] == pytest.approx((windows[-1].start_s, windows[-1].end_s), abs=0.051)
-
-
-def test_bins_hold_all_the_speech_and_stay_few() -> None:
-    windows = [
-        records.window(1, n * 4.0, emotion=LABELS[n % 3], speech_ratio=0.5, unclear=n % 5 == 0) for n in range(1_800)
-    ]
-    width = bin_seconds(7_200)
-    rows = bins(windows, LABELS, width)
-    assert len(rows) <= 360
-    assert all(len(row) == 1 + len(LABELS) + 1 for row in rows)
-    assert sum(sum(row[1:]) for row in rows) / 1000 * width == pytest.approx(1_800 * 3.0, rel=1e-3)
-    assert sum(row[-1] for row in rows) / 1000 * width == pytest.approx(360 * 3.0, rel=1e-3)
 
 
 def test_a_session_without_anybody() -> None:

@@ -258,3 +258,17 @@ async def test_nothing_is_left_running_when_the_last_page_leaves(
 
 def _pulses() -> int:
     return sum(task.get_name().startswith("pulse ") for task in asyncio.all_tasks())
+
+
+async def test_a_window_that_was_told_and_stored_is_in_the_report_once(
+    client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord
+) -> None:
+    """It is told as it was heard, and stored to the millisecond."""
+    person = (await storage.participants(live_session.id))[0].id
+    heard = window(person, 20.14371, emotion="Angry")
+    bus.publish(live_session.id, "window", window_event(heard))
+    for _ in range(2):  # before it is stored, and afterwards
+        async with client.get(f"/api/v1/sessions/{live_session.id}") as response:
+            starts = [one["start_s"] for one in (await response.json())["windows"] if one["start_s"] > 20]
+        assert starts == [pytest.approx(20.144, abs=1e-3)]
+        await storage.add_windows(live_session.id, [heard])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,12 @@ from pydantic import TypeAdapter
 
 from bot.web import schema
 from bot.web.openapi import OPERATIONS
+from bot.web.recording import RecordingOut
+from ser_engine.audio import decode
+from ser_engine.segmenter import segment_pcm
 from storage import SessionRecord, Storage
+from tests.bot.web.test_predict import CLIP, _form
+from tests.fakes.backend import predict_window
 
 pytestmark = pytest.mark.integration
 
@@ -37,6 +43,8 @@ async def test_every_answer_is_what_it_says(client: Client, session: SessionReco
     async with client.get("/api/openapi.json") as response:
         document = await response.json()
     for operation in OPERATIONS:
+        if operation.method != "get":
+            continue
         path = operation.path.format(session_id=session.id, token=token, speaker=speaker)
         async with client.get(path) as response:
             if operation.path.endswith("/events"):
@@ -50,6 +58,42 @@ async def test_every_answer_is_what_it_says(client: Client, session: SessionReco
             TypeAdapter(operation.gives).validate_json(body)
             name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
             assert name in document["components"]["schemas"]
+
+
+async def test_a_recording_is_told_whole(client: Client) -> None:
+    async with client.post("/api/v1/predict", data=_form(CLIP.read_bytes())) as response:
+        assert response.status == 200
+        found = RecordingOut.model_validate_json(await response.text())
+    expected = segment_pcm(decode(CLIP.read_bytes()))
+    assert [(one.start_s, one.end_s) for one in found.windows] == [(one.start_s, one.end_s) for one in expected]
+    for one, window in zip(found.windows, expected, strict=True):
+        assert one.probabilities == predict_window(window).probabilities
+        assert set(one.probabilities) == set(found.model.labels)
+    async with client.post("/predict", data=_form(CLIP.read_bytes())) as response:
+        own = json.loads(response.headers["Undertone-Prediction"])
+    assert found.summary.emotion == own["emotion"]
+    assert found.summary.confidence == pytest.approx(own["confidence"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "status", "code"),
+    [
+        (b"", "a.wav", 400, "empty_audio"),
+        (b"only words", "a.txt", 400, "unsupported_format"),
+        (bytes(25 * 2**20 + 1), "a.wav", 413, "audio_too_large"),
+    ],
+)
+async def test_a_refused_recording_is_a_problem(
+    client: Client, content: bytes, name: str, status: int, code: str
+) -> None:
+    async with client.post("/api/v1/predict", data=_form(content, name)) as response:
+        assert response.content_type == "application/problem+json"
+        problem = schema.ProblemOut.model_validate_json(await response.text())
+    assert (response.status, problem.status, problem.code) == (status, status, code)
+    assert problem.detail.endswith(".")
+    async with client.post("/api/v1/predict", data=b"no form") as response:
+        problem = schema.ProblemOut.model_validate_json(await response.text())
+    assert (response.status, problem.code) == (400, "upload_refused")
 
 
 @pytest.mark.parametrize("path", ["/api/v1/sessions/nothing/summary", "/s/nothing/summary", "/api/v1/sessions?limit=x"])

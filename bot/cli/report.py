@@ -1,0 +1,56 @@
+"""`undertone report`: a stored session as a file that stands alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from bot import logs
+from bot.cli.running import fail
+from bot.errors import StartError
+from bot.secret import key_of
+from bot.settings import Settings, load_settings
+from storage import SessionReport, Storage
+from storage.errors import StorageError
+
+
+@click.command()
+@click.argument("session_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, as /api/v1 gives it.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one HTML file that needs no other."
+)
+def report(session_id: str, as_json: bool, html: Path | None) -> None:
+    """Write the report of a stored session, under its pseudonyms, for archives and mail.
+
+    ID is the last part of the report's address. The service may run meanwhile.
+    """
+    if as_json == (html is not None):
+        raise click.UsageError("Say what to write: --json, or --html FILE.")
+    try:
+        settings = load_settings()
+        logs.configure("warning")
+        found = asyncio.run(_read(settings, session_id))
+    except (StartError, StorageError) as error:
+        fail(str(error))
+    if found is None:
+        fail(f"There is no session {session_id}. It may be deleted: sessions are kept for some days.")
+    from bot.web import export
+
+    if html is None:
+        click.echo(export.as_json(found), nl=False)
+        return
+    try:
+        html.write_text(export.as_html(found), encoding="utf-8")
+    except OSError as error:
+        fail(f"{html} cannot be written: {error.strerror}.")
+
+
+async def _read(settings: Settings, session_id: str) -> SessionReport | None:
+    storage = await Storage.open(settings.database_url, key=key_of(settings), retention_days=settings.retention_days)
+    try:
+        return await storage.report(session_id)
+    finally:
+        await storage.close()

@@ -1,0 +1,74 @@
+"""A report as a file that stands alone, for archives and mail: everything as JSON, or one HTML page with no address.
+
+The page has no script and fetches nothing: its style is in it, and the strip is drawn into it. It is read without the
+service, so names are the pseudonyms of the session, as through a share link.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from markupsafe import Markup
+
+from bot.pictures import geometry, svg
+from bot.report import key_moments
+from bot.texts import english
+from bot.web.chart import summary_out
+from bot.web.measured import measured
+from bot.web.schema import report_out
+from bot.web.templating import STATIC, environment, palette_css
+from bot.web.views import PageQuery, build_view
+from storage.records import MomentRecord, SessionReport, SessionState
+
+TITLE: Final = "A conversation"
+WIDTH_PX: Final = 960.0
+
+
+def as_json(report: SessionReport) -> str:
+    """What ``GET /api/v1/sessions/{id}`` gives."""
+    return report_out(report, _names(report), title=TITLE, last_event_id=0).model_dump_json(indent=2) + "\n"
+
+
+def as_html(report: SessionReport, *, written_at: datetime | None = None) -> str:
+    """The page of a report, whole in one file."""
+    names, session = _names(report), report.session
+    view = build_view(report, names, PageQuery(), page="", rows=None)
+    return (
+        environment()
+        .get_template("export.html")
+        .render(
+            title=TITLE,
+            css=Markup("\n".join([palette_css(), *(_sheet(name) for name in ("style.css", "report.css"))])),  # noqa: S704
+            report=report,
+            session=session,
+            live=False,
+            interrupted=session.state is SessionState.INTERRUPTED,
+            reason=english.END_REASONS.get(session.end_reason or ""),
+            summary=summary_out(report, names, expires_at=None),
+            view=view,
+            strip=_strip(report, names),
+            measured=measured(session.model, session.model_version),
+            written_at=written_at or datetime.now(UTC),
+        )
+    )
+
+
+def _strip(report: SessionReport, names: dict[int, str]) -> Markup:
+    """The strip with the numbers of the moments that the page lists."""
+    moments = tuple(
+        MomentRecord(at_s=one.at_s, kind=one.kind, participant_id=one.participant_id, text=one.text)
+        for one in key_moments(report)
+    )
+    laid = geometry.strip(replace(report, moments=moments), names, width=WIDTH_PX)
+    title = "How each speaker sounded over time. The table below has the same figures."
+    return svg.strip_svg(laid, ident="strip", title=title, css_class="strip-picture")
+
+
+def _names(report: SessionReport) -> dict[int, str]:
+    return {person.participant.id: person.participant.pseudonym for person in report.participants}
+
+
+def _sheet(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""What a recording sounds like, as ``POST /api/v1/predict`` answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from bot.web.schema import ModelOut
+from ser_engine.analysis import Analysis
+from ser_engine.backends.base import ModelInfo
+
+
+class ToneOut(BaseModel):
+    emotion: str
+    """The likeliest label, said or not: read `unclear` first."""
+    confidence: float
+    unclear: bool
+    reason: str | None
+    """Why it is unclear: ``unsure``, ``no_speech``, ``too_short``, ``clipped``; null when it is not."""
+    probabilities: Mapping[str, float]
+    """Of every label that the model knows; they sum to 1."""
+
+
+class SpokenOut(ToneOut):
+    """One window of the recording, at most three seconds."""
+
+    start_s: float
+    end_s: float
+    speech_ratio: float
+    gap_ratio: float
+
+
+class RecordingOut(BaseModel):
+    summary: ToneOut
+    windows: list[SpokenOut]
+    """In order of time; at least one."""
+    model: ModelOut
+
+
+def recording_out(analysis: Analysis, model: ModelInfo) -> RecordingOut:
+    return RecordingOut(
+        summary=ToneOut.model_validate(analysis.summary, from_attributes=True),
+        windows=[
+            SpokenOut(
+                start_s=window.start_s,
+                end_s=window.end_s,
+                speech_ratio=window.speech_ratio,
+                gap_ratio=window.gap_ratio,
+                emotion=prediction.emotion,
+                confidence=prediction.confidence,
+                unclear=prediction.unclear,
+                reason=prediction.reason,
+                probabilities=prediction.probabilities,
+            )
+            for window, prediction in analysis.windows
+        ],
+        model=ModelOut(name=model.name, version=model.version, labels=list(model.labels)),
+    )

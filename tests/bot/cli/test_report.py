@@ -1,0 +1,101 @@
+"""`undertone report`: a stored session as JSON, or as one HTML file that fetches nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bot.cli.report import report
+from bot.web.schema import ReportOut
+from lab.seed import MINUTE, add
+from storage import Storage
+
+pytestmark = pytest.mark.integration
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def session_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{tmp_path / 'undertone.db'}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("UNDERTONE_SECRET_KEY", KEY.hex())
+
+    async def stored() -> str:
+        storage = await Storage.open(url, key=KEY)
+        try:
+            return await add(storage, url, MINUTE)
+        finally:
+            await storage.close()
+
+    return asyncio.run(stored())
+
+
+def run(*words: str) -> Result:
+    result = CliRunner().invoke(report, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+class Page(HTMLParser):
+    """Every address that a page names, and the rows of its tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.opened: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "srcset", "data")]
+
+
+def test_json_is_what_the_interface_gives(session_id: str) -> None:
+    result = run(session_id, "--json")
+    assert result.exit_code == 0
+    found = ReportOut.model_validate_json(result.stdout)
+    assert found.id == session_id
+    assert len(found.windows) == found.totals.windows > 10
+    assert {person.name for person in found.participants} == {person.pseudonym for person in found.participants}
+    assert sum(json.loads(result.stdout)["windows"][0]["probabilities"].values()) == pytest.approx(1, abs=0.01)
+
+
+def test_the_page_is_whole_in_one_file(session_id: str, tmp_path: Path) -> None:
+    found = ReportOut.model_validate_json(run(session_id, "--json").stdout)
+    file = tmp_path / "report.html"
+    assert run(session_id, "--html", str(file)).exit_code == 0
+    text = file.read_text(encoding="utf-8")
+    page = Page()
+    page.feed(text)
+    assert page.addresses == []
+    assert "script" not in page.tags
+    assert "default-src 'none'" in text
+    assert not re.search(r"url\((?!\"?#)", text), "the style fetches something"
+    assert page.tags.count("svg") >= 1 + len(found.participants)
+    assert page.tags.count("tr") >= len(found.windows)
+    for person in found.participants:
+        assert person.pseudonym in text
+    assert "How it was made" in text
+
+
+@pytest.mark.parametrize("words", [(), ("--json", "--html", "x.html")])
+def test_one_form_at_a_time(session_id: str, words: tuple[str, ...]) -> None:
+    result = run(session_id, *words)
+    assert result.exit_code == 2
+    assert "--json, or --html FILE" in result.stderr
+
+
+def test_what_is_not_there_is_said_in_words(session_id: str, tmp_path: Path) -> None:
+    result = run("nothing", "--json")
+    assert (result.exit_code, "There is no session nothing." in result.stderr) == (1, True)
+    result = run(session_id, "--html", str(tmp_path / "nowhere" / "report.html"))
+    assert (result.exit_code, "cannot be written: No such file or directory." in result.stderr) == (1, True)
