@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ser_engine.errors import ModelError
-from ser_engine.models import find_model, load_manifest
+from ser_engine.models import BASELINE_NPZ, find_model, load_manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,16 @@ class Measured:
     """Share of the clips that it called clear."""
     right: float
     """Share of those that were right."""
+
+
+@lru_cache(maxsize=32)
+def compares(model: str, version: str) -> bool:
+    """Whether a model compares a voice with how it sounded earlier; False when it is not here any more."""
+    try:
+        manifest = load_manifest(find_model(model))
+    except ModelError:
+        return False
+    return manifest.version == version and BASELINE_NPZ in manifest.files
 
 
 @lru_cache(maxsize=32)

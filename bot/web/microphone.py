@@ -142,6 +142,7 @@ class _Call:
             "confidence": round(prediction.confidence, 4),
             "unclear": prediction.unclear,
             "reason": prediction.reason,
+            "new": self._still_new(prediction),
             "probabilities": _rounded(prediction.probabilities),
             "tone": {
                 "emotion": tone.emotion,
@@ -150,6 +151,11 @@ class _Call:
                 "probabilities": _rounded(self._tone.probabilities),
             },
         }
+
+    def _still_new(self, prediction: Prediction) -> bool:
+        """Whether the engine still gets to know this voice: it compares, and has not heard enough yet."""
+        baseline = self._baselines.get(SPEAKER)
+        return prediction.earlier_windows is not None and baseline is not None and not baseline.settled
 
     async def _say(self, kind: str, **fields: Any) -> None:
         if not self._socket.closed:

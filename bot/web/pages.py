@@ -16,7 +16,7 @@ from bot.web import manage, words
 from bot.web.errors import BadParameter, SignInNeeded
 from bot.web.keys import ACCESS, BACKEND
 from bot.web.listing import DEFAULT_LIMIT, places, read_page
-from bot.web.measured import measured
+from bot.web.measured import compares, measured
 from bot.web.predict import OLD_LABELS
 from bot.web.reading import read_report, with_probabilities
 from bot.web.templating import palette_css as palette_sheet
@@ -94,7 +94,10 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
     reading = await read_report(request)
     grant, found, heading = reading.grant, reading.report, reading.heading
     key = ("view", tuple(heading.names.items()), grant.page, view)
-    shown = await reading.held.answer(key, lambda: build_view(found, heading.names, view, page=grant.page))
+    known = await asyncio.to_thread(compares, found.session.model, found.session.model_version)
+    shown = await reading.held.answer(
+        key, lambda: build_view(found, heading.names, view, page=grant.page, compares=known)
+    )
     table = await with_probabilities(request, reading, [row.window for row in shown.table.rows])
     standing = await manage.standing_of(request, grant, found.session, heading.people)
     return {
@@ -109,6 +112,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "expires_at": reading.expires_at,
         "view": shown.with_windows(table),
         "preview": preview(request, reading, await reading.summary()) if grant.shared else None,
+        "compares": known,
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),
         "tones": tones_json(),
         "may": standing.may,

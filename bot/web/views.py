@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from bot.pictures import geometry, svg
 from bot.pictures.palette import UNCLEAR, in_order, tone
+from ser_engine.baseline import SETTLED_AFTER
 from storage.records import ParticipantReport, SessionReport, WindowRecord
 from storage.report import longest_turn_s
 
@@ -40,6 +41,8 @@ class SpeakerRow:
     """Share of the clear talk time by label, in the legend's order."""
     bar: Markup
     latest: WindowRecord | None
+    still_new: bool
+    """The engine still gets to know this voice: it has heard something of it, and not enough yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +84,21 @@ class ReportView:
 
 
 def build_view(
-    report: SessionReport, names: Mapping[int, str], view: PageQuery, *, page: str, rows: int | None = TABLE_ROWS
+    report: SessionReport,
+    names: Mapping[int, str],
+    view: PageQuery,
+    *,
+    page: str,
+    rows: int | None = TABLE_ROWS,
+    compares: bool = False,
 ) -> ReportView:
-    """Everything the template needs. `page` is the address that the table's pages of `rows` windows link to."""
+    """Everything the template needs.
+
+    `page` is the address that the table's pages of `rows` windows link to; `compares` says whether the model that
+    answered compares a voice with how it sounded earlier.
+    """
     labels = tuple(in_order(list(report.session.labels)))
-    speakers = tuple(_speaker(person, names, labels) for person in report.participants)
+    speakers = tuple(_speaker(person, names, labels, compares=compares) for person in report.participants)
     windows = sorted((w for p in report.participants for w in p.windows), key=lambda w: (w.start_s, w.participant_id))
     longest = max(speakers, key=lambda row: row.longest_s, default=None)
     return ReportView(
@@ -122,7 +135,9 @@ def _from(page: str, window: WindowRecord | None) -> str | None:
     return f"{page}?{urlencode({'from': f'{window.start_s:.2f}'})}#windows" if window is not None else None
 
 
-def _speaker(person: ParticipantReport, names: Mapping[int, str], labels: tuple[str, ...]) -> SpeakerRow:
+def _speaker(
+    person: ParticipantReport, names: Mapping[int, str], labels: tuple[str, ...], *, compares: bool
+) -> SpeakerRow:
     name = names[person.participant.id]
     return SpeakerRow(
         id=person.participant.id,
@@ -140,4 +155,5 @@ def _speaker(person: ParticipantReport, names: Mapping[int, str], labels: tuple[
             title=f"Talk time of {name} by emotion",
         ),
         latest=person.windows[-1] if person.windows else None,
+        still_new=compares and 0 < sum(not w.unclear or w.reason == "unsure" for w in person.windows) < SETTLED_AFTER,
     )

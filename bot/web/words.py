@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ser_engine.baseline import SETTLED_AFTER as SETTLED_AFTER
+
 METHOD: Final = (
     "Each speaker's audio was cut into windows of at most three seconds, while they spoke. A window is kept when it "
     "holds at least 0.8 seconds of speech.",
@@ -38,6 +40,9 @@ ELSEWHERE: Final = (
     "where they reach 0.80 on actors of this one and guessing reaches 0.20."
 )
 """What the model card says of voices unlike the corpus."""
+
+STILL_NEW: Final = "still getting to know this voice"
+"""Of a speaker who was heard, but not long enough to be compared with themselves."""
 
 STATES: Final = {"live": "live", "ended": "ended", "interrupted": "interrupted"}
 

@@ -49,6 +49,7 @@ const stream = new MicStream({
     bars.show(tone);
     timeline.add({ participant_id: 0, ...answer });
     stats.add(answer);
+    find("mic-new").hidden = !answer.new;
   },
   onState: (state, text) => {
     if (recorder?.stream) say(state, state === "skipped" ? text : "");

@@ -71,7 +71,19 @@ export class Words {
     labels.forEach((label, index) => { cells[index].textContent = percent(shares[label] ?? 0); });
   }
 
+  // Says of a voice that little was heard of so far; what was clear, or only unsure, counts.
+  known(person) {
+    const { new: text, settled } = this.find("speakers").dataset;
+    if (!text) return;
+    const heard = person.why.filter((why) => !why || this.session.reasons[why - 1] === "unsure").length;
+    const name = this.row("speakers", person.id).cells[0];
+    const note = name.querySelector("[data-field=new]");
+    if (heard === 0 || heard >= Number(settled)) note?.remove();
+    else if (!note) name.append(" ", html("span", { class: "quiet", "data-field": "new" }, text));
+  }
+
   latest(person) {
+    this.known(person);
     const cell = this.row("speakers", person.id).querySelector("[data-field=latest]");
     const last = person.start.length - 1;
     if (cell && last >= 0) cell.textContent = person.why[last] ? "unclear" : `sounds ${this.session.tones[person.label[last]].word}, ${person.sure[last]} %`;

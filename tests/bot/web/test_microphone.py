@@ -59,6 +59,20 @@ async def test_it_answers_as_a_file_does(client: Client, backend: FakeBackend) -
     assert socket.close_code == WSCloseCode.OK
 
 
+async def test_it_says_as_long_as_the_voice_is_new(make_client: MakeClient) -> None:
+    for compares in (True, False):
+        backend = FakeBackend(compares=compares)
+        await backend.start()
+        client = await make_client(backend=backend)
+        async with client.ws_connect("/microphone/stream") as socket:
+            for chunk in as_sent(voice(seconds=7.5)):
+                await socket.send_bytes(chunk)
+            await socket.send_str("stop")
+            said = [message["new"] for message in await answers(socket) if message["kind"] == "window"]
+        assert said
+        assert set(said) == {compares}  # two windows, and four are enough
+
+
 async def test_what_is_no_sound_of_ours_ends_it_in_words(client: Client) -> None:
     for wrong in (b"\x00", "hello"):
         async with client.ws_connect("/microphone/stream") as socket:

@@ -130,6 +130,26 @@ async def test_the_models_own_figures_stand_beside_the_method(client: Client, st
         assert "another corpus" in text
 
 
+async def test_it_says_whose_voice_is_still_new(client: Client, storage: Storage) -> None:
+    manifest = load_manifest(find_model("default"))
+    for version, known in ((manifest.version, True), ("0" * 12, False)):  # who compares is known of this network only
+        record = await storage.start_session(
+            NewSession(
+                guild_id=1,
+                channel_id=2,
+                started_by=3,
+                model="default",
+                model_version=version,
+                labels=manifest.labels,
+            )
+        )
+        for user, count in ((ALICE, 3), (BOB, 4)):
+            person = await storage.include_participant(record.id, user)
+            await storage.add_windows(record.id, [window(person.id, 3.0 * k) for k in range(count)])
+        page = await _page(client, f"/sessions/{record.id}")
+        assert page.text.count(words.STILL_NEW) == known  # four windows are enough
+
+
 def test_what_is_said_of_other_voices_is_what_the_model_card_says() -> None:
     card = " ".join((ROOT / "model" / "MODEL_CARD.md").read_text().split())
     figures = re.findall(r"0\.\d\d", words.ELSEWHERE)
