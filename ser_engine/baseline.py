@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import zipfile
 from bisect import bisect_left, insort
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -153,11 +153,11 @@ class BaselineHead:
             raise ModelError(f"{BASELINE_NPZ} holds arrays that do not fit one another.")
         return cls(hidden=(w1, b1), output=(w2, b2))
 
-    def to_bytes(self) -> bytes:
-        """The content of ``baseline.npz``; the same weights give the same bytes."""
+    def to_bytes(self, beside: Mapping[str, Vector] | None = None) -> bytes:
+        """The content of ``baseline.npz``, with the arrays `beside`; the same weights give the same bytes."""
         stream = io.BytesIO()
         names = dict(zip(("w1", "b1", "w2", "b2"), (*self.hidden, *self.output), strict=True))
-        np.savez(stream, allow_pickle=False, **names)
+        np.savez(stream, allow_pickle=False, **names, **(beside or {}))  # type: ignore[arg-type]  # as above
         return stream.getvalue()
 
     def log_probabilities(self, heard: WindowOutput, context: Context) -> Vector:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.baseline import BaselineHead, Baselines, Context, SpeakerBaseline, WindowOutput, share_of
-from ser_engine.gates import Reason
 from ser_engine.models import BASELINE_NPZ, ModelDirectory
 from ser_engine.networks import softmax
+from ser_engine.strangeness import Strangeness
 from ser_engine.types import Prediction, Window
 
 
@@ -24,9 +24,9 @@ class Decider:
 
     def __init__(self, directory: ModelDirectory) -> None:
         self._manifest: Final = directory.manifest
-        self._head: Final = (
-            BaselineHead.from_bytes(directory.read(BASELINE_NPZ)) if directory.has(BASELINE_NPZ) else None
-        )
+        kept = directory.read(BASELINE_NPZ) if directory.has(BASELINE_NPZ) else None
+        self._head: Final = BaselineHead.from_bytes(kept) if kept is not None else None
+        self._strangeness: Final = Strangeness.from_bytes(kept) if kept is not None else None
 
     @property
     def compares(self) -> bool:
@@ -44,13 +44,19 @@ class Decider:
 
     def _one(self, window: Window, heard: WindowOutput, baselines: Baselines | None) -> Prediction:
         if baselines is None or self._head is None or heard.gated == "no_speech":
-            return self._prediction(self.probabilities(heard, None), heard.gated, None)
+            return self._prediction(heard, None, None)
         baseline = baselines.setdefault(window.speaker, SpeakerBaseline())
         context = baseline.before(window.start_s)
-        answer = self._prediction(self.probabilities(heard, context), heard.gated, context.windows if context else 0)
+        answer = self._prediction(heard, context, context.windows if context else 0)
         if heard.gated is None:
             baseline.update(window.start_s, heard, speech_s=window.speech_ratio * window.duration_s)
         return answer
+
+    def strangeness(self, heard: WindowOutput) -> float:
+        """How unlike the corpus of the model's confidence a window is, 0 to 1; 0 where nothing measures it."""
+        if self._strangeness is None or not len(heard.pooled):
+            return 0.0
+        return float(self._strangeness.of(heard.pooled))
 
     def probabilities(self, heard: WindowOutput, context: Context | None) -> NDArray[np.float64]:
         """Calibrated, (labels,)."""
@@ -59,19 +65,22 @@ class Decider:
             said = self._head.log_probabilities(heard, context)
             inside, share = self._manifest.context_temperature or temperature, share_of(context.windows)
             temperature = (1 - share) * temperature + share * inside
+        temperature *= 1 + self.strangeness(heard) * (self._manifest.strange_temperature - 1)
         return np.asarray(softmax(said.astype(np.float64) / temperature))
 
-    def _prediction(self, probabilities: NDArray[np.float64], gated: Reason | None, earlier: int | None) -> Prediction:
+    def _prediction(self, heard: WindowOutput, context: Context | None, earlier: int | None) -> Prediction:
+        probabilities = self.probabilities(heard, context)
         best = int(probabilities.argmax())
-        confidence = float(probabilities[best])
-        unsure = gated is None and confidence < self._manifest.unclear_below
-        reason = "unsure" if unsure else gated
+        emotion, confidence = self._manifest.labels[best], float(probabilities[best])
+        threshold = self._manifest.threshold(emotion, self.strangeness(heard))
+        unsure = heard.gated is None and confidence < threshold
+        reason = "unsure" if unsure else heard.gated
         return Prediction(
             probabilities={label: float(p) for label, p in zip(self._manifest.labels, probabilities, strict=True)},
-            emotion=self._manifest.labels[best],
+            emotion=emotion,
             confidence=confidence,
             unclear=reason is not None,
             reason=reason,
-            unclear_below=self._manifest.unclear_below,
+            unclear_below=threshold,
             earlier_windows=earlier,
         )

@@ -21,14 +21,15 @@ A directory holds ``model.json`` (a `Manifest`) and the files it states, each wi
     output where there is an encoder. Absent: nothing is scaled.
 ``baseline.npz`` (optional, with an encoder)
     The weights of the head that compares a window with its speaker's earlier ones: see `ser_engine.baseline`.
-    ``baseline.keras`` beside it is the artifact of record.
+    ``baseline.keras`` beside it is the artifact of record. It may hold the measure of strangeness as well.
 
 `D` is `features.dims` without an encoder. With ``padding: pad_then_standardise`` (the old app) features are padded with
 zeros to `features.max_frames`, standardised with the padding, and every length is `max_frames`.
 
 The answer is softmax(logits / temperature); *unclear* when its maximum is under `unclear_below`, or a gate of
-`ser_engine.gates` closes. With several `speeds` the window is played at each, and the logits are the logarithms of the
-mean of their probabilities.
+`ser_engine.gates` closes. Where the model measures strangeness (`ser_engine.strangeness`) both go with it:
+`strange_temperature`, `strange_unclear_below`. With several `speeds` the window is played at each, and the logits are
+the logarithms of the mean of their probabilities.
 
 A directory of the old app holds ``final_ser_model.keras`` and ``scaler.pkl`` instead; a pickle runs code when it is
 read, so it is only read when its hash is stated.
@@ -84,6 +85,10 @@ class Manifest(BaseModel):
     """The temperature towards which it goes with the number of the speaker's earlier windows; None: it stays."""
     unclear_below: float = Field(default=0.0, ge=0, le=1)
     """Calibrated confidence under which a window is *unclear*; chosen from the risk-coverage curve."""
+    strange_temperature: float = Field(default=1.0, ge=1, allow_inf_nan=False)
+    """What the temperature is multiplied by for a window wholly unlike the corpus that confidence was fitted on."""
+    strange_unclear_below: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """By label, the threshold of *unclear* of such a window; a label that is missing keeps `unclear_below`."""
     speeds: tuple[Annotated[float, Field(ge=0.8, le=1.25)], ...] = Field(default=(1.0,), min_length=1, max_length=5)
     """A window is heard at each of these speeds, pitch and all; the probabilities are averaged before calibration."""
     keras_output: Literal["probabilities", "logits"] = "probabilities"
@@ -123,6 +128,11 @@ class Manifest(BaseModel):
                 f"{self.features_hash}; settings were edited, or this version computes features differently"
             )
         return self
+
+    def threshold(self, label: str, strangeness: float = 0.0) -> float:
+        """The confidence that `label` needs to be called clear, in a window so strange (0 to 1)."""
+        strange = max(self.unclear_below, self.strange_unclear_below.get(label, self.unclear_below))
+        return (1 - strangeness) * self.unclear_below + strangeness * strange
 
     @property
     def version(self) -> str:

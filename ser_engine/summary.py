@@ -28,7 +28,8 @@ def summarise(pairs: Sequence[tuple[Window, Prediction]]) -> Prediction:
     probabilities = _mean(taken)
     emotion = max(probabilities, key=probabilities.__getitem__)
     confidence = probabilities[emotion]
-    threshold = max(prediction.unclear_below for _, prediction in spoken)
+    of_it = [prediction for _, prediction in spoken if prediction.emotion == emotion]
+    threshold = max(prediction.unclear_below for prediction in of_it or [prediction for _, prediction in spoken])
     agreeing = [pair for pair in clear if pair[1].emotion == emotion]
     relied_on = _hold_most(agreeing, spoken) and confidence >= threshold
     return Prediction(

@@ -76,6 +76,6 @@ class Prediction:
     reason: str | None = None
     """Why it is unclear, as a stable code (``unsure``, ``no_speech``, ``too_short``, ``clipped``); None when clear."""
     unclear_below: float = 0.0
-    """The confidence that the model asks of a clear answer."""
+    """The confidence that the model asks of a clear answer with this label."""
     earlier_windows: int | None = None
     """How many of the speaker's earlier windows it was compared with; None where it stands for itself."""

@@ -30,8 +30,15 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--teacher", default=None, help="An engine whose answers are part of the targets.")
 @click.option("--keep-head", is_flag=True, help="Leave the head as it is: only compare, and calibrate for strangers.")
 @click.option(
+    "--kept",
+    default=0.25,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the head's weights as they were before, in those that are written.",
+)
+@click.option(
     "--clear-ordinary",
-    default=0.03,
+    default=0.02,
     show_default=True,
     type=click.FloatRange(0, 1),
     help="At most this share of left-out ordinary speech is called clear with an emotion.",
@@ -46,6 +53,7 @@ def broaden(
     sounds: Path,
     teacher: str | None,
     keep_head: bool,
+    kept: float,
     clear_ordinary: float,
     out: Path,
     seed: int,
@@ -60,12 +68,13 @@ def broaden(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep_to_one_thread()
     from ser_engine.models import find_model
-    from ser_engine.training.broaden import BroadenSettings, Material
+    from ser_engine.training.broaden import BroadenSettings
     from ser_engine.training.broaden import broaden as run
     from ser_engine.training.corpus import read_corpus
+    from ser_engine.training.material import Material
     from ser_engine.training.refine import RefineSettings
 
-    refining = RefineSettings(epochs=0) if keep_head else RefineSettings()
+    refining = RefineSettings(epochs=0) if keep_head else RefineSettings(kept=kept)
     settings = BroadenSettings(refine=refining, clear_ordinary=clear_ordinary)
     try:
         material = Material(corpora=[read_corpus(one) for one in corpora], ordinary=ordinary, sounds=sounds)

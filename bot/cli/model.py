@@ -137,7 +137,7 @@ def _described(directory: Path, manifest: Manifest) -> list[str]:
         f"  labels       {', '.join(manifest.labels)}",
         f"  features     {features.kind}, {features.dims} wide, at most {features.max_frames} frames, "
         f"{features.padding.replace('_', ' ')} (hash {manifest.features_hash})",
-        f"  calibration  temperature {manifest.temperature:.3g}; unclear below {manifest.unclear_below:.0%}",
+        f"  calibration  temperature {manifest.temperature:.3g}; unclear below {_thresholds(manifest)}",
         f"  version      {manifest.version}",
     ]
     for name, digest in manifest.files.items():
@@ -146,6 +146,12 @@ def _described(directory: Path, manifest: Manifest) -> list[str]:
     for heading, figures in (("training", manifest.training), ("evaluation", manifest.evaluation)):
         lines += [f"  {heading:<12} {key}: {_short(value)}" for key, value in figures.items()]
     return lines
+
+
+def _thresholds(manifest: Manifest) -> str:
+    strange = (f"{label} {threshold:.0%}" for label, threshold in manifest.strange_unclear_below.items())
+    told = ", ".join(strange)
+    return f"{manifest.unclear_below:.0%}" + (f" (of strange voices {told})" if told else "")
 
 
 def _short(value: Any, limit: int = 100) -> str:

@@ -16,7 +16,7 @@ from bot.pictures import geometry, svg
 from bot.report import key_moments
 from bot.texts import english
 from bot.web.chart import summary_out
-from bot.web.measured import measured
+from bot.web.measured import compares, measured
 from bot.web.schema import report_out
 from bot.web.templating import STATIC, environment, palette_css
 from bot.web.views import PageQuery, build_view
@@ -34,7 +34,8 @@ def as_json(report: SessionReport) -> str:
 def as_html(report: SessionReport, *, written_at: datetime | None = None) -> str:
     """The page of a report, whole in one file."""
     names, session = _names(report), report.session
-    view = build_view(report, names, PageQuery(), page="", rows=None)
+    known = compares(session.model, session.model_version)
+    view = build_view(report, names, PageQuery(), page="", rows=None, compares=known)
     return (
         environment()
         .get_template("export.html")
@@ -49,6 +50,7 @@ def as_html(report: SessionReport, *, written_at: datetime | None = None) -> str
             summary=summary_out(report, names, expires_at=None),
             view=view,
             strip=_strip(report, names),
+            compares=known,
             measured=measured(session.model, session.model_version),
             written_at=written_at or datetime.now(UTC),
         )

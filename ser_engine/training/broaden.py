@@ -29,26 +29,27 @@ from ser_engine.models import (
 )
 from ser_engine.networks import EncoderNetwork, OnnxNetwork, softmax
 from ser_engine.scaler import Scaler, collate
+from ser_engine.strangeness import Strangeness
 from ser_engine.training import layers  # noqa: F401  registers what the network is made of
-from ser_engine.training.corpus import LABELS, Corpus
+from ser_engine.training.corpus import LABELS
 from ser_engine.training.episodes import EpisodeSettings, Lesson, Spoken, learn_to_compare
 from ser_engine.training.export import export_network
-from ser_engine.training.finish import save_network, versions
+from ser_engine.training.finish import renamed, save_network, versions
 from ser_engine.training.material import (
     AS_RECORDED,
+    CALLED_EVERY,
     OVER_A_CALL,
+    SHORT,
     EncodedViews,
+    Material,
     Piece,
     States,
-    labelled_pieces,
-    made_pieces,
-    ordinary_pieces,
-    sound_pieces,
 )
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress
-from ser_engine.training.refine import Pairs, Part, RefineSettings, head_logits, ordinary_targets, refine
+from ser_engine.training.refine import Pairs, Part, RefineSettings, answering, head_logits, ordinary_targets, refine
 from ser_engine.training.seed import one_thread_each, targets
+from ser_engine.training.strange import learn_strangeness
 from ser_engine.training.strangers import CLEAR_ORDINARY, Answered, calibrate
 from ser_engine.training.work import begin, clear
 
@@ -62,8 +63,10 @@ VIEWS: Final = {
     "called": (OVER_A_CALL,),
 }
 """The views that are heard of each group; every number is another draw."""
-_CALLED_EVERY: Final = 4
-"""One labelled recording in so many is also heard over a call, to be answered alike."""
+BRIEF: Final = ("labelled", "further", "ordinary")
+"""Groups of which the comparing head hears short windows as well."""
+STRANGE: Final = ("further", "ordinary", "sounds", "made")
+"""Groups that are unlike the first corpus."""
 _OTHERS_TIMES: Final = {"further": 2.0, "ordinary": 1.0, "sounds": 2.0, "made": 0.5}
 
 
@@ -78,39 +81,15 @@ class BroadenSettings:
     clear_ordinary: float = CLEAR_ORDINARY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """What is heard. The first corpus is the one that the engine was trained on."""
-
-    corpora: Sequence[Corpus]
-    ordinary: Path
-    sounds: Path
-
-    def groups(self, *, seed: int) -> dict[str, list[Piece]]:
-        """Pieces by the group that they belong to. Raises CorpusError."""
-        first, *further = self.corpora
-        own = [clip for clip in first.clips if clip.split in (None, "train")]
-        judges = [clip for clip in first.clips if clip.split == "validation"]
-        if not judges:
-            raise CorpusError(f"{first.name} must state in its table who is held out: a column split with validation.")
-        ordinary, labelled = ordinary_pieces(self.ordinary), labelled_pieces(first.name, own)
-        return {
-            "judges": labelled_pieces(first.name, judges),
-            "labelled": labelled,
-            "called": labelled[::_CALLED_EVERY],
-            "further": [piece for corpus in further for piece in labelled_pieces(corpus.name, corpus.clips)],
-            "ordinary": ordinary,
-            "sounds": sound_pieces(self.sounds),
-            "made": made_pieces(ordinary, seed=seed),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Trained:
     head: Any
+    answer: Any
+    """`head` as a function; see `refine.answering`."""
     losses: list[float]
     comparing: Any
     baseline: BaselineHead
+    strangeness: Strangeness
 
 
 class Broadening:
@@ -123,6 +102,7 @@ class Broadening:
         self._seed, self._progress = seed, progress
         self.pieces: dict[str, list[Piece]] = {}
         self.states: dict[str, list[States]] = {}
+        self.short: dict[str, list[States]] = {}
         self.wanted: dict[str, Floats] = {}
 
     def hear(self, groups: Mapping[str, list[Piece]]) -> None:
@@ -133,6 +113,8 @@ class Broadening:
         for name in groups:
             views = self._views(name, self._model)
             self.states[name] = [views.states(number, encoders)[own] for number in VIEWS[name]]
+            if name in BRIEF:
+                self.short[name] = [views.states(SHORT, encoders)[own]]
 
     def _views(self, name: str, engine: ModelDirectory) -> EncodedViews:
         about = {"seed": self._seed, "folder": self._work / name, "progress": self._progress}
@@ -189,26 +171,43 @@ class Broadening:
         pairs = Pairs(
             before=self.states["labelled"][AS_RECORDED],
             after=self.states["called"][0],
-            rows=tuple((k * _CALLED_EVERY, k) for k in range(len(self.pieces["called"]))),
+            rows=tuple((k * CALLED_EVERY, k) for k in range(len(self.pieces["called"]))),
         )
         losses = []
         if settings.refine.epochs:
             losses = refine(head, parts, pairs, settings.refine, seed=self._seed, progress=self._progress)
+        answer = answering(head)
+        lessons = self._lessons(answer, rows, settings.episodes.speech_weight)
+        compared = learn_to_compare(lessons, settings.episodes, seed=self._seed, progress=self._progress)
+        own = [states for name in ("labelled", "called") for states in (*self.states[name], *self.short.get(name, ()))]
+        strange = [(states, rows[name]) for name in STRANGE for states in self.states[name]]
+        measure = learn_strangeness(own, strange)
+        return _Trained(head, answer, losses, *compared, measure)
+
+    def _lessons(self, answer: Any, rows: Mapping[str, tuple[int, ...]], speech_weight: float) -> list[Lesson]:
+        """Every view, and short windows beside longer ones that the speaker said earlier."""
         lessons = []
         for name in ("labelled", "further", "ordinary"):
-            weight = settings.episodes.speech_weight if name == "ordinary" else 1.0
-            for view in range(len(VIEWS[name])) if rows[name] else ():
-                spoken, wanted = self.spoken(head, name, view, rows[name]), self.wanted[name][list(rows[name])]
-                lessons.append(Lesson(spoken=spoken, targets=wanted, weight=weight))
-        comparing, baseline = learn_to_compare(lessons, settings.episodes, seed=self._seed, progress=self._progress)
-        return _Trained(head=head, losses=losses, comparing=comparing, baseline=baseline)
+            chosen = rows[name]
+            if not chosen:
+                continue
+            about = {"targets": self.wanted[name][list(chosen)], "weight": speech_weight if name == "ordinary" else 1.0}
+            views = [self.spoken(answer, name, view, chosen) for view in range(len(self.states[name]))]
+            lessons += [Lesson(spoken=one, **about) for one in views]
+            for states in self.short.get(name, ()):
+                one = self._spoken(answer, name, states, chosen)
+                lessons.append(Lesson(spoken=one, earlier=views[AS_RECORDED], **about))
+        return lessons
 
-    def spoken(self, head: Any, name: str, view: int = AS_RECORDED, rows: Sequence[int] | None = None) -> Spoken:
-        """What `head` makes of one view of a group, or of some `rows` of it."""
+    def spoken(self, answer: Any, name: str, view: int = AS_RECORDED, rows: Sequence[int] | None = None) -> Spoken:
+        """What a head makes of one view of a group, or of some `rows` of it."""
         states = self.states[name][view]
-        chosen = list(range(len(states))) if rows is None else list(rows)
+        return self._spoken(answer, name, states, range(len(states)) if rows is None else rows)
+
+    def _spoken(self, answer: Any, name: str, states: States, rows: Sequence[int]) -> Spoken:
+        chosen = list(rows)
         pieces = [self.pieces[name][k] for k in chosen]
-        said = np.log(softmax(head_logits(head, states)[chosen])).astype(np.float32)
+        said = np.log(softmax(head_logits(answer, states)[chosen])).astype(np.float32)
         return Spoken(
             pooled=np.stack([pooled_states(states[k]) for k in chosen]),
             log_probabilities=said,
@@ -219,7 +218,9 @@ class Broadening:
     def answered(self, trained: _Trained, name: str, without: Sequence[str] = ()) -> Answered:
         """What `trained` says of a group, or of the corpora `without` in it: those it never heard."""
         rows = [k for k, piece in enumerate(self.pieces[name]) if not without or piece.corpus in without]
-        return Answered(name=name, spoken=self.spoken(trained.head, name, rows=rows), baseline=trained.baseline)
+        spoken = self.spoken(trained.answer, name, rows=rows)
+        strange = trained.strangeness.of(spoken.pooled)
+        return Answered(name=name, spoken=spoken, baseline=trained.baseline, strangeness=strange)
 
 
 def broaden(
@@ -254,7 +255,7 @@ def broaden(
     save_network(trained.head, out / NETWORK_KERAS)
     export_network(trained.head, out / NETWORK_ONNX)
     save_network(trained.comparing, out / BASELINE_KERAS)
-    (out / BASELINE_NPZ).write_bytes(trained.baseline.to_bytes())
+    (out / BASELINE_NPZ).write_bytes(trained.baseline.to_bytes(trained.strangeness.arrays()))
     about = {
         "broadened": {
             **asdict(settings),
@@ -268,7 +269,7 @@ def broaden(
     }
     manifest = opened.manifest.model_copy(
         update={
-            "training": {**opened.manifest.training, **about},
+            "training": {**renamed(opened.manifest.training), **about},
             "speeds": (1.0,),
             "evaluation": {},
             "versions": versions(),

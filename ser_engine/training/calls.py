@@ -21,6 +21,7 @@ from ser_engine.training.corpus import Clip
 from ser_engine.training.measure import answers_of, figures, score
 from ser_engine.training.metrics import rounded
 from ser_engine.training.recipes import Progress
+from ser_engine.training.report import ANGER, taken_for_angry
 from ser_engine.types import Prediction, Window
 
 EARLIER: Final = (0, 4, 8, 16)
@@ -28,7 +29,7 @@ NEUTRAL_SHARES: Final = (0.2, 0.6, 0.9)
 _BATCH_CLIPS: Final = 16
 _GAP_S: Final = 100.0
 """Every recording of a call begins so much later than the one before it."""
-_KEPT: Final = ("clips", "uar", "uar_interval", "accuracy", "recall", "ece", "clear")
+_KEPT: Final = ("clips", "uar", "uar_interval", "accuracy", "recall", "taken_for_angry", "ece", "clear")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +74,8 @@ def measure_calls(
 def to_markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
     """A table of `measure_calls`."""
     lines = [
-        "| call | earlier | UAR | 95 % | recall of Neutral | weakest | ECE | clear | right of them |",
-        "|" + " --- |" * 9,
+        f"| call | earlier | UAR | 95 % | recall of Neutral | weakest | {ANGER} | ECE | clear | right of them |",
+        "|" + " --- |" * 10,
     ]
     for name, entry in found.items():
         recall = {label: value for label, value in entry["recall"].items() if value is not None}
@@ -90,7 +91,8 @@ def to_markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
                 interval,
                 f"{recall.get('Neutral', float('nan')):.2f}",
             ),
-            *(f"{weakest} {recall[weakest]:.2f}", f"{entry['ece']:.3f}", f"{entry['clear']['coverage']:.0%}"),
+            *(f"{weakest} {recall[weakest]:.2f}", taken_for_angry(entry)),
+            *(f"{entry['ece']:.3f}", f"{entry['clear']['coverage']:.0%}"),
             "–" if right is None else f"{right:.0%}",
         ]
         lines.append("| " + " | ".join(cells) + " |")

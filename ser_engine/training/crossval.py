@@ -33,6 +33,8 @@ from ser_engine.training.work import clear, digest, views_of
 FOUR: Final = len(LABELS) - 1
 """The old app's labels come first."""
 VALIDATION: Final = "validation speakers"
+EVERYBODY: Final = "all speakers"
+"""Those of all folds, and the validation speakers as the first fold's network hears them."""
 ASKED_AS: Final = {"as recorded": AS_RECORDED, "over a call": CLEANED_FROM}
 """What the held-out speakers are heard as: name → number of the view."""
 _R = TypeVar("_R", bound="VariableRecipe")
@@ -78,7 +80,7 @@ class Figure:
 
     view: str
     recordings: str
-    """``all`` of the held-out speakers, only those of each fold's ``own sentences``, or ``validation speakers``."""
+    """``all`` of the held-out speakers, only those of each fold's ``own sentences``, `EVERYBODY` or `VALIDATION`."""
     clips: int
     """How many answers; the validation speakers are asked once a fold."""
     four: float
@@ -212,6 +214,10 @@ def cross_validate(
         own = _Answers(view=name, recordings="all", logits=logits, clips=usable.clips)
         answers += [own, own.of("own sentences", _own_sentences(usable.clips, divided))]
         if beside.clips:
+            first = np.concatenate([logits, of_beside[name][0]])
+            answers.append(
+                _Answers(view=name, recordings=EVERYBODY, logits=first, clips=[*usable.clips, *beside.clips])
+            )
             every = np.concatenate(of_beside[name])
             answers.append(_Answers(view=name, recordings=VALIDATION, logits=every, clips=beside.clips * count))
     return about | {

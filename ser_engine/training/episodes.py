@@ -56,8 +56,9 @@ class Spoken:
 class Calls:
     """Draws the earlier windows of a speaker."""
 
-    def __init__(self, spoken: Spoken) -> None:
-        self.spoken = spoken
+    def __init__(self, spoken: Spoken, other: Spoken | None = None) -> None:
+        """`other` is another view of the same windows, which the earlier ones are taken from."""
+        self.spoken = other or spoken
         rows: dict[str, list[int]] = {}
         for row, speaker in enumerate(spoken.speakers):
             rows.setdefault(speaker, []).append(row)
@@ -95,6 +96,8 @@ class Lesson:
     spoken: Spoken
     targets: Floats
     weight: float = 1.0
+    earlier: Spoken | None = None
+    """The view of the same windows that the earlier ones are taken from; None: `spoken` itself."""
 
 
 def learn_to_compare(
@@ -105,7 +108,7 @@ def learn_to_compare(
     progress.stage("calls", sum(len(lesson.targets) for lesson in lessons))
     inputs, targets, weights = [], [], []
     for lesson in lessons:
-        calls = Calls(lesson.spoken)
+        calls = Calls(lesson.spoken, lesson.earlier)
         for row in range(len(lesson.targets)):
             neutral = float(rng.beta(*settings.neutral_beta))
             earlier = calls.earlier(row, int(rng.integers(1, MOST_COUNTED + 1)), neutral, rng)
@@ -153,13 +156,20 @@ def head_of(network: Any) -> BaselineHead:
 
 
 def in_calls(
-    head: BaselineHead, spoken: Spoken, *, earlier: int, neutral: float, seed: int, count: int | None = None
+    head: BaselineHead,
+    spoken: Spoken,
+    *,
+    earlier: int,
+    neutral: float,
+    seed: int,
+    count: int | None = None,
+    other: Spoken | None = None,
 ) -> Floats:
     """Logits of the first `count` windows after `earlier` others of their speaker, a share `neutral` of them Neutral.
 
-    The engine's own where the speaker has said nothing else.
+    The engine's own where the speaker has said nothing else. The earlier ones are of the view `other`, if given.
     """
-    calls, rng = Calls(spoken), np.random.default_rng([seed, earlier])
+    calls, rng = Calls(spoken, other), np.random.default_rng([seed, earlier])
     said = np.array(spoken.log_probabilities[:count], np.float64)
     for row in range(len(said)):
         rows = calls.earlier(row, earlier, neutral, rng)

@@ -22,6 +22,14 @@ from ser_engine.training.split import Split
 _PACKAGES: Final = ("undertone", "tensorflow-cpu", "tensorflow", "keras", "numpy", "scikit-learn", "onnx")
 EVEN_ODDS: Final = 0.5
 """What is more probably wrong than right is not clear, however many answers a poor network then leaves."""
+OLD_NAMES: Final = {
+    "hearings": "views",
+    "strangers_share": "no_speech_share",
+    "stages.strangers": "stages.no_speech",
+}
+"""What `training` in an older ``model.json`` calls things, and what they are called now."""
+_GONE: Final = ("steadying", "twins", "stages.likeness")
+"""Settings of a last stage that was taken out again and made no shipped network."""
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -111,6 +119,17 @@ def _without_addresses(config: bytes) -> bytes:
         return b"%s%d" % (match[1], numbers.setdefault(match[2], len(numbers) + 1))
 
     return re.sub(rb'("shared_object_id": )(\d+)', number, config)
+
+
+def renamed(training: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`training` of a ``model.json``, its settings by their names of today."""
+    out: dict[str, Any] = {}
+    for name, value in training.items():
+        path = f"{prefix}{name}"
+        if path not in _GONE:
+            new = OLD_NAMES.get(path, path).removeprefix(prefix)
+            out[new] = renamed(value, f"{path}.") if path == "stages" else value
+    return out
 
 
 def describe(split: Split) -> dict[str, Any]:

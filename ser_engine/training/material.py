@@ -24,7 +24,7 @@ from ser_engine.features import Features, FeatureSettings, extract
 from ser_engine.networks import EncoderNetwork
 from ser_engine.segmenter import segment_pcm
 from ser_engine.training import augment, made_sounds
-from ser_engine.training.corpus import Clip
+from ser_engine.training.corpus import Clip, Corpus
 from ser_engine.training.recipes import Progress
 from ser_engine.types import WINDOW_SAMPLES, Pcm
 
@@ -33,11 +33,15 @@ AS_RECORDED: Final = 0
 """The view that is the recording itself."""
 OVER_A_CALL: Final = 99
 """The view that is the recording as a good connection carries it."""
+SHORT: Final = 98
+"""The view that is 0.8 to 1.5 s of the recording, otherwise as it was."""
 SHORT_SHARE: Final = 0.3
 """Share of the augmented views of 0.8 to 1.5 s."""
 _CLEANED_SHARE: Final = 0.4
 _BATCH: Final = 16
 _VOICES: Final = 64
+CALLED_EVERY: Final = 4
+"""One labelled recording in so many is also heard over a call, to be answered alike."""
 _MADE: Final = 150
 """Windows of each made kind."""
 
@@ -135,6 +139,33 @@ def _some(pieces: Sequence[Piece], rng: np.random.Generator, count: int = 10) ->
     return [pieces[int(k)] for k in rng.integers(0, len(pieces), count)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is heard. The first corpus is the one that the engine was trained on."""
+
+    corpora: Sequence[Corpus]
+    ordinary: Path
+    sounds: Path
+
+    def groups(self, *, seed: int) -> dict[str, list[Piece]]:
+        """Pieces by the group that they belong to. Raises CorpusError."""
+        first, *further = self.corpora
+        own = [clip for clip in first.clips if clip.split in (None, "train")]
+        judges = [clip for clip in first.clips if clip.split == "validation"]
+        if not judges:
+            raise CorpusError(f"{first.name} must state in its table who is held out: a column split with validation.")
+        ordinary, labelled = ordinary_pieces(self.ordinary), labelled_pieces(first.name, own)
+        return {
+            "judges": labelled_pieces(first.name, judges),
+            "labelled": labelled,
+            "called": labelled[::CALLED_EVERY],
+            "further": [piece for corpus in further for piece in labelled_pieces(corpus.name, corpus.clips)],
+            "ordinary": ordinary,
+            "sounds": sound_pieces(self.sounds),
+            "made": made_pieces(ordinary, seed=seed),
+        }
+
+
 class EncodedViews:
     """View after view of the same pieces, as an encoder hears them: made once, and kept in `folder`."""
 
@@ -184,6 +215,8 @@ class EncodedViews:
         if number == AS_RECORDED:
             return pcm[:WINDOW_SAMPLES]
         rng = np.random.default_rng([self._seed, 31, number, piece])
+        if number == SHORT:
+            return np.ascontiguousarray(augment.cut_short(pcm, rng))
         if number == OVER_A_CALL:
             return augment.over_a_call(pcm[:WINDOW_SAMPLES], rng)
         cleaned = _CLEANED_SHARE if one.kind == "labelled" else 0.0

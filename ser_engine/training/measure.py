@@ -23,6 +23,9 @@ from ser_engine.training.recipes import Progress
 from ser_engine.types import Pcm, Prediction, Window
 
 FOUR: Final = ("Angry", "Happy", "Sad", "Disgust")
+ANGRY: Final = "Angry"
+AROUSED: Final = ("Happy", "Disgust")
+"""What is called Angry when it is expressed strongly by somebody unlike the corpus."""
 _BATCH_CLIPS: Final = 16
 _ROUNDS: Final = 1000
 _LEAK: Final = 0.90
@@ -149,6 +152,7 @@ def figures(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, Any]:
             for k, label in enumerate(scored.labels)
         },
         "confusion": table.tolist(),
+        "taken_for_angry": taken_for_angry(table, scored.labels),
         "ece": metrics.ece(confidence, right),
         "ece_interval": interval(lambda rows: metrics.ece(confidence[rows], right[rows])),
         "reliability": [
@@ -166,6 +170,18 @@ def figures(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, Any]:
         "slices": slices(scored, rounds=rounds),
         "crowd": crowd(scored.clips, scored.labels),
         "warnings": warnings(table, scored.labels),
+    }
+
+
+def taken_for_angry(table: metrics.Ints, labels: Sequence[str]) -> dict[str, float]:
+    """Mistakes of arousal: which share of the clips of Happy and of Disgust is called Angry. Without clips: NaN."""
+    if ANGRY not in labels:
+        return {}
+    angry = labels.index(ANGRY)
+    return {
+        label: float(table[k, angry] / table[k].sum()) if table[k].sum() else float("nan")
+        for k, label in enumerate(labels)
+        if label in AROUSED
     }
 
 

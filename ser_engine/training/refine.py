@@ -167,15 +167,19 @@ def _apart(one: Any, other: Any) -> Any:
     return tf.reduce_sum(difference * logarithms_apart / 2 + tf.square(difference), axis=-1)
 
 
-def head_logits(head: Any, states: States) -> Floats:
-    """Logarithms of the head's probabilities for every piece of a view, (pieces, labels)."""
-    any_length = tf.TensorSpec([None, None, states.steps.shape[1]], tf.float32)
-    call = tf.function(lambda batch: head(batch, training=False), input_signature=[any_length])
+def answering(head: Any) -> Any:
+    """`head` as a function of batches of any length, compiled once: (batch, steps, width) → probabilities."""
+    any_length = tf.TensorSpec([None, None, head.input_shape[-1]], tf.float32)
+    return tf.function(lambda batch: head(batch, training=False), input_signature=[any_length])
+
+
+def head_logits(answer: Any, states: States) -> Floats:
+    """Logarithms of what `answer` (see `answering`) says of every piece of a view, (pieces, labels)."""
     out = np.zeros((len(states), len(LABELS)))
     order = np.argsort(np.diff(states.starts), kind="stable")
     for start in range(0, len(order), 32):
         chosen = [int(k) for k in order[start : start + 32]]
-        out[chosen] = call(tf.constant(pad_states([states[k] for k in chosen]))).numpy()
+        out[chosen] = answer(tf.constant(pad_states([states[k] for k in chosen]))).numpy()
     return logarithms(out).astype(np.float64)
 
 

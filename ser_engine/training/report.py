@@ -18,6 +18,7 @@ from ser_engine.training.metrics import rounded
 from ser_engine.training.recipes import Progress
 
 _SET_NAMES: Final = {4: "four", 5: "five"}
+ANGER: Final = "Happy / Disgust called Angry"
 _SLICE_TITLES: Final = {"sex": "Sex", "age": "Age", "level": "Level of expression", "sentence": "Sentence"}
 
 
@@ -83,7 +84,18 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-_RECORDED: Final = ("clips", "speakers", "uar", "uar_interval", "accuracy", "recall", "ece", "clear", "warnings")
+_RECORDED: Final = (
+    "clips",
+    "speakers",
+    "uar",
+    "uar_interval",
+    "accuracy",
+    "recall",
+    "taken_for_angry",
+    "ece",
+    "clear",
+    "warnings",
+)
 
 
 def record(report: Mapping[str, Any], directory: Path) -> None:
@@ -118,7 +130,19 @@ def _entries(report: Mapping[str, Any], set_name: str) -> Iterable[tuple[str, st
 
 
 def _side_by_side(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
-    head = ("engine", "condition", "UAR", "95 %", "accuracy", "macro F1", "ECE", "weakest", "clear", "right of them")
+    head = (
+        "engine",
+        "condition",
+        "UAR",
+        "95 %",
+        "accuracy",
+        "macro F1",
+        "ECE",
+        "weakest",
+        ANGER,
+        "clear",
+        "right of them",
+    )
     lines = []
     for model, condition, entry in rows:
         recall = {label: share for label, share in entry["recall"].items() if share is not None}
@@ -134,11 +158,17 @@ def _side_by_side(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
                 _number(entry["macro_f1"]),
                 _number(entry["ece"], 3),
                 f"{weakest} {_number(recall[weakest])}",
+                taken_for_angry(entry),
                 _percent(clear["coverage"]),
                 _percent(clear["accuracy"]),
             )
         )
     return _table(head, lines) + _crowd_line(rows[0][2])
+
+
+def taken_for_angry(entry: Mapping[str, Any]) -> str:
+    """The mistakes of arousal in a cell."""
+    return " / ".join(_percent(share) for share in entry["taken_for_angry"].values()) or "–"
 
 
 def _crowd_line(entry: Mapping[str, Any]) -> str:

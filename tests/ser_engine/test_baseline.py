@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from ser_engine.decision import Decider
 from ser_engine.errors import ModelError
 from ser_engine.features import FeatureSettings
 from ser_engine.models import BASELINE_NPZ, NETWORK_ONNX, Manifest, open_directory, write_manifest
+from ser_engine.strangeness import Strangeness
 from ser_engine.types import Window
 
 pytestmark = pytest.mark.unit
@@ -137,6 +139,39 @@ def test_what_is_gated_is_not_taken_into_the_baseline(decider: Decider) -> None:
     for start, reason in enumerate(("no_speech", "too_short", "clipped")):
         decider.decide([window(start)], [replace(heard(start), gated=reason)], baselines)  # type: ignore[arg-type]
     assert sum(one.heard for one in baselines.values()) == 0
+
+
+def test_a_strange_window_can_only_be_less_sure(tmp_path: Path, decider: Decider) -> None:
+    """The same answer, of a voice like the corpus and of one unlike it: the label stays."""
+    measure = Strangeness(weights=np.array([9.0, 0, 0, 0], np.float32), bias=0.0)
+    kept = BaselineHead.from_bytes((tmp_path / BASELINE_NPZ).read_bytes()).to_bytes(measure.arrays())
+    (tmp_path / BASELINE_NPZ).write_bytes(kept)
+    asked = {"Angry": 0.9, "Neutral": 0.5}
+    about = {"unclear_below": 0.6, "strange_temperature": 2.0, "strange_unclear_below": asked}
+    write_manifest(tmp_path, Manifest(labels=LABELS, features=FeatureSettings.whisper(), **about))
+    measuring = Decider(open_directory(tmp_path))
+    said = np.log([0.8, 0.15, 0.05]).astype(np.float32)
+    near, far = (
+        WindowOutput(gated=None, log_probabilities=said, pooled=np.array([place, 0, 0, 0], np.float32))
+        for place in (-9, 9)
+    )
+    (like,), (unlike,) = (measuring.decide([window(0.0)], [one]) for one in (near, far))
+    assert (like.emotion, like.unclear, like.unclear_below) == ("Angry", False, pytest.approx(0.6))
+    assert (unlike.emotion, unlike.unclear, unlike.unclear_below) == ("Angry", True, pytest.approx(0.9))
+    assert like.confidence == pytest.approx(0.8)
+    assert unlike.confidence < like.confidence
+    (plain,) = decider.decide([window(0.0)], [far])  # nothing measures it
+    assert plain.confidence == pytest.approx(0.8)
+    manifest = open_directory(tmp_path).manifest
+    assert manifest.threshold("Neutral", 1.0) == manifest.threshold("Happy", 1.0) == 0.6  # never less than of others
+    for broken in (
+        {"strange_weights": np.zeros((2, 2)), "strange_bias": np.zeros(())},
+        {"strange_weights": np.zeros(4)},
+    ):
+        stream = io.BytesIO()
+        np.savez(stream, **broken)
+        with pytest.raises(ModelError):
+            Strangeness.from_bytes(stream.getvalue())
 
 
 def test_the_head_keeps_its_weights_and_refuses_others() -> None:

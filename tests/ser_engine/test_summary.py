@@ -56,7 +56,13 @@ def test_its_own_confidence_must_pass_the_models_threshold() -> None:
     summary = summarise([pair(one) for one in asked])
     assert summary.confidence == pytest.approx((0.8 + 0.8 + 0.05) / 3)
     assert (summary.unclear, summary.unclear_below) == (True, 0.73)
-    assert not summarise([pair(one) for one in asked[:2]]).unclear
+
+
+def test_the_threshold_of_a_summary_is_that_of_its_label() -> None:
+    neutral = pair(replace(prediction("Neutral", 0.8), unclear_below=0.6))
+    sad = pair(replace(prediction("Sad", 0.8, reason="unsure"), unclear_below=0.85))
+    summary = summarise([neutral, neutral, sad])
+    assert (summary.emotion, summary.unclear, summary.unclear_below) == ("Neutral", False, 0.6)
 
 
 def test_unclear_windows_do_not_count_beside_clear_ones() -> None:

@@ -13,15 +13,17 @@ import pytest
 
 from ser_engine import Recognizer, segment_pcm
 from ser_engine.audio import decode
-from ser_engine.baseline import BaselineHead
+from ser_engine.baseline import BaselineHead, pooled_states
 from ser_engine.errors import CorpusError
 from ser_engine.models import find_model, load_manifest, verify
 from ser_engine.networks import softmax
+from ser_engine.strangeness import Strangeness
 from ser_engine.training import broaden, calls, material, strangers, unlabelled
 from ser_engine.training.corpus import LABELS, Corpus, read_corpus
 from ser_engine.training.episodes import Calls, EpisodeSettings, Spoken, build, head_of
 from ser_engine.training.recipes import Silent
 from ser_engine.training.refine import RefineSettings
+from ser_engine.training.strange import learn_strangeness
 
 pytestmark = [
     pytest.mark.integration,
@@ -51,21 +53,22 @@ def files(count: int, start: int = 0) -> list[str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`fast`, broadened with a handful of clips."""
     root = tmp_path_factory.mktemp("broadened")
-    names = [(name, f"corpus-{k % 2}", f"corpus-{k % 2}:{k // 2}") for k, name in enumerate(files(6, 20))]
+    names = [(name, f"corpus-{k % 2}", f"corpus-{k % 2}:{k // 2}") for k, name in enumerate(files(4, 20))]
     ordinary = folder(root / "ordinary", ("file", "corpus", "speaker"), names)
-    sounds = folder(root / "sounds", ("file", "kind", "recorder"), [(name, "cry", name) for name in files(2, 30)])
+    sounds = folder(root / "sounds", ("file", "kind", "recorder"), [(name, "cry", name) for name in files(1, 30)])
     every = read_corpus(CLIPS)
     speakers = every.speakers
     own = [
         replace(clip, split="validation" if clip.speaker == speakers[0] else "train")
-        for clip in every.of_speakers(speakers[:3]).clips
+        for clip in every.of_speakers(speakers[:2]).clips
     ]
     first = Corpus(name="own", clips=tuple(own))
-    further = Corpus(name="further", clips=every.of_speakers(speakers[3:4]).clips)
+    further = Corpus(name="further", clips=every.of_speakers(speakers[3:4]).clips[:3])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(material, "_MADE", 1)
+        patched.setattr(broaden, "BRIEF", ("further",))
         patched.setattr(broaden, "VIEWS", {name: numbers[:1] for name, numbers in broaden.VIEWS.items()})
-        heard = broaden.Material(corpora=[first, further], ordinary=ordinary, sounds=sounds)
+        heard = material.Material(corpora=[first, further], ordinary=ordinary, sounds=sounds)
         broaden.broaden(find_model("fast"), heard, root / "out", settings=QUICK, progress=Silent())
     return root / "out"
 
@@ -109,16 +112,45 @@ def test_it_compares_a_window_with_the_earlier_ones(made: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_strange_is_learned_and_kept(made: Path) -> None:
+    manifest = load_manifest(made)
+    measure = Strangeness.from_bytes((made / "baseline.npz").read_bytes())
+    assert measure is not None
+    assert len(measure.weights) == len(BaselineHead.from_bytes((made / "baseline.npz").read_bytes()).hidden[0]) - 6
+    assert set(manifest.strange_unclear_below) == set(LABELS)
+    shown = manifest.training["strangers"]
+    assert {name.split()[0] for name in shown} == {"judges", "further", "ordinary"}
+    assert all(0 <= figures["strangeness"] <= 1 for figures in shown.values())
+
+
+def test_strangeness_tells_other_rooms_apart() -> None:
+    rng = np.random.default_rng(3)
+
+    def view(offset: float, pieces: int) -> material.States:
+        steps = (rng.standard_normal((pieces * 10, 4)) + offset).astype(np.float16)
+        return material.States(steps=steps, starts=np.arange(0, pieces * 10 + 1, 10))
+
+    measure = learn_strangeness([view(0, 60)], [(view(3, 60), range(30))])
+    own, other = view(0, 20), view(3, 20)
+    of = [float(measure.of(pooled_states(states[k])).mean()) for states in (own, other) for k in range(20)]
+    assert max(of[:20]) < min(of[20:])
+    again = Strangeness.from_bytes(head_of(build(14, EpisodeSettings(units=2))).to_bytes(measure.arrays()))
+    assert again is not None
+    np.testing.assert_array_equal(again.weights, measure.weights)
+    assert Strangeness.from_bytes(head_of(build(14, EpisodeSettings(units=2))).to_bytes()) is None
+
+
+@pytest.mark.slow
 def test_figures_in_calls_and_without_labels(made: Path) -> None:
     recognizer = Recognizer.load(made)
-    clips = read_corpus(CLIPS).of_speakers(read_corpus(CLIPS).speakers[:2]).clips
+    clips = read_corpus(CLIPS).of_speakers(read_corpus(CLIPS).speakers[:1]).clips
     found = calls.measure_calls(recognizer, clips, shares=(0.6,), rounds=5, progress=Silent())
     assert [entry["earlier"] for entry in found.values()][:2] == [0, 4]
     assert all(entry["clips"] == len(clips) for entry in found.values())
     assert "0.6 neutral, after 4" in calls.to_markdown(found)
     recordings = unlabelled.read_unlabelled(made.parent / "ordinary")
     without = unlabelled.measure_unlabelled(recognizer, recordings, Silent())
-    assert without["all"]["files"] == 6
+    assert without["all"]["files"] == 4
     assert set(without) == {"all", "corpus-0", "corpus-1"}
     assert not unlabelled.has_labels(made.parent / "ordinary")
     assert unlabelled.has_labels(CLIPS)
@@ -127,7 +159,7 @@ def test_figures_in_calls_and_without_labels(made: Path) -> None:
 def test_a_corpus_without_held_out_speakers_is_refused(tmp_path: Path) -> None:
     every = read_corpus(CLIPS)
     nobody = Corpus(name="own", clips=tuple(replace(clip, split="train") for clip in every.clips))
-    heard = broaden.Material(corpora=[nobody], ordinary=tmp_path, sounds=tmp_path)
+    heard = material.Material(corpora=[nobody], ordinary=tmp_path, sounds=tmp_path)
     with pytest.raises(CorpusError, match="held out"):
         heard.groups(seed=1)
     with pytest.raises(CorpusError, match=r"manifest\.csv"):
@@ -159,7 +191,7 @@ def test_earlier_windows_are_other_ones_of_the_same_speaker_none_twice() -> None
     assert all(everybody.labels[drawn.earlier(0, 3, 1.0, rng)] == LABELS.index("Neutral"))
 
 
-def answered(name: str, labels: list[int], sure: float, right: float) -> strangers.Answered:
+def answered(name: str, labels: list[int], sure: float, right: float, strangeness: float = 0.0) -> strangers.Answered:
     """Windows of which a share `right` is decided as labelled, each with the confidence `sure`."""
     said = np.full((len(labels), 5), (1 - sure) / 4)
     for row, label in enumerate(labels):
@@ -168,20 +200,43 @@ def answered(name: str, labels: list[int], sure: float, right: float) -> strange
     heard = replace(spoken(labels), log_probabilities=np.log(said), labels=np.array(labels))
     if name == "ordinary":
         heard = replace(heard, labels=np.full(len(labels), -1))
-    return strangers.Answered(name=name, spoken=heard, baseline=head_of(network))
+    strange = np.full(len(labels), strangeness)
+    return strangers.Answered(name=name, spoken=heard, baseline=head_of(network), strangeness=strange)
+
+
+def alone(*asked: strangers.Answered) -> list[strangers.Group]:
+    """What is known of them without a call: as if after so many earlier windows the same was said."""
+    return [(one, earlier, one.logits()) for one in asked for earlier in (0, *strangers.CONTEXTS)]
 
 
 def test_the_temperature_is_as_cautious_as_the_own_corpus_allows() -> None:
     held_out = answered("judges", [0, 1, 2, 3, 4] * 40, sure=0.8, right=0.8)
-    temperature = strangers.cautious_temperature(held_out.logits(), held_out.labels)
-    confidence = softmax(held_out.logits() / temperature).max(axis=1).mean()
+    found = strangers._temperatures(alone(held_out))
+    confidence = softmax(held_out.logits() / found.alone).max(axis=1).mean()
     assert confidence == pytest.approx(0.8 - strangers.OWN_ECE, abs=0.01)
+    assert strangers.mixed(found.alone, found.inside, 16) == pytest.approx(found.alone, abs=0.02)
 
 
-def test_the_threshold_keeps_ordinary_speech_and_the_wrong_out() -> None:
+def test_strangers_are_believed_less_as_far_as_it_is_true_of_them() -> None:
+    held_out = answered("judges", [0, 1, 2, 3, 4] * 40, sure=0.8, right=0.8)
+    foreign = answered("further", [0, 1, 2, 4] * 40, sure=0.8, right=0.8, strangeness=1.0)
+    found = strangers._temperatures(alone(held_out, foreign))
+    assert found.strange > 1
+    said = found.said(foreign.logits(), foreign.strangeness, 0).max(axis=1).mean()
+    assert said == pytest.approx(0.8 - strangers.STRANGE_ECE, abs=0.02)
+    easy = answered("further", [0, 1, 2, 4] * 40, sure=0.8, right=0.95, strangeness=1.0)
+    assert strangers._temperatures(alone(held_out, easy)).strange == 1
+
+
+def test_the_thresholds_keep_ordinary_speech_and_the_wrong_out() -> None:
+    plain = strangers.Confidence(alone=1.0, inside=1.0)
     own = answered("judges", [0, 1, 2, 3, 4] * 40, sure=0.95, right=0.95)
-    assert strangers.cautious_threshold([own], 1.0) == 0.5
-    lively = answered("ordinary", [1] * 100, sure=0.7, right=1.0)
-    assert strangers.cautious_threshold([own, lively], 1.0) == pytest.approx(0.71, abs=0.011)
-    foreign = answered("further", [0, 1, 2, 4] * 20, sure=0.9, right=0.5)
-    assert strangers.cautious_threshold([own, lively, foreign], 1.0) == pytest.approx(0.91, abs=0.011)
+    found = strangers._thresholds(plain, alone(own), 0.03)
+    assert (found.below, found.strange_emotion, found.strange_neutral) == (0.5, 0.5, 0.5)
+    lively = answered("ordinary", [1] * 100, sure=0.7, right=1.0, strangeness=1.0)
+    found = strangers._thresholds(plain, alone(own, lively), 0.03)
+    assert (found.below, found.strange_neutral) == (0.5, 0.5)  # nobody minds ordinary speech that is called neutral
+    assert found.strange_emotion == pytest.approx(0.71, abs=0.011)
+    foreign = answered("further", [0, 1, 2, 4] * 20, sure=0.9, right=0.5, strangeness=1.0)
+    found = strangers._thresholds(plain, alone(own, lively, foreign), 0.03)
+    assert (found.below, found.strange_emotion) == (0.5, pytest.approx(0.91, abs=0.011))

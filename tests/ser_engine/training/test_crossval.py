@@ -99,6 +99,7 @@ def test_every_folds_network_answers_the_validation_speakers(corpus: Corpus, sha
     clips = {(one["view"], one["recordings"]): one["clips"] for one in found["figures"]}
     assert clips["as recorded", "validation speakers"] == clips["over a call", "validation speakers"] == 2 * beside
     assert clips["as recorded", "all"] == len(corpus.clips) - beside
+    assert clips["as recorded", "all speakers"] == len(corpus.clips)
     assert found["speakers"] == len(speakers) - 2
 
 

@@ -68,6 +68,17 @@ def test_one_answer_for_everything_scores_chance_and_is_called_a_collapse(demo: 
     assert any("collapsed" in text for text in found["warnings"])
 
 
+def test_mistakes_of_arousal_are_told_by_themselves(demo: Corpus) -> None:
+    everything_angry = measure.score(ask(Oracle(LABELS, always(0.6, 0.1, 0.1, 0.1, 0.1)), demo.clips), LABELS)
+    found = measure.figures(everything_angry, rounds=5)
+    assert found["taken_for_angry"] == {"Happy": 1.0, "Disgust": 1.0}
+    assert report.taken_for_angry(found) == "100 % / 100 %"
+    table = np.diag([4, 4, 4, 4, 4])
+    table[1] = [1, 3, 0, 0, 0]
+    assert measure.taken_for_angry(table, LABELS) == {"Happy": 0.25, "Disgust": 0.0}
+    assert measure.taken_for_angry(table[1:, 1:], LABELS[1:]) == {}
+
+
 def test_over_four_labels_a_model_of_five_answers_as_if_neutral_did_not_exist(demo: Corpus) -> None:
     oracle = Oracle(LABELS, always(0.1, 0.2, 0.05, 0.05, 0.6))
     answers = ask(oracle, demo.clips)
