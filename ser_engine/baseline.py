@@ -157,7 +157,7 @@ class BaselineHead:
         """The content of ``baseline.npz``, with the arrays `beside`; the same weights give the same bytes."""
         stream = io.BytesIO()
         names = dict(zip(("w1", "b1", "w2", "b2"), (*self.hidden, *self.output), strict=True))
-        np.savez(stream, allow_pickle=False, **names, **(beside or {}))  # type: ignore[arg-type]  # as above
+        np.savez(stream, allow_pickle=False, **names, **(beside or {}))
         return stream.getvalue()
 
     def log_probabilities(self, heard: WindowOutput, context: Context) -> Vector:

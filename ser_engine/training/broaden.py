@@ -191,12 +191,12 @@ class Broadening:
             chosen = rows[name]
             if not chosen:
                 continue
-            about = {"targets": self.wanted[name][list(chosen)], "weight": speech_weight if name == "ordinary" else 1.0}
+            wanted, weight = self.wanted[name][list(chosen)], speech_weight if name == "ordinary" else 1.0
             views = [self.spoken(answer, name, view, chosen) for view in range(len(self.states[name]))]
-            lessons += [Lesson(spoken=one, **about) for one in views]
+            lessons += [Lesson(spoken=one, targets=wanted, weight=weight) for one in views]
             for states in self.short.get(name, ()):
                 one = self._spoken(answer, name, states, chosen)
-                lessons.append(Lesson(spoken=one, earlier=views[AS_RECORDED], **about))
+                lessons.append(Lesson(spoken=one, targets=wanted, weight=weight, earlier=views[AS_RECORDED]))
         return lessons
 
     def spoken(self, answer: Any, name: str, view: int = AS_RECORDED, rows: Sequence[int] | None = None) -> Spoken:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # it ships no types
+from sklearn.linear_model import LogisticRegression
 
 from ser_engine.baseline import pooled_states
 from ser_engine.strangeness import Strangeness
