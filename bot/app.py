@@ -18,6 +18,8 @@ from bot.listening.voice import Connect
 from bot.neighbours import Neighbours
 from bot.own_messages import OwnMessages
 from bot.settings import Settings
+from bot.turns import Turns
+from bot.withdrawals import Withdrawals
 from ser_engine.backends.base import InferenceBackend
 from storage import ServerSettings, SessionRecord, Storage, WindowWriter
 
@@ -52,12 +54,16 @@ class App:
     own: OwnMessages = field(init=False)
     deletions: Deletions = field(init=False)
     neighbours: Neighbours = field(init=False)
+    turns: Turns = field(init=False)
+    withdrawals: Withdrawals = field(init=False)
 
     def __post_init__(self) -> None:
         self.sessions = SessionManager(self)
         self.own = OwnMessages(self.storage, self.client)
         self.deletions = Deletions(self)
         self.neighbours = Neighbours(self, self.me, self.settings.shards)
+        self.turns = Turns(self.clock)
+        self.withdrawals = Withdrawals()
 
     @property
     def max_session_s(self) -> float:

@@ -14,6 +14,8 @@ import discord
 COLOUR: Final = 0x5865F2
 COLOUR_TROUBLE: Final = 0xD9822B
 COLOUR_ENDED: Final = 0x6B7280
+SUMMARY_ID: Final = "undertone:summary:"
+"""What the id of the button begins with that opens a summary; the session's id follows."""
 
 
 class Buttons(StrEnum):

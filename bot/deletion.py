@@ -3,7 +3,8 @@
 The rows go first, because deletion acts at once, and with them what is in memory. A message that Discord would not
 delete then is left without its session in the database, which means that it is still to be deleted. A summary that also
 speaks of other people is not deleted but written anew without the person who left; until that has happened it is marked
-as stale. `run` tries both again every hour.
+as stale. It stays as it was posted, closed or open and in its language, whatever the server chose since. `run` tries
+both again every hour.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import discord
 import structlog
 
 from bot.assembly import to_the_end
-from bot.cards import embed_of
+from bot.cards import SUMMARY_ID, embed_of
 from bot.listening.discord_surface import picture_file
-from bot.listening.summary import Summary, closed_card, summarise
+from bot.listening.summary import summarise
 from bot.own_messages import TROUBLE, RefusedMessage
+from bot.texts import LANGUAGES, Texts, of
 from storage.errors import StorageError
-from storage.records import MessageKind, MessageRecord, SummaryPlace
+from storage.records import MessageKind, MessageRecord
 from storage.turns import Holds
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Deletions:
     async def person(self, user_id: int, guild_id: int | None, interaction_id: int) -> Deleted:
         """Everything about a person, in one server or everywhere. Raises StorageError."""
         app = self._app
+        app.withdrawals.note(user_id)
         await app.sessions.leave_everything(user_id, guild_id, interaction_id)
         await app.neighbours.leave_everything(user_id, guild_id, interaction_id)
         traces = await app.storage.traces_of(user_id, guild_id)
@@ -146,12 +149,21 @@ class Deletions:
         report = await self._app.storage.report(session_id)
         if report is None or not (report.participants or report.moments):
             return await self._app.own.remove([message])
+        try:
+            shown = await self._app.own.partial(message).fetch()
+        except discord.NotFound:
+            await self._app.storage.forget_messages([message.message_id])
+            return []
+        except TROUBLE:
+            return await self._app.own.remove([message])
+        if is_closed(shown):  # it names nobody, and stays closed whatever the server chose since
+            await self._app.storage.renewed(message.message_id)
+            return []
         surface = self._app.surface(report.session, None, await self._app.storage.server(report.session.guild_id))
         people = [person.participant.user_id for person in report.participants]
         names = {user_id: name for user_id in people if (name := await surface.called(user_id))}
-        summary = await summarise(report, surface.texts, names, report_url=self._app.report_url(session_id))
-        if message.guild_id is not None and surface.server.summary_place is SummaryPlace.PARTICIPANTS:
-            summary = Summary(card=closed_card(surface.texts, session_id), picture=None)
+        texts = spoken_in(shown) or surface.texts
+        summary = await summarise(report, texts, names, report_url=self._app.report_url(session_id))
         embed, files = embed_of(summary.card), []
         if summary.picture is not None:
             embed.set_image(url="attachment://summary.png")
@@ -166,3 +178,16 @@ class Deletions:
             if await self._app.storage.edition(session_id) == edition:  # else somebody else was deleted meanwhile
                 await self._app.storage.renewed(message.message_id)
         return []
+
+
+def is_closed(summary: discord.Message) -> bool:
+    """Whether a summary that was posted shows nothing but the button that opens it."""
+    rows = [row for row in summary.components if isinstance(row, discord.ActionRow)]
+    buttons = [item for row in rows for item in row.children if isinstance(item, discord.Button)]
+    return any((button.custom_id or "").startswith(SUMMARY_ID) for button in buttons)
+
+
+def spoken_in(summary: discord.Message) -> Texts | None:
+    """The language in which a summary was posted; None when nothing tells."""
+    titles = {embed.title for embed in summary.embeds}
+    return next((of(language) for language in LANGUAGES if of(language).SUMMARY_TITLE in titles), None)

@@ -151,6 +151,7 @@ class Neighbours:
                     await self._app.deletions.remove_doomed()
                     continue
                 user_id = self._app.storage.unsealed(said["who"])
+                self._app.withdrawals.note(user_id)
                 await self._app.sessions.leave_everything(user_id, said["guild"], said["by"])
                 traces = await self._app.storage.traces_of(user_id, said["guild"])
                 self._app.writer.forget(traces.participants)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import aiohttp
 import discord
 import structlog
 
+from bot.assembly import to_the_end
 from storage import Storage
 from storage.errors import StorageError
 from storage.records import MessageKind, MessageRecord
@@ -38,9 +39,18 @@ class OwnMessages:
         self._client = client
 
     async def note(
-        self, message: discord.Message, kind: MessageKind, *, session_id: str | None = None, about: int | None = None
+        self,
+        message: discord.Message,
+        kind: MessageKind,
+        *,
+        session_id: str | None = None,
+        about: int | None = None,
+        stale: bool = False,
     ) -> None:
-        """Remember a message that was just posted. One that cannot be remembered is logged."""
+        """Remember a message that was just posted. One that cannot be remembered is logged.
+
+        `stale`: it is written anew with the next round of deletions, unless somebody finds before that it is right.
+        """
         record = MessageRecord(
             message_id=message.id,
             channel_id=message.channel.id,
@@ -49,9 +59,19 @@ class OwnMessages:
             session_id=session_id,
         )
         try:
-            await self._storage.note_message(record, about=about)
+            # To the end: a message that nobody remembers could never be deleted.
+            await to_the_end(self._storage.note_message(record, about=about, stale=stale))
         except StorageError as error:
             _log.warning("message_not_noted", kind=kind.value, session=session_id, error=error.code)
+
+    async def discard(self, message: MessageRecord) -> None:
+        """Delete a message now; one that Discord does not let go is tried again with the next round of deletions.
+
+        Raises StorageError.
+        """
+        if await self.remove([message]):
+            _log.info("message_not_deleted", session=message.session_id, kind=message.kind.value)
+            await self._storage.note_message(replace(message, session_id=None))
 
     async def remove(self, messages: Iterable[MessageRecord]) -> list[RefusedMessage]:
         """Delete messages and reactions in Discord; what is gone is forgotten. Raises StorageError."""

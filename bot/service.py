@@ -162,6 +162,7 @@ class Service:
                 "dropped": self.writer.dropped,
                 "failures": self.writer.failures,
             },
+            "recordings": self.app.turns.counters(),
             "discord": {
                 "restarts": self.gateway.restarts,
                 "memberships_unanswered": self.gateway.names.unanswered,

@@ -24,8 +24,11 @@ class MessageRepository:
         self._identity = identity
         self._default_retention_days = default_retention_days
 
-    async def note(self, message: MessageRecord, *, about: int | None = None) -> None:
-        """Remember a message that was posted; `about` is the person that a message outside sessions is about."""
+    async def note(self, message: MessageRecord, *, about: int | None = None, stale: bool = False) -> None:
+        """Remember a message that was posted; `about` is the person that a message outside sessions is about.
+
+        `stale`: whether what it says is still true has to be looked at.
+        """
         user_hash = None if about is None else self._identity.in_server(message.guild_id or _PRIVATE, about)
         async with self._database.transaction() as db:
             session = None if message.session_id is None else await db.get(schema.Session, message.session_id)
@@ -37,6 +40,7 @@ class MessageRepository:
                 user_hash=user_hash,
                 kind=message.kind,
                 posted_at=datetime.now(UTC),
+                stale=stale,
             )
             await db.merge(row)
 

@@ -192,8 +192,8 @@ class Storage:
 
     # --- the bot's own messages in Discord
 
-    async def note_message(self, message: MessageRecord, *, about: int | None = None) -> None:
-        await self._messages.note(message, about=about)
+    async def note_message(self, message: MessageRecord, *, about: int | None = None, stale: bool = False) -> None:
+        await self._messages.note(message, about=about, stale=stale)
 
     async def forget_messages(self, message_ids: Collection[int]) -> None:
         await self._messages.forget(message_ids)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import discord
 
 from bot.app import App
-from bot.cards import embed_of
+from bot.cards import SUMMARY_ID, embed_of
 from bot.commands.common import Interaction, defer, reads_all, report_error, say
 from bot.commands.language import texts_of
 from bot.errors import NotPossible
@@ -16,11 +16,11 @@ from bot.listening.summary import summary_card
 from bot.texts import Texts, english
 
 
-class SummaryButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"undertone:summary:(?P<session>[\w-]+)"):
+class SummaryButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"{SUMMARY_ID}(?P<session>[\w-]+)"):
     app: ClassVar[App]
 
     def __init__(self, texts: Texts, session_id: str) -> None:
-        super().__init__(discord.ui.Button(label=texts.BTN_SUMMARY, custom_id=f"undertone:summary:{session_id}"))
+        super().__init__(discord.ui.Button(label=texts.BTN_SUMMARY, custom_id=f"{SUMMARY_ID}{session_id}"))
         self._session_id = session_id
 
     @classmethod

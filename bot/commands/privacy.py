@@ -94,6 +94,8 @@ class PrivacyGroup(app_commands.Group):
     async def _decide(self, interaction: Interaction, decision: Decision | None, what: str) -> None:
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
         purposes = tuple(Purpose) if what == BOTH else (Purpose(what),)
+        if decision is Decision.OPT_OUT and Purpose.VOICE in purposes:
+            self._app.withdrawals.note(user_id)
         # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
         deciding = [self._app.sessions.decide(guild_id, user_id, decision, interaction.id, p) for p in purposes]
         *counted, _ = await asyncio.gather(*deciding, defer(interaction))

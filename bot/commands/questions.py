@@ -35,6 +35,9 @@ class Request:
     interaction: Interaction | None = None
     """None: asked by the message itself."""
 
+    withdrawals: int = 0
+    """The number of the last withdrawal (`bot.withdrawals`) when it was asked, or agreed to."""
+
     @property
     def in_public(self) -> bool:
         """Whether it is answered below the message: the bot must be there, and not only in the asker's account."""

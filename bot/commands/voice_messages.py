@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import discord
 import structlog
@@ -18,16 +18,14 @@ from bot.app import App
 from bot.commands.analysis import Analyst
 from bot.commands.answers import Answer, Outcome
 from bot.commands.common import NO_MENTIONS, Interaction, say
-from bot.commands.language import public_texts, texts_of
-from bot.commands.membership import end_stale_answers_of_author
+from bot.commands.language import texts_of
+from bot.commands.of_message import mode_of, opted_out, original_of, raise_gone, standing_of, texts_for, texts_of_server
 from bot.commands.questions import Kind, Questions, Request
 from bot.commands.recordings import Found, found_in, is_long
-from bot.commands.turns import Turns
 from bot.commands.voice_buttons import author_buttons, statement_buttons
 from bot.commands.whose_voice import Case, Refusals, Statements, Verdict, decide
-from bot.errors import MessageGone, NotPossible, code_of, expected, gone, in_words
-from bot.texts import Texts
-from storage.records import Decision, MessageKind, Purpose, VoiceMode
+from bot.errors import MessageGone, NotPossible, code_of, expected, in_words
+from storage.records import Decision, MessageKind, VoiceMode
 
 UNASKED: Final = frozenset({VoiceMode.REACT, VoiceMode.REPLY})
 
@@ -40,7 +38,7 @@ class VoiceMessages:
     def __init__(self, app: App) -> None:
         self._app = app
         self._analyst = Analyst(app.backend, app.settings)
-        self._turns = Turns(app.clock)
+        self._turns = app.turns
         self._statements = Statements()
         self._refusals = Refusals()
         self._questions = Questions(app.clock)
@@ -51,11 +49,11 @@ class VoiceMessages:
         """A message that the bot may read: direct, or pinging it, or in a channel where that was switched on."""
         if message.author.bot or message.webhook_id is not None:
             return
-        request = Request(asker_id=message.author.id, found=found_in(message), message=message)
+        request = self._request(message.author.id, found_in(message), message=message)
         async with self._answering(message):
             if not request.found.files:
                 if message.guild is None:
-                    texts = await self._public(message)
+                    texts = await texts_for(self._app, message)
                     await message.reply(texts.DIRECT_HINT, allowed_mentions=NO_MENTIONS)
             elif message.guild is None or mentioned:
                 await self._handle(request)
@@ -64,8 +62,8 @@ class VoiceMessages:
 
     async def _unasked(self, request: Request, message: discord.Message) -> None:
         """A voice message that asks nothing: answered where the server chose so, for those who opted in."""
-        mode = await self._mode(message)
-        if mode in UNASKED and await self._standing(message) is Decision.OPT_IN:
+        mode = await mode_of(self._app, message)
+        if mode in UNASKED and await standing_of(self._app, message) is Decision.OPT_IN:
             with suppress(NotPossible):  # nobody asked, so nobody is told to wait
                 self._turns.admit(message.author.id)
                 await self._analyse(request, reply=mode is VoiceMode.REPLY)
@@ -77,13 +75,15 @@ class VoiceMessages:
             raise NotPossible("NO_AUDIO_IN_MESSAGE")
         if message.author.bot or message.webhook_id is not None:
             raise NotPossible("NOT_A_PERSON")
-        request = Request(asker_id=interaction.user.id, found=found, message=message, interaction=interaction)
-        await self._handle(request)
+        await self._handle(self._request(interaction.user.id, found, message=message, interaction=interaction))
 
     async def asked_with_file(self, interaction: Interaction, file: discord.Attachment) -> None:
         """`/analyze`: the answer is for the asking person's eyes. The interaction is deferred already."""
         found = Found(files=(file,), own_voice=False, forwarded=False)
-        await self._handle(Request(asker_id=interaction.user.id, found=found, interaction=interaction))
+        await self._handle(self._request(interaction.user.id, found, interaction=interaction))
+
+    def _request(self, asker_id: int, found: Found, **more: Any) -> Request:
+        return Request(asker_id=asker_id, found=found, withdrawals=self._app.withdrawals.number, **more)
 
     async def deleted(self, message_ids: Collection[int]) -> None:
         """Messages are gone: the questions about them are taken away."""
@@ -98,14 +98,18 @@ class VoiceMessages:
         """Analyse, ask whoever has to be asked, or raise why not."""
         message, asker_id = request.message, request.asker_id
         here = message if request.in_public else None  # elsewhere no server chose anything, and nobody answered
-        if here is not None and await self._mode(here) is VoiceMode.OFF:
+        if here is not None and await mode_of(self._app, here) is VoiceMode.OFF:
             raise NotPossible("SWITCHED_OFF_HERE")
+        original = await original_of(self._app, message) if message is not None else None
+        if original is not None and self._refusals.said(original.id, asker_id):
+            raise NotPossible("DECLINED_BEFORE")
         case = Case(
             asker_id=asker_id,
             author_id=message.author.id if message is not None else asker_id,
             own_voice=request.found.own_voice,
             forwarded=request.found.forwarded,
-            author_standing=None if here is None else await self._standing(here),
+            author_standing=None if here is None else await standing_of(self._app, here),
+            original_opted_out=await opted_out(self._app, original, but=asker_id),
             stated=self._statements.holds(asker_id, self._app.clock.monotonic_s()),
         )
         verdict = decide(case)
@@ -131,7 +135,7 @@ class VoiceMessages:
         if (open_one := self._questions.of(author_id)) is not None:
             raise NotPossible("ASKED_ALREADY" if open_one.about(message.id) else "AUTHOR_IS_ASKED")
         question = self._questions.ask(author_id, Kind.AUTHOR, [request])
-        texts = await self._public(message)
+        texts = await texts_for(self._app, message)
         try:
             question.shown = await message.reply(
                 texts("ASK_AUTHOR", author_id=author_id, asker_id=asker_id),
@@ -140,7 +144,7 @@ class VoiceMessages:
             )
         except BaseException as error:
             self._questions.close(question)
-            _raise_gone(error)
+            raise_gone(error)
             raise
         await self._app.own.note(question.shown, MessageKind.QUESTION, about=author_id)
         if request.interaction is not None:
@@ -149,15 +153,16 @@ class VoiceMessages:
     async def author_answered(self, interaction: Interaction, message_id: int, *, yes: bool) -> None:
         """The author pressed a button below the question about their message."""
         question = next(iter(self._questions.about(message_id)), None)
-        texts = await self._public_of(interaction)
+        texts = await texts_of_server(self._app, interaction.guild)
         if question is None or question.person_id != interaction.user.id:
             await interaction.response.edit_message(content=texts.ASK_AGAIN, view=None)
             return
         self._questions.close(question)
         await interaction.response.edit_message(content=texts.AGREED if yes else texts.DECLINED, view=None)
+        now = self._app.withdrawals.number
         for request in question.pending:
             if yes:
-                await self._analyse(replace(request, interaction=interaction))
+                await self._analyse(replace(request, interaction=interaction, withdrawals=now))
             else:
                 self._refusals.note(message_id, request.asker_id)
 
@@ -173,7 +178,7 @@ class VoiceMessages:
             buttons = statement_buttons(texts, question.ticket, request.asker_id)
             question.shown = await say(request.interaction, texts.WHOSE_VOICE, view=buttons)
         elif request.message is not None:
-            texts = await self._public(request.message)
+            texts = await texts_for(self._app, request.message)
             buttons = statement_buttons(texts, question.ticket, request.asker_id)
             try:
                 question.shown = await request.message.reply(
@@ -181,7 +186,7 @@ class VoiceMessages:
                 )
             except BaseException as error:
                 self._questions.close(question)
-                _raise_gone(error)
+                raise_gone(error)
                 raise
 
     async def stated(self, interaction: Interaction, ticket: str, *, yes: bool) -> None:
@@ -195,7 +200,8 @@ class VoiceMessages:
         if not yes:
             return
         self._statements.make(interaction.user.id, self._app.clock.monotonic_s())
-        for request in question.pending:
+        now = self._app.withdrawals.number
+        for request in (replace(request, withdrawals=now) for request in question.pending):
             if request.message is not None and request.interaction is None:
                 async with self._answering(request.message):
                     await self._analyse(request)
@@ -211,24 +217,45 @@ class VoiceMessages:
         outcomes = [await self._outcome(request, file) for file in request.found.files]
         if len(outcomes) == 1 and isinstance(error := outcomes[0].result, Exception):
             raise error
+        self._require_agreed(request)
         answer = Answer(outcomes, model=self._app.backend.model.name)
         message, interaction = request.message, request.interaction
         if message is None or not request.in_public:
             if interaction is not None:
                 await say(interaction, **await answer.content(texts_of(interaction)))
             return
-        await self._react(message, answer)
+        made = {message.id} if await self._react(message, answer) else set()
         if reply:
-            content = await answer.content(await self._public(message))
+            content = await answer.content(await texts_for(self._app, message))
             try:
                 posted = await message.reply(allowed_mentions=NO_MENTIONS, **content)
             except discord.HTTPException as error:
-                _raise_gone(error)
+                raise_gone(error)
                 raise
             await self._app.own.note(posted, MessageKind.ANSWER, about=message.author.id)
+            made.add(posted.id)
+        await self._take_back_from(request, message, made)
         _log.info("message_analysed", channel=message.channel.id, recordings=len(outcomes))
         if interaction is not None:
             await say(interaction, texts_of(interaction).DONE_BELOW)
+
+    def _require_agreed(self, request: Request) -> None:
+        """Who opted out, or had everything deleted, while this waited is not answered about."""
+        author_id = request.asker_id if request.message is None else request.message.author.id
+        if self._app.withdrawals.since(request.withdrawals, author_id):
+            own = author_id == request.asker_id
+            raise NotPossible("OPTED_OUT_OF_VOICE" if own else "AUTHOR_OPTED_OUT")
+
+    async def _take_back_from(self, request: Request, message: discord.Message, made: set[int]) -> None:
+        """Who did so while Discord took the answer finds it gone."""
+        try:
+            self._require_agreed(request)
+        except NotPossible:
+            about = await self._app.storage.messages_about(
+                message.author.id, message.guild.id if message.guild else None
+            )
+            await self._app.own.remove(record for record in about if record.message_id in made)
+            raise
 
     async def _outcome(self, request: Request, file: discord.Attachment) -> Outcome:
         """What became of one file. What is wrong with a file is its outcome; anything else is raised."""
@@ -240,18 +267,20 @@ class VoiceMessages:
                 raise
             return Outcome(file.filename, error)
 
-    async def _react(self, message: discord.Message, answer: Answer) -> None:
+    async def _react(self, message: discord.Message, answer: Answer) -> bool:
+        """Whether it did: the reply says it too."""
         if (emoji := answer.emoji) is None:
-            return
+            return False
         try:
             await message.add_reaction(emoji)
-        except discord.Forbidden:  # the reply says it too
+        except discord.Forbidden:
             _log.info("reaction_not_allowed", channel=message.channel.id)
+            return False
         except discord.HTTPException as error:
-            _raise_gone(error)
+            raise_gone(error)
             raise
-        else:
-            await self._app.own.note(message, MessageKind.REACTION, about=message.author.id)
+        await self._app.own.note(message, MessageKind.REACTION, about=message.author.id)
+        return True
 
     @asynccontextmanager
     async def _answering(self, message: discord.Message) -> AsyncIterator[None]:
@@ -264,35 +293,6 @@ class VoiceMessages:
             if not expected(error):
                 _log.error("message_failed", code=code_of(error), channel=message.channel.id, exc_info=error)
             try:
-                await message.reply(in_words(error, await self._public(message)), allowed_mentions=NO_MENTIONS)
+                await message.reply(in_words(error, await texts_for(self._app, message)), allowed_mentions=NO_MENTIONS)
             except discord.HTTPException as unsaid:
                 _log.info("error_not_said", channel=message.channel.id, status=unsaid.status)
-
-    # --- what is known of the place
-
-    async def _mode(self, message: discord.Message) -> VoiceMode:
-        if message.guild is None:
-            return VoiceMode.ON_REQUEST
-        server = await self._app.storage.server(message.guild.id)
-        return server.voice_mode(message.channel.id, getattr(message.channel, "parent_id", None))
-
-    async def _standing(self, message: discord.Message) -> Decision | None:
-        """What the author answered for voice messages in this server, since they joined it last."""
-        if message.guild is None:
-            return None
-        await end_stale_answers_of_author(self._app.storage, message)
-        return await self._app.storage.standing_consent(message.guild.id, message.author.id, Purpose.VOICE)
-
-    async def _public(self, message: discord.Message) -> Texts:
-        """The words for an answer that everybody reads who reads the message."""
-        server = None if message.guild is None else await self._app.storage.server(message.guild.id)
-        return public_texts(server, message.guild)
-
-    async def _public_of(self, interaction: Interaction) -> Texts:
-        guild = interaction.guild
-        return public_texts(None if guild is None else await self._app.storage.server(guild.id), guild)
-
-
-def _raise_gone(error: BaseException) -> None:
-    if gone(error):
-        raise MessageGone from error

@@ -39,12 +39,16 @@ class Case:
     forwarded: bool
     author_standing: Decision | None
     """The author's standing answer for voice messages in this server."""
+    original_opted_out: bool = False
+    """Somebody else wrote what the message forwards, and opted out."""
     stated: bool
     """The asker stated today that recordings of theirs are their own voice or agreed to."""
 
 
 def decide(case: Case) -> Verdict:
     own_message = case.asker_id == case.author_id
+    if case.original_opted_out:
+        return Verdict.AUTHOR_OPTED_OUT
     if case.author_standing is Decision.OPT_OUT:
         return Verdict.ASKER_OPTED_OUT if own_message else Verdict.AUTHOR_OPTED_OUT
     if case.own_voice:

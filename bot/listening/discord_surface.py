@@ -75,7 +75,7 @@ class DiscordSurface:
                 if picture is not None:  # the file was read
                     more["file"] = picture_file(picture)
                 continue
-            await self._own.note(message, kind, session_id=self._record.id)
+            await self._own.note(message, kind, session_id=self._record.id, stale=kind is MessageKind.SUMMARY)
             return Posted(channel_id=channel_id, message_id=message.id)
         raise NoPlace
 
@@ -94,8 +94,8 @@ class DiscordSurface:
             kind=MessageKind.PANEL,
         )
         try:
-            await self._own.remove([message])
-        except StorageError as error:  # it is gone in Discord; its row goes with the session
+            await self._own.discard(message)
+        except StorageError as error:  # its row goes with the session
             _log.warning("message_not_forgotten", session=self._record.id, error=error.code)
 
     def stands_well(self, posted: Posted) -> bool:
@@ -113,7 +113,7 @@ class DiscordSurface:
         if self._record.started_by is not None:
             private = await self._live().create_dm(discord.Object(self._record.started_by))
             message = await private.send(embed=embed_of(card))
-            await self._own.note(message, MessageKind.SUMMARY, session_id=self._record.id)
+            await self._own.note(message, MessageKind.SUMMARY, session_id=self._record.id, stale=True)
 
     # --- the voice channel
 

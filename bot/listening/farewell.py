@@ -84,7 +84,8 @@ class Farewell:
 async def post_summary(app: App, surface: Surface, session_id: str, names: Mapping[int, str]) -> None:
     """Post what was stored, where people can see it; to who started the session when there is no such place.
 
-    What is deleted while Discord takes the summary is taken out of it again.
+    What is deleted while Discord takes the summary is taken out of it again. Should this be cut off before that was
+    looked at, the summary is noted as stale and is looked at with the next round of deletions.
     """
     edition = await app.storage.edition(session_id)
     report = await app.storage.report(session_id)
@@ -106,6 +107,10 @@ async def post_summary(app: App, surface: Surface, session_id: str, names: Mappi
     now = await app.storage.edition(session_id)
     if now is None and posted is not None:
         await surface.remove(posted)
-    elif now != edition:
-        messages = await app.storage.messages_of_session(session_id)
-        await app.deletions.renew(message for message in messages if message.kind is MessageKind.SUMMARY)
+        return
+    summaries = [m for m in await app.storage.messages_of_session(session_id) if m.kind is MessageKind.SUMMARY]
+    if now != edition:
+        await app.deletions.renew(summaries)
+        return
+    for message in summaries:
+        await app.storage.renewed(message.message_id)

@@ -25,17 +25,19 @@ class Moments:
         self.stored = 0
 
     async def mark(self, at_s: float, note: str, *, author_id: int) -> float:
-        """A moment that somebody marked by hand; returns where, in seconds."""
-        moment = MomentRecord(at_s=at_s, kind="mark", participant_id=None, text=note[:MAX_NOTE])
-        await self.add(moment, author_id=author_id)
+        """A moment that somebody marked by hand; returns where, in seconds. Raises StorageError: they are told so."""
+        await self._store(MomentRecord(at_s=at_s, kind="mark", participant_id=None, text=note[:MAX_NOTE]), author_id)
         return at_s
 
-    async def add(self, moment: MomentRecord, *, author_id: int | None = None) -> None:
-        """`author_id` is who wrote a mark. A moment that cannot be stored is logged and lost; the session goes on."""
+    async def add(self, moment: MomentRecord) -> None:
+        """A moment that was noticed. One that cannot be stored is logged and lost; the session goes on."""
         try:
-            await self._app.storage.add_moment(self._session_id, moment, author_id=author_id)
+            await self._store(moment, None)
         except StorageError as error:
             _log.warning("moment_not_written", session=self._session_id, error=error.code)
-            return
+
+    async def _store(self, moment: MomentRecord, author_id: int | None) -> None:
+        """`author_id` is who wrote a mark."""
+        await self._app.storage.add_moment(self._session_id, moment, author_id=author_id)
         self.stored += 1
         self._app.bus.publish(self._session_id, "moment", moment_event(moment))

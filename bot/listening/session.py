@@ -186,7 +186,7 @@ class ListeningSession:
     # --- people
 
     async def mark(self, user_id: int, note: str = "") -> float:
-        """Note a moment by hand; return where, in seconds. The mark belongs to who wrote it."""
+        """Note a moment by hand; return where, in seconds. The mark belongs to who wrote it. Raises StorageError."""
         return await self._moments.mark(self._now_s(), note, author_id=user_id)
 
     def _forget_voice(self, user_id: int) -> None:

@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from bot.commands.turns import USES
 from bot.texts import english as texts
+from bot.turns import USES
 from lab.demo import ogg_opus
 from sandbox import Message, User
 from sandbox.models import Channel

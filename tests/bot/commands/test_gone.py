@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from bot.service import Service
 from bot.texts import english
 from bot.texts import english as texts
 from sandbox.permissions import Permission
-from storage.records import MessageKind, MessageRecord, NewSession, SessionState, SummaryPlace
+from storage.records import MessageKind, MessageRecord, NewSession, SessionState
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice, tone_burst
 from tests.fakes.world import World, text_of
@@ -60,16 +59,6 @@ async def test_a_summary_that_was_not_written_anew_is_tried_again_every_hour(wor
     assert f"<@{world.mara.id}>" not in text_of(summary)
     assert f"<@{world.theo.id}>" in text_of(summary)
     assert await service.storage.stale_messages() == []
-
-
-async def test_a_summary_that_only_those_who_took_part_may_read_stays_closed(world: World) -> None:
-    _, summary = await world.held(world.mara, world.theo)
-    service = world.service
-    server = await service.storage.server(world.sandbox.guild.id)
-    await service.storage.save_server(replace(server, summary_place=SummaryPlace.PARTICIPANTS))
-    await service.app.deletions.person(world.mara.id, world.sandbox.guild.id, 1)
-    assert f"<@{world.theo.id}>" not in text_of(summary)
-    assert texts.SUMMARY_FOR_PARTICIPANTS in text_of(summary)
 
 
 async def test_who_is_deleted_while_the_summary_is_posted_is_taken_out_of_it(

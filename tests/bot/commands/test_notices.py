@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
@@ -104,6 +106,26 @@ async def test_a_deleted_panel_comes_back_without_any_change(world: World) -> No
     again = await world.sandbox.wait_for(lambda: next(iter(panels(world)), None), timeout_s=10.0)
     assert again.id != panel.id
     assert text_of(await world.press(world.mara, again, INCLUDE_ID)) == texts.INCLUDED
+
+
+async def test_an_old_panel_that_discord_does_not_let_go_is_deleted_with_the_next_round(world: World) -> None:
+    old = await start(world)
+    refused = world.sandbox.faults.rest(403, method="DELETE", path=rf"/messages/{old.id}$")
+    panel = world.running().panel
+    panel._posted_s -= panel_module.MAX_AGE_S
+    panel.touch()
+    await world.sandbox.wait_for(lambda: refused.hits and len(panels(world)) == 2)
+    service = world.service
+
+    async def doomed() -> list[int]:
+        return [m.message_id for m in await service.storage.doomed_messages(service.app.clock.now())]
+
+    async with asyncio.timeout(5.0):
+        while await doomed() != [old.id]:
+            await asyncio.sleep(0.02)
+    await service.app.deletions.remove_doomed()
+    assert [message.id for message in panels(world)] == [panel.message_id]
+    assert await doomed() == []
 
 
 async def test_the_panel_moves_when_the_bot_may_no_longer_write_where_it_is(world: World) -> None:

@@ -38,14 +38,18 @@ class Turns:
         self._long_slots = asyncio.Semaphore(LONG_AT_ONCE)
         self.waiting = 0
         """Waiting or being analysed now."""
-        self.refused = 0
+        self.refused_too_many = 0
+        """Uses that were one too many in a person's minute."""
+        self.refused_full = 0
+        """Recordings that found too many others waiting."""
+        self.begun = 0
 
     def admit(self, person_id: int) -> None:
         """Count one use. Raises NotPossible when it is one too many in this minute."""
         person = self._person(person_id)
         now_s = self._clock.monotonic_s()
         if len(person.used_s) == USES and (wait_s := person.used_s[0] + PER_S - now_s) > 0:
-            self.refused += 1
+            self.refused_too_many += 1
             raise NotPossible("COOLDOWN", seconds=max(1, round(wait_s)))
         person.used_s.append(now_s)
 
@@ -53,19 +57,30 @@ class Turns:
     async def turn(self, person_id: int, *, long: bool) -> AsyncIterator[None]:
         """Wait for a place. Raises NotPossible when too much waits already."""
         if self.waiting >= MAX_WAITING:
-            self.refused += 1
+            self.refused_full += 1
             raise NotPossible("TOO_BUSY")
         self.waiting += 1
         try:
             async with self._person(person_id).lock:
                 if not long:
                     async with self._slots:
+                        self.begun += 1
                         yield
                 else:
                     async with self._long_slots, self._slots:
+                        self.begun += 1
                         yield
         finally:
             self.waiting -= 1
+
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, and what waits or runs now."""
+        return {
+            "begun": self.begun,
+            "refused_too_many": self.refused_too_many,
+            "refused_full": self.refused_full,
+            "waiting": self.waiting,
+        }
 
     def _person(self, person_id: int) -> _Person:
         person = self._people.setdefault(person_id, _Person())

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bot.commands.turns import AT_ONCE, LONG_AT_ONCE, MAX_WAITING, PER_S, USES, Turns
 from bot.errors import NotPossible
+from bot.turns import AT_ONCE, LONG_AT_ONCE, MAX_WAITING, PER_S, USES, Turns
 from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.unit
@@ -60,7 +60,7 @@ async def test_three_uses_a_minute_for_each_person() -> None:
     turns.admit(2)
     await clock.advance(PER_S)
     turns.admit(1)
-    assert turns.refused == 1
+    assert turns.counters() == {"begun": 0, "refused_too_many": 1, "refused_full": 0, "waiting": 0}
 
 
 async def test_what_waits_is_bounded() -> None:
@@ -69,3 +69,4 @@ async def test_what_waits_is_bounded() -> None:
     with pytest.raises(NotPossible, match="wait already"):
         async with turns.turn(1, long=False):
             pass
+    assert turns.counters()["refused_full"] == 1

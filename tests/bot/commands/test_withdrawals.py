@@ -1,0 +1,136 @@
+"""Whoever says no while an answer about their voice is on its way is not answered about; a forward is no way round."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import discord
+import pytest
+
+from bot.texts import english as texts
+from bot.withdrawals import Withdrawals
+from lab.demo import ogg_opus
+from sandbox import Message, User
+from storage.records import MessageKind, Purpose
+from tests.fakes.clips import CLIPS
+from tests.fakes.world import World, text_of
+
+pytestmark = pytest.mark.e2e
+
+
+def spoken(world: World) -> Message:
+    """A voice message of Mara's."""
+    recording = ogg_opus(CLIPS / "1030_IEO_ANG_HI.flac")
+    return world.sandbox.send_voice_message(world.mara, world.sandbox.text, recording)
+
+
+def answers(world: World, message: Message) -> list[Message]:
+    """What everybody reads about how it sounds."""
+    return [m for m in world.sandbox.messages(world.sandbox.text) if m.reply_to_id == message.id and m.embeds]
+
+
+class Held:
+    """Holds the recognition up until `go`."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(world.service.backend, "_answer", self._wait)
+
+    async def _wait(self, deadline_s: float) -> None:
+        self.asked.set()
+        await self.go.wait()
+
+
+async def delete_everything(world: World, user: User) -> None:
+    question = await world.ask(user, "privacy delete")
+    await world.press(user, question, "undertone:delete")
+
+
+async def opt_out(world: World, user: User) -> None:
+    await world.ask(user, "privacy opt-out", {"what": "voice"})
+
+
+@pytest.mark.parametrize("say_no", [opt_out, delete_everything])
+async def test_who_says_no_while_it_is_analysed_is_not_answered_about(
+    world: World, monkeypatch: pytest.MonkeyPatch, say_no: Any
+) -> None:
+    held = Held(world, monkeypatch)
+    message = spoken(world)
+    asking = await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
+    await held.asked.wait()
+    await say_no(world, world.mara)
+    held.go.set()
+    assert text_of(await world.sandbox.answer(asking)) == texts.OPTED_OUT_OF_VOICE
+    assert not answers(world, message)
+    assert not message.reactions
+    assert not await world.service.storage.messages_about(world.mara.id, None)
+
+
+async def test_who_deletes_everything_while_discord_takes_the_answer_finds_it_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, note = world.service.app, world.service.app.own.note
+
+    async def late(message: discord.Message, kind: MessageKind, **about: Any) -> None:
+        if kind is MessageKind.ANSWER:
+            await app.deletions.person(world.mara.id, None, 1)
+        await note(message, kind, **about)
+
+    monkeypatch.setattr(app.own, "note", late)
+    message = spoken(world)
+    asking = await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(asking)) == texts.OPTED_OUT_OF_VOICE
+    assert not answers(world, message)
+    assert not message.reactions
+    assert not await app.storage.messages_about(world.mara.id, None)
+
+
+async def test_a_forward_is_no_way_round_somebodys_opt_out(world: World) -> None:
+    await opt_out(world, world.mara)
+    forward = world.sandbox.forward(world.theo, spoken(world), world.sandbox.text)
+    asking = await world.sandbox.context_menu(world.theo, forward, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(asking)) == texts.AUTHOR_OPTED_OUT
+    private = world.sandbox.forward(world.theo, spoken(world), world.sandbox.people.direct_messages(world.theo))
+
+    def said() -> bool:
+        place = world.sandbox.people.direct_messages(world.theo)
+        told = (m for m in world.sandbox.messages(place) if m.reply_to_id == private.id)
+        return any(text_of(m) == texts.AUTHOR_OPTED_OUT for m in told)
+
+    await world.sandbox.wait_for(said)
+    hers = world.sandbox.forward(world.mara, spoken(world), world.sandbox.text)
+    asking = await world.sandbox.context_menu(world.mara, hers, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(asking)) == texts.OPTED_OUT_OF_VOICE
+
+
+async def test_a_forward_is_no_way_round_somebodys_no(world: World) -> None:
+    message = spoken(world)
+    await world.sandbox.answer(await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE))
+    deny = f"undertone:voice:deny:{message.id}:{world.mara.id}"
+    question = next(m for m in world.sandbox.messages(world.sandbox.text) if deny in m.custom_ids())
+    await world.press(world.mara, question, deny)
+    forward = world.sandbox.forward(world.theo, message, world.sandbox.text)
+    asking = await world.sandbox.context_menu(world.theo, forward, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(asking)) == texts.DECLINED_BEFORE
+
+
+async def test_opting_out_of_sessions_alone_takes_no_answer_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(world, monkeypatch)
+    message = spoken(world)
+    await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
+    await held.asked.wait()
+    await world.ask(world.mara, "privacy opt-out", {"what": Purpose.LIVE.value})
+    held.go.set()
+    await world.sandbox.wait_for(lambda: answers(world, message))
+
+
+def test_what_was_forgotten_counts_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.withdrawals.MAX_PEOPLE", 2)
+    withdrawals = Withdrawals()
+    begun = withdrawals.number
+    assert not withdrawals.since(begun, 1)
+    for user_id in (1, 2, 3):
+        withdrawals.note(user_id)
+    assert all(withdrawals.since(begun, user_id) for user_id in (1, 2, 3, 99))
+    assert not withdrawals.since(withdrawals.number, 1)
