@@ -9,14 +9,16 @@ recording of hours no more than one of ten minutes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ser_engine.chained import links
 from ser_engine.container import ENDINGS, Source, big_endian, opened, stated_s, tracks_of
-from ser_engine.errors import AudioError, AudioTooLong, DecodeTimeout, UnsupportedFormat
+from ser_engine.errors import AudioError, AudioTooLong, DecodeTimeout, UndecodableAudio, UnsupportedFormat
 from ser_engine.guess import protected
 from ser_engine.level import level_dbfs, levelled, peak_dbfs
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
@@ -90,7 +92,7 @@ def pieces(source: Source, *, filename: str | None = None, limits: DecodeLimits 
         raise refusal("protected")
     try:
         empty = True
-        for piece in _chosen(source, limits, Deadline(limits.max_decode_s)):
+        for piece in _in_turn(source, limits, Deadline(limits.max_decode_s)):
             empty = False
             yield piece
     except MemoryError as error:
@@ -134,6 +136,26 @@ def change_speed(pcm: Pcm, factor: float) -> Pcm:
     import soxr
 
     return np.asarray(soxr.resample(pcm, SAMPLE_RATE_HZ * factor, SAMPLE_RATE_HZ), dtype=np.float32)
+
+
+def _in_turn(source: Source, limits: DecodeLimits, deadline: Deadline) -> Iterator[PcmFrame]:
+    """The pieces of every link of a joined file, one behind the other; a link that is damaged is passed over."""
+    parts: list[Source] = [*links(source)] if isinstance(source, bytes) else [source]
+    refused: AudioError | None = None
+    samples = end = 0
+    for part in parts:
+        begin = end
+        try:
+            for piece in _chosen(part, limits, deadline):
+                samples += len(piece.pcm)
+                if samples > limits.max_duration_s * SAMPLE_RATE_HZ:
+                    raise too_long(limits)
+                end = begin + piece.t_samples + len(piece.pcm)
+                yield replace(piece, t_samples=begin + piece.t_samples) if begin else piece
+        except (UndecodableAudio, UnsupportedFormat) as error:
+            refused = refused or error
+    if refused is not None and not samples:
+        raise refused
 
 
 def _chosen(source: Source, limits: DecodeLimits, deadline: Deadline) -> Iterator[PcmFrame]:

@@ -45,6 +45,8 @@ _SIGNATURE: Final = re.compile(
     rb"|....ftyp|\x30\x26\xb2\x75\x8e\x66\xcf\x11|riff\x2e\x91\xcf\x11",
     re.DOTALL,
 )
+_ADTS: Final = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
+_FRAMES_THAT_AGREE: Final = 4
 _ENCRYPTED: Final = re.compile(rb"stsd.{12}(?:drms|enca)", re.DOTALL)
 _BOX_TYPES: Final = frozenset(
     {b"ftyp", b"wide", b"free", b"skip", b"mdat", b"moov", b"moof", b"uuid", b"pnot", b"styp", b"sidx", b"meta"}
@@ -65,7 +67,21 @@ def found_in(data: bytes) -> tuple[str | None, bool]:
 def signature_at(data: bytes) -> int:
     """Where a recording begins behind bytes that are none of it; 0 where none is found."""
     match = _SIGNATURE.search(data, 1)
-    return match.start() if match else 0
+    return match.start() if match else _adts_at(data)
+
+
+def _adts_at(data: bytes) -> int:
+    """Where bare AAC begins: a few frames, each of which says where the next one is."""
+    for match in _ADTS.finditer(data, 1):
+        at = match.start()
+        for _ in range(_FRAMES_THAT_AGREE):
+            if _ADTS.match(data, at) is None or len(data) < at + 7:
+                break
+            length = int.from_bytes(data[at + 3 : at + 6]) >> 5 & 0x1FFF
+            at += max(7, length)
+        else:
+            return match.start()
+    return 0
 
 
 def indexless(data: bytes) -> bool:

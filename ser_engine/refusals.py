@@ -45,6 +45,11 @@ SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
         UndecodableAudio,
         "The recording was cut off: the index that belongs at the end of an MP4 or QuickTime file is missing.",
     ),
+    "index_last": (
+        UndecodableAudio,
+        "The index of this MP4 or QuickTime recording stands at its end, so it cannot be read from a pipe beyond "
+        "{megabytes} MB. Name the file instead.",
+    ),
     "no_track": (UndecodableAudio, "There is no audio track in the {kind} file."),
     "unknown_codec": (UndecodableAudio, "The sound in the {kind} file is coded as {codec}, which cannot be decoded."),
     "protected": (UndecodableAudio, "The file is protected against copying, so its sound cannot be decoded."),

@@ -8,12 +8,12 @@ their page after the first look. Ids are unsealed on the page that is shown, and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
@@ -82,11 +82,26 @@ class ListRepository:
             for row in rows
         ]
 
-    async def places(self, wanted: Wanted) -> list[tuple[int, int]]:
-        """Server and channel of all sessions that are `wanted`."""
-        query = _chosen(select(schema.Session.guild_id, schema.Session.channel_id), wanted, ordered=False).distinct()
+    async def places(self, *, user_id: int | None = None, readable: Collection[int] = ()) -> list[tuple[int, int]]:
+        """Server and channel of all sessions; of `user_id` those where `page` lists one."""
+        place = (schema.Session.guild_id, schema.Session.channel_id)
         async with self._database.transaction() as db:
-            return [(guild_id, channel_id) for guild_id, channel_id in await db.execute(query)]
+            every = [(guild_id, channel_id) for guild_id, channel_id in await db.execute(select(*place).distinct())]
+            if user_id is None:
+                return every
+            found = {pair for pair in every if pair[0] in readable}
+            open_questions = {channel_id for _, channel_id in set(every) - found}
+            query = select(schema.Session.id, schema.Session.starter_hash, *place).where(
+                schema.Session.channel_id.in_(open_questions)
+            )
+            rows = (await db.execute(_in_order(query))).all() if open_questions else []
+            at, look = 0, _FIRST_LOOK
+            while at < len(rows):  # a channel where one was found is not looked at any more
+                some = [row for row in rows[at : at + look] if (row.guild_id, row.channel_id) not in found]
+                theirs = await self._open_of(db, some, user_id, readable)
+                found |= {(row.guild_id, row.channel_id) for row in some if row.id in theirs}
+                at, look = at + look, _NEXT_LOOKS
+        return sorted(found)
 
     async def _theirs(
         self, db: AsyncSession, wanted: Wanted, user_id: int, readable: Collection[int], limit: int
@@ -97,30 +112,26 @@ class ListRepository:
         at, look = 0, _FIRST_LOOK
         while len(found) < limit:
             rows = (await db.execute(query.offset(at).limit(look))).all()
-            open_to_them = {session_id for session_id, _, guild_id in rows if guild_id in readable}
-            hashes = {
-                session_id: self._identity.in_session(session_id, user_id)
-                for session_id, _, _ in rows
-                if session_id not in open_to_them
-            }
-            open_to_them |= {session_id for session_id, starter, _ in rows if starter == hashes.get(session_id, "")}
-            took_part = set(
-                await db.scalars(
-                    select(schema.Participant.session_id).where(
-                        schema.Participant.user_hash.in_(
-                            [user_hash for session_id, user_hash in hashes.items() if session_id not in open_to_them]
-                        )
-                    )
-                )
-            )
-            found += [session_id for session_id, _, _ in rows if session_id in open_to_them | took_part]
+            theirs = await self._open_of(db, rows, user_id, readable)
+            found += [row.id for row in rows if row.id in theirs]
             if len(rows) < look:
                 break
             at, look = at + look, _NEXT_LOOKS
         return found[:limit]
 
+    async def _open_of(
+        self, db: AsyncSession, rows: Sequence[Row[*tuple[Any, ...]]], user_id: int, readable: Collection[int]
+    ) -> set[str]:
+        """Ids of those of the sessions that a person may open."""
+        theirs = {row.id for row in rows if row.guild_id in readable}
+        hashes = {row.id: self._identity.in_session(row.id, user_id) for row in rows if row.id not in theirs}
+        theirs |= {row.id for row in rows if row.starter_hash == hashes.get(row.id, "")}
+        asked = [user_hash for session_id, user_hash in hashes.items() if session_id not in theirs]
+        took_part = select(schema.Participant.session_id).where(schema.Participant.user_hash.in_(asked))
+        return theirs | set(await db.scalars(took_part))
 
-def _chosen(query: Q, wanted: Wanted, *, ordered: bool = True) -> Q:
+
+def _chosen(query: Q, wanted: Wanted) -> Q:
     for column, value in (
         (schema.Session.guild_id, wanted.guild_id),
         (schema.Session.channel_id, wanted.channel_id),
@@ -132,7 +143,7 @@ def _chosen(query: Q, wanted: Wanted, *, ordered: bool = True) -> Q:
         query = query.where(schema.Session.started_at >= wanted.since)
     if wanted.before is not None:
         query = query.where(schema.Session.started_at < wanted.before)
-    return _in_order(query) if ordered else query
+    return _in_order(query)
 
 
 def _in_order(query: Q) -> Q:

@@ -181,8 +181,9 @@ class Storage:
         """A page of the list with its people; of one person and the servers whose reports they may all read, or all."""
         return await self._listing.page(wanted, limit=limit, user_id=user_id, readable=readable)
 
-    async def places(self, wanted: Wanted) -> list[tuple[int, int]]:
-        return await self._listing.places(wanted)
+    async def places(self, *, user_id: int | None = None, readable: Collection[int] = ()) -> list[tuple[int, int]]:
+        """Server and channel of all sessions, or of those that somebody may open; see `ListRepository.places`."""
+        return await self._listing.places(user_id=user_id, readable=readable)
 
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]:
         return await self._sessions.participants(session_id)

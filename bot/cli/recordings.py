@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ser_engine.guess import indexless
 from ser_engine.limits import DEFAULT_LIMITS
 from ser_engine.refusals import refusal
 
@@ -66,7 +67,11 @@ def _source(stream: BinaryIO, size: int | None, read: Callable[[int], None]) -> 
     if size is None:  # a device or a pipe
         head = stream.read(_HELD_BYTES + 1)
         read(len(head))
-        return head if len(head) <= _HELD_BYTES else io.BufferedReader(_Pipe(head, stream, read), 1 << 20)
+        if len(head) <= _HELD_BYTES:
+            return head
+        if indexless(head):
+            raise refusal("index_last", megabytes=_HELD_BYTES >> 20)
+        return io.BufferedReader(_Pipe(head, stream, read), 1 << 20)
     if size <= DEFAULT_LIMITS.max_bytes:
         data = stream.read()
         read(len(data))

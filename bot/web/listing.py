@@ -95,12 +95,13 @@ async def read_page(request: web.Request, *, limit: int) -> Page:
     return Page(filters=filters, listed=listed, headings=await _headings(request, listed), older=older)
 
 
-async def places(request: web.Request, page: Page) -> tuple[list[Place], list[Place]]:
-    """Servers and channels to choose from: all, for whoever may see all; else those on the page."""
-    if visitor_of(request).owner:
-        pairs = await request.app[STORAGE].places(Wanted())
-    else:
-        pairs = [(item.session.guild_id, item.session.channel_id) for item in page.listed]
+async def places(request: web.Request) -> tuple[list[Place], list[Place]]:
+    """Servers and channels to choose from: those of all sessions that the visitor may open."""
+    visitor = visitor_of(request)
+    readable: Collection[int] = ()
+    if visitor.user_id is not None:
+        readable = await request.app[READERS].servers(visitor.user_id, only=None)
+    pairs = await request.app[STORAGE].places(user_id=visitor.user_id, readable=readable)
     directory = request.app[NAMES]
     servers, channels = sorted({guild_id for guild_id, _ in pairs}), sorted(set(pairs))
     names = await asyncio.gather(

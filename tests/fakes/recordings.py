@@ -226,13 +226,19 @@ def first_box(data: bytes, kind: bytes) -> bytes:
 def index_first(data: bytes) -> bytes:
     """An MP4 file whose index stands before the sound, as on web servers; its offsets move with it."""
     parts = dict(boxes(data))
-    moov = bytearray(parts.pop(b"moov"))
-    at = moov.index(b"stco") + 8
-    for k in range(int.from_bytes(moov[at : at + 4])):
-        place = slice(at + 4 + 4 * k, at + 8 + 4 * k)
-        moov[place] = (int.from_bytes(moov[place]) + len(moov)).to_bytes(4)
+    moov = parts.pop(b"moov")
     first = parts.pop(b"ftyp")
-    return first + bytes(moov) + b"".join(parts.values())
+    return first + moved(moov, len(moov)) + b"".join(parts.values())
+
+
+def moved(moov: bytes, by: int) -> bytes:
+    """The index of a file whose sound stands that many bytes later."""
+    made = bytearray(moov)
+    at = made.index(b"stco") + 8
+    for k in range(int.from_bytes(made[at : at + 4])):
+        place = slice(at + 4 + 4 * k, at + 8 + 4 * k)
+        made[place] = (int.from_bytes(made[place]) + by).to_bytes(4)
+    return bytes(made)
 
 
 def without_box(data: bytes, kind: bytes) -> bytes:

@@ -51,6 +51,19 @@ async def _page(storage: Storage, user_id: int | None = None, limit: int = 10, *
     ]
 
 
+async def test_places_to_choose_from_are_those_of_all_ones_sessions(
+    storage: Storage, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere = [(10, 20), (10, 21), (10, 22), (11, 20), (11, 21), (11, 22)]
+    assert sorted(await storage.places()) == everywhere
+    monkeypatch.setattr("storage.listing._FIRST_LOOK", 2)
+    monkeypatch.setattr("storage.listing._NEXT_LOOKS", 2)
+    assert await storage.places(user_id=STARTER) == everywhere
+    assert await storage.places(user_id=MEMBER) == [(10, 20), (10, 21), (10, 22)]
+    assert await storage.places(user_id=MEMBER, readable={11}) == everywhere
+    assert await storage.places(user_id=STRANGER) == []
+
+
 async def test_newest_first_and_only_ones_own(storage: Storage, ids: list[str]) -> None:
     assert await _page(storage) == ids[::-1]
     assert await _page(storage, STARTER) == ids[::-1]
@@ -80,7 +93,6 @@ async def test_filters(storage: Storage, ids: list[str]) -> None:
     assert await _page(storage, MEMBER, state=SessionState.LIVE) == [ids[4]]
     day = BEGAN + timedelta(hours=1)
     assert await _page(storage, since=day, before=day + timedelta(hours=2)) == [ids[2], ids[1]]
-    assert sorted(await storage.places(Wanted(guild_id=10))) == [(10, 20), (10, 21), (10, 22)]
 
 
 async def test_what_is_old_is_found_behind_many_newer_ones_of_others(

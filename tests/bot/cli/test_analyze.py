@@ -22,6 +22,7 @@ from ser_engine.refusals import refusal
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import LABELS, make_model
 from tests.fakes.odd import NOTHING_TO_HEAR, ODD_VOICES, white_noise
+from tests.fakes.recordings import boxes, file, moved
 
 pytestmark = pytest.mark.integration
 
@@ -195,6 +196,21 @@ def test_what_is_too_long_for_a_door_is_streamed_here(model: Path, tmp_path: Pat
         assert result.exit_code == 0, result.output
         (window,) = json.loads(result.stdout)["windows"]
         assert window["start_s"] == pytest.approx(size / 32_000, abs=1)
+
+
+def test_an_index_that_stands_last_is_read_from_a_file_and_refused_from_a_pipe(model: Path, tmp_path: Path) -> None:
+    """70 MB, most of it free space: from a pipe the sound would be over before it is known how to read it."""
+    parts = dict(boxes(file("ipod", "aac")))
+    mdat = parts[b"mdat"] + bytes(70 * 2**20)
+    mdat = len(mdat).to_bytes(4) + mdat[4:]
+    big = tmp_path / "lecture.m4a"
+    big.write_bytes(parts[b"ftyp"] + mdat + moved(parts[b"moov"], -len(parts.get(b"free", b""))))
+    options = ["--model", str(model), "--json"]
+    result = CliRunner().invoke(analyze, [str(big), *options])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(analyze, ["-", *options], input=io.BytesIO(big.read_bytes()))
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"] == str(refusal("index_last", megabytes=64))
 
 
 def test_where_a_picture_cannot_be_drawn_is_said_before_the_work(model: Path, tmp_path: Path) -> None:

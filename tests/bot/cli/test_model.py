@@ -95,15 +95,32 @@ def test_adopted_directory_is_served_as_it_was_trained(old: Path) -> None:
     assert np.abs(other[0] - answers[0]).max() > 1e-4  # the order matters, so it is stated
 
 
-def _by_the_notebook(directory: Path, pcm: np.ndarray) -> np.ndarray:
+def test_a_network_that_never_saw_its_padding_gets_a_twin_that_stops_there_too(old: Path, tmp_path: Path) -> None:
+    """Standardised before it is padded, the padding is zeros, and Keras' masking leaves zeros out."""
+    for name in ("final_ser_model.keras", "scaler.pkl"):
+        (tmp_path / name).write_bytes((old / name).read_bytes())
+    status, said, wrong = run("adopt", str(tmp_path), "--padding", "standardise_then_pad")
+    assert status == 0, wrong
+    assert "standardise then pad" in said
+    recognizer = Recognizer.load(tmp_path)
+    assert recognizer.info.runtime == "onnxruntime"
+    clips = [clip(path)[:length] for path, length in zip(clip_paths(), (20_000, 36_000, 48_000), strict=False)]
+    together = recognizer.probabilities(clips)  # of different lengths in one batch
+    for pcm, answer in zip(clips, together, strict=True):
+        assert np.allclose(answer, _by_the_notebook(old, pcm, standardised_first=True), atol=1e-4)
+        assert np.abs(answer - _by_the_notebook(old, pcm)).max() > 1e-4
+
+
+def _by_the_notebook(directory: Path, pcm: np.ndarray, *, standardised_first: bool = False) -> np.ndarray:
     import keras
 
     fitted = pickle.loads((directory / "scaler.pkl").read_bytes())  # noqa: S301  made above
     padded = np.zeros((400, 120), np.float32)
     features = extract(pcm, FeatureSettings())
-    padded[: len(features)] = features
+    padded[: len(features)] = fitted.transform(features) if standardised_first else features
     network = keras.saving.load_model(str(directory / "final_ser_model.keras"), compile=False)
-    return np.asarray(network.predict(fitted.transform(padded)[None], verbose=0)[0])
+    batch = (padded if standardised_first else fitted.transform(padded))[None]
+    return np.asarray(network.predict(batch, verbose=0)[0])
 
 
 @pytest.mark.parametrize("saved", ["tensorflow-2.15.keras", "tensorflow-2.15.h5"])

@@ -1,0 +1,35 @@
+"""Ogg streams that were joined, as radio stations and `cat` join them: links of a chain, each a whole file.
+
+FFmpeg goes on with the decoder of the first link, so a link of another rate, another number of channels or another
+codec is lost. Each link is decoded on its own instead, and stands behind the one before it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_PAGE: Final = b"OggS"
+_HEADER_BYTES: Final = 27
+_FLAGS_AT: Final = 5
+_FIRST: Final = 0x02
+MOST_LINKS: Final = 200
+"""What follows is left to the last one."""
+
+
+def links(data: bytes) -> list[bytes]:
+    """The links of an Ogg file; anything else, and a file of one link, comes back as it is."""
+    if not data.startswith(_PAGE):
+        return [data]
+    begins, at, opening = [0], 0, True
+    while 0 <= at < len(data) - _HEADER_BYTES and len(begins) < MOST_LINKS:
+        if data[at : at + 4] != _PAGE:  # damaged: on with the next page
+            at = data.find(_PAGE, at + 1)
+            continue
+        first = bool(data[at + _FLAGS_AT] & _FIRST)
+        if first and not opening:  # the first pages of all tracks of a link stand together
+            begins.append(at)
+        opening = first
+        segments = data[at + _HEADER_BYTES - 1]
+        lengths = data[at + _HEADER_BYTES : at + _HEADER_BYTES + segments]
+        at += _HEADER_BYTES + segments + sum(lengths)
+    return [data[begin:end] for begin, end in zip(begins, [*begins[1:], len(data)], strict=True)]
