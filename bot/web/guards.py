@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import structlog
 from aiohttp import web
@@ -125,7 +125,8 @@ class Guards:
         if not self._access.is_entry_key(given):
             raise Forbidden(words.WRONG_KEY)
         query = urlencode([(name, value) for name, value in request.query.items() if name != "key"])
-        response = redirect(f"{self._access.base}{local_path(request)}{'?' if query else ''}{query}")
+        path = "/" + quote(local_path(request).lstrip("/"))  # neither another site's address nor a header of its own
+        response = redirect(f"{self._access.base}{path}{'?' if query else ''}{query}")
         response.set_cookie(
             KEY_COOKIE,
             self._access.key_cookie(),

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
+from tests.browser.channel import a_demo
 from tests.browser.stage import SCHEMES, SIZES, Stage
+
+DEMO_SIZE = (1440, 900)
+DEMO_WINDOWS = 14
+"""So much was heard when the demo is taken."""
 
 
 async def take(stage: Stage, folder: Path, wanted: list[str]) -> None:
     """The pictures whose names begin with one of `wanted`, or all of them."""
     folder.mkdir(parents=True, exist_ok=True)
+    if not wanted or any("demo".startswith(name) for name in wanted):
+        await _demo(stage, folder / "demo.png")
     pages = {"list": "/", "microphone": "/microphone", "about": "/about"}
     pages |= {f"report-{name}": f"/sessions/{stage.sessions[name]}" for name in ("minute", "twenty", "hours")}
     for name, path in pages.items():
@@ -30,3 +38,23 @@ async def take(stage: Stage, folder: Path, wanted: list[str]) -> None:
                     file = folder / f"{name}-{size}-{scheme}.png"
                     await page.screenshot(path=file)
                     sys.stdout.write(f"{file}\n")
+
+
+async def _demo(stage: Stage, file: Path) -> None:
+    """The simulated channel beside the live report, with the engine that is served."""
+    width, height = DEMO_SIZE
+    async with a_demo() as demo:
+        context = await stage.browser.new_context(viewport={"width": width, "height": height})
+        page = await context.new_page()
+        await page.goto(demo.chat_url)
+        report = page.frame_locator("#frame")
+        windows = report.locator("[data-figure=clear]").filter(has_text=re.compile(rf"of ({_at_least(DEMO_WINDOWS)})$"))
+        await windows.wait_for(state="attached", timeout=180_000)
+        await page.get_by_text("How it sounds").first.wait_for(timeout=60_000)
+        await page.screenshot(path=file)
+        sys.stdout.write(f"{file}\n")
+        await context.close()
+
+
+def _at_least(count: int) -> str:
+    return "|".join(str(number) for number in range(count, 10 * count))

@@ -7,6 +7,7 @@ const BIN_PX = 4;
 const SPREAD_BINS = 1.6;
 const LETTER_PX = 15;
 const LETTERS_APART_PX = 110;
+const LETTER_BINS = 2; // so many from an end a letter is whole
 const THINNEST_PX = 2;
 
 const kernel = Array.from({ length: 11 }, (_, i) => Math.exp(-(((i - 5) / SPREAD_BINS) ** 2) / 2));
@@ -67,7 +68,8 @@ function ribbon(upper, lower, x) {
 }
 
 function letters(tone, thick, upper, x) {
-  const peaks = thick.map((value, bin) => bin).filter((bin) => thick[bin] >= LETTER_PX).sort((a, b) => thick[b] - thick[a]);
+  const inside = (bin) => bin >= LETTER_BINS && bin < thick.length - LETTER_BINS;
+  const peaks = thick.map((value, bin) => bin).filter((bin) => thick[bin] >= LETTER_PX && inside(bin)).sort((a, b) => thick[b] - thick[a]);
   const taken = [];
   for (const bin of peaks) {
     if (taken.length < 6 && taken.every((other) => Math.abs(x(other) - x(bin)) >= LETTERS_APART_PX)) taken.push(bin);

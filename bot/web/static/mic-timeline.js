@@ -12,8 +12,8 @@ const ROW_PX = 46;
 const LIVE = "The last two minutes: what each window sounded like.";
 
 export class Timeline {
-  constructor(root, line, session) {
-    Object.assign(this, { root, line, session, live: session, nowS: 0, wholeS: null });
+  constructor(root, line, heading, session) {
+    Object.assign(this, { root, line, heading, session, live: session, nowS: 0, wholeS: null, title: heading.textContent });
     this.picture = svg("svg", { class: "strip-picture", role: "img", "aria-label": LIVE });
     root.append(this.picture);
     this.hint = line.textContent;
@@ -36,6 +36,7 @@ export class Timeline {
   file(session, name) {
     Object.assign(this, { session, wholeS: session.durationS });
     this.picture.setAttribute("aria-label", `${name}: what each window sounded like.`);
+    this.heading.textContent = name;
     this.draw();
   }
 
@@ -43,6 +44,7 @@ export class Timeline {
     if (this.wholeS === null) return;
     Object.assign(this, { session: this.live, wholeS: null });
     this.picture.setAttribute("aria-label", LIVE);
+    this.heading.textContent = this.title;
   }
 
   // Time went on to `seconds` since listening began.

@@ -32,7 +32,7 @@ const sessionOf = (name, known = labels) => new Session({ labels: known, reasons
 const session = sessionOf("You");
 const card = new EmotionCard(find("card"), tones);
 const bars = new ProbabilityBars(find("bars"), labels, tones);
-const timeline = new Timeline(find("timeline"), find("timeline-line"), session);
+const timeline = new Timeline(find("timeline"), find("timeline-line"), find("h-line"), session);
 const stats = new SessionStats(find("stats"), tones);
 
 let listenedS = 0, since = null;
