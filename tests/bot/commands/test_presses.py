@@ -12,6 +12,7 @@ from bot.texts import english as texts
 from sandbox import Message, User
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
+from tests.load.flood import flood
 
 pytestmark = pytest.mark.e2e
 
@@ -84,19 +85,9 @@ async def test_opting_in_during_a_session_includes_the_person_in_the_channel(wor
 
 
 async def test_in_a_flood_everybodys_last_press_counts_and_there_is_one_panel(world: World) -> None:
-    crowd = [world.sandbox.add_person(f"Person {number}") for number in range(20)]
-    session, panel = await begun(world, *crowd)
-    last: dict[int, str] = {}
-    presses = []
-    for turn in range(5):
-        for number, user in enumerate(crowd):
-            last[user.id] = INCLUDE_ID if (number * 7 + turn * 5) % 3 else EXCLUDE_ID
-            presses.append(asyncio.create_task(world.sandbox.press(user, panel, last[user.id]), name="press"))
-            await asyncio.sleep(0)
-    for interaction in await asyncio.gather(*presses):
-        assert interaction.acknowledged
-        await world.sandbox.answer(interaction, timeout_s=20.0)
-    assert {user.id for user in crowd if session.consents(user.id)} == {
-        user_id for user_id, button in last.items() if button == INCLUDE_ID
-    }
-    assert len([message for message in world.messages() if INCLUDE_ID in message.custom_ids()]) == 1
+    """A smaller one than the command plays: ``python -m tests.load.flood``."""
+    found = await flood(world, people=20, a_second=50.0, seconds=2.0)
+    assert found.presses == 100
+    assert found.unacknowledged == 0
+    assert found.wrong == frozenset()
+    assert found.panels == 1
