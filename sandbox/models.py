@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, IntFlag
-from typing import Any
+from typing import Any, Final
 
 Json = dict[str, Any]
 """One JSON object of the wire protocol."""
@@ -25,8 +25,14 @@ class ChannelType(IntEnum):
     VOICE = 2
     CATEGORY = 4
     PUBLIC_THREAD = 11
+    STAGE = 13
+    """Whoever joins listens; a moderator lets them speak."""
     FORUM = 15
     """Holds threads and no messages of its own."""
+
+
+SPOKEN: Final = frozenset({ChannelType.VOICE, ChannelType.STAGE})
+"""Channels in which people talk, and write as well."""
 
 
 class MessageFlag(IntFlag):

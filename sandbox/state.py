@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sandbox.ids import SnowflakeFactory
 from sandbox.models import (
+    SPOKEN,
     Attachment,
     Channel,
     ChannelType,
@@ -275,8 +276,9 @@ class State:
         self_mute: bool = False,
         self_deaf: bool = False,
     ) -> VoiceState:
-        """Seat a user in a voice channel, or move them there; server mutes stay. The listeners get the new state."""
-        if channel.type is not ChannelType.VOICE or channel.guild_id is None:
+        """Seat a user in a voice channel, or move them there; server mutes stay. On a stage they only
+        listen at first. The listeners get the new state."""
+        if channel.type not in SPOKEN or channel.guild_id is None:
             raise ValueError("that is no voice channel")
         guild = self.guilds[channel.guild_id]
         before = guild.voice_states.get(user_id)
@@ -290,6 +292,8 @@ class State:
             self_deaf=self_deaf,
             mute=member.mute,
             deaf=member.deaf,
+            suppress=channel.type is ChannelType.STAGE
+            and (before is None or before.channel_id != channel.id or before.suppress),
         )
         guild.voice_states[user_id] = state
         self.tell("VOICE_STATE_UPDATE", guild.id, state, before.channel_id if before else None)

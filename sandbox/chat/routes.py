@@ -23,7 +23,7 @@ from sandbox.chat.view import View
 from sandbox.errors import ApiError
 from sandbox.forms import PERSON_UPLOAD_LIMIT_BYTES
 from sandbox.interactions import Interaction
-from sandbox.models import Channel, ChannelType, Json, Message, User
+from sandbox.models import SPOKEN, Channel, Json, Message, User
 from sandbox.people import NotOffered, People
 from sandbox.recordings import as_voice_message, recordings
 from sandbox.rest.answers import reply
@@ -153,7 +153,7 @@ class Chat:
         """Sit down in a voice channel, or stand up when already there. The visitor is seen there, but not heard."""
         act, _ = await _read(request)
         user, channel = self._who(act), self._channel(act)
-        if channel.type is not ChannelType.VOICE or channel.guild_id is None:
+        if channel.type not in SPOKEN or channel.guild_id is None:
             raise NotOffered("voice")
         seat = self._world.state.voice_state(channel.guild_id, user.id)
         if seat is not None and seat.channel_id == channel.id:

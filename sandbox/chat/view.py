@@ -59,7 +59,7 @@ class View:
         return {"id": str(user.id), "name": user.name, "colour": user.colour, "bot": user.bot}
 
     def channel(self, channel: Channel) -> Json:
-        kinds = {ChannelType.TEXT: "text", ChannelType.VOICE: "voice", ChannelType.DM: "dm"}
+        kinds = {ChannelType.TEXT: "text", ChannelType.VOICE: "voice", ChannelType.STAGE: "voice", ChannelType.DM: "dm"}
         return {
             "id": str(channel.id),
             "kind": kinds.get(channel.type, "other"),

@@ -20,7 +20,7 @@ from sandbox.gateway.connection import (
 )
 from sandbox.gateway.dispatch import Dispatcher
 from sandbox.gateway.session import PRIVILEGED, Intent, Session
-from sandbox.models import ChannelType, Guild, Json, User
+from sandbox.models import SPOKEN, Guild, Json, User
 from sandbox.permissions import Permission, in_channel
 from sandbox.state import Change, State
 
@@ -161,7 +161,7 @@ class Gateway:
             self._ask_voice(guild.id, None, session.id)
             return
         channel = guild.channels.get(request.channel_id)
-        if channel is None or channel.type is not ChannelType.VOICE:
+        if channel is None or channel.type not in SPOKEN:
             return
         here = self.state.voice_state(guild.id, self._bot.id)
         if here is not None and here.channel_id == channel.id and here.session_id == session.id:
@@ -209,7 +209,7 @@ class Gateway:
         seen = [
             channel
             for channel in guild.channels.values()
-            if channel.type is ChannelType.VOICE and in_channel(guild, channel, self._bot.id) & Permission.VIEW_CHANNEL
+            if channel.type in SPOKEN and in_channel(guild, channel, self._bot.id) & Permission.VIEW_CHANNEL
         ]
         session.dispatch(
             "CHANNEL_INFO",

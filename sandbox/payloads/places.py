@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sandbox.models import (
+    SPOKEN,
     Channel,
     ChannelType,
     Guild,
@@ -96,14 +97,15 @@ def channel(record: Channel, state: State) -> Json:
             {"id": str(o.id), "type": o.kind, "allow": str(o.allow), "deny": str(o.deny)} for o in record.overwrites
         ],
     }
-    if record.type is ChannelType.VOICE:
+    if record.type in SPOKEN:
         body |= {
             "bitrate": record.bitrate,
             "user_limit": record.user_limit,
             "rtc_region": None,
             "video_quality_mode": 1,
-            "status": record.status,
         }
+    if record.type is ChannelType.VOICE:
+        body["status"] = record.status
     return body
 
 

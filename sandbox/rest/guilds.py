@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from sandbox import errors, payloads
 from sandbox.forms import parse
 from sandbox.gateway import Intent
-from sandbox.models import Guild, Json, Member
-from sandbox.permissions import Permission
+from sandbox.models import ChannelType, Guild, Json, Member
+from sandbox.permissions import Permission, in_channel
 from sandbox.rest.access import guild_of, json_body, need_in_guild, snowflake, world_of
 from sandbox.rest.answers import no_content, reply
 
@@ -23,6 +23,11 @@ class _MemberForm(BaseModel):
     mute: bool | None = None
     deaf: bool | None = None
     channel_id: int | None = None
+
+
+class _StageForm(BaseModel):
+    channel_id: int | None = None
+    suppress: bool | None = None
 
 
 @ROUTES.get("/guilds/{guild_id}")
@@ -118,8 +123,22 @@ async def voice_state(request: web.Request) -> web.Response:
 
 @ROUTES.patch("/guilds/{guild_id}/voice-states/{user_id}")
 async def edit_voice_state(request: web.Request) -> web.Response:
-    """Speaking in stages, of which this world has none: taken and without effect."""
-    guild_of(request)
+    """Letting somebody speak on a stage is for who may mute; whoever speaks may stop by themselves."""
+    world = world_of(request)
+    record = guild_of(request)
+    own = request.match_info["user_id"] == "@me"
+    form = parse(_StageForm, await json_body(request))
+    state = record.voice_states.get(world.bot.id if own else snowflake(request, "user_id"))
+    if state is None or state.channel_id is None:
+        raise errors.unknown_voice_state()
+    stage = record.channels[state.channel_id]
+    if stage.type is not ChannelType.STAGE:
+        raise errors.wrong_channel_type()
+    if form.suppress is not None:
+        stops = own and form.suppress
+        if not stops and not in_channel(record, stage, world.bot.id) & Permission.MUTE_MEMBERS:
+            raise errors.missing_permissions()
+        world.state.update_voice(state, suppress=form.suppress)
     return no_content()
 
 
