@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
+import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -35,7 +37,20 @@ _COMMANDS: Final = {
 }
 
 
+_OUTPUT_IS_GONE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 class _LazyGroup(click.Group):
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # of the output, for a file has its name with it and is answered where it is opened
+            if error.filename is not None or error.errno not in _OUTPUT_IS_GONE:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it goes there when Python ends
+            click.echo(f"The output cannot be written: {error.strerror}.", err=True)
+            sys.exit(1)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 

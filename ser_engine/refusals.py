@@ -30,6 +30,7 @@ SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
     "empty_file": (EmptyAudio, "The file is empty."),
     "no_sound": (EmptyAudio, "There is no sound in the file."),
     "unreadable": (UndecodableAudio, "The file cannot be read: {reason}."),
+    "no_recordings": (UndecodableAudio, "There is no recording in this folder."),
     "too_large": (AudioTooLarge, "The file is too large; at most {megabytes} MB can be analysed."),
     "too_long": (AudioTooLong, "The recording is too long; at most {minutes} minutes can be analysed."),
     "not_audio": (UnsupportedFormat, "The file holds {found}, not a recording."),

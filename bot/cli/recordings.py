@@ -33,12 +33,20 @@ def each(paths: Sequence[Path]) -> list[Path]:
 
     found: list[Path] = []
     for path in paths:
-        if path == STDIN or not path.is_dir():
+        if path == STDIN or not is_folder(path):
             found.append(path)
             continue
         inside = [one for one in path.rglob("*") if one.suffix.lower().lstrip(".") in ENDINGS and one.is_file()]
         found += sorted(inside) or [path]
     return found
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is one that can be looked into; a name that no system takes is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def size_of(path: Path) -> int | None:
@@ -56,6 +64,10 @@ def opened(path: Path, read: Callable[[int], None]) -> Iterator[Source]:
 
     Raises UndecodableAudio when it cannot be read.
     """
+    if path == STDIN and sys.stdin is None:  # as `<&-` leaves it
+        raise refusal("unreadable", reason="standard input is closed")
+    if is_folder(path):
+        raise refusal("no_recordings")
     try:
         with sys.stdin.buffer if path == STDIN else path.open("rb") as stream:
             yield _source(stream, None if path == STDIN else size_of(path), read)

@@ -41,6 +41,7 @@ SEEDS = {
     "fragments": file("mp4", "aac", SHORT, options={"movflags": "frag_keyframe+empty_moov"}),
     "mov": file("mov", "pcm_s16le", SHORT, video=True),
     "ogg": file("ogg", "libopus", SHORT),
+    "chain": file("ogg", "libopus", SHORT) + file("ogg", "libopus", STEREO),
     "vorbis": file("ogg", "vorbis", STEREO),
     "webm": file("webm", "libopus", SHORT),
     "mkv": file("matroska", "flac", SHORT, SHORT),

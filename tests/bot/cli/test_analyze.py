@@ -213,6 +213,29 @@ def test_an_index_that_stands_last_is_read_from_a_file_and_refused_from_a_pipe(m
     assert json.loads(result.stdout)["error"] == str(refusal("index_last", megabytes=64))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("- <&-", "standard input: The file cannot be read: standard input is closed."),
+        ("CLIP --json >/dev/full", "The output cannot be written: No space left on device."),
+        ("CLIP --picture /dev/full", "The picture cannot be written to /dev/full: No space left on device."),
+        ("$(printf 'a%.0s' $(seq 5000)).wav", ": The file cannot be read: File name too long."),
+        (". <&-", ".: There is no recording in this folder."),
+    ],
+)
+def test_what_a_shell_may_do_to_it_ends_in_words(model: Path, tmp_path: Path, words: str, said: str) -> None:
+    line = f"{sys.executable} -m bot analyze {words} --model {model}".replace("CLIP", str(clip_paths()[0]))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    ended = subprocess.run(  # noqa: S602  a shell is what is tested
+        line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert said in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+
+
 def test_where_a_picture_cannot_be_drawn_is_said_before_the_work(model: Path, tmp_path: Path) -> None:
     picture = tmp_path / "nowhere" / "strip.svg"
     result = CliRunner().invoke(analyze, [str(clip_paths()[0]), "--model", str(model), "--picture", str(picture)])
