@@ -8,8 +8,8 @@ import logging
 import click
 
 from bot import logs, recognition
-from bot.cli.running import fail, first_of, next_free_port, port_is_free, settings_of, until_stopped
-from bot.errors import PortInUse, SettingsError
+from bot.cli.running import check_host, fail, first_of, next_free_port, port_is_free, settings_of, until_stopped
+from bot.errors import PortInUse, SettingsError, StartError
 from bot.settings import load_settings
 
 DEMO_PORT = 8080
@@ -31,7 +31,7 @@ def demo(host: str | None, port: int | None, model: str | None, seconds: float |
         logs.configure("warning", json=settings.log_json, gateway_level=logging.ERROR)
     try:
         web_port, chat_port = demo_ports(settings.host, chosen)
-    except PortInUse as error:
+    except StartError as error:
         fail(str(error))
     if chosen is None and web_port != DEMO_PORT and not quiet:
         click.echo(f"Port {DEMO_PORT} is taken, so the pages are on {web_port}.")
@@ -63,7 +63,9 @@ def _port_from_environment() -> int | None:
 
 
 def demo_ports(host: str, wanted: int | None) -> tuple[int, int]:
-    """Ports of the web pages and of the channel's page. A port that was named and is taken is refused."""
+    """Ports of the web pages and of the channel's page. Raises StartError: a port that was named and is taken, a host
+    that is not this machine."""
+    check_host(host)
     if wanted == 0:
         return 0, 0
     if wanted is not None and not port_is_free(host, wanted):

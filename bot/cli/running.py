@@ -98,6 +98,16 @@ async def _wait(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
+def check_host(host: str) -> None:
+    """Raises StartError where nothing on this machine could listen at `host`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError as error:
+        raise StartError(f"{host} is no address of this machine: {error.strerror}. Try --host 127.0.0.1.") from error
+
+
 def port_is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

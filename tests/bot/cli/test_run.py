@@ -64,6 +64,14 @@ def test_the_demo_refuses_a_port_that_was_named_and_is_taken(taken_port: int) ->
     assert f"Port {taken_port} on 127.0.0.1 is taken" in result.output
 
 
+@pytest.mark.parametrize("host", ["256.1.1.1", "192.0.2.7", "2001:db8::1", "no such host"])
+def test_the_demo_refuses_a_host_that_is_not_this_machine(host: str) -> None:
+    result = CliRunner().invoke(main, ["demo", "--host", host])
+    assert result.exit_code == 1
+    assert f"{host} is no address of this machine" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
 def test_the_demo_takes_the_next_port_when_nobody_named_one(taken_port: int) -> None:
     assert not port_is_free("127.0.0.1", taken_port)
     assert next_free_port("127.0.0.1", taken_port) > taken_port
