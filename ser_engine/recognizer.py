@@ -27,6 +27,7 @@ from ser_engine.features import extract
 from ser_engine.gates import gate
 from ser_engine.models import ENCODER_ONNX, Manifest, ModelDirectory, find_model, open_directory
 from ser_engine.networks import EncoderNetwork, Logits, Network, Runtime, load_network, load_scaler, logarithms, softmax
+from ser_engine.quick import Plan
 from ser_engine.scaler import Scaler, collate
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Prediction, Window
 
@@ -55,16 +56,19 @@ class Recognizer:
         )
 
     @classmethod
-    def load(cls, model: str | Path = "default", *, runtime: Runtime | None = None) -> Recognizer:
+    def load(
+        cls, model: str | Path = "default", *, runtime: Runtime | None = None, quick: Plan | None = None
+    ) -> Recognizer:
         """Open a model directory by name or path, compare its hashes and try it once.
 
         `runtime` asks for ``onnxruntime`` or ``tensorflow``; without it ONNX Runtime is taken where it is installed.
+        `quick` is taken in place of the manifest's; an empty one leaves the encoder as it was trained.
         Raises ModelError in words.
         """
         directory = open_directory(find_model(model))
         scaler = load_scaler(directory)
         network, taken = load_network(directory, runtime)
-        encoder = EncoderNetwork(directory) if directory.has(ENCODER_ONNX) else None
+        encoder = EncoderNetwork(directory, quick) if directory.has(ENCODER_ONNX) else None
         made = cls(_Parts(directory=directory, network=network, encoder=encoder, scaler=scaler, runtime=taken))
         made._try_once()
         return made

@@ -1,0 +1,141 @@
+"""A model's products in bytes: cheaper, and no answer over real clips moves by more than 0.02."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from bot.cli.model import model
+from ser_engine import Recognizer, segment_pcm
+from ser_engine.graphs import Graph
+from ser_engine.models import ENCODER_ONNX, available_models, find_model
+from ser_engine.quick import Way, places, quickened
+from ser_engine.quickening import MOST_MOVED, answers
+from ser_engine.types import Window
+from tests.fakes.clips import CLIPS, clip, clip_paths
+from tests.fakes.model import make_model
+
+WIDTH, WIDER, FRAMES = 256, 512, 30
+WAYS: Final[dict[str, Way]] = {"wide": "balanced", "narrow": "unsigned", "even": "by_row", "convolved": "cancelling"}
+
+
+def windows() -> list[Window]:
+    """Of the repository's clips, one after another as if one person said them all."""
+    found = [window for path in clip_paths() for window in segment_pcm(clip(path))]
+    return [replace(window, start_s=5.0 * number) for number, window in enumerate(found)]
+
+
+def network() -> bytes:
+    """A convolution, a layer normalisation, and three products with a bias, half of the weights kept as halves."""
+    rng = np.random.default_rng(4)
+    constants = {
+        "kernel": rng.normal(0, 0.03, (WIDTH, WIDTH, 3)),
+        "gain": rng.uniform(0.1, 4, WIDTH),
+        "offset": rng.normal(0, 0.2, WIDTH),
+        "w1": rng.normal(0, 0.06, (WIDTH, WIDER)),
+        "w2": rng.normal(0, 0.05, (WIDER, WIDTH)),
+        "w3": rng.normal(0, 0.06, (WIDTH, WIDER)),
+        "b1": rng.normal(0, 0.1, WIDER),
+        "b2": rng.normal(0, 0.1, WIDTH),
+    }
+    halves = {"w1"}
+    tensors = [
+        numpy_helper.from_array(array.astype(np.float16 if name in halves else np.float32), name)
+        for name, array in constants.items()
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "kernel", "b2"], ["convolved"], pads=[1, 1], strides=[2]),
+        helper.make_node("Transpose", ["convolved"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("LayerNormalization", ["rows", "gain", "offset"], ["normal"], axis=-1),
+        helper.make_node("Cast", ["w1"], ["whole"], to=1),
+        helper.make_node("MatMul", ["normal", "whole"], ["wide"]),
+        helper.make_node("Add", ["wide", "b1"], ["wide+"]),
+        helper.make_node("Relu", ["wide+"], ["positive"]),
+        helper.make_node("MatMul", ["positive", "w2"], ["narrow"]),
+        helper.make_node("Add", ["b2", "narrow"], ["narrow+"]),
+        helper.make_node("MatMul", ["narrow+", "w3"], ["even"]),
+        helper.make_node("Add", ["even", "b1"], ["y"]),
+    ]
+    taken = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", WIDTH, "frames"])
+    given = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", "steps", WIDER])
+    made = helper.make_model(
+        helper.make_graph(nodes, "small", [taken], [given], tensors), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    made.ir_version = 8
+    return bytes(made.SerializeToString())
+
+
+def run(data: bytes, frames: int = FRAMES) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).standard_normal((1, WIDTH, frames)).astype(np.float32)
+    return np.asarray(session.run(None, {"x": x})[0])
+
+
+@pytest.mark.unit
+def test_a_graph_that_is_read_and_written_is_the_same() -> None:
+    data = network()
+    written = Graph.from_bytes(data).to_bytes()
+    assert Graph.from_bytes(written).to_bytes() == written
+    assert np.array_equal(run(written), run(data))
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("data", [b"", b"\x00", b"not a network", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"])
+def test_what_is_no_network_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        quickened(data, WAYS)
+
+
+@pytest.mark.unit
+def test_places_are_the_large_products_and_convolutions() -> None:
+    assert [place.name for place in places(network())] == ["convolved", "wide", "narrow", "even"]
+    assert places(network())[1].ways == ("balanced", "unsigned", "by_row")
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("name", [*WAYS, "all"])
+@pytest.mark.parametrize("frames", [FRAMES, 7, 1])
+def test_products_in_bytes_give_nearly_the_same(name: str, frames: int) -> None:
+    plan = WAYS if name == "all" else {name: WAYS[name]}
+    quick = quickened(network(), plan)
+    operators = [node.operator for node in Graph.from_bytes(quick).nodes]
+    assert operators.count("DynamicQuantizeMatMul") == len(plan)
+    assert len(quick) < len(network())
+    exact, given = run(network(), frames), run(quick, frames)
+    assert given.shape == exact.shape
+    off = float(np.sqrt(np.mean((given - exact) ** 2)) / exact.std())
+    assert 0 < off < 0.03
+
+
+@pytest.mark.unit
+def test_what_the_file_lacks_is_left_out() -> None:
+    assert np.array_equal(run(quickened(network(), {"elsewhere": "balanced"})), run(network()))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", [name for name in available_models() if (find_model(name) / ENCODER_ONNX).exists()])
+def test_no_answer_of_a_shipped_model_moves_far(name: str) -> None:
+    """Each window alone, and each after all the ones before it."""
+    moved = np.abs(answers(name, windows()) - answers(name, windows(), {})).max(axis=1)
+    assert moved.max() <= MOST_MOVED
+    assert moved.mean() < MOST_MOVED / 4
+
+
+@pytest.mark.integration
+def test_a_model_without_an_encoder_stays_as_it_is(tmp_path: Path) -> None:
+    made = make_model(tmp_path / "tiny")
+    before = Recognizer.load(made).manifest
+    result = CliRunner().invoke(model, ["quicken", str(made), "--clips", str(CLIPS)])
+    assert result.exit_code == 0, result.output
+    assert "0% of the encoder's weights" in result.stdout
+    assert Recognizer.load(made).manifest == before
+    assert json.loads((made / "model.json").read_bytes())["quick"] == {}
