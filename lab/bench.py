@@ -1,5 +1,5 @@
-"""`undertone bench`: what a window costs here. Seconds differ from machine to machine, so everything is also a ratio to
-one yardstick measured in the same run: librosa's front end for the same three seconds."""
+"""`undertone bench`: what a window costs here. Processor time differs from machine to machine, so everything is also a
+ratio to the old app's way, measured in the same run, and each model a multiple of its floor."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from bot.cli.progress import Bar
+from lab.bench_table import machine, written
 from lab.soak_report import cost_table
 from lab.soak_stage import measure_packets
 from ser_engine.backends.process import keep_to_one_thread
@@ -25,16 +27,22 @@ if TYPE_CHECKING:
     from ser_engine.types import Pcm
 
 _WINDOW_S = 3.0
-_BATCH = 4
+_BATCHES = (1, 4, 16)
+OLD_WAY = "the old app's way"
+SGEMM = "a large product of matrices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Something to be timed; `call` does it once for `windows` windows."""
+    """Something to be timed; `call` does it once for `windows` windows. What runs in another process says itself how
+    many seconds of processor time it took; of the rest this process's is taken."""
 
     name: str
     call: Callable[[], object]
     windows: int = 1
+    elsewhere: bool = False
+    flop: int = 0
+    """Operations of the network's products, for a window; 0 where there is no floor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +51,18 @@ class Result:
 
     name: str
     ms: float
-    """Median over the rounds."""
+    """Median of the processor time over the rounds."""
     best_ms: float
-    of_yardstick: float
-    """Median time as a share of librosa's front end."""
-    people_a_core: float
-    """How many people who talk all the time one core could do this step for."""
+    windows_a_second: float
+    """Of one core's processor time."""
+    times_old: float
+    """How many windows go into the processor time of one in the first step, the yardstick."""
+    floor_ms: float | None = None
+    """The network's products alone, at the rate of the step `SGEMM` in the same run."""
+
+    @property
+    def over_floor(self) -> float | None:
+        return self.ms / self.floor_ms if self.floor_ms else None
 
 
 @click.command()
@@ -60,6 +74,7 @@ class Result:
 @click.option("--servers", default=5, show_default=True, type=click.IntRange(1, 50), help="For --service.")
 @click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="For --service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Put the table in there.")
 def bench(
     rounds: int,
     models: Sequence[str],
@@ -69,9 +84,11 @@ def bench(
     servers: int,
     seconds: float,
     as_json: bool,
+    write: Path | None,
 ) -> None:
-    """Measure this machine: the front end against librosa's (how fast, and how equal its numbers are), the whole way of
-    each present model, a voice packet's. With --service: what a packet costs in the whole service."""
+    """Measure this machine: the old app's way, the whole way of each present model, its floor, the steps before it (and
+    how equal our features are to librosa's), a voice packet's way. With --service: what a packet costs in the whole
+    service."""
     if service:
         from lab.service_cost import told
 
@@ -79,26 +96,29 @@ def bench(
         return
     keep_to_one_thread()  # read when numpy is loaded, which is now
     console = Console(stderr=True)
-    try:
-        need_training("Measuring beside the old way", "librosa")
-        steps = _steps(models)
-    except EngineError as error:
-        raise click.ClickException(str(error)) from error
-    with Bar(console) as bar:
+    with ExitStack() as stack:
+        try:
+            need_training("Measuring beside the old way", "librosa", "keras", "tensorflow")
+            console.print("The old app's way starts …")
+            steps = _steps(models, stack)
+        except EngineError as error:
+            raise click.ClickException(str(error)) from error
+        bar = stack.enter_context(Bar(console))
         bar.stage("rounds", rounds)
         results = measure(steps, rounds, bar.advance)
     differs = deviation()
     cost = measure_packets() if packets else None
     if as_json:
         body = {"rounds": rounds, "deviation": differs, "results": [asdict(result) for result in results]}
-        click.echo(json.dumps(body | ({"packet": asdict(cost)} if cost else {})))
-        return
-    Console().print(_table(results))
-    Console().print(
-        f"The 120 features differ from librosa's by {differs:.1e} at most (0.002 is allowed).", highlight=False
-    )
-    if cost:
-        Console().print(cost_table(cost))
+        click.echo(json.dumps(body | {"machine": machine()} | ({"packet": asdict(cost)} if cost else {})))
+    else:
+        click.echo(written(results, rounds, differs))
+        if cost:
+            Console().print(cost_table(cost))
+    if write is not None:
+        from lab.bench_table import put
+
+        put(write, written(results, rounds, differs))
 
 
 def measure(steps: Sequence[Step], rounds: int, done: Callable[[], object] = lambda: None) -> list[Result]:
@@ -109,20 +129,23 @@ def measure(steps: Sequence[Step], rounds: int, done: Callable[[], object] = lam
     times: dict[str, list[float]] = {step.name: [] for step in steps}
     for _ in range(rounds):
         for step in steps:
-            begun = time.perf_counter()
-            step.call()
-            times[step.name].append((time.perf_counter() - begun) * 1000 / step.windows)
+            begun_s = time.process_time()
+            said = step.call()
+            took_s = float(str(said)) if step.elsewhere else time.process_time() - begun_s
+            times[step.name].append(took_s * 1000 / step.windows)
         done()
-    yardstick = statistics.median(times[steps[0].name])
+    median = {name: statistics.median(taken) for name, taken in times.items()}
+    rate = next((step.flop / median[step.name] for step in steps if step.name == SGEMM), None)
     return [
         Result(
-            name=name,
-            ms=statistics.median(taken),
-            best_ms=min(taken),
-            of_yardstick=statistics.median(taken) / yardstick,
-            people_a_core=_WINDOW_S * 1000 / statistics.median(taken),
+            name=step.name,
+            ms=median[step.name],
+            best_ms=min(times[step.name]),
+            windows_a_second=1000 / median[step.name],
+            times_old=median[steps[0].name] / median[step.name],
+            floor_ms=step.flop / rate if rate and step.flop else None,
         )
-        for name, taken in times.items()
+        for step in steps
     ]
 
 
@@ -132,11 +155,11 @@ def deviation() -> float:
 
     from ser_engine.features import FeatureSettings, extract
 
-    pcm = _voice_like()
-    return float(np.abs(extract(pcm, FeatureSettings()) - _by_librosa(pcm).T).max())
+    pcm = voice_like()
+    return float(np.abs(extract(pcm, FeatureSettings()) - by_librosa(pcm).T).max())
 
 
-def _by_librosa(pcm: Pcm) -> Pcm:
+def by_librosa(pcm: Pcm) -> Pcm:
     """The old app's front end: shape ``(120, frames)``."""
     import librosa
     import numpy as np
@@ -146,24 +169,28 @@ def _by_librosa(pcm: Pcm) -> Pcm:
     return np.vstack([mfcc, librosa.feature.delta(mfcc), librosa.feature.delta(mfcc, order=2)])
 
 
-def _steps(models: Sequence[str]) -> list[Step]:
+def _steps(models: Sequence[str], stack: ExitStack) -> list[Step]:
     import numpy as np
 
+    from lab.floor import COLUMNS, INNER, ROWS, SGEMM_FLOP, network_flop
+    from lab.old_way import old_way
     from ser_engine.audio import resample
     from ser_engine.features import FeatureSettings, extract
     from ser_engine.gates import gate
-    from ser_engine.models import available_models
+    from ser_engine.models import available_models, find_model, open_directory
     from ser_engine.recognizer import Recognizer
     from ser_engine.segmenter import segment_pcm
 
-    pcm = _voice_like()
+    pcm = voice_like()
     at_48k = np.repeat(pcm, 3)
     (window,) = segment_pcm(pcm)
     settings, whisper = FeatureSettings(), FeatureSettings.whisper()
-
+    left, right = (np.ones(shape, np.float32) for shape in ((ROWS, INNER), (INNER, COLUMNS)))
     steps = [
-        Step(name="librosa's front end (the yardstick)", call=lambda: _by_librosa(pcm)),
-        Step(name="front end: 120 features", call=lambda: extract(pcm, settings)),
+        Step(name=OLD_WAY, call=stack.enter_context(old_way()), elsewhere=True),
+        Step(name=SGEMM, call=lambda: left @ right, flop=SGEMM_FLOP),
+        Step(name="front end: librosa's", call=lambda: by_librosa(pcm)),
+        Step(name="front end: the same 120 features", call=lambda: extract(pcm, settings)),
         Step(name="front end: Whisper's log-mel", call=lambda: extract(pcm, whisper)),
         Step(name="resampling 48 to 16 kHz", call=lambda: resample(at_48k, 48_000)),
         Step(name="segmenter with voice activity", call=lambda: segment_pcm(pcm)),
@@ -171,19 +198,21 @@ def _steps(models: Sequence[str]) -> list[Step]:
     ]
     for name in models or available_models():
         recognizer = Recognizer.load(name)
-        for batch in (1, _BATCH):
+        flop = network_flop(open_directory(find_model(name)), extract(pcm, recognizer.manifest.features))
+        for batch in _BATCHES:
             windows = [window] * batch
             steps.append(
                 Step(
-                    name=f"model {recognizer.info.name}, whole way, batch {batch}",
+                    name=f"`{recognizer.info.name}`, batch {batch}",
                     call=lambda recognizer=recognizer, windows=windows: recognizer.predict(windows),  # type: ignore[misc]
                     windows=batch,
+                    flop=flop,
                 )
             )
     return steps
 
 
-def _voice_like() -> Pcm:
+def voice_like() -> Pcm:
     """Three seconds with a moving pitch and syllables; the time of every step depends on the length alone."""
     import numpy as np
 
@@ -192,19 +221,3 @@ def _voice_like() -> Pcm:
     voice = sum(np.sin(h * phase) / h for h in range(1, 30)) * (0.55 + 0.45 * np.sin(2 * np.pi * 3.7 * t))
     breath = np.random.default_rng(1).standard_normal(len(t))
     return np.asarray(0.1 * voice + 0.004 * breath, dtype=np.float32)
-
-
-def _table(results: Sequence[Result]) -> Table:
-    table = Table(title="One window of 3 s, one thread")
-    table.add_column("step")
-    for heading in ("ms (median)", "ms (best)", "of the yardstick", "people a core"):
-        table.add_column(heading, justify="right")
-    for result in results:
-        table.add_row(
-            result.name,
-            f"{result.ms:.2f}",
-            f"{result.best_ms:.2f}",
-            f"{result.of_yardstick:.2f}",
-            f"{result.people_a_core:,.0f}",
-        )
-    return table

@@ -4,44 +4,79 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
-from lab.bench import Step, bench, measure
+from lab.bench import OLD_WAY, SGEMM, Step, bench, measure
+from lab.bench_table import BEGIN, END, put
+from lab.floor import network_flop
+from ser_engine.features import extract
+from ser_engine.models import find_model, open_directory
+from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import make_model
 
 pytestmark = pytest.mark.integration
 
 
+def spend(seconds: float) -> None:
+    """Processor time, not a wait."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
 def test_ratios_are_to_the_first_step() -> None:
     steps = [
-        Step(name="yardstick", call=lambda: time.sleep(0.02)),
-        Step(name="half", call=lambda: time.sleep(0.01)),
-        Step(name="four at once", call=lambda: time.sleep(0.02), windows=4),
+        Step(name="yardstick", call=lambda: 0.02, elsewhere=True),
+        Step(name=SGEMM, call=lambda: spend(0.01), flop=1_000),
+        Step(name="four at once", call=lambda: spend(0.02), windows=4, flop=500),
     ]
     rounds = []
-    yardstick, half, four = measure(steps, 5, lambda: rounds.append(1))
+    yardstick, product, four = measure(steps, 5, lambda: rounds.append(1))
     assert len(rounds) == 5
-    assert yardstick.of_yardstick == 1
-    assert half.of_yardstick == pytest.approx(0.5, abs=0.2)
-    assert four.of_yardstick == pytest.approx(0.25, abs=0.15)
-    assert yardstick.people_a_core == pytest.approx(3000 / yardstick.ms)
+    assert yardstick.times_old == 1
+    assert yardstick.over_floor is None
+    assert product.times_old == pytest.approx(2, rel=0.2)
+    assert product.over_floor == pytest.approx(1)
+    assert four.times_old == pytest.approx(4, rel=0.2)
+    assert four.over_floor == pytest.approx(1, rel=0.2)
+    assert four.windows_a_second == pytest.approx(200, rel=0.2)
 
 
-def test_every_step_of_the_engine_is_measured(tmp_path: Path) -> None:
-    made = make_model(tmp_path / "tiny")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of librosa's imports
-        result = CliRunner().invoke(bench, ["--rounds", "3", "--model", str(made), "--no-packets", "--json"])
+def test_a_floor_counts_the_networks_products() -> None:
+    """Two bidirectional LSTMs of 128 and 64 units over 120 features, and a dense layer: by hand, for each frame."""
+    directory = open_directory(find_model("seed"))
+    features = extract(clip(clip_paths()[0]), directory.manifest.features)
+    frame = 2 * (2 * 512 * (120 + 128) + 2 * 256 * (256 + 64))
+    assert network_flop(directory, features) == pytest.approx(len(features) * frame, rel=0.001)
+
+
+def test_every_step_of_the_engine_is_measured_and_written_down(tmp_path: Path) -> None:
+    made = make_model(tmp_path / "tiny", encoder=True)
+    page = tmp_path / "page.md"
+    page.write_text(f"Before\n{BEGIN}\nold\n{END}\nAfter\n")
+    arguments = ["--rounds", "3", "--model", str(made), "--no-packets", "--json", "--write", str(page)]
+    result = CliRunner().invoke(bench, arguments)
     assert result.exit_code == 0, result.output
     body = json.loads(result.stdout)
     assert 0 < body["deviation"] < 2e-3
-    names = [row["name"] for row in body["results"]]
-    assert [name for name in names if name.startswith("model")] == [
-        "model tiny, whole way, batch 1",
-        "model tiny, whole way, batch 4",
-    ]
-    assert sum("front end" in name for name in names) == 3
+    rows = {row["name"]: row for row in body["results"]}
+    assert list(rows)[:2] == [OLD_WAY, SGEMM]
+    assert rows["`tiny`, batch 16"]["times_old"] > rows[OLD_WAY]["times_old"] == 1
+    assert rows["`tiny`, batch 1"]["floor_ms"] > 0
+    text = page.read_text()
+    assert text.startswith("Before\n")
+    assert text.endswith(f"{END}\nAfter\n")
+    assert "old\n" not in text
+    assert "| `tiny`, batch 4 |" in text
+
+
+def test_a_page_without_a_place_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing")
+    with pytest.raises(ClickException, match="no place"):
+        put(page, "table")
+    assert page.read_text() == "nothing"

@@ -26,6 +26,7 @@ TOO_HEAVY = {"tensorflow", "tensorflow-cpu", "keras", "librosa", "numba", "scipy
 MAY_ASK = {
     "ser_engine/networks.py": {"keras", "tensorflow", "joblib"},  # the reference, and the old app's scaler
     "lab/bench.py": {"librosa"},  # what the old way is measured with
+    "lab/old_way.py": {"keras"},
 }
 """Serving files that import what only the extra brings, each behind `need_training`."""
 
