@@ -24,7 +24,25 @@ def make_backend(settings: Settings) -> InferenceBackend:
         return InlineBackend(model_dir, runtime=settings.runtime)
     from ser_engine.backends.workers import WorkerBackend
 
-    return WorkerBackend(model_dir, workers=settings.workers, runtime=settings.runtime)
+    return WorkerBackend(
+        model_dir,
+        workers=settings.workers,
+        runtime=settings.runtime,
+        cheaper_dir=_cheaper(model_dir),
+        degrade_after_s=settings.degrade_after_s,
+    )
+
+
+def _cheaper(model_dir: Path) -> Path | None:
+    """The model that answers when there is too much to do: `fast`, where it is there, is another, and knows the same
+    labels."""
+    from ser_engine.models import CHEAPER, available_models, find_model, load_manifest
+
+    if CHEAPER not in available_models():
+        return None
+    cheaper = find_model(CHEAPER)
+    same = load_manifest(cheaper).labels == load_manifest(model_dir).labels
+    return cheaper if same and cheaper.resolve() != model_dir.resolve() else None
 
 
 class Warming:

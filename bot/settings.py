@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     """What runs the network; None takes ONNX Runtime. TensorFlow needs the extra ``train``."""
     workers: int = Field(1, ge=0, le=64)
     """Inference processes; 0 runs inference in this process."""
+    degrade_after_s: float = Field(2.0, ge=0, le=10)
+    """Seconds that speech may wait for recognition before the model ``fast`` answers in place of a slower one, until it
+    eases; 0: it never does. Not with ``UNDERTONE_WORKERS=0``."""
     log_level: LogLevel = "info"
     log_json: bool = False
     """One JSON object a line instead of lines for people."""

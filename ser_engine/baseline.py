@@ -43,6 +43,8 @@ class WindowOutput:
     """(labels,), before any temperature; even for what is no speech, which the network is not asked about."""
     pooled: Vector
     """Mean and spread over time of the encoder's states; empty where nothing is compared."""
+    engine: str | None = None
+    """The model that heard it, where it is not the one that serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -7,6 +7,7 @@ runs it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -84,3 +85,22 @@ class Decider:
             unclear_below=threshold,
             earlier_windows=earlier,
         )
+
+
+def decided(
+    windows: Sequence[Window],
+    heard: Sequence[WindowOutput],
+    baselines: Baselines | None,
+    decider: Decider,
+    cheaper: Decider | None,
+) -> list[Prediction]:
+    """What windows sound like, some of which a cheaper model heard. Those are compared with nothing, and taken into no
+    baseline: what the two models make of a voice does not compare."""
+    own = [i for i, one in enumerate(heard) if one.engine is None]
+    found = dict(zip(own, decider.decide([windows[i] for i in own], [heard[i] for i in own], baselines), strict=True))
+    other = [i for i in range(len(heard)) if i not in found]
+    if other and cheaper is not None:
+        predictions = cheaper.decide([windows[i] for i in other], [heard[i] for i in other])
+        for i, prediction in zip(other, predictions, strict=True):
+            found[i] = replace(prediction, engine=heard[i].engine)
+    return [found[i] for i in range(len(heard))]

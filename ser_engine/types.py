@@ -77,5 +77,7 @@ class Prediction:
     """Why it is unclear, as a stable code (``unsure``, ``no_speech``, ``too_short``, ``clipped``); None when clear."""
     unclear_below: float = 0.0
     """The confidence that the model asks of a clear answer with this label."""
+    engine: str | None = None
+    """The model that answered, where it is not the one that serves: more speech came than that could recognise."""
     earlier_windows: int | None = None
     """How many of the speaker's earlier windows it was compared with; None where it stands for itself."""

@@ -43,6 +43,8 @@ class Snapshot:
     overall: str | None = None
     """How everybody together sounded in the last minute."""
     unsaved: bool = False
+    pressed: bool = False
+    """More is said than can be recognised, so a cheaper model answers."""
     """Results are not being saved at the moment."""
     link: LinkState
     link_reason: Reason = Reason.JOINED
@@ -131,6 +133,8 @@ def _trouble(now: Snapshot, texts: Texts) -> str:
         troubles.append(texts.SERVER_DEAFENED)
     if now.unsaved:
         troubles.append(texts.UNSAVED)
+    if now.pressed:
+        troubles.append(texts.PRESSED)
     if now.alone:
         troubles.append(texts.PANEL_ALONE)
     return "; ".join(troubles)

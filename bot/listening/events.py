@@ -26,8 +26,9 @@ def window_record(participant_id: int, window: Window, prediction: Prediction) -
     )
 
 
-def window_event(record: WindowRecord) -> dict[str, Any]:
-    return asdict(record)
+def window_event(record: WindowRecord, *, engine: str | None = None) -> dict[str, Any]:
+    """`engine` is the model that stood in for the one that serves. Rows do not hold it; the session counts them."""
+    return asdict(record) if engine is None else {**asdict(record), "engine": engine}
 
 
 def participant_event(participant: ParticipantRecord, *, included: bool) -> dict[str, Any]:

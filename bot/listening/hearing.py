@@ -51,14 +51,16 @@ class Recognition:
         self._baselines: dict[str, SpeakerBaseline] = {}
         self._withdrawals: Counter[str] = Counter()
         """How often each speaker withdrew: a window counts only if it was taken after the last time."""
-        self._counts = {"predictions": 0, "predictions_lost": 0, "windows_withdrawn": 0}
+        self._counts = {"predictions": 0, "predictions_lost": 0, "windows_withdrawn": 0, "windows_degraded": 0}
 
     async def run(self) -> None:
         """Until the intake is closed and drained."""
         while windows := await self._intake.take(BATCH):
             before = {window.speaker: self._withdrawals[window.speaker] for window in windows}
             try:
-                predictions = await self._app.backend.predict(windows, baselines=self._baselines, deadline_s=DEADLINE_S)
+                predictions = await self._app.backend.predict(
+                    windows, baselines=self._baselines, deadline_s=DEADLINE_S, waited_s=self._intake.waited_s
+                )
             except EngineError as error:
                 self._counts["predictions_lost"] += len(windows)
                 _log.warning("windows_lost", session=self._session_id, windows=len(windows), error=error.code)
@@ -103,7 +105,8 @@ class Recognition:
         self._counts["predictions"] += 1
         record = window_record(participant.id, window, prediction)
         self._app.writer.put(self._session_id, record)
-        self._app.bus.publish(self._session_id, "window", window_event(record))
+        self._app.bus.publish(self._session_id, "window", window_event(record, engine=prediction.engine))
+        self._counts["windows_degraded"] += prediction.engine is not None
         if (shift := self.tones.add(window, prediction)) is not None:
             text = english("BEGINS_TO_SOUND", word=english.tone(shift.emotion))
             moment = MomentRecord(at_s=shift.at_s, kind="shift", participant_id=participant.id, text=text)

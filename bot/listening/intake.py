@@ -9,6 +9,7 @@ oldest window is dropped and counted, because what a panel needs is what people 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -43,7 +44,10 @@ class Intake:
         self._included = included
         self._max_waiting = max_waiting
         self._streams: dict[str, _Stream] = {}
-        self._waiting: deque[Window] = deque()
+        self._waiting: deque[tuple[float, Window]] = deque()
+        """With the moment since which each waits."""
+        self.waited_s = 0.0
+        """How long the oldest of what `take` gave last had waited."""
         self._wake = asyncio.Event()
         self.closed = False
         self._short_before = 0
@@ -79,7 +83,7 @@ class Intake:
             self._short_before += stream.segmenter.dropped_short
             stream.gathered.clear()
             stream.segmenter.discard()
-        self._waiting = deque(window for window in self._waiting if window.speaker != speaker)
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[1].speaker != speaker)
 
     def close(self) -> None:
         """Take no more; what was begun is flushed. `take` hands out the rest and then returns an empty list."""
@@ -98,7 +102,8 @@ class Intake:
                 return []
             self._wake.clear()
             await self._wake.wait()
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self.waited_s = time.monotonic() - self._waiting[0][0]
+        return [self._waiting.popleft()[1] for _ in range(min(most, len(self._waiting)))]
 
     def counters(self) -> dict[str, int]:
         short = self._short_before + sum(stream.segmenter.dropped_short for stream in self._streams.values())
@@ -128,6 +133,6 @@ class Intake:
             if len(self._waiting) >= self._max_waiting:
                 self._waiting.popleft()
                 self.dropped += 1
-            self._waiting.append(window)
+            self._waiting.append((time.monotonic(), window))
         if windows:
             self._wake.set()

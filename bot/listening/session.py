@@ -164,6 +164,7 @@ class ListeningSession:
             viewer_role_id=self._surface.server.viewer_role_id,
             overall=self._display.reaction.label,
             unsaved=self._app.writer.failing,
+            pressed=self._app.backend.pressed,
             link=self.call.state,
             link_reason=self.call.reason,
             now_s=self._now_s(),

@@ -36,6 +36,11 @@ class InferenceBackend(Protocol):
         """True once at least one worker has answered its warm-up batch and is alive."""
         ...
 
+    @property
+    def pressed(self) -> bool:
+        """True while more speech comes than is recognised, and a cheaper model answers."""
+        ...
+
     async def start(self) -> None:
         """Start and warm up the workers. Raises ModelError when the model cannot be loaded."""
         ...
@@ -45,12 +50,19 @@ class InferenceBackend(Protocol):
         ...
 
     async def predict(
-        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+        self,
+        windows: Sequence[Window],
+        *,
+        baselines: Baselines | None = None,
+        deadline_s: float = 10.0,
+        waited_s: float = 0.0,
     ) -> list[Prediction]:
         """Recognise `windows`; one prediction each, in order.
 
         `baselines` are those of one session: see `Recognizer.predict`. They stay in this process, and change only when
         all of `windows` were heard; whoever has several calls for one speaker under way waits for one after another.
+        `waited_s` is how long the oldest of them has waited before; of what waits too long a cheaper model may say what
+        it sounds like, which its prediction states and no baseline takes in.
         Raises BackendOverloaded, DeadlineExceeded, WorkerLost.
         """
         ...

@@ -48,6 +48,10 @@ class InlineBackend:
     def ready(self) -> bool:
         return self._recognizer is not None
 
+    @property
+    def pressed(self) -> bool:
+        return False  # one model, one thread
+
     async def start(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         try:
@@ -62,7 +66,12 @@ class InlineBackend:
             await asyncio.to_thread(thread.shutdown, wait=True, cancel_futures=True)
 
     async def predict(
-        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+        self,
+        windows: Sequence[Window],
+        *,
+        baselines: Baselines | None = None,
+        deadline_s: float = 10.0,
+        waited_s: float = 0.0,
     ) -> list[Prediction]:
         recognizer, asked = self._loaded(), list(windows)
         heard = await self._call(lambda: recognizer.hear(asked), deadline_s)

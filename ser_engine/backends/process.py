@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +28,7 @@ from ser_engine.loading import loaded, loading
 
 if TYPE_CHECKING:
     from ser_engine.limits import DecodeLimits
+    from ser_engine.types import Window
 
 Answer = Callable[..., list[Any]]
 """A request's arguments to the parts of its answer."""
@@ -147,7 +149,17 @@ def _recogniser(model_dir: str, runtime: str | None) -> tuple[Any, Answer]:
     from ser_engine.recognizer import Recognizer
 
     recognizer = Recognizer.load(model_dir, runtime=runtime)  # type: ignore[arg-type]  # the parent's is typed
-    return recognizer.info, lambda windows: [recognizer.hear(windows)]
+    cheaper: dict[str, Recognizer] = {}
+
+    def answer(windows: list[Window], other_dir: str | None = None) -> list[Any]:
+        if other_dir is None:
+            return [recognizer.hear(windows)]
+        if other_dir not in cheaper:  # there from the first time on that it is needed
+            cheaper[other_dir] = Recognizer.load(other_dir)
+        other = cheaper[other_dir]
+        return [[replace(heard, engine=other.info.name) for heard in other.hear(windows)]]
+
+    return recognizer.info, answer
 
 
 def _decoder() -> tuple[Any, Answer]:

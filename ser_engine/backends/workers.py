@@ -15,7 +15,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +23,11 @@ import numpy as np
 import structlog
 
 from ser_engine.backends.base import ModelInfo
+from ser_engine.backends.pressure import Pressure
 from ser_engine.backends.slot import Slot, WorkerGone
+from ser_engine.backends.waiting import Waiting, fail
 from ser_engine.baseline import Baselines, WindowOutput
-from ser_engine.decision import Decider
+from ser_engine.decision import Decider, decided
 from ser_engine.errors import BackendError, EngineError
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.models import open_directory
@@ -42,14 +44,6 @@ _MAX_WAITING_FILES: Final = 16
 _RESTART_PAUSE_S: Final = 0.5
 
 
-@dataclass(slots=True, kw_only=True)
-class _Waiting:
-    window: Window
-    answer: asyncio.Future[WindowOutput]
-    since: float
-    deadline: float
-
-
 class WorkerBackend:
     """Satisfies `InferenceBackend`. Belongs to the event loop it was started on."""
 
@@ -59,15 +53,19 @@ class WorkerBackend:
         workers: int = 1,
         *,
         runtime: Runtime | None = None,
+        cheaper_dir: Path | None = None,
+        degrade_after_s: float = 0.0,
         queue_windows: int = 512,
         batch_wait_s: float = 0.04,
         limits: DecodeLimits = DEFAULT_LIMITS,
     ) -> None:
         self._model_dir = model_dir
         self._limits = limits
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._queue_windows = queue_windows
         self._batch_wait_s = batch_wait_s
+        self._cheaper_dir = cheaper_dir
+        self._pressure = Pressure(degrade_after_s if cheaper_dir is not None else 0.0)
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._slots = [Slot(f"recogniser-{i}", "recognise", str(model_dir), runtime) for i in range(max(1, workers))]
@@ -77,8 +75,11 @@ class WorkerBackend:
         self._tasks: list[asyncio.Task[None]] = []
         self._model: ModelInfo | None = None
         self._decider: Decider | None = None
+        self._cheaper: Decider | None = None
         self._closed = False
-        self._counts = dict.fromkeys(("windows", "batches", "dropped", "expired", "lost", "restarts", "files"), 0)
+        self._counts = dict.fromkeys(
+            ("windows", "batches", "dropped", "expired", "lost", "restarts", "files", "degraded"), 0
+        )
 
     @property
     def model(self) -> ModelInfo:
@@ -90,10 +91,16 @@ class WorkerBackend:
     def ready(self) -> bool:
         return not self._closed and any(slot.ready for slot in self._slots)
 
+    @property
+    def pressed(self) -> bool:
+        return self._pressure.pressed
+
     async def start(self) -> None:
         """Start and warm up all workers. Raises ModelError; nothing is left running then."""
         try:
             self._decider = await asyncio.to_thread(lambda: Decider(open_directory(self._model_dir)))
+            if (cheaper_dir := self._cheaper_dir) is not None:
+                self._cheaper = await asyncio.to_thread(lambda: Decider(open_directory(cheaper_dir)))
             starts = (slot.start() for slot in self._slots)
             for outcome in await asyncio.gather(*starts, return_exceptions=True):
                 if isinstance(outcome, WorkerGone):
@@ -115,19 +122,24 @@ class WorkerBackend:
         await asyncio.gather(*(slot.end() for slot in (*self._slots, self._decoder)))
         await asyncio.gather(*self._tasks, *self._files, return_exceptions=True)
         while self._queue:
-            _fail(self._queue.popleft(), refusal("stopped"))
+            fail(self._queue.popleft(), refusal("stopped"))
 
     async def predict(
-        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+        self,
+        windows: Sequence[Window],
+        *,
+        baselines: Baselines | None = None,
+        deadline_s: float = 10.0,
+        waited_s: float = 0.0,
     ) -> list[Prediction]:
         deadline = time.monotonic() + deadline_s
         heard: list[WindowOutput] = []
         # A long file waits for its own windows, sixteen at a time, instead of pushing everybody's live speech out.
         for begin in range(0, len(windows), MAX_BATCH):
-            heard += await self._hear_some(windows[begin : begin + MAX_BATCH], deadline)
-        return self._decider.decide(windows, heard, baselines) if self._decider is not None else []
+            heard += await self._hear_some(windows[begin : begin + MAX_BATCH], deadline, waited_s)
+        return decided(windows, heard, baselines, self._decider, self._cheaper) if self._decider is not None else []
 
-    async def _hear_some(self, windows: Sequence[Window], deadline: float) -> list[WindowOutput]:
+    async def _hear_some(self, windows: Sequence[Window], deadline: float, waited_s: float) -> list[WindowOutput]:
         if self._closed or self._model is None:
             raise refusal("not_running")
         if any(w.pcm.ndim != 1 or len(w.pcm) == 0 or not np.isfinite(w.pcm).all() for w in windows):
@@ -136,7 +148,7 @@ class WorkerBackend:
         answers: list[asyncio.Future[WindowOutput]] = []
         for window in windows:
             answers.append(loop.create_future())
-            self._put(_Waiting(window=window, answer=answers[-1], since=now, deadline=deadline))
+            self._put(Waiting(window=window, answer=answers[-1], since=now, deadline=deadline, waited_s=waited_s))
         try:
             done, pending = await asyncio.wait(
                 answers, timeout=max(0.0, deadline - now), return_when=asyncio.FIRST_EXCEPTION
@@ -205,12 +217,12 @@ class WorkerBackend:
         raise refusal("decoder_broke")
 
     def counters(self) -> dict[str, int]:
-        return {**self._counts, "waiting": len(self._queue)}
+        return {**self._counts, "waiting": len(self._queue), "pressed": int(self.pressed)}
 
-    def _put(self, waiting: _Waiting) -> None:
+    def _put(self, waiting: Waiting) -> None:
         if len(self._queue) >= self._queue_windows:
             self._counts["dropped"] += 1
-            _fail(self._queue.popleft(), refusal("busy"))
+            fail(self._queue.popleft(), refusal("busy"))
         self._queue.append(waiting)
         self._arrived.set()
         if len(self._queue) >= MAX_BATCH:
@@ -222,7 +234,7 @@ class WorkerBackend:
             if batch:
                 await self._recognise(slot, batch)
 
-    async def _next_batch(self, slot: Slot) -> list[_Waiting]:
+    async def _next_batch(self, slot: Slot) -> list[Waiting]:
         while not self._queue:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
@@ -238,34 +250,37 @@ class WorkerBackend:
                 async with asyncio.timeout(left):
                     await self._full.wait()
         now = time.monotonic()
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         while self._queue and len(batch) < MAX_BATCH:
             waiting = self._queue.popleft()
             if waiting.answer.done() or waiting.deadline <= now:
                 self._counts["expired"] += 1
-                _fail(waiting, refusal("late"))
+                fail(waiting, refusal("late"))
             else:
                 batch.append(waiting)
         return batch
 
-    async def _recognise(self, slot: Slot, batch: list[_Waiting]) -> None:
+    async def _recognise(self, slot: Slot, batch: list[Waiting]) -> None:
+        oldest_s = max(time.monotonic() - one.since + one.waited_s for one in batch)
+        other = [str(self._cheaper_dir)] if self._pressure.note(oldest_s) else []
         for attempt in range(2):
             try:
                 if not slot.ready:
                     await self._replace(slot, attempt)
-                (heard,) = await slot.ask([waiting.window for waiting in batch], limit_s=_BATCH_LIMIT_S)
+                (heard,) = await slot.ask([one.window for one in batch], *other, limit_s=_BATCH_LIMIT_S)
             except WorkerGone:
                 continue
             except EngineError as error:
                 for waiting in batch:
-                    _fail(waiting, error)
+                    fail(waiting, error)
                 return
             except asyncio.CancelledError:
                 for waiting in batch:
-                    _fail(waiting, refusal("stopped"))
+                    fail(waiting, refusal("stopped"))
                 raise
             self._counts["batches"] += 1
             self._counts["windows"] += len(batch)
+            self._counts["degraded"] += len(batch) if other else 0
             for waiting, answer in zip(batch, heard, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)
@@ -273,7 +288,7 @@ class WorkerBackend:
         self._counts["lost"] += len(batch)
         log.error("batch_lost", worker=slot.name, windows=len(batch))
         for waiting in batch:
-            _fail(waiting, refusal("lost"))
+            fail(waiting, refusal("lost"))
 
     async def _replace(self, slot: Slot, attempt: int) -> None:
         """Put a new process in the place of a dead or missing one: at once, or after a pause where it just died too."""
@@ -282,8 +297,3 @@ class WorkerBackend:
             log.warning("worker_replaced", worker=slot.name, starts=slot.starts)
         await asyncio.sleep(_RESTART_PAUSE_S if attempt else 0)
         await slot.start()
-
-
-def _fail(waiting: _Waiting, error: EngineError) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)

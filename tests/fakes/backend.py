@@ -63,6 +63,9 @@ class FakeBackend:
         self.script: deque[Prediction] = deque(script)
         self.delay_s = delay_s
         self.fail_with = fail_with
+        self.engine: str | None = None
+        """The model that answers in place of the one that serves, as if there were too much to do."""
+        self.waited_s = 0.0
         self.seen: deque[Window] = deque(maxlen=1000)
         self._started = False
         self._counts = {"windows": 0, "batches": 0, "dropped": 0, "lost": 0, "restarts": 0}
@@ -75,6 +78,10 @@ class FakeBackend:
     def ready(self) -> bool:
         return self._started
 
+    @property
+    def pressed(self) -> bool:
+        return self.engine is not None
+
     async def start(self) -> None:
         self._started = True
 
@@ -82,9 +89,14 @@ class FakeBackend:
         self._started = False
 
     async def predict(
-        self, windows: Sequence[Window], *, baselines: Baselines | None = None, deadline_s: float = 10.0
+        self,
+        windows: Sequence[Window],
+        *,
+        baselines: Baselines | None = None,
+        deadline_s: float = 10.0,
+        waited_s: float = 0.0,
     ) -> list[Prediction]:
-        self.baselines = baselines
+        self.baselines, self.waited_s = baselines, waited_s
         await self._answer(deadline_s)
         if baselines is not None and self.compares:
             for window in windows:
@@ -93,7 +105,8 @@ class FakeBackend:
         self._counts["windows"] += len(windows)
         self._counts["batches"] += 1
         found = [self.script.popleft() if self.script else predict_window(window, self.labels) for window in windows]
-        return [replace(one, earlier_windows=0) for one in found] if self.compares else found
+        found = [replace(one, earlier_windows=0) for one in found] if self.compares else found
+        return [replace(one, engine=self.engine) for one in found]
 
     async def segment(self, data: bytes, *, filename: str | None = None, deadline_s: float = 60.0) -> list[Window]:
         """The real decoder and segmenter, in this process."""

@@ -23,7 +23,24 @@ export class Live {
     const data = JSON.parse(event.data);
     if (kind === "reset") this.reload();
     else if (kind === "state") this.state(data);
-    else this.handlers[kind](data);
+    else {
+      if (kind === "window") this.answered(data.engine);
+      this.handlers[kind](data);
+    }
+  }
+
+  /** Another model than the one that serves answers while more is said than that can recognise. */
+  answered(engine) {
+    if (engine === this.engine) return;
+    this.engine = engine;
+    this.badge();
+  }
+
+  badge() {
+    const notes = [];
+    if (this.link && this.link !== "listening") notes.push(this.link.replaceAll("_", " "));
+    if (this.engine) notes.push("the faster model answers");
+    this.handlers.badge(["live", ...notes].join(" · "));
   }
 
   state({ state, link }) {
@@ -32,7 +49,8 @@ export class Live {
       this.handlers.badge(state);
       setTimeout(() => this.handlers.ended(), Math.random() * SPREAD_MS);
     } else {
-      this.handlers.badge(link && link !== "listening" ? `live · ${link.replaceAll("_", " ")}` : "live");
+      this.link = link;
+      this.badge();
     }
   }
 

@@ -122,6 +122,12 @@ def test_results_that_are_not_saved_and_a_tone_of_all_are_said_in_words() -> Non
     assert texts.UNSAVED not in str(panel_card(snapshot(), texts))
 
 
+def test_a_faster_model_that_answers_is_said_in_words() -> None:
+    card = panel_card(snapshot(included=[(1, tone())], pressed=True), texts)
+    assert texts.PRESSED in dict(card.fields)[texts.FIELD_STATE]
+    assert texts.PRESSED not in str(panel_card(snapshot(), texts))
+
+
 def test_who_is_unclear_is_said_with_the_confidence() -> None:
     card = panel_card(snapshot(included=[(1, tone(unclear=True, confidence=0.34))]), texts)
     assert texts("PERSON_UNCLEAR", who="<@1>", word="angry", share="34 %") in card.text

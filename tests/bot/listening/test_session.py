@@ -430,6 +430,23 @@ async def test_windows_that_recognition_loses_are_counted_and_the_session_goes_o
     await stage.said(session, 1)
 
 
+async def test_windows_of_another_model_are_counted_and_say_so_live(stage: Stage) -> None:
+    session = await stage.start()
+    await session.people.include(GUEST, stage.press())
+    assert not session.snapshot().pressed
+    stage.backend.engine = "fast"
+    stage.voice.link.hear(GUEST, tone_burst())
+    await stage.said(session, 1)
+    assert session.snapshot().pressed
+    assert session.counters()["windows_degraded"] == 1
+    stage.backend.engine = None
+    stage.voice.link.hear(GUEST, tone_burst())
+    await stage.said(session, 2)
+    assert session.counters()["windows_degraded"] == 1
+    events = [event.data.get("engine") for event in stage.bus.recent(session.record.id) if event.kind == "window"]
+    assert events == ["fast", None]
+
+
 async def test_deleting_a_persons_data_takes_them_out_first(stage: Stage) -> None:
     session = await stage.start()
     await session.people.include(GUEST, stage.press())
