@@ -40,9 +40,9 @@ class CountMe(discord.ui.View):
         await interaction.response.send_message("You are counted." if counted else "You are left out.", ephemeral=True)
 
 
-async def who_talks(channel: discord.VoiceChannel, seconds: float) -> Counter[int]:
+async def who_talks(channel: discord.VoiceChannel, question: CountMe, seconds: float) -> Counter[int]:
     """Seconds of talk of each person who agreed, while the bot sits in the channel."""
-    question, talked = CountMe(), Counter[int]()
+    talked = Counter[int]()
     async with hear(channel, consent=question.agreed) as call:
         await channel.send("I measure who talks how long. Who wants to be counted?", view=question)
         with contextlib.suppress(TimeoutError):
@@ -57,6 +57,12 @@ class Bot(discord.Client):
     def __init__(self, channel_id: int, seconds: float) -> None:
         super().__init__(intents=discord.Intents(guilds=True, voice_states=True))
         self._channel_id, self._seconds = channel_id, seconds
+        self._question: CountMe
+
+    async def setup_hook(self) -> None:
+        """The button is known before anybody sees it, so that no press is lost, however early."""
+        self._question = CountMe()
+        self.add_view(self._question)
 
     async def on_ready(self) -> None:
         """Listen once, write the result into the channel's chat, and go."""
@@ -65,7 +71,7 @@ class Bot(discord.Client):
             print(f"{self._channel_id} is no voice channel that I can see.")
         else:
             try:
-                talked = await who_talks(channel, self._seconds)
+                talked = await who_talks(channel, self._question, self._seconds)
             except CannotJoin as error:
                 print(error)
             else:
