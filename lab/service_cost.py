@@ -206,9 +206,10 @@ async def parts(sessions: list[ListeningSession], seconds: float) -> dict[str, f
             (reader.SocketReader, "_read", "layer"),
             (reader.SocketReader, "_drain", "layer"),
             (reader.SocketReader, "_tick", "layer"),
+            (reader.SocketReader, "catch_up", "layer"),
             (PacketOpener, "open", "transport decryption"),
             (dave, "decrypt", "DAVE"),
-            (opus.Decoder, "decode", "Opus to 16 kHz"),
+            (opus.Decoder, "append", "Opus to 16 kHz"),
             (Intake, "frame", "gathering and segmenting"),
             (Intake, "silence", "gathering and segmenting"),
         ):

@@ -27,7 +27,10 @@ SILENCE: Final = b"\xf8\xff\xfe"
 """The packet Discord's clients send for silence; it passes end-to-end encryption unchanged."""
 MAX_PACKET_BYTES: Final = 1275 * 3 + 7
 """The longest packet of up to 120 ms (RFC 6716, section 3.4)."""
-_MAX_PACKET_MS: Final = 120
+MAX_PACKET_MS: Final = 120
+
+_FRAMES_OF_CODE: Final = (1, 2, 2)
+"""How many frames a packet holds whose first byte ends in 0, 1 or 2; with 3 the second byte says."""
 
 _OK: Final = 0
 _APPLICATIONS: Final = {"voip": 2048, "audio": 2049}
@@ -104,16 +107,50 @@ def version() -> str:
     return str(library().opus_get_version_string().decode("ascii", "replace"))
 
 
+def _frame_durations() -> tuple[int, ...]:
+    """By configuration, the first five bits of a packet: a frame's length in samples at 48 kHz (RFC 6716, table 2)."""
+    silk, hybrid, celt = (480, 960, 1_920, 2_880), (480, 960), (120, 240, 480, 960)
+    return silk * 3 + hybrid * 2 + celt * 4
+
+
+_FRAME_SAMPLES_48K: Final = _frame_durations()
+
+
 def packet_samples(packet: bytes, rate_hz: Rate = 48_000) -> int:
     """How many samples a channel `packet` holds at `rate_hz`, from its first bytes.
 
     Raises:
         OpusError: the bytes are no Opus packet.
     """
-    count = library().opus_packet_get_nb_samples(packet, len(packet), rate_hz)
-    if count < 0:
-        raise OpusError("not an Opus packet", count)
-    return int(count)
+    size = len(packet)
+    if not size:
+        raise OpusError("not an Opus packet")
+    code = packet[0] & 3
+    if code == 3 and size < 2:
+        raise OpusError("not an Opus packet")
+    frames = _FRAMES_OF_CODE[code] if code < 3 else packet[1] & 0x3F
+    samples = frames * _FRAME_SAMPLES_48K[packet[0] >> 3]
+    if samples > 48 * MAX_PACKET_MS:
+        raise OpusError("not an Opus packet")
+    return samples * rate_hz // 48_000
+
+
+class Block:
+    """Room for samples (mono) that lie one behind the other, so that several packets become one array."""
+
+    def __init__(self, samples: int) -> None:
+        self.length = 0
+        """Samples that are in it."""
+        self.room = samples
+        self._pcm = np.empty(samples, dtype=np.float32)
+        self.address = self._pcm.ctypes.data
+
+    def take(self) -> Samples:
+        """What is in it; it is empty afterwards."""
+        pcm = self._pcm[: self.length].copy()
+        self.room += self.length
+        self.length = 0
+        return pcm
 
 
 class Decoder:
@@ -128,7 +165,7 @@ class Decoder:
         self.rate_hz = rate_hz
         self.channels = channels
         self._state = ctypes.c_void_p(pointer)
-        self._capacity = rate_hz * _MAX_PACKET_MS // 1000
+        self._capacity = rate_hz * MAX_PACKET_MS // 1000
         self._buffer = np.empty((self._capacity, channels), dtype=np.float32)
         self._out = ctypes.c_void_p(self._buffer.ctypes.data)
         self._decode = lib.opus_decode_float
@@ -143,6 +180,20 @@ class Decoder:
         if not packet:
             raise OpusError("an empty packet is none; conceal() fills a loss")
         return self._run(packet, len(packet), self._capacity, fec=0)
+
+    def append(self, packet: bytes, block: Block) -> None:
+        """Like `decode`, for mono: the samples are put behind those in `block`.
+
+        Raises:
+            OpusError: the bytes are no Opus packet, or there is no room for it; nothing is put there.
+        """
+        if not packet or self.channels != 1:
+            raise OpusError("an empty packet is none, and a block is mono")
+        count = self._decode(self._state, packet, len(packet), block.address + 4 * block.length, block.room, 0)
+        if count < 0:
+            raise OpusError("not an Opus packet", count)
+        block.length += count
+        block.room -= count
 
     def conceal(self, samples: int) -> Samples:
         """Up to 120 ms made up for lost packets; `samples` a channel, a multiple of 2.5 ms."""

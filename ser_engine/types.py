@@ -28,7 +28,7 @@ Pcm = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PcmFrame:
-    """A stretch of one speaker's audio (20 ms when it comes from Discord), placed on that speaker's timeline."""
+    """A stretch of one speaker's audio (mostly 100 ms of a Discord call), placed on that speaker's timeline."""
 
     speaker: str
     """Opaque key of the speaker, stable within a session."""

@@ -1,9 +1,9 @@
 """From frames of included speakers to windows that wait for recognition.
 
-This is the session's side of the voice layer's `FrameSink`: called on the event loop, for every packet. So it only
-gathers: a speaker's frames go to the segmenter together, every 100 ms. The windows are the same as with single frames,
-because the segmenter goes by positions on the timeline. The queue is bounded: when recognition cannot keep up, the
-oldest window is dropped and counted, because what a panel needs is what people sound like now.
+This is the session's side of the voice layer's `FrameSink`: called on the event loop, for every few packets. So it only
+gathers: a speaker's frames go to the segmenter together, at least 100 ms of them. The windows are the same as with
+single frames, because the segmenter goes by positions on the timeline. The queue is bounded: when recognition cannot
+keep up, the oldest window is dropped and counted, because what a panel needs is what people sound like now.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ser_engine.segmenter import Segmenter
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame, Window
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 10
+FRAME_SAMPLES: Final = SAMPLE_RATE_HZ // 50
 MAX_WAITING: Final = 256
 """Windows waiting for recognition: about a minute of a dozen people talking at once."""
 
@@ -51,9 +52,14 @@ class Intake:
         self._wake = asyncio.Event()
         self.closed = False
         self._short_before = 0
-        self.frames = 0
+        self._samples = 0
         self.windows = 0
         self.dropped = 0
+
+    @property
+    def frames(self) -> int:
+        """How much was heard, in packets of 20 ms."""
+        return self._samples // FRAME_SAMPLES
 
     def frame(self, frame: PcmFrame) -> None:
         """One frame of a speaker. The voice layer has asked for consent; it is asked for again with each block."""
@@ -121,8 +127,8 @@ class Intake:
         if not gathered:
             return
         if self._included(speaker):
-            self.frames += len(gathered)
             pcm = gathered[0] if len(gathered) == 1 else np.concatenate(gathered)
+            self._samples += len(pcm)
             block = PcmFrame(speaker=speaker, t_samples=stream.begin, pcm=pcm, concealed=stream.concealed)
             self._queue(stream.segmenter.push(block))
         gathered.clear()

@@ -1,7 +1,8 @@
-"""Packets whose owner is known and that wait to be worked on, in the order in which they came.
+"""Packets whose owner is known and that wait to be worked on: each stream's in the order in which they came.
 
-The bound is one of each stream: a machine that is busy for a moment loses nobody's words because many people talk, and
-one stream that floods takes nothing from the others.
+A stream's packets are taken several at a time: what is looked up for them is looked up once, and the decoder's memory
+is still at hand for the second one. The bound is one of each stream: a machine that is busy for a moment loses nobody's
+words because many people talk, and one stream that floods takes nothing from the others.
 """
 
 from __future__ import annotations
@@ -14,45 +15,49 @@ from .hold import STREAM_PACKETS, Packet
 
 class Backlog:
     def __init__(self) -> None:
-        self._packets: deque[Packet] = deque()
-        self._of: dict[int, int] = {}
-        """How many wait, by SSRC."""
+        self._streams: dict[int, deque[Packet]] = {}
+        """By SSRC, the one whose turn is next first; none is empty."""
 
     def __len__(self) -> int:
-        return len(self._packets)
+        return sum(map(len, self._streams.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._streams)
 
     def push(self, packet: Packet) -> bool:
         """Take a packet; False when its stream has as many waiting as it may."""
-        waiting = self._of.get(packet.ssrc, 0)
-        if waiting >= STREAM_PACKETS:
+        waiting = self._streams.get(packet.ssrc)
+        if waiting is None:
+            self._streams[packet.ssrc] = deque((packet,))
+            return True
+        if len(waiting) >= STREAM_PACKETS:
             return False
-        self._of[packet.ssrc] = waiting + 1
-        self._packets.append(packet)
+        waiting.append(packet)
         return True
 
     def push_first(self, packets: Iterable[Packet]) -> None:
-        """Put packets that waited elsewhere before all others, in their order."""
-        earlier = list(packets)
-        self._packets.extendleft(reversed(earlier))
-        for packet in earlier:
-            self._of[packet.ssrc] = self._of.get(packet.ssrc, 0) + 1
+        """Put packets that waited elsewhere before all others of their streams, in their order."""
+        for packet in reversed(list(packets)):
+            self._streams.setdefault(packet.ssrc, deque()).appendleft(packet)
 
-    def pop(self) -> Packet:
-        """The oldest packet. Raises IndexError when there is none."""
-        packet = self._packets.popleft()
-        self._of[packet.ssrc] -= 1
-        if not self._packets:
-            self._of.clear()
-        return packet
+    def take(self, most: int) -> list[Packet]:
+        """The oldest packets of the stream whose turn it is; empty when there are none. Its turn lasts until nothing of
+        it waits, so that somebody's old stream comes to its end before their new one begins."""
+        for ssrc, waiting in self._streams.items():
+            if len(waiting) > most:
+                return [waiting.popleft() for _ in range(most)]
+            del self._streams[ssrc]
+            return list(waiting)
+        return []
 
     def discard(self, unwanted: Callable[[Packet], bool]) -> int:
         """Forget packets; returns how many they were."""
-        kept = [packet for packet in self._packets if not unwanted(packet)]
-        gone = len(self._packets) - len(kept)
-        self.clear()
-        self.push_first(kept)
-        return gone
+        before, streams = len(self), self._streams
+        self._streams = {}
+        for ssrc, waiting in streams.items():
+            if kept := deque(packet for packet in waiting if not unwanted(packet)):
+                self._streams[ssrc] = kept
+        return before - len(self)
 
     def clear(self) -> None:
-        self._packets.clear()
-        self._of.clear()
+        self._streams.clear()

@@ -78,6 +78,7 @@ class HearingConnection(ConnectionSeam):
         return self.reader.open()
 
     async def make_websocket(self) -> HearingWebSocket:
+        self.reader.catch_up()
         self.forget_keys()
         self.receiver.connection_began()
         return await HearingWebSocket.from_connection_state(self)
@@ -124,6 +125,7 @@ class HearingConnection(ConnectionSeam):
 
     async def leave(self) -> None:
         """End it for good."""
+        self.reader.catch_up()
         await self.tear_down(for_good=True)
         self.reader.close()
 

@@ -16,6 +16,7 @@ from ser_engine.opus import SILENCE
 
 MARKER: Final = b"\xfa\xfa"
 """The last two bytes of every frame that DAVE encrypted."""
+_AUDIO: Final = davey.MediaType.audio
 _MIN_TRAILER_BYTES: Final = 8 + 1 + 1 + len(MARKER)
 """Truncated tag, nonce, size and marker: what the size before the marker counts at the least."""
 
@@ -74,7 +75,7 @@ def decrypt(session: DaveSession | None, version: int, user_id: int, payload: by
     if session is None:
         return Refusal.NOT_IN_GROUP if version else payload
     try:
-        return session.decrypt(user_id, davey.MediaType.audio, payload)
+        return session.decrypt(user_id, _AUDIO, payload)
     except ValueError as error:
         return classify(error)
     except BaseException as error:

@@ -16,11 +16,11 @@ from .link import VoiceLink, connect
 from .states import ConsentGate, LinkState, Reason
 
 MAX_WAITING: Final = 3_000
-"""Stretches that wait to be taken: a minute of one person, or six seconds of ten. After that the oldest go, counted."""
+"""Stretches that wait to be taken: five minutes of one person, half a minute of ten. Then the oldest go, counted."""
 
 
 class Heard(NamedTuple):
-    """A stretch of one included person's voice, mostly 20 ms."""
+    """A stretch of one included person's voice, mostly 100 ms."""
 
     speaker: int
     """The user's id."""

@@ -58,14 +58,7 @@ def parse_header(datagram: bytes) -> RtpHeader | None:
         clear_bytes += _EXTENSION.size
     if clear_bytes + TAG_BYTES + NONCE_BYTES > size:
         return None
-    return RtpHeader(
-        sequence=sequence,
-        timestamp=timestamp,
-        ssrc=ssrc,
-        clear_bytes=clear_bytes,
-        extension_bytes=extension_bytes,
-        padded=bool(first & 0x20),
-    )
+    return RtpHeader(sequence, timestamp, ssrc, clear_bytes, extension_bytes, bool(first & 0x20))
 
 
 def media_of(header: RtpHeader, opened: bytes) -> bytes | None:

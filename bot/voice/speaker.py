@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,8 @@ PAUSE_END_S: Final = 1.0
 """After this much silence nobody needs to be told again."""
 _CONCEALED_BY_OPUS: Final = 5
 """Frames. Opus fades to silence by then; zeros are cheaper and as true."""
+_BLOCK_SAMPLES: Final = 2 * opus.MAX_PACKET_MS * SAMPLE_RATE_HZ // 1000
+"""Room for twelve packets of 20 ms, or two of the longest."""
 _OPUS_STEP: Final = SAMPLE_RATE_HZ // 400
 DEAF_S: Final = 2.0
 DEAF_PACKETS: Final = 25
@@ -92,6 +95,9 @@ class HeardSpeaker:
         """True from a frame on until the silence after it was told to its end."""
         self._paused = True
         self._told_s = float("-inf")
+        self._block = opus.Block(_BLOCK_SAMPLES)
+        self._block_t = -1
+        """Where the block begins on the timeline; -1 while it is empty."""
 
     @property
     def end_samples(self) -> int:
@@ -125,26 +131,30 @@ class HeardSpeaker:
             and now_s - self.last_refused_s < DEAF_S
         )
 
-    def push(self, ssrc: int, sequence: int, packet: AudioPacket, now_s: float) -> None:
-        """Take a decrypted packet and hand on what is in order now."""
+    def push(self, ssrc: int, packets: Sequence[tuple[int, AudioPacket, float]], now_s: float) -> None:
+        """Take decrypted packets (sequence number, packet, when it arrived) and hand on what is in order now."""
         stream = self.stream(ssrc)
-        if packet.opus:
-            self.last_decrypted_s = now_s
-            if packet.opus != opus.SILENCE:
-                self.last_voice_s = now_s
-                self.refused_packets = 0
-        self._emit(ssrc, stream, stream.jitter.push(sequence, packet, now_s))
+        jitter, released = stream.jitter, list[Released[AudioPacket]]()
+        for sequence, packet, arrived_s in packets:
+            if packet.opus:
+                self.last_decrypted_s = now_s
+                if packet.opus != opus.SILENCE:
+                    self.last_voice_s = now_s
+                    self.refused_packets = 0
+            released += jitter.push(sequence, packet, arrived_s)
+        self._emit(ssrc, stream, released)
 
     def tick(self, now_s: float, *, holding: bool, stalled: bool) -> bool:
         """Hand on what has waited long enough, and say how long nothing came. False when there is nothing left to do.
 
         `holding`: packets of this speaker wait for keys. `stalled`: this call comes late, so packets may be waiting in
-        the socket and silence must not be concluded.
+        the socket, and neither a loss nor silence must be concluded.
         """
         waiting = False
-        for ssrc, stream in list(self._streams.items()):
+        for ssrc, stream in self._streams.items():
             if len(stream.jitter):
-                self._emit(ssrc, stream, stream.jitter.due(now_s))
+                if not stalled:
+                    self._emit(ssrc, stream, stream.jitter.due(now_s))
                 waiting = waiting or len(stream.jitter) > 0
         if not self._open:
             return waiting
@@ -178,6 +188,7 @@ class HeardSpeaker:
                 self._decode(ssrc, stream, item)
             else:
                 self._counters.dropped_padding += 1
+        self._hand_on_block()
         self._collect()
 
     def _collect(self) -> None:
@@ -212,20 +223,23 @@ class HeardSpeaker:
                 after_pause=self._paused,
             )
             self._open, self._paused = True, False
-            if place.fill_samples:
-                self._conceal(stream.decoder, packet.opus, place.t_samples, place.fill_samples)
+            block = self._block
+            if place.t_samples != self._block_t + block.length or samples > block.room:
+                self._hand_on_block()
+                if place.fill_samples:
+                    self._conceal(stream.decoder, packet.opus, place.t_samples, place.fill_samples)
+                self._block_t = place.t_samples
             silent = packet.opus == opus.SILENCE
             if stream.silent and not silent:
                 # Silence packets are no product of the sender's coder: going on from them, the decoder takes the first
                 # words for a change of mode and fades up to 18 ms of them away.
                 stream.decoder.reset()
             stream.silent = silent
-            pcm = stream.decoder.decode(packet.opus)
+            stream.decoder.append(packet.opus, block)
         except opus.OpusError:
             self._counters.dropped_opus += 1
             return
         self._counters.frames += 1
-        self._hand_on(place.t_samples, pcm, concealed=False)
 
     def _conceal(self, decoder: opus.Decoder, following: bytes, t_samples: int, fill: int) -> None:
         """Make up `fill` samples before `t_samples`: by Opus, then zeros, the last by what `following` knows."""
@@ -244,6 +258,12 @@ class HeardSpeaker:
             self._hand_on(position, pcm, concealed=True)
             position += size
             index += 1
+
+    def _hand_on_block(self) -> None:
+        """What was decoded without a gap between goes on as one stretch."""
+        if self._block.length:
+            self._hand_on(self._block_t, self._block.take(), concealed=False)
+        self._block_t = -1
 
     def _hand_on(self, t_samples: int, pcm: Pcm, *, concealed: bool) -> None:
         frame = PcmFrame(speaker=self.key, t_samples=t_samples, pcm=pcm, concealed=concealed)

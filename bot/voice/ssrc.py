@@ -16,11 +16,12 @@ class SsrcMap:
     """SSRC to user id, bounded; a user keeps the last few so that a change loses nothing that is on its way."""
 
     def __init__(self) -> None:
-        self._user_of: dict[int, int] = {}
+        self.owners: dict[int, int] = {}
+        """User id by SSRC, to look at."""
         self._ssrcs_of: dict[int, list[int]] = {}
 
     def user(self, ssrc: int) -> int | None:
-        return self._user_of.get(ssrc)
+        return self.owners.get(ssrc)
 
     def ssrcs(self, user_id: int) -> tuple[int, ...]:
         """The user's SSRCs, oldest first."""
@@ -28,32 +29,32 @@ class SsrcMap:
 
     def assign(self, ssrc: int, user_id: int) -> bool:
         """Take the gateway's word; True when it is news."""
-        if self._user_of.get(ssrc) == user_id:
+        if self.owners.get(ssrc) == user_id:
             return False
         self._forget_ssrc(ssrc)
-        if len(self._user_of) >= _MAX_SSRCS:
-            self._forget_ssrc(next(iter(self._user_of)))
+        if len(self.owners) >= _MAX_SSRCS:
+            self._forget_ssrc(next(iter(self.owners)))
         own = self._ssrcs_of.setdefault(user_id, [])
         if len(own) >= _MAX_PER_USER:
             self._forget_ssrc(own[0])
             own = self._ssrcs_of.setdefault(user_id, [])
         own.append(ssrc)
-        self._user_of[ssrc] = user_id
+        self.owners[ssrc] = user_id
         return True
 
     def forget_user(self, user_id: int) -> tuple[int, ...]:
         """The user left the call; their SSRCs may be given to others."""
         gone = tuple(self._ssrcs_of.pop(user_id, ()))
         for ssrc in gone:
-            self._user_of.pop(ssrc, None)
+            self.owners.pop(ssrc, None)
         return gone
 
     def clear(self) -> None:
-        self._user_of.clear()
+        self.owners.clear()
         self._ssrcs_of.clear()
 
     def _forget_ssrc(self, ssrc: int) -> None:
-        user_id = self._user_of.pop(ssrc, None)
+        user_id = self.owners.pop(ssrc, None)
         if user_id is None:
             return
         own = self._ssrcs_of[user_id]

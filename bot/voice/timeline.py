@@ -9,8 +9,7 @@ Pure and clock-free. Positions are samples at 16 kHz since the session's start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 RTP_HZ: Final = 48_000
 OUT_HZ: Final = 16_000
@@ -24,8 +23,7 @@ _MASK: Final = (1 << 32) - 1
 _HALF: Final = 1 << 31
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(NamedTuple):
     t_samples: int
     fill_samples: int
     """Samples directly before `t_samples` that were lost on the way and are to be made up."""
@@ -70,7 +68,7 @@ class Timeline:
             gap = t - self.end_samples
             fill = min(gap, MAX_FILL_SAMPLES, lost_packets * max(samples, 1)) if lost_packets else 0
         self.end_samples = t + samples
-        return Placement(t_samples=t, fill_samples=fill)
+        return Placement(t, fill)
 
     def _by_timestamp(self, timestamp: int, first_rtp: int) -> int | None:
         ahead = (timestamp - self._last_rtp) & _MASK

@@ -23,11 +23,18 @@ DISCOVERY_TRIES: Final = 6
 class HearingWebSocket(WebSocketSeam):
     """The voice websocket; whatever comes over it, the task that reads it lives on."""
 
+    _GROUP_CHANGES = (
+        WebSocketSeam.DAVE_PREPARE_TRANSITION,
+        WebSocketSeam.DAVE_EXECUTE_TRANSITION,
+        WebSocketSeam.DAVE_PREPARE_EPOCH,
+    )
     _early_sender: bytes | None = None
     _described = False
 
     async def received_message(self, msg: dict[str, Any]) -> None:
         op = msg.get("op") if isinstance(msg, dict) else None
+        if op in (self.CLIENT_DISCONNECT, *self._GROUP_CHANGES):
+            self.connection.reader.catch_up()
         essential = op in (self.READY, self.SESSION_DESCRIPTION, self.HELLO) and not self._described
         await self._guarded(super().received_message(msg), op, essential=essential)
         try:
@@ -39,6 +46,7 @@ class HearingWebSocket(WebSocketSeam):
         op = msg[2] if len(msg) > 2 else None
         if op == self.MLS_EXTERNAL_SENDER and not self._described:
             self._early_sender = bytes(msg[3:])
+        self.connection.reader.catch_up()
         panicked = await self._guarded(super().received_binary_message(msg), op)
         if panicked and op in (self.MLS_ANNOUNCE_COMMIT_TRANSITION, self.MLS_WELCOME) and len(msg) >= 5:
             await self._guarded(self.connection.recover_from_bad_commit(struct.unpack_from(">H", msg, 3)[0]), op)
@@ -76,7 +84,7 @@ class HearingWebSocket(WebSocketSeam):
             receiver.journal.note("session_described", dave_version=int(data["dave_protocol_version"]))
         elif op == self.RESUMED:
             self.resumed = True
-        elif op in (self.DAVE_PREPARE_TRANSITION, self.DAVE_EXECUTE_TRANSITION, self.DAVE_PREPARE_EPOCH):
+        elif op in self._GROUP_CHANGES:
             receiver.keys_changed()
             self._note_epoch(op)
         else:

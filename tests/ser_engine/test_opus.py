@@ -143,3 +143,34 @@ def test_any_bytes_give_samples_or_an_opus_error(data: bytes) -> None:
     else:
         assert 0 < len(frame) <= 1920
     assert decoder.decode(opus.SILENCE).shape == (320,)
+
+
+def test_the_length_of_a_packet_is_what_libopus_says() -> None:
+    lib = opus.library()
+    for first in range(256):
+        for second in range(64):
+            packet = bytes((first, second, 0))
+            expected = lib.opus_packet_get_nb_samples(packet, len(packet), 16_000)
+            if expected < 0:
+                with pytest.raises(opus.OpusError):
+                    opus.packet_samples(packet, 16_000)
+            else:
+                assert opus.packet_samples(packet, 16_000) == expected, packet
+    with pytest.raises(opus.OpusError):
+        opus.packet_samples(b"\x03")
+
+
+def test_packets_in_a_block_are_the_samples_of_single_packets() -> None:
+    packets = list(opus.Encoder().packets(tone(0.2)))
+    block, together, alone = opus.Block(3_200), opus.Decoder(), opus.Decoder()
+    for packet in packets:
+        together.append(packet, block)
+    assert (block.length, block.room) == (3_200, 0)
+    with pytest.raises(opus.OpusError):
+        together.append(packets[0], block)
+    assert np.array_equal(block.take(), np.concatenate([alone.decode(packet) for packet in packets]))
+    assert (block.length, block.room) == (0, 3_200)
+    for bad in (b"", b"\xff\xff\xff"):
+        with pytest.raises(opus.OpusError):
+            together.append(bad, block)
+    assert block.length == 0

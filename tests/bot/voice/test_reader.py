@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.voice.reader import SocketReader
+from bot.voice.reader import WORK_TICKS, SocketReader
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears
 
@@ -151,3 +151,30 @@ async def test_what_the_system_had_no_room_for_is_counted_and_told(line: Line, s
     line.reader.close()
     assert line.ears.counters.missed_socket + line.ears.counters.datagrams == len(speech)
     assert line.ears.receiver.trouble.overloaded
+
+
+async def test_what_came_before_the_keys_change_is_worked_on_with_the_keys_of_then(
+    line: Line, speech: list[bytes]
+) -> None:
+    line.open()
+    sender = RtpSender(ssrc=SSRC)
+    for packet in speech[:3]:
+        line.far.send(sender.packet(packet))
+    line.reader.catch_up()
+    assert line.ears.counters.decrypted == 3
+    line.ears.connection.key = bytes(32)
+    await line.heard(3)  # the timer runs, so that what was kept for its order is heard without another packet
+
+
+async def test_what_came_before_somebody_closes_the_socket_is_heard(line: Line, speech: list[bytes]) -> None:
+    near = line.open()
+    sender = RtpSender(ssrc=SSRC)
+    for packet in speech[:3]:
+        line.far.send(sender.packet(packet))
+    near.close()
+    assert line.ears.counters.decrypted == 3
+
+
+async def test_readers_of_several_calls_do_not_work_in_the_same_tick(line: Line) -> None:
+    others = [SocketReader(line.ears.receiver, asyncio.get_running_loop()) for _ in range(WORK_TICKS)]
+    assert len({reader._ticks % WORK_TICKS for reader in others}) == WORK_TICKS

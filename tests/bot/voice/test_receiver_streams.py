@@ -65,8 +65,9 @@ def test_a_new_ssrc_is_a_new_stream_on_the_same_timeline(ears: Ears, sender: Rtp
     ears.wait(0.1)
     assert ears.opus[1] == speech[:100]
     spans = ears.heard.spans("1")
-    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
-    pause_s = (spans[50][0] - spans[49][1]) / 16_000
+    steps = [(before[1], after[0]) for before, after in itertools.pairwise(spans)]
+    assert all(end <= begin for end, begin in steps)
+    (pause_s,) = [(begin - end) / 16_000 for end, begin in steps if begin > end]
     assert pause_s == pytest.approx(0.5, abs=0.07)
     assert ears.counters.ssrc_changes == 1
 
@@ -216,8 +217,10 @@ def test_a_listener_that_fails_makes_nobody_deaf(sender: RtpSender, speech: list
 
     ears.heard.frame = failing
     ears.stream(sender, speech[:20])
-    assert len(ears.heard.frames["1"]) == 10
-    assert ears.counters.internal_errors == 10
+    assert calls >= 16
+    assert len(ears.heard.frames["1"]) == calls // 2
+    assert ears.counters.internal_errors == calls - calls // 2
+    assert ears.opus[1] == speech[:20]
 
 
 def test_a_consent_gate_that_fails_includes_nobody(sender: RtpSender, speech: list[bytes]) -> None:
