@@ -47,7 +47,7 @@ class Timeline:
     def place(
         self, timestamp: int, samples: int, *, lost_packets: int, arrived_samples: int, after_pause: bool
     ) -> Placement:
-        """Placement a packet of `samples` (at 16 kHz) with 32-bit RTP `timestamp`.
+        """Place a packet of `samples` (at 16 kHz) with 32-bit RTP `timestamp`.
 
         `arrived_samples` is the session's clock at its arrival; it is looked at only where a stream begins and to
         notice drift. `lost_packets` are those missing directly before it.

@@ -46,7 +46,7 @@ def heard(clips: Sequence[Pcm], *, bitrate_bps: int = 64_000, lead_samples: int 
         at_48k = soxr.resample(np.pad(pcm, (lead_samples, 0)), SAMPLE_RATE_HZ, 48_000)
         for data in [*encoder.packets(at_48k), *[SILENCE] * 5]:
             packet = AudioPacket(tick * 960 % 2**32, data, tick * 320)
-            speaker.push(1, sequence % 2**16, packet, tick * 0.02)
+            speaker.push(1, [(sequence % 2**16, packet, tick * 0.02)], tick * 0.02)
             sequence, tick = sequence + 1, tick + 1
         for _ in range(100):
             tick += 1
