@@ -66,7 +66,7 @@ async def test_withdrawing_takes_effect_with_the_next_packet(call: Call, speech:
     heard = len(call.opus[anna.user_id])
     await talking
     assert len(call.opus[anna.user_id]) == heard
-    assert call.counters.dropped_excluded >= 150 + 5 - heard - 3
+    assert call.counters.dropped_excluded + call.counters.dropped_withdrawn >= 150 + 5 - heard - 3
 
 
 async def test_a_mute_in_mid_word_ends_speech_within_its_time(call: Call, speech: list[bytes]) -> None:
@@ -97,8 +97,8 @@ async def test_pauses_with_and_without_silence_frames_keep_their_length(
         await anna.pause(0.7)
     await call.until(lambda: call.exact(anna))
     spans = call.heard.spans(str(anna.user_id))
-    gap_s = (spans[20 + silence_frames][0] - spans[19 + silence_frames][1]) / 16_000
-    assert gap_s == pytest.approx(0.7, abs=0.06)
+    gaps = [(after[0] - before[1]) / 16_000 for before, after in itertools.pairwise(spans) if after[0] > before[1]]
+    assert gaps == [pytest.approx(0.7, abs=0.06)]
     assert call.counters.concealed == 0
 
 

@@ -51,7 +51,7 @@ class Gateway:
         self.recovered: list[int] = []
         self.connection = SimpleNamespace(
             receiver=self.ears.receiver,
-            reader=SimpleNamespace(work=lambda: None),
+            reader=SimpleNamespace(work=lambda: None, catch_up=lambda: None),
             dave_session=session if session is not None else davey.DaveSession(1, 10, 20),
             dave_protocol_version=1,
             dave_pending_transitions={},
