@@ -137,9 +137,11 @@ class Call:
 
     async def hears(self, speaker: Speaker, packets: list[bytes], timeout_s: float = 5.0) -> list[SpokenFrame]:
         """Let somebody talk, and wait until the bot heard the last of it or `timeout_s` is over."""
+        heard = self.opus[speaker.user_id]
+        before = len(heard)
         spoken = await speaker.say_packets(packets)
         with contextlib.suppress(TimeoutError):
-            await self.until(lambda: self.opus[speaker.user_id][-len(spoken) :] == [f.opus for f in spoken], timeout_s)
+            await self.until(lambda: heard[before:][-len(spoken) :] == [frame.opus for frame in spoken], timeout_s)
         return spoken
 
     async def hears_exactly(self, speaker: Speaker, packets: list[bytes]) -> None:
