@@ -95,6 +95,7 @@ class Conversation:
 
     async def hears(self, packets: list[bytes]) -> None:
         """Anna talks, and every frame of it is heard, byte for byte."""
+        self.link._reader.catch_up()  # what was said before is not from here on
         before = len(self.opus[self.user.id])
         spoken: list[SpokenFrame] = await self.anna.say_packets(packets)
         wanted = [frame.opus for frame in spoken]
