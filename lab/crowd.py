@@ -2,14 +2,14 @@
 
     python -m lab.crowd PEOPLE SERVERS
 
-It prints one line of JSON (where it is, the bot's token, the certificate, who sits where), lets everybody talk once a
-line comes on its standard input, and ends when that input ends.
+It prints one line of JSON (where it is, the bot's token, the certificate, who sits where) and lets everybody talk once
+a line comes on its standard input. It answers each further line with what was said until then, and ends with that
+input.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import sys
 from contextlib import AsyncExitStack
@@ -19,10 +19,7 @@ from lab.soak_stage import speech_packets
 from sandbox import Sandbox
 from sandbox.models import Channel, ChannelType
 from sandbox.permissions import BOT
-from sandbox.voice import Speaker
-
-PACKETS_A_TURN = 250
-"""Op 5 is said anew after so many packets, as people's clients do when they pause for breath."""
+from sandbox.voice import Chorus
 
 
 def channels_of(sandbox: Sandbox, servers: int) -> list[Channel]:
@@ -34,13 +31,6 @@ def channels_of(sandbox: Sandbox, servers: int) -> list[Channel]:
         channels.append(state.add_channel(guild, "Voice", ChannelType.VOICE))
         state.add_member(guild, sandbox.bot, role_ids=(role.id,))
     return channels
-
-
-async def talk(speaker: Speaker, packets: list[bytes], shift: int) -> None:
-    """Talk without an end, beginning at another place than the others."""
-    words = itertools.islice(itertools.cycle(packets), shift, None)
-    while True:
-        await speaker.say_packets(list(itertools.islice(words, PACKETS_A_TURN)), silence_frames=0)
 
 
 async def main(people: int, servers: int) -> None:
@@ -67,14 +57,11 @@ async def main(people: int, servers: int) -> None:
         }
         print(json.dumps(where), flush=True)  # noqa: T201 - the line that the other process waits for
         if await lines.readline():
-            talking = [
-                tasks.create_task(talk(speaker, packets, 397 * number), name=f"talk-{number}")
-                for number, speaker in enumerate(speakers)
-            ]
+            chorus = Chorus(sandbox.voice, speakers, packets)
+            talking = tasks.create_task(chorus.sing(), name="talk")
             while await lines.readline():
-                pass
-            for task in talking:
-                task.cancel()
+                print(json.dumps({"sent": chorus.sent, "unsent": chorus.unsent}), flush=True)  # noqa: T201
+            talking.cancel()
 
 
 async def standard_input() -> asyncio.StreamReader:

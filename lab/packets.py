@@ -56,13 +56,18 @@ class PacketCost:
 
 
 class Recorder:
-    """Keeps the datagrams of one speaker of a live link instead of hearing them."""
+    """Keeps the datagrams of one speaker of a live link instead of hearing them.
+
+    They can be opened with one connection's keys only. A busy machine's link may lose its connection in the middle;
+    then the recording is of no use, and another one is to be made.
+    """
 
     def __init__(self, link: VoiceLink, user_id: int, wanted: int) -> None:
         self._link = link
         self._user_id = user_id
         self._wanted = wanted
         self._receiver = link.receiver
+        self._keys = self._current_keys()
         self.datagrams: list[bytes] = []
 
     @contextlib.contextmanager
@@ -77,6 +82,14 @@ class Recorder:
     @property
     def complete(self) -> bool:
         return len(self.datagrams) >= self._wanted
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether the keys are no longer those with which it began."""
+        return self._current_keys() != self._keys
+
+    def _current_keys(self) -> tuple[object, object]:
+        return self._link.transport(), self._link.dave()[0]
 
     def finish(self) -> Recording:
         """The recording.

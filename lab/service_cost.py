@@ -21,7 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 import click
@@ -61,12 +61,20 @@ class ServiceCost:
     lag_max_ms: float
     missing: float
     """Share of what people said that was not heard, for whatever reason."""
+    unsaid: int = 0
+    """What people could not say in time, because the loopback Discord was too slow: it tells nothing of the service."""
     lost: dict[str, int] = field(default_factory=dict)
     """Of the service's own making."""
 
     @property
     def people_a_core(self) -> float:
         return 1e6 / self.total_us / PACKETS_A_SECOND
+
+
+class Crowd(Protocol):
+    """Asks the other process how much was said. The first time it lets its people talk, and is not answered."""
+
+    async def __call__(self, *, answered: bool = True) -> Counter[str]: ...
 
 
 async def measure_service(
@@ -79,7 +87,7 @@ async def measure_service(
     say: Callable[[str], None],
 ) -> ServiceCost:
     """Let so many people talk all the time, in so many servers, and measure for so long."""
-    async with crowd(people, servers) as (where, talk):
+    async with crowd(people, servers) as (where, ask):
         say(f"{people} people sit in {servers} servers; the service starts …")
         with tempfile.TemporaryDirectory(prefix="undertone-") as folder:
             context = ssl.create_default_context(cadata=where["certificate"])
@@ -90,9 +98,9 @@ async def measure_service(
             async with Service(settings, make_connector=connector, backend=backend) as service:
                 await service.discord_ready()
                 sessions = [await listen(service, call) for call in where["calls"]]
-                talk()
+                await ask(answered=False)
                 say(f"They talk; measuring for {seconds:g} s …")
-                return await observe(sessions, people, servers, seconds)
+                return await observe(sessions, ask, people, servers, seconds)
 
 
 def told(people: int, servers: int, seconds: float, model: str | None, *, as_json: bool) -> str:
@@ -106,24 +114,30 @@ def told(people: int, servers: int, seconds: float, model: str | None, *, as_jso
     lines += [f"  {microseconds:7.1f} µs  {part}" for part, microseconds in cost.parts_us.items()]
     lines += [f"Event loop: 99 of 100 times less than {cost.lag_p99_ms:.1f} ms late, at most {cost.lag_max_ms:.1f} ms"]
     lines += [f"Not heard: {cost.missing:.2%}; of the service's own making: {cost.lost}"]
+    lines += [f"Not said, because the loopback Discord was too slow: {cost.unsaid}"]
     return "\n".join(lines)
 
 
 @contextlib.asynccontextmanager
-async def crowd(people: int, servers: int) -> AsyncIterator[tuple[dict[str, Any], Callable[[], None]]]:
-    """The other process; where it is, and what lets its people talk."""
+async def crowd(people: int, servers: int) -> AsyncIterator[tuple[dict[str, Any], Crowd]]:
+    """The other process; where it is, and what lets its people talk and tells how much they said."""
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "lab.crowd", str(people), str(servers))
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1 << 20)
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
-    stdin = process.stdin
+    stdin, stdout = process.stdin, process.stdout
+
+    async def ask(*, answered: bool = True) -> Counter[str]:
+        stdin.write(b"\n")
+        return Counter(json.loads(await stdout.readline()) if answered else {})
+
     try:
         async with asyncio.timeout(READY_S):
-            line = await process.stdout.readline()
+            line = await stdout.readline()
         if not line:
             raise RuntimeError("the loopback Discord did not start")
-        yield json.loads(line), lambda: stdin.write(b"talk\n")
+        yield json.loads(line), ask
     finally:
         stdin.close()
         try:
@@ -157,13 +171,17 @@ async def listen(service: Service, call: dict[str, Any]) -> ListeningSession:
     return session
 
 
-async def observe(sessions: list[ListeningSession], people: int, servers: int, seconds: float) -> ServiceCost:
+async def observe(
+    sessions: list[ListeningSession], ask: Crowd, people: int, servers: int, seconds: float
+) -> ServiceCost:
     await asyncio.sleep(WARM_UP_S)
     lags: list[float] = []
     watching = asyncio.create_task(watch_lag(lags), name="lag")
-    before, began_s, began_cpu_s = totals(sessions), time.monotonic(), time.process_time()
+    said, before = await ask(), totals(sessions)
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
     await asyncio.sleep(seconds)
-    cpu_s, took_s, after = time.process_time() - began_cpu_s, time.monotonic() - began_s, totals(sessions)
+    cpu_s, took_s = time.process_time() - began_cpu_s, time.monotonic() - began_s
+    said, after = await ask() - said, totals(sessions)
     watching.cancel()
     packets = after["frames"] - before["frames"]
     if not packets:
@@ -177,7 +195,8 @@ async def observe(sessions: list[ListeningSession], people: int, servers: int, s
         parts_us=await parts(sessions, max(PARTS_S, seconds / 4)),
         lag_p99_ms=statistics.quantiles(lags, n=100)[98] * 1e3,
         lag_max_ms=max(lags) * 1e3,
-        missing=max(0.0, 1 - packets / (people * PACKETS_A_SECOND * took_s)),
+        missing=max(0.0, 1 - packets / max(1, said["sent"])),
+        unsaid=said["unsent"],
         lost={name: after[name] - before[name] for name in LOST},
     )
 

@@ -1,5 +1,8 @@
-"""`undertone soak`: ten people in the loopback Discord talk, come and go, while their connections are cut and moved at
-random. It ends with what was spoken, lost and heard, and with what the process holds on to."""
+"""`undertone soak`: people in the loopback Discord talk, come and go, while the bot's connection is cut and moved.
+
+It ends with what was spoken, lost and heard, and with what this process holds on to. That is the bot's: the loopback
+Discord and its people have one of their own.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ import json
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
 import click
 from rich.console import Console
 
-from lab.soak_ledger import Ledger, numbered
+from lab.soak_ledger import Ledger
+from lab.soak_line import Told, soak_line
 from lab.soak_report import Report, cost_table, memory_mb, table
-from lab.soak_stage import Listener, logged_in_client, measure_packets, speech_packets
+from lab.soak_stage import Listener, logged_in_client, measure_packets
 
 WARM_UP_S: Final = 20.0
 """Memory is measured from here on, when everything has been used once."""
@@ -26,10 +31,8 @@ CALM_S: Final = (2.0, 6.0)
 """Between two things that happen to ten people. Each of the others has to follow a change of the group, so that more
 people need more calm: by the square of their number."""
 SETTLE_S: Final = 20.0
-PATIENCE_S: Final = 10.0
 IN_FLIGHT_S: Final = 2.0
 """What was spoken so shortly before a cut may still be on its way, and goes down with the connection."""
-SPEECH_PACKETS: Final = (25, 150)
 CODES: Final = (4006, 4009)
 """Close codes after which only a new connection helps."""
 RESUMABLE_CODES: Final = (1006, 4015)
@@ -95,7 +98,7 @@ async def run(
 
 
 class _Soak:
-    """A sandbox, a client, a link in its voice channel, and people."""
+    """A client, a link in the voice channel of the loopback Discord, and the line to it and its people."""
 
     def __init__(self, report: Report, chance: random.Random, say: Callable[[str], None]) -> None:
         self._report = report
@@ -103,12 +106,11 @@ class _Soak:
         self._say = say
         self._stack = contextlib.AsyncExitStack()
         self._ledger = Ledger()
+        self._heard: deque[tuple[float, int, bytes]] = deque()
+        """What came out, until it is told what was spoken until then."""
         self._lost: set[tuple[int, int]] = set()
-        self._number = 0
         self._gave_up: str | None = None
         """What the link said when it failed."""
-        self._busy: set[int] = set()
-        """Speakers to whom something is happening."""
 
     async def __aenter__(self) -> _Soak:
         try:
@@ -123,118 +125,76 @@ class _Soak:
 
     async def _start(self) -> None:
         from bot.voice import connect
-        from sandbox import Sandbox
-        from sandbox.voice import VoiceSettings
 
-        # A busy machine's people are slow, but nobody's keys are changed before they have the new ones.
-        patient = VoiceSettings(ready_timeout_s=PATIENCE_S, commit_timeout_s=PATIENCE_S)
-        self._sandbox = await self._stack.enter_async_context(Sandbox(rate_limits=False, voice_settings=patient))
-        client = await self._stack.enter_async_context(logged_in_client(self._sandbox))
-        self._speech = await asyncio.to_thread(lambda: list(speech_packets()))
-        self._people = []
-        for number in range(self._report.speakers):
-            user = self._sandbox.add_person(f"Speaker {number + 1}")
-            person = self._sandbox.speaker(
-                user,
-                pace=self._report.pace,
-                on_spoken=lambda frame: self._ledger.spoke(
-                    frame.user_id, frame.opus, (frame.ssrc, frame.sequence), time.monotonic()
-                ),
-            )
-            self._people.append(await self._stack.enter_async_context(person))
-            await person.join(self._sandbox.voice_channel.id)
+        report, seed = self._report, self._chance.randrange(1 << 30)
+        self._line = await self._stack.enter_async_context(soak_line(report.speakers, report.pace, seed, self._told))
+        client = await self._stack.enter_async_context(logged_in_client(self._line))
         self.link = await connect(
-            client.get_channel(self._sandbox.voice_channel.id),
+            client.get_channel(self._line.channel_id),
             sink=Listener(),
             consent=lambda _: True,
             on_state=self._note_state,
-            tap=self._ledger.heard,
+            tap=lambda user_id, packet: self._heard.append((time.monotonic(), user_id, packet)),
         )
         self._stack.push_async_callback(self.link.close)
-        await self._settled()
+        await self._line.ask("settle")
 
     def _note_state(self, state: Any, reason: Any) -> None:
         if state == "failed":
             self._gave_up = str(reason)
 
-    @property
-    def _bot_id(self) -> int:
-        return int(self._sandbox.bot.id)
+    def _told(self, told: Told) -> None:
+        """Nothing is heard before it was spoken: what was heard until then can be judged now."""
+        for one in told.spoken:
+            self._ledger.spoke(one.user_id, one.packet, (one.ssrc, one.sequence), one.at_s)
+        self._lost.update(told.lost)
+        while self._heard and self._heard[0][0] <= told.until_s:
+            _, user_id, packet = self._heard.popleft()
+            self._ledger.heard(user_id, packet)
 
     async def run(self, seconds: float) -> None:
         """Let everything happen for so long; the report is complete afterwards."""
         report, began_s = self._report, time.monotonic()
         end_s = began_s + seconds
         warm_s = began_s + min(WARM_UP_S, seconds / 3)
-        talking = [
-            asyncio.create_task(self._talk(person), name=f"soak-talk-{index}")
-            for index, person in enumerate(self._people)
-        ]
+        await self._line.ask("talk")
         said_s = began_s
         try:
             while time.monotonic() < end_s and self._gave_up is None:
                 calm_s = self._chance.uniform(*CALM_S) * max(1.0, (report.speakers / 10) ** 2)
                 await asyncio.sleep(min(calm_s, max(0.1, end_s - time.monotonic())))
-                # On a busy machine the bot may be on its way back by itself.
-                if time.monotonic() < end_s and self._sandbox.voice.connection(self._bot_id) is not None:
+                if time.monotonic() < end_s and self._gave_up is None:
+                    await self._line.ask("wait_for_bot")
                     await self._happen()
                 self._settle()
-                for task in talking:
-                    if task.done():
-                        task.result()
                 now_s = time.monotonic()
                 if not report.memory_start_mb and now_s >= warm_s:
                     report.memory_start_mb, warm_s = memory_mb(), now_s
                 if now_s - said_s > 60:
                     said_s = now_s
                     self._say(f"{(now_s - began_s) / 60:.0f} min: {dict(self._ledger.sums)}, {memory_mb():.0f} MB")
-        finally:
-            for task in talking:
-                task.cancel()
-            await asyncio.gather(*talking, return_exceptions=True)
+            await self._line.ask("quiet")
             await asyncio.sleep(2.0)
+            await self._line.ask("settle")
+        finally:
             self._sum_up(warm_s)
 
     def _sum_up(self, since_s: float) -> None:
         """Complete the report, however the soak ended."""
-        report = self._report
+        report, counters = self._report, self.link.counters
         report.failure = self._gave_up
         self._settle(0.0)
         report.memory_end_mb, report.measured_s = memory_mb(), time.monotonic() - since_s
-        report.sums, report.counters = dict(self._ledger.sums), self.link.counters.as_dict()
+        report.sums, report.counters = dict(self._ledger.sums), counters.as_dict()
         # Reordered by more than the jitter buffer waits: the receiver knows how many, the ledger which are missing.
-        late = min(
-            report.sums.get("unexplained", 0), self.link.counters.dropped_late + self.link.counters.dropped_stray
-        )
+        late = min(report.sums.get("unexplained", 0), counters.dropped_late + counters.dropped_stray)
         report.sums["too_late"] = late
         report.sums["unexplained"] = report.sums.get("unexplained", 0) - late
-        # What this machine did not get to: the layer counts it, and so does the loopback Discord.
-        counters, calls = self.link.counters, self._sandbox.voice.calls.values()
-        busy = counters.dropped_overflow + counters.missed_socket + sum(call.counters["missed"] for call in calls)
+        busy = counters.dropped_overflow + counters.missed_socket  # what this machine did not get to
         report.sums["too_busy"] = min(report.sums["unexplained"], busy)
         report.sums["unexplained"] -= report.sums["too_busy"]
         report.reconnects, report.resumes = counters.reconnects, counters.resumes
         report.slowest_slice_ms = self.link.slowest_s * 1000
-
-    # -- talking ----------------------------------------------------------------------------------------------------
-
-    async def _talk(self, person: Any) -> None:
-        """Speak now and then, for as long as the soak lasts."""
-        chance = random.Random(self._chance.random())  # noqa: S311 - chances, no secrets
-        while True:
-            await asyncio.sleep(chance.uniform(0.3, 3.0))
-            if person.user_id in self._busy or person.channel_id is None:
-                continue
-            start = chance.randrange(len(self._speech))
-            count = chance.randint(*SPEECH_PACKETS)
-            with contextlib.suppress(RuntimeError, TimeoutError, ConnectionError):  # taken away in mid-word
-                await person.say_packets(self._numbered(start, count), silence_frames=chance.choice((0, 5)))
-            person.spoken.clear()
-
-    def _numbered(self, start: int, count: int) -> Iterator[bytes]:
-        for index in range(start, start + count):
-            self._number += 1
-            yield numbered(self._speech[index % len(self._speech)], self._number)
 
     # -- what happens -----------------------------------------------------------------------------------------------
 
@@ -256,58 +216,50 @@ class _Soak:
         happened[name] = happened.get(name, 0) + 1
         await what()
 
+    @property
+    def _someone(self) -> int:
+        return self._chance.randrange(self._report.speakers)
+
     async def _leave_and_join(self) -> None:
-        person = self._chance.choice(self._people)
-        async with self._something_happens_to(person):
-            await person.leave()
-            await asyncio.sleep(self._chance.uniform(0.1, 2.0))
-            await person.join(self._sandbox.voice_channel.id)
-            await self._settled()
+        await self._line.ask("leave_and_join", person=self._someone, away_s=self._chance.uniform(0.1, 2.0))
 
     async def _reconnect_speaker(self) -> None:
-        person = self._chance.choice(self._people)
-        async with self._something_happens_to(person):
-            await person.reconnect(cut=self._chance.random() < 0.5)
-            await self._settled()
+        await self._line.ask("reconnect", person=self._someone, cut=self._chance.random() < 0.5)
 
     async def _mute(self) -> None:
-        self._chance.choice(self._people).mute()
+        await self._line.ask("mute", person=self._someone)
 
     async def _cut(self) -> None:
-        code = self._chance.choice(CODES)
-        await self._away(lambda: self._sandbox.voice.close(self._bot_id, code))
+        await self._away("close", code=self._chance.choice(CODES))
 
     async def _cut_and_resume(self) -> None:
         """Nothing may be missed: the same session goes on, and so do its packets. Where a new one was made after all,
         because the machine was too slow, what was said meanwhile may be."""
         counters, began_s = self.link.counters, time.monotonic()
         before, connections = counters.resumes, counters.reconnects
-        cutting = asyncio.ensure_future(self._sandbox.voice.close(self._bot_id, self._chance.choice(RESUMABLE_CODES)))
+        cutting = asyncio.ensure_future(self._line.ask("close", code=self._chance.choice(RESUMABLE_CODES)))
         async with asyncio.timeout(60.0):
             while counters.resumes == before and counters.reconnects == connections:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         await cutting
-        await self._settled()
+        await self._line.ask("settle")
         if counters.resumes == before:
             self._ledger.away(began_s - IN_FLIGHT_S)
             self._ledger.back(time.monotonic())
 
     async def _refuse_resume(self) -> None:
-        self._sandbox.voice.faults(self._bot_id).refuse_resumes = 1
-        code = self._chance.choice(RESUMABLE_CODES)
-        await self._away(lambda: self._sandbox.voice.close(self._bot_id, code))
+        await self._away("refuse_resume", code=self._chance.choice(RESUMABLE_CODES))
 
     async def _change_region(self) -> None:
-        await self._away(lambda: self._sandbox.end_call(region_changed=True))
+        await self._away("change_region")
 
     async def _move(self) -> None:
-        await self._away(lambda: self._sandbox.seating.move_voice_server(self._sandbox.bot))
+        await self._away("move")
 
     async def _change_wire(self) -> None:
-        from sandbox.voice import WirePlan
-
         chance = self._chance.random
-        plan = WirePlan(
+        await self._line.ask(
+            "change_wire",
             seed=self._chance.randrange(1 << 30),
             loss=0.03 * chance(),
             duplicate=0.1 * chance(),
@@ -318,29 +270,17 @@ class _Soak:
             foreign=0.05 * chance(),
             garbage=0.05 * chance(),
         )
-        self._sandbox.voice.faults(self._bot_id).wire.use(plan)
 
     async def _be_late(self) -> None:
-        faults = self._sandbox.voice.faults(self._bot_id)
-        faults.speaking_delay_s = self._chance.choice((0.0, 0.4))
-        faults.commit_delay_s = self._chance.choice((0.0, 0.4))
+        late_s = (0.0, 0.4)
+        await self._line.ask("be_late", speaking_s=self._chance.choice(late_s), commit_s=self._chance.choice(late_s))
 
-    @contextlib.asynccontextmanager
-    async def _something_happens_to(self, person: Any) -> AsyncIterator[None]:
-        self._busy.add(person.user_id)
-        person.mute()
-        await asyncio.sleep(0.1)  # what is on its way to the server would go down with the connection
-        try:
-            yield
-        finally:
-            self._busy.discard(person.user_id)
-
-    async def _away(self, cut: Callable[[], Any]) -> None:
+    async def _away(self, what: str, **details: Any) -> None:
         """Cut the bot's connection and wait until it hears again."""
         counters, before = self.link.counters, self.link.counters.reconnects
         began_s = time.monotonic()
         self._ledger.away(began_s - IN_FLIGHT_S)
-        cutting = asyncio.ensure_future(cut())
+        cutting = asyncio.ensure_future(self._line.ask(what, **details))
         try:
             async with asyncio.timeout(60.0):
                 while not (counters.reconnects > before and self.link.is_connected()):
@@ -351,17 +291,10 @@ class _Soak:
             await asyncio.gather(cutting, return_exceptions=True)
         took_s = time.monotonic() - began_s
         self._report.slowest_return_s = max(self._report.slowest_return_s, took_s)
-        await self._settled()
+        await self._line.ask("settle")
         self._ledger.back(time.monotonic())
 
-    async def _settled(self) -> None:
-        await self._sandbox.voice.settled(self._sandbox.voice_channel.id, timeout_s=60.0)
-        await asyncio.sleep(0.6)  # a late commit, and the word that it counts
-
     def _settle(self, patience_s: float = SETTLE_S) -> None:
-        lost = self._sandbox.voice.faults(self._bot_id).wire.lost
-        self._lost.update((packet.ssrc, packet.sequence) for packet in lost)
-        lost.clear()
         self._ledger.settle(self._lost, time.monotonic() - patience_s)
         if len(self._lost) > 20_000:
             self._lost.clear()

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from lab.packets import PacketCost, Recording
+
+
+RECORDINGS: Final = 3
 
 
 def measure_packets(count: int = 3_000) -> PacketCost:
@@ -36,13 +39,17 @@ async def _record(count: int) -> Recording:
                 on_state=lambda state, reason: None,
             )
             try:
-                await sandbox.voice.settled(sandbox.voice_channel.id)
-                while not link.counters.frames:  # until both have the keys of one epoch
-                    await person.say_packets(speech[:10], silence_frames=0)
-                with Recorder(link, user.id, count).running() as recorder:
-                    while not recorder.complete:
-                        await person.say_packets(speech[:500], silence_frames=0)
-                return recorder.finish()
+                for _ in range(RECORDINGS):
+                    await sandbox.voice.settled(sandbox.voice_channel.id, timeout_s=60.0)
+                    heard = link.counters.frames
+                    while link.counters.frames == heard:  # until both have the keys of one epoch
+                        await person.say_packets(speech[:10], silence_frames=0)
+                    with Recorder(link, user.id, count).running() as recorder:
+                        while not recorder.complete and not recorder.spoiled:
+                            await person.say_packets(speech[:100], silence_frames=0)
+                    if not recorder.spoiled:
+                        return recorder.finish()
+                raise RuntimeError(f"this machine is too busy: the connection was lost during {RECORDINGS} recordings")
             finally:
                 await link.close()
 

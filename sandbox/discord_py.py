@@ -5,21 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 import discord
 import yarl
 
 if TYPE_CHECKING:
-    from sandbox.server import Sandbox
+    import ssl
 
 READY_TIMEOUT_S: Final = 20.0
 _POLL_S: Final = 0.01
 
 
+class Reachable(Protocol):
+    """A loopback Discord, in this process or in another one."""
+
+    @property
+    def api_base(self) -> str: ...
+    @property
+    def gateway_url(self) -> str: ...
+    @property
+    def token(self) -> str: ...
+    def ssl_context(self) -> ssl.SSLContext: ...
+
+
 @contextlib.contextmanager
-def addresses(sandbox: Sandbox) -> Iterator[None]:
+def addresses(sandbox: Reachable) -> Iterator[None]:
     """Point discord.py at `sandbox`: REST, and the gateway it falls back to after an invalid session."""
     route, gateway = discord.http.Route, discord.gateway.DiscordWebSocket
     before = route.BASE, gateway.DEFAULT_GATEWAY
@@ -31,7 +43,7 @@ def addresses(sandbox: Sandbox) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def logged_in(client: discord.Client, sandbox: Sandbox) -> AsyncIterator[None]:
+async def logged_in(client: discord.Client, sandbox: Reachable) -> AsyncIterator[None]:
     """Log `client` in, wait until it is ready, and log it out at the end.
 
     Raises what the log-in raised, or TimeoutError when the client is not ready after 20 s. A client with a connector of

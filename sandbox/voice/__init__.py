@@ -35,6 +35,7 @@ What goes wrong, per receiving user, before or while connected::
 """
 
 from sandbox.voice.call import SpeakingChange
+from sandbox.voice.chorus import Chorus
 from sandbox.voice.connection import VoiceTicket
 from sandbox.voice.faults import Faults, LostPacket, WirePlan
 from sandbox.voice.ops import Close, Op
@@ -43,6 +44,7 @@ from sandbox.voice.server import VoiceServer, VoiceSettings
 from sandbox.voice.speaker import Seats, Speaker, SpokenFrame
 
 __all__ = [
+    "Chorus",
     "Close",
     "DirectSeats",
     "Faults",

@@ -89,7 +89,7 @@ class VoiceServer:
     # lifetime
 
     async def __aenter__(self) -> Self:
-        self._udp = UdpServer(self._host, self._relay, self.settings.udp_idle_s)
+        self._udp = UdpServer(self._host, self.relay, self.settings.udp_idle_s)
         application = web.Application()
         application.router.add_get("/", self._gateway.serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
@@ -188,6 +188,11 @@ class VoiceServer:
             if connection.user_id == user_id and guild_id in (None, connection.ticket.guild_id):
                 return connection
         return None
+
+    def connection_in(self, channel_id: int, user_id: int) -> VoiceConnection | None:
+        """The user's connection in a channel."""
+        call = self.calls.get(channel_id)
+        return None if call is None else call.members.get(user_id)
 
     async def close(self, user_id: int, code: Close | int) -> None:
         """End a user's websocket with a close code; with 1006 and 4015 the session waits for a resume."""
@@ -311,7 +316,8 @@ class VoiceServer:
             self._udp.remove(connection)
         self._ssrcs.discard(connection.ssrc)
 
-    def _relay(self, connection: VoiceConnection, packet: Rtp) -> None:
+    def relay(self, connection: VoiceConnection, packet: Rtp) -> None:
+        """A packet came from a client."""
         call = self.calls.get(connection.ticket.channel_id)
         if call is not None:
             call.relay(connection, packet)

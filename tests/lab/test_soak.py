@@ -122,3 +122,24 @@ def test_the_cost_of_a_packet_is_measured_on_a_real_call() -> None:
     assert cost.packets >= 290
     assert 0 < cost.dave_us < cost.total_us
     assert cost.total_us < 1_500  # ten times what is allowed: a busy machine must not fail a test
+
+
+@pytest.mark.integration
+async def test_a_recording_during_which_the_connection_is_lost_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lab import packets
+
+    made: list[packets.Recorder] = []
+
+    class Interrupted(packets.Recorder):
+        """The first recording's keys are others in the middle."""
+
+        def _take(self, data: bytes) -> bool:
+            if not made:
+                made.append(self)
+                self._keys = (None, None)
+            return super()._take(data)
+
+    monkeypatch.setattr(packets, "Recorder", Interrupted)
+    recording = await soak_stage._record(60)
+    assert made[0].spoiled
+    assert len(recording.datagrams) == 60

@@ -16,6 +16,7 @@ import pytest
 from bot.listening import limits, panel
 from bot.texts import english as texts
 from bot.voice import connection, supervisor
+from bot.voice.hold import STREAM_PACKETS
 from sandbox import Sandbox
 from sandbox.permissions import Permission
 from sandbox.voice import VoiceSettings
@@ -350,3 +351,26 @@ class TestTimeLimit:
         assert (record.state, record.end_reason) == (SessionState.ENDED, "time_limit")
         await talk.shows(texts.END_REASONS["time_limit"])
         assert await talk.world.embed(texts.SUMMARY_TITLE)
+
+
+async def test_a_machine_too_busy_for_three_seconds_loses_what_does_not_fit_and_says_so(
+    talk: Conversation, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Datagrams are taken in, and nothing is worked on: another program has the processor."""
+    receiver, heard = talk.link.receiver, talk.opus[talk.user.id]
+    await talk.hears(speech[:5])
+    came, before = receiver.counters.datagrams, len(heard)
+    with monkeypatch.context() as busy:
+        busy.setattr(receiver, "drain", lambda budget_s=0.0: False)
+        spoken = await talk.anna.say_packets(speech[: STREAM_PACKETS - 1], silence_frames=0)
+        await talk.until(lambda: receiver.counters.datagrams == came + len(spoken))
+    await talk.until(lambda: len(heard) == before + len(spoken))
+    assert heard[before:] == [frame.opus for frame in spoken]  # all that fits
+    assert receiver.counters.dropped_overflow == 0
+    assert not talk.was_shown(texts.LINK_REASONS["overloaded"])
+    with monkeypatch.context() as busy:
+        busy.setattr(receiver, "drain", lambda budget_s=0.0: False)
+        await talk.anna.say_packets([*speech, *speech[:20]], silence_frames=0)
+        await talk.until(lambda: receiver.counters.dropped_overflow == len(speech) + 20 - STREAM_PACKETS)
+    await talk.shows(texts.LINK_REASONS["overloaded"])
+    assert talk.session.counters()["dropped_overflow"] == len(speech) + 20 - STREAM_PACKETS

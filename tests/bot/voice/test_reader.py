@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.voice.reader import WORK_TICKS, SocketReader
+from bot.voice.reader import BUFFER_BYTES, WORK_TICKS, SocketReader
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears
 
@@ -178,3 +178,31 @@ async def test_what_came_before_somebody_closes_the_socket_is_heard(line: Line, 
 async def test_readers_of_several_calls_do_not_work_in_the_same_tick(line: Line) -> None:
     others = [SocketReader(line.ears.receiver, asyncio.get_running_loop()) for _ in range(WORK_TICKS)]
     assert len({reader._ticks % WORK_TICKS for reader in others}) == WORK_TICKS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+async def test_a_loop_that_stands_still_loses_nothing_that_the_system_has_room_for(
+    line: Line, speech: list[bytes]
+) -> None:
+    """1.5 s of twenty-five people, while the event loop gets no turn: heard, or counted and told."""
+    near = line.open()
+    senders = []
+    for person in range(1, 26):
+        line.ears.included.add(person)
+        line.ears.receiver.speaking(person, SSRC + person)
+        senders.append(RtpSender(ssrc=SSRC + person))
+    for packet in speech[:75]:
+        for sender in senders:
+            line.far.send(sender.packet(packet))
+    counters = line.ears.counters
+    async with asyncio.timeout(30.0):
+        while (
+            counters.frames + counters.missed_socket < 25 * 75 or counters.datagrams + counters.missed_socket < 25 * 75
+        ):
+            await asyncio.sleep(0.005)
+    granted = near.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    if granted >= BUFFER_BYTES:
+        assert counters.missed_socket == 0
+        assert all(line.ears.opus[person] == speech[:75] for person in range(1, 26))
+    assert counters.dropped_overflow == 0
+    assert line.ears.receiver.trouble.overloaded == (counters.missed_socket > 0)
