@@ -46,7 +46,9 @@ class OptionForm(BaseModel):
     model_config = ConfigDict(extra="allow")
     type: OptionType
     name: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    name_localizations: dict[str, str] | None = None
     description: str = Field(min_length=1, max_length=100)
+    description_localizations: dict[str, str] | None = None
     required: bool = False
     choices: list[_Choice] | None = Field(default=None, max_length=25)
     options: list[OptionForm] = Field(default_factory=list, max_length=25)
@@ -204,20 +206,31 @@ class CommandBook:
             if command.form.type is not kind:
                 continue
             if kind is not CommandType.SLASH:
-                if command.form.name == text:
+                if is_named(command.form, text):
                     return Leaf(command=command)
                 continue
             words = text.split()
-            if words and command.form.name == words[0]:
+            if words and is_named(command.form, words[0]):
                 return _descend(command, words[1:])
         return None
+
+
+def is_named(form: CommandForm | OptionForm, word: str) -> bool:
+    """Whether it is called that, in any language."""
+    return word == form.name or word in (form.name_localizations or {}).values()
+
+
+def in_language(form: CommandForm | OptionForm, locale: str) -> tuple[str, str]:
+    """Name and description as a person with that locale is shown them."""
+    names, descriptions = form.name_localizations or {}, form.description_localizations or {}
+    return names.get(locale, form.name), descriptions.get(locale, form.description)
 
 
 def _descend(command: Command, words: list[str]) -> Leaf | None:
     path: list[OptionForm] = []
     options = command.form.options
     for word in words:
-        inner = next((o for o in options if o.name == word and o.type <= OptionType.GROUP), None)
+        inner = next((o for o in options if is_named(o, word) and o.type <= OptionType.GROUP), None)
         if inner is None:
             return None
         path.append(inner)

@@ -48,6 +48,8 @@ class _Walk:
             self._button(component, path)
         elif kind in SELECTS | {TEXT_INPUT}:
             self._custom_id(component, path)
+            if "default_values" in component:  # ids come as numbers too, and are told as text
+                kept["default_values"] = [one | {"id": str(one["id"])} for one in component["default_values"]]
         elif kind == TEXT_DISPLAY:
             self._text(component, path)
         if kind in _CHILDREN:

@@ -14,6 +14,7 @@ from sandbox import components, offers
 from sandbox.commands import Command, CommandType
 from sandbox.forms import AttachmentSlot, MessageForm
 from sandbox.interactions import Interaction
+from sandbox.menus import of_menu
 from sandbox.models import Attachment, Channel, Json, Message, MessageFlag, User
 from sandbox.ogg import describe
 from sandbox.permissions import Permission, in_channel
@@ -159,13 +160,16 @@ class People:
         return await self._act(3, user, self._channel_of(message), data, message)
 
     async def choose(self, user: User, message: Message, custom_id: str, values: Sequence[str]) -> Interaction:
-        """Choose from a menu of texts."""
+        """Choose from a menu: of texts, or of what there is in the server (people, roles, channels), by their ids."""
         menu = self._component(user, message, custom_id)
-        offered = {o["value"] for o in menu.get("options", [])}
-        if menu["type"] == components.SELECT and not set(values) <= offered:
+        if not menu.get("min_values", 1) <= len(values) <= menu.get("max_values", 1):
+            raise NotOffered(f"{len(values)} of this menu")
+        channel = self._channel_of(message)
+        offered, resolved = of_menu(self._world, menu, channel, values)
+        if not set(values) <= offered:
             raise NotOffered(", ".join(values))
         data = {"custom_id": custom_id, "component_type": menu["type"], "id": menu.get("id", 0), "values": [*values]}
-        return await self._act(3, user, self._channel_of(message), data, message)
+        return await self._act(3, user, channel, data | resolved, message)
 
     async def submit(self, interaction: Interaction, values: Mapping[str, str]) -> Interaction:
         """Fill in the form that an interaction opened, and send it."""

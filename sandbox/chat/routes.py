@@ -43,6 +43,8 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; frame-src http://127.0.0.1:* http://localhost:*"
 )
+LOCALES: Final = ("en-GB", "de")
+"""Languages that a visitor may give a person's Discord."""
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -60,7 +62,8 @@ class Act(BaseModel):
     channel: int = 0
     message: int = 0
     custom_id: str = ""
-    values: list[str] = Field(default_factory=list, max_length=25)
+    values: list[str] | None = Field(default=None, max_length=25)
+    """What was chosen in a menu, which may be nothing; None for a button."""
     fields: dict[str, str] = Field(default_factory=dict)
     interaction: str = ""
     text: str = Field(default="", max_length=4_000)
@@ -124,9 +127,19 @@ class Chat:
     async def press(self, request: web.Request) -> web.Response:
         act, _ = await _read(request)
         user, message = self._who(act), self._message(act)
-        if act.values:
+        if act.values is not None:
             return self._outcome(await self._people.choose(user, message, act.custom_id, act.values))
         return self._outcome(await self._people.press(user, message, act.custom_id))
+
+    async def language(self, request: web.Request) -> web.Response:
+        """Choose the language of one's own Discord; `name` is its locale."""
+        act, _ = await _read(request)
+        if act.name not in LOCALES:
+            raise NotOffered(f"the language {act.name}")
+        user = self._who(act)
+        user.locale = act.name
+        self.stream.publish("places", self.view.places())
+        return reply({})
 
     async def menu(self, request: web.Request) -> web.Response:
         act, _ = await _read(request)
@@ -257,5 +270,5 @@ def mount(app: web.Application, chat: Chat) -> None:
         app.router.add_get(f"/{path}", guarded(chat.file))
     app.router.add_get("/page/events", guarded(chat.stream.serve))
     app.router.add_get("/page/commands", guarded(chat.commands))
-    for name in ("say", "recording", "press", "menu", "submit", "react", "voice"):
+    for name in ("say", "recording", "press", "menu", "submit", "react", "voice", "language"):
         app.router.add_post(f"/page/{name}", guarded(getattr(chat, name)))

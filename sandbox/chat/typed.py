@@ -31,7 +31,7 @@ def read_command(
     leaf = world.commands.find(words, channel.guild_id)
     if leaf is None:
         raise NotOffered(f"/{words}")
-    by_name = {o.name: o for o in leaf.options}
+    by_name = {name: o for o in leaf.options for name in (o.name, *(o.name_localizations or {}).values())}
     options: dict[str, Any] = {}
     found = list(_OPTION.finditer(typed))
     for number, mark in enumerate(found):
@@ -39,11 +39,12 @@ def read_command(
         text = typed[mark.end() : following.start() if following else len(typed)].strip()
         if mark[1] not in by_name:
             raise ValueError(f"/{words} has no option {mark[1]}")
-        options[mark[1]] = _value(world, channel, by_name[mark[1]], text)
+        option = by_name[mark[1]]
+        options[option.name] = _value(world, channel, option, text)
     waiting = [o for o in leaf.options if o.type is OptionType.ATTACHMENT and o.name not in options]
-    for option, (name, content) in zip(waiting, files, strict=False):
+    for empty, (name, content) in zip(waiting, files, strict=False):
         upload = Upload(filename=name, content=content)
-        options[option.name] = world.posting.attach(channel.id, upload, AttachmentSlot(id=0), by_bot=False)
+        options[empty.name] = world.posting.attach(channel.id, upload, AttachmentSlot(id=0), by_bot=False)
     return words, options
 
 

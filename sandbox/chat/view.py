@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sandbox import payloads
-from sandbox.commands import Command, OptionForm, OptionType
+from sandbox.commands import Command, OptionForm, OptionType, in_language
 from sandbox.models import Attachment, Channel, ChannelType, Json, Message, MessageFlag, User
 from sandbox.people import People
 from sandbox.world import SignedUrls, World
@@ -51,18 +51,26 @@ class View:
         return {
             "guild": guilds[0].name if guilds else "",
             "online": self._world.gateway.connected,
+            "roles": [{"id": str(r.id), "name": r.name} for g in guilds[:1] for r in g.roles.values() if r.id != g.id],
             "people": [self.person(u) for u in state.users.values()],
             "channels": [self.channel(c) for c in state.channels.values()],
         }
 
     def person(self, user: User) -> Json:
-        return {"id": str(user.id), "name": user.name, "colour": user.colour, "bot": user.bot}
+        return {
+            "id": str(user.id),
+            "name": user.name,
+            "colour": user.colour,
+            "bot": user.bot,
+            "locale": user.locale,
+        }
 
     def channel(self, channel: Channel) -> Json:
         kinds = {ChannelType.TEXT: "text", ChannelType.VOICE: "voice", ChannelType.STAGE: "voice", ChannelType.DM: "dm"}
         return {
             "id": str(channel.id),
             "kind": kinds.get(channel.type, "other"),
+            "type": int(channel.type),
             "name": channel.name,
             "topic": channel.topic,
             "status": channel.status,
@@ -96,24 +104,22 @@ class View:
         """What this person is offered here: slash commands, a line each, and the menu of a message."""
         offered: list[Json] = []
         for command in self._people.commands(user, channel):
-            offered += self._lines(command)
+            offered += self._lines(command, user.locale)
         return offered
 
-    def _lines(self, command: Command) -> list[Json]:
+    def _lines(self, command: Command, locale: str) -> list[Json]:
         form = command.form
+        name, description = in_language(form, locale)
         if form.type != 1:
-            return [{"kind": "menu", "name": form.name}] if form.type == 3 else []
+            return [{"kind": "menu", "name": name}] if form.type == 3 else []
         return [
             {
                 "kind": "slash",
-                "name": name,
-                "description": description,
-                "options": [
-                    {"name": o.name, "description": o.description, "required": o.required, "type": int(o.type)}
-                    for o in options
-                ],
+                "name": words,
+                "description": said,
+                "options": [_option(o, locale) for o in options],
             }
-            for name, description, options in _leaves(form.name, form.description, form.options)
+            for words, said, options in _leaves(name, description, form.options, locale)
         ]
 
     def _reply(self, message: Message) -> Json | None:
@@ -132,8 +138,15 @@ class View:
         return {"by": message.interaction["user"]["id"], "name": ("/" if slash else "") + message.interaction["name"]}
 
 
-def _leaves(name: str, description: str, options: list[OptionForm]) -> list[tuple[str, str, list[OptionForm]]]:
-    inner = [o for o in options if o.type <= OptionType.GROUP]
+def _option(option: OptionForm, locale: str) -> Json:
+    name, description = in_language(option, locale)
+    return {"name": name, "description": description, "required": option.required, "type": int(option.type)}
+
+
+def _leaves(
+    name: str, description: str, options: list[OptionForm], locale: str
+) -> list[tuple[str, str, list[OptionForm]]]:
+    inner = [(in_language(o, locale), o.options) for o in options if o.type <= OptionType.GROUP]
     if not inner:
         return [(name, description, options)]
-    return [leaf for o in inner for leaf in _leaves(f"{name} {o.name}", o.description, o.options)]
+    return [leaf for (word, said), within in inner for leaf in _leaves(f"{name} {word}", said, within, locale)]

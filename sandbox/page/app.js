@@ -13,6 +13,7 @@ const page = {
   bot: "",
   open: "",
   people: new Map(),
+  roles: [],
   channels: [],
   messages: new Map(),
   commands: [],
@@ -22,13 +23,15 @@ const page = {
   names: {
     person: (id) => page.people.get(id)?.name ?? "somebody",
     channel: (id) => page.channel(id)?.name ?? "a channel",
+    role: (id) => page.roles.find((role) => role.id === id)?.name ?? "role",
   },
   person: (id) => page.people.get(id) ?? { id, name: "Somebody", colour: "#777777", bot: false },
   channel: (id) => page.channels.find((channel) => channel.id === id),
   menuCommands: () => page.commands.filter((c) => c.kind === "menu").map((c) => c.name),
   show,
   act,
-  async press(message, customId, control, values = []) {
+  // Without values it is a button; a menu may be left with nothing chosen.
+  async press(message, customId, control, values) {
     control.disabled = true;
     await act("press", { channel: message.channel_id, message: message.id, custom_id: customId, values });
     control.disabled = false;
@@ -157,6 +160,7 @@ $("messages").addEventListener("load", () => keepingPlace(() => {}), true);
 function takePlaces(data) {
   page.people = new Map(data.people.map((person) => [person.id, person]));
   page.channels = data.channels;
+  page.roles = data.roles;
   $("guild").textContent = data.guild;
   document.body.classList.toggle("offline", !data.online);
   const options = data.people.filter((person) => !person.bot).map((person) => {
@@ -166,6 +170,7 @@ function takePlaces(data) {
   });
   $("as").replaceChildren(...options);
   $("as").value = page.as;
+  $("locale").value = page.people.get(page.as)?.locale ?? "en-GB";
 }
 
 function takeAll(data) {
@@ -206,9 +211,12 @@ $("hide-report").addEventListener("click", () => {
 $("as").addEventListener("change", () => {
   page.as = $("as").value;
   const channel = page.channel(page.open);
+  $("locale").value = page.people.get(page.as)?.locale ?? "en-GB";
   if (channel?.kind === "dm" && channel.with !== page.as) page.open = page.channels.find((c) => c.kind === "text")?.id;
   show(page.open);
 });
+
+$("locale").addEventListener("change", () => act("language", { name: $("locale").value }));
 
 const events = new EventSource("/page/events");
 const on = (kind, take) => events.addEventListener(kind, (event) => take(JSON.parse(event.data)));

@@ -131,12 +131,31 @@ function button(data, message, page) {
   return node;
 }
 
+// What a menu offers: its own texts, or the people, roles and channels of the server.
+function offered(data, page) {
+  const people = () => [...page.people.values()].map(({ id, name }) => ({ value: id, label: "@" + name }));
+  const roles = () => page.roles.map(({ id, name }) => ({ value: id, label: "@" + name }));
+  const fits = (channel) => channel.kind !== "dm" && (!data.channel_types?.length || data.channel_types.includes(channel.type));
+  const channels = () => page.channels.filter(fits).map(({ id, name }) => ({ value: id, label: "#" + name }));
+  const found = { 5: people, 6: roles, 7: () => [...people(), ...roles()], 8: channels }[data.type]?.() ?? data.options ?? [];
+  const before = new Set((data.default_values || []).map((one) => String(one.id)));
+  return found.map((one) => ({ ...one, default: one.default || before.has(one.value) }));
+}
+
+// One of several texts is a list of the browser's own; several, or none, are boxes to tick and a button.
 function select(data, message, page) {
+  const options = offered(data, page);
+  const least = data.min_values ?? 1;
+  const most = data.max_values ?? 1;
+  return least === 1 && most === 1 ? list(data, options, message, page) : boxes(data, options, most, message, page);
+}
+
+function list(data, options, message, page) {
   const node = element("select", "choice");
   const hint = element("option", "", data.placeholder || "Choose …");
   hint.value = "";
   node.append(hint);
-  for (const option of data.options || []) {
+  for (const option of options) {
     const choice = element("option", "", option.label);
     choice.value = option.value;
     choice.selected = Boolean(option.default);
@@ -145,6 +164,35 @@ function select(data, message, page) {
   node.disabled = Boolean(data.disabled);
   node.setAttribute("aria-label", data.placeholder || "Choose");
   node.addEventListener("change", () => node.value && page.press(message, data.custom_id, node, [node.value]));
+  return node;
+}
+
+function boxes(data, options, most, message, page) {
+  const chosen = options.filter((option) => option.default).map((option) => option.label);
+  const inputs = options.map((option) => {
+    const input = element("input");
+    input.type = "checkbox";
+    input.value = option.value;
+    input.checked = Boolean(option.default);
+    input.addEventListener("change", () => {
+      const ticked = inputs.filter((other) => other.checked && other !== input);
+      if (input.checked && ticked.length >= most) ticked[0].checked = false;
+    });
+    return input;
+  });
+  const done = element("button", "button style-1", "Choose");
+  done.type = "button";
+  done.addEventListener("click", () => {
+    const values = inputs.filter((input) => input.checked).map((input) => input.value);
+    node.open = false;
+    page.press(message, data.custom_id, done, values);
+  });
+  const ticks = inputs.map((input, at) => element("label", "", input, options[at].label));
+  const none = options.length ? null : element("p", "quiet", "There is nothing to choose from.");
+  const summary = element("summary", "", chosen.length ? chosen.join(", ") : data.placeholder || "Choose …");
+  summary.setAttribute("aria-label", `${data.placeholder || "Choose"}: ${chosen.join(", ") || "nothing"}`);
+  const node = element("details", "choice boxes", summary, element("div", "ticks", ...ticks, none, done));
+  node.addEventListener("toggle", () => node.open && node.scrollIntoView({ block: "nearest" }));
   return node;
 }
 

@@ -55,7 +55,7 @@ function moment(seconds, style) {
 }
 
 function mention(kind, id, names) {
-  const name = kind === "#" ? names.channel(id) : kind === "@&" ? "role" : names.person(id);
+  const name = kind === "#" ? names.channel(id) : kind === "@&" ? names.role(id) : names.person(id);
   return element("span", "mention", (kind === "#" ? "#" : "@") + name);
 }
 

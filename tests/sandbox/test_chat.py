@@ -207,3 +207,62 @@ async def test_a_page_that_does_not_read_is_cut_off(sandbox: Sandbox) -> None:
     assert sandbox.chat.stream.dropped == 1
     writer.close()
     await writer.wait_closed()
+
+
+async def test_a_visitor_chooses_the_language_of_a_persons_discord(page: Page, bot: PlainBot, sandbox: Sandbox) -> None:
+
+    @bot.tree.command(name="hello", description="Says hello")
+    async def hello(interaction: discord.Interaction[Any], loud: bool = False) -> None:
+        await interaction.response.send_message(f"{interaction.locale} {loud}")
+
+    class German(app_commands.Translator):
+        async def translate(self, string: app_commands.locale_str, locale: discord.Locale, context: Any) -> str | None:
+            words = {"hello": "hallo", "loud": "laut", "Says hello": "Sagt hallo"}
+            return words.get(string.message) if locale is discord.Locale.german else None
+
+    await bot.tree.set_translator(German())
+    await bot.tree.sync()
+    assert (await page.act("language", name="xx"))[0] == 409
+    assert (await page.act("language", name="de"))[0] == 200
+    url = f"{sandbox.url}/page/commands?as={sandbox.you.id}&channel={sandbox.text.id}"
+    async with page.http.get(url) as response:
+        (shown,) = await response.json()
+    assert (shown["name"], shown["description"]) == ("hallo", "Sagt hallo")
+    assert [option["name"] for option in shown["options"]] == ["laut"]
+    assert (await page.act("say", text="/hallo laut:yes"))[0] == 200
+    assert [m.content for m in sandbox.messages(sandbox.text, seen_by=sandbox.you)] == ["de True"]
+    ((_, everything),) = await page.events(1)
+    assert {p["id"]: p["locale"] for p in everything["people"]}[str(sandbox.you.id)] == "de"
+
+
+async def test_menus_offer_what_is_there_and_take_nothing_too(page: Page, bot: PlainBot, sandbox: Sandbox) -> None:
+    role = sandbox.state.add_role(sandbox.guild, "Readers")
+    chosen: list[list[int]] = []
+
+    class Roles(discord.ui.View):
+        @discord.ui.select(
+            cls=discord.ui.RoleSelect,
+            min_values=0,
+            custom_id="roles",
+            default_values=[discord.SelectDefaultValue.from_role(discord.Object(role.id))],
+        )
+        async def pick(self, interaction: discord.Interaction[Any], menu: discord.ui.RoleSelect[Any]) -> None:
+            chosen.append([one.id for one in menu.values])
+            await interaction.response.defer()
+
+    @bot.tree.command(name="ask", description="Asks")
+    async def ask(interaction: discord.Interaction[Any]) -> None:
+        await interaction.response.send_message("Who?", view=Roles(timeout=None))
+
+    await bot.tree.sync()
+    await page.act("say", text="/ask")
+    (message,) = sandbox.messages(sandbox.text)
+    ((_, everything),) = await page.events(1)
+    assert {"id": str(role.id), "name": "Readers"} in everything["roles"]
+    assert str(sandbox.guild.id) not in {one["id"] for one in everything["roles"]}, "everybody is no choice"
+    (row,) = everything["messages"][0]["components"]
+    assert row["components"][0]["default_values"] == [{"id": str(role.id), "type": "role"}]
+    pressed = {"message": str(message.id), "custom_id": "roles"}
+    for values, status in (([str(role.id)], 200), ([], 200), (["5"], 409), ([str(role.id), "5"], 409)):
+        assert (await page.act("press", values=values, **pressed))[0] == status, values
+    assert chosen == [[role.id], []]
