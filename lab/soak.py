@@ -36,6 +36,7 @@ IN_FLIGHT_S: Final = 2.0
 CODES: Final = (4006, 4009)
 """Close codes after which only a new connection helps."""
 RESUMABLE_CODES: Final = (1006, 4015)
+OF_ITS_OWN: Final = "connections lost without a cut (a busy machine)"
 
 
 @click.command()
@@ -111,6 +112,9 @@ class _Soak:
         self._lost: set[tuple[int, int]] = set()
         self._gave_up: str | None = None
         """What the link said when it failed."""
+        self._cutting = False
+        self._coming_back: asyncio.Task[None] | None = None
+        """Runs after the link lost its connection of its own accord, until everybody is in one epoch again."""
 
     async def __aenter__(self) -> _Soak:
         try:
@@ -142,6 +146,21 @@ class _Soak:
     def _note_state(self, state: Any, reason: Any) -> None:
         if state == "failed":
             self._gave_up = str(reason)
+        elif state == "reconnecting" and not self._cutting and self._coming_back is None:
+            self._ledger.away(time.monotonic() - IN_FLIGHT_S)
+            self._coming_back = asyncio.create_task(self._come_back(), name="soak-come-back")
+
+    async def _come_back(self) -> None:
+        """A busy machine's link may lose its connection although nobody cut it: that is said in the report."""
+        happened = self._report.happened
+        happened[OF_ITS_OWN] = happened.get(OF_ITS_OWN, 0) + 1
+        try:
+            while self.link.state not in ("listening", "failed", "closed"):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            await self._line.ask("settle")
+        finally:
+            self._ledger.back(time.monotonic())
+            self._coming_back = None
 
     def _told(self, told: Told) -> None:
         """Nothing is heard before it was spoken: what was heard until then can be judged now."""
@@ -163,6 +182,8 @@ class _Soak:
             while time.monotonic() < end_s and self._gave_up is None:
                 calm_s = self._chance.uniform(*CALM_S) * max(1.0, (report.speakers / 10) ** 2)
                 await asyncio.sleep(min(calm_s, max(0.1, end_s - time.monotonic())))
+                if self._coming_back is not None:
+                    await self._coming_back
                 if time.monotonic() < end_s and self._gave_up is None:
                     await self._line.ask("wait_for_bot")
                     await self._happen()
@@ -173,6 +194,8 @@ class _Soak:
                 if now_s - said_s > 60:
                     said_s = now_s
                     self._say(f"{(now_s - began_s) / 60:.0f} min: {dict(self._ledger.sums)}, {memory_mb():.0f} MB")
+            if self._coming_back is not None:
+                await self._coming_back
             await self._line.ask("quiet")
             await asyncio.sleep(2.0)
             await self._line.ask("settle")
@@ -278,7 +301,7 @@ class _Soak:
     async def _away(self, what: str, **details: Any) -> None:
         """Cut the bot's connection and wait until it hears again."""
         counters, before = self.link.counters, self.link.counters.reconnects
-        began_s = time.monotonic()
+        began_s, self._cutting = time.monotonic(), True
         self._ledger.away(began_s - IN_FLIGHT_S)
         cutting = asyncio.ensure_future(self._line.ask(what, **details))
         try:
@@ -293,6 +316,7 @@ class _Soak:
         self._report.slowest_return_s = max(self._report.slowest_return_s, took_s)
         await self._line.ask("settle")
         self._ledger.back(time.monotonic())
+        self._cutting = False
 
     def _settle(self, patience_s: float = SETTLE_S) -> None:
         self._ledger.settle(self._lost, time.monotonic() - patience_s)

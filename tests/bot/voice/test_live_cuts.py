@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.voice import CannotJoin, LinkState, Reason, connect, connection
+from bot.voice import CannotJoin, LinkState, Reason, VoiceLink, connect, connection
 from sandbox.permissions import Permission
 from tests.fakes.call import Call
 
@@ -186,13 +186,24 @@ async def test_another_voice_server_is_followed(call: Call, speech: list[bytes])
     assert LinkState.FAILED not in dict(call.states)
 
 
+def endpoint_of(call: Call) -> str | None:
+    """Where the bot is connected, as the voice server sees it."""
+    there = call.voice.connection(call.bot_id)
+    return None if there is None else there.ticket.endpoint
+
+
+def epoch_of(link: VoiceLink) -> bytes | None:
+    session: Any = link.dave()[0]
+    return None if session is None else session.get_epoch_authenticator()
+
+
 async def test_another_voice_server_in_the_middle_of_joining_is_followed(call: Call, speech: list[bytes]) -> None:
     anna = await call.person("Anna")
     joining = asyncio.create_task(call.listen(), name="join")
     await call.until(lambda: call.voice.connection(call.bot_id))
     await call.sandbox.seating.move_voice_server(call.sandbox.bot)
     await joining
-    await asyncio.sleep(0.5)
+    await call.until(lambda: endpoint_of(call) == call.voice.endpoint)
     await call.until(lambda: call.link is not None and call.link.is_connected())
     await call.settled()
     await call.hears_exactly(anna, speech[:20])
@@ -209,7 +220,7 @@ async def test_dragged_to_another_channel_it_hears_the_people_there(call: Call, 
     await call.until(lambda: link.channel_id == other.id and link.counters.reconnects > before)
     await call.until(lambda: link.state is LinkState.LISTENING)
     await call.voice.settled(other.id)
-    await asyncio.sleep(0.1)
+    await call.until(lambda: ben.client is not None and ben.client.dave.epoch_authenticator == epoch_of(link))
     await call.hears_exactly(ben, speech[:20])
     heard = len(call.opus[anna.user_id])
     await anna.say_packets(speech[:10])

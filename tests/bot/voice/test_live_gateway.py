@@ -82,7 +82,7 @@ async def test_a_listener_that_fails_and_a_supervisor_that_fails_end_in_words_or
 async def test_the_main_gateway_may_be_cut_and_resume_while_voice_goes_on(call: Call, speech: list[bytes]) -> None:
     (anna,) = await call.together("Anna")
     talking = asyncio.create_task(call.hears(anna, speech[:100]), name="anna talks")
-    await asyncio.sleep(0.1)
+    await call.until(lambda: call.counters.frames > 5)
     call.sandbox.gateway.cut()
     await talking
     assert call.exact(anna)

@@ -188,7 +188,7 @@ async def test_a_call_that_cannot_be_decrypted_is_said_with_what_to_do(
 
 async def test_a_gateway_that_resumes_costs_no_frame_and_no_word(talk: Conversation, speech: list[bytes]) -> None:
     talking = asyncio.create_task(talk.hears(speech[:100]), name="anna talks")
-    await asyncio.sleep(0.1)
+    await talk.until(lambda: talk.link.counters.frames > 5)
     talk.sandbox.gateway.cut()
     await talking
     assert not talk.was_shown(RECONNECTING)

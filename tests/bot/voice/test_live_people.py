@@ -140,7 +140,7 @@ async def test_the_bot_is_alone_and_is_joined_again(call: Call, speech: list[byt
     (anna,) = await call.together("Anna")
     await call.hears(anna, speech[:10])
     await anna.leave()
-    await asyncio.sleep(0.2)
+    await call.until(lambda: set(call.voice.calls[call.sandbox.voice_channel.id].members) == {call.bot_id})
     assert call.link is not None
     assert call.link.state is LinkState.LISTENING
     ben = await call.person("Ben")
