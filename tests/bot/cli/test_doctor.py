@@ -107,3 +107,11 @@ async def test_a_token_that_discord_does_not_know_and_a_discord_that_is_away_are
     away = about(await doctor._ask_discord(wrong), "Discord")
     assert away.verdict is CheckStatus.BAD
     assert "does not answer" in away.text
+
+
+def test_it_asks_who_runs_the_bot(settings: Settings, tmp_path: Path) -> None:
+    found = about(doctor.check_settings(settings), "operator")
+    assert "UNDERTONE_OPERATOR, UNDERTONE_CONTACT, UNDERTONE_POLICY_URL not set" in found.text
+    named = {"operator": "The Tone Club", "contact": "hello@tone.example", "policy_url": "https://tone.example/privacy"}
+    named_settings = load_settings(env_file=None, data_dir=tmp_path, **named)
+    assert not [one for one in doctor.check_settings(named_settings) if one.subject == "operator"]

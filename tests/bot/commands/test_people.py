@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import discord
@@ -155,22 +156,28 @@ async def test_standing_answers_for_sessions_and_for_voice_messages_are_two(worl
         assert await storage.standing_consent(guild_id, mara.id, purpose) is Decision.OPT_OUT
 
 
-async def test_what_is_stored_of_a_server_goes_some_time_after_the_bot_was_removed(world: World) -> None:
+async def test_what_is_stored_of_a_server_goes_some_time_after_the_bot_was_removed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session_id = await world.session_with(world.mara)
-    storage, guild = world.service.storage, world.sandbox.guild
+    app, storage, guild = world.service.app, world.service.storage, world.sandbox.guild
     await world.ask(world.mara, "privacy opt-in")
     world.sandbox.state.remove_member(guild, world.sandbox.bot.id)
     await world.sandbox.wait_for(lambda: not world.service.gateway.client.guilds)
-    now = world.service.app.clock.now()
+    now = app.clock.now()
 
-    async def gone(after: timedelta) -> bool:
-        return await storage.purge_left(now + after) == [guild.id]
+    async def round_of_deletions(after: timedelta) -> None:
+        monkeypatch.setattr(app.clock, "now", lambda: now + after)
+        await app.deletions._expire()
 
-    assert not await gone(GONE_AFTER - timedelta(hours=1))
+    await storage.save_server(replace(await storage.server(guild.id), retention_days=90))
+    await round_of_deletions(GONE_AFTER - timedelta(hours=1))
     assert await storage.session(session_id) is not None
-    assert await gone(GONE_AFTER + timedelta(hours=1))
+    assert (await storage.server(guild.id)).attested_at is not None
+    await round_of_deletions(GONE_AFTER + timedelta(hours=1))
     assert await storage.session(session_id) is None
     assert await storage.standing_consent(guild.id, world.mara.id) is None
+    assert not await storage.messages_of_session(session_id)
     assert (await storage.server(guild.id)).attested_at is None
     assert timedelta(days=30) >= GONE_AFTER
 

@@ -138,6 +138,14 @@ async def post(http: aiohttp.ClientSession, session_id: str, deed: str, **fields
         return response.status, await response.text()
 
 
+async def test_the_statement_and_about_name_who_runs_the_bot(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    for answer in (await world.ask(world.owner, "listen start"), await world.ask(world.theo, "about")):
+        said = text_of(answer)
+        assert all(one in said for one in ("The Tone Club", "hello@tone.example", "https://tone.example/privacy"))
+
+
 async def test_the_pages_say_who_runs_the_bot_as_the_settings_do(world: World) -> None:
     async with aiohttp.ClientSession(world.service.url) as http, http.get("/about") as response:
         page = await response.text()
