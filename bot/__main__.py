@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     ),
     "model": ("bot.cli.model", "model", "Inspect model directories and adopt one of the old app."),
     "bench": ("lab.bench", "bench", "Measure the engine on this machine, as ratios."),
+    "load": ("lab.load", "load", "Find how many people this machine carries, against a loopback Discord."),
     "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),
     "report": ("bot.cli.report", "report", "Write a stored session's report as a file of its own."),
     "backup": ("bot.cli.backup", "backup", "Copy the database and its key."),

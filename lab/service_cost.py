@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -87,20 +87,30 @@ async def measure_service(
     say: Callable[[str], None],
 ) -> ServiceCost:
     """Let so many people talk all the time, in so many servers, and measure for so long."""
+    values = {"model": model} if model else {}
+    async with staged(people, servers, values, say=say, backend=backend) as (_, sessions, ask):
+        return await observe(sessions, ask, people, servers, seconds)
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    people: int, servers: int, values: Mapping[str, Any], *, say: Callable[[str], None], **service: Any
+) -> AsyncIterator[tuple[Service, list[ListeningSession], Crowd]]:
+    """The service with these settings, and a session in each of the other process's servers, where all talk."""
     async with crowd(people, servers) as (where, ask):
         say(f"{people} people sit in {servers} servers; the service starts …")
         with tempfile.TemporaryDirectory(prefix="undertone-") as folder:
             context = ssl.create_default_context(cadata=where["certificate"])
-            values = {"data_dir": Path(folder), "port": 0, "database_address": None, "log_level": "warning"}
+            plain = {"data_dir": Path(folder), "port": 0, "database_address": None, "log_level": "warning", **values}
             discord = {"discord_token": where["token"], "discord_api_base": where["api_base"]}
-            settings = load_settings(env_file=None, **values, **discord, **({"model": model} if model else {}))
+            settings = load_settings(env_file=None, **plain, **discord)
             connector = functools.partial(aiohttp.TCPConnector, limit=0, ssl=context)
-            async with Service(settings, make_connector=connector, backend=backend) as service:
-                await service.discord_ready()
-                sessions = [await listen(service, call) for call in where["calls"]]
+            async with Service(settings, make_connector=connector, **service) as running:
+                await running.discord_ready()
+                sessions = [await listen(running, call) for call in where["calls"]]
                 await ask(answered=False)
-                say(f"They talk; measuring for {seconds:g} s …")
-                return await observe(sessions, ask, people, servers, seconds)
+                say("They talk; it is measured …")
+                yield running, sessions, ask
 
 
 def told(people: int, servers: int, seconds: float, model: str | None, *, as_json: bool) -> str:

@@ -1,4 +1,4 @@
-"""Windows on their way to the database: written in batches, so that talk costs one transaction a second."""
+"""Windows on their way to the database: written in batches, so that talk costs a few transactions a second at most."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class WindowWriter:
     `put` never blocks. When the database is away the windows wait; beyond `limit` the oldest are dropped and counted.
     """
 
-    def __init__(self, storage: Storage, *, flush_after_s: float = 1.0, limit: int = 5_000) -> None:
+    def __init__(self, storage: Storage, *, flush_after_s: float = 0.4, limit: int = 5_000) -> None:
         self._storage = storage
         self._flush_after_s: Final = flush_after_s
         self._limit: Final = limit
