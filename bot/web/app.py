@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.listening.live import LiveBus
-from bot.web import api, events, health, manage, microphone, oauth, openapi, pages, predict, thumbnail, unfurl
+from bot.web import api, apipage, events, health, manage, microphone, oauth, openapi, pages, predict, thumbnail, unfurl
 from bot.web.access import Access
 from bot.web.connections import Connections
 from bot.web.guards import Guards
@@ -131,6 +131,7 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     get("/health", health.health)
     get("/health/ready", health.ready)
     get("/metrics", health.metrics)
+    get("/api", apipage.page)
     get("/api/openapi.json", openapi.document)
     get("/api/v1/sessions", api.sessions)
     get("/api/v1/sessions/{session_id}", api.report)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel
-
-from bot.web.schema import ModelOut
+from bot.web.schema import ModelOut, Out
 from ser_engine.analysis import Analysis
 from ser_engine.backends.base import ModelInfo
 
 
-class ToneOut(BaseModel):
+class ToneOut(Out):
     emotion: str
     """The likeliest label, said or not: read `unclear` first."""
     confidence: float
@@ -31,7 +29,7 @@ class SpokenOut(ToneOut):
     gap_ratio: float
 
 
-class RecordingOut(BaseModel):
+class RecordingOut(Out):
     summary: ToneOut
     windows: list[SpokenOut]
     """In order of time; at least one."""

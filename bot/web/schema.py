@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from bot.web import words
 from storage.records import ParticipantRecord, SessionRecord, SessionReport
 from storage.report import speech_s
 
 
-class ProblemOut(BaseModel):
+class Out(BaseModel):
+    """A body; what stands below a field goes into the OpenAPI document with it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ProblemOut(Out):
     """Why something was refused (RFC 9457)."""
 
     type: str
@@ -24,14 +30,14 @@ class ProblemOut(BaseModel):
     """Stays the same when the words change."""
 
 
-class ParticipantOut(BaseModel):
+class ParticipantOut(Out):
     id: int
     pseudonym: str
     name: str
     """How the person is called now, or the pseudonym."""
 
 
-class SessionOut(BaseModel):
+class SessionOut(Out):
     id: str
     state: str
     title: str
@@ -43,13 +49,13 @@ class SessionOut(BaseModel):
     url: str
 
 
-class SessionListOut(BaseModel):
+class SessionListOut(Out):
     sessions: list[SessionOut]
     next: str | None
     """Address of the next page; None on the last one."""
 
 
-class WindowOut(BaseModel):
+class WindowOut(Out):
     participant_id: int
     start_s: float
     end_s: float
@@ -62,7 +68,7 @@ class WindowOut(BaseModel):
     probabilities: Mapping[str, float]
 
 
-class MomentOut(BaseModel):
+class MomentOut(Out):
     at_s: float
     kind: str
     participant_id: int | None
@@ -77,7 +83,7 @@ class ParticipantReportOut(ParticipantOut):
     unclear_share: float
 
 
-class TotalsOut(BaseModel):
+class TotalsOut(Out):
     windows: int
     unclear_windows: int
     talk_s: float
@@ -85,18 +91,18 @@ class TotalsOut(BaseModel):
     shares: Mapping[str, float]
 
 
-class ModelOut(BaseModel):
+class ModelOut(Out):
     name: str
     version: str
     labels: list[str]
 
 
-class MethodOut(BaseModel):
+class MethodOut(Out):
     how: list[str]
     limits: list[str]
 
 
-class ReportOut(BaseModel):
+class ReportOut(Out):
     id: str
     state: str
     title: str
@@ -115,7 +121,7 @@ class ReportOut(BaseModel):
     """Where to join the live events so that nothing is missed."""
 
 
-class WindowColumnsOut(BaseModel):
+class WindowColumnsOut(Out):
     """One speaker's windows as columns, an entry a window, in order. Times are in tenths of a second."""
 
     gap: list[int]
@@ -137,7 +143,7 @@ class ChartPersonOut(ParticipantOut):
     windows: WindowColumnsOut
 
 
-class FiguresOut(BaseModel):
+class FiguresOut(Out):
     """What is counted of one speaker."""
 
     id: int
@@ -151,7 +157,7 @@ class FiguresOut(BaseModel):
     unclear_share: float
 
 
-class KeyMomentOut(BaseModel):
+class KeyMomentOut(Out):
     """One of the three to seven moments that are shown, numbered in order of time."""
 
     number: int
@@ -170,7 +176,7 @@ class KeyMomentOut(BaseModel):
     text: str
 
 
-class TickOut(BaseModel):
+class TickOut(Out):
     """Somebody joined or left the analysis."""
 
     at_s: float
@@ -179,7 +185,7 @@ class TickOut(BaseModel):
     participant_id: int
 
 
-class SummaryOut(BaseModel):
+class SummaryOut(Out):
     """All that a report says before its pictures; also the live event ``summary``."""
 
     sentences: list[str]
@@ -192,7 +198,7 @@ class SummaryOut(BaseModel):
     totals: TotalsOut
 
 
-class ChartOut(BaseModel):
+class ChartOut(Out):
     """What the report page is drawn from."""
 
     id: str
@@ -213,7 +219,7 @@ class ChartOut(BaseModel):
     last_event_id: int
 
 
-class VoiceOut(BaseModel):
+class VoiceOut(Out):
     """One speaker's windows with the probability of every label."""
 
     id: int

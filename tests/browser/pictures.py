@@ -47,6 +47,7 @@ async def _demo(stage: Stage, file: Path) -> None:
         context = await stage.browser.new_context(viewport={"width": width, "height": height})
         page = await context.new_page()
         await page.goto(demo.chat_url)
+        await page.locator("#channels").get_by_text("general").first.click()
         report = page.frame_locator("#frame")
         windows = report.locator("[data-figure=clear]").filter(has_text=re.compile(rf"of ({_at_least(DEMO_WINDOWS)})$"))
         await windows.wait_for(state="attached", timeout=180_000)

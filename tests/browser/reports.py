@@ -263,6 +263,7 @@ async def has_no_complaint_of_axe(stage: Stage) -> None:
     paths = [
         "/",
         "/about",
+        "/api",
         "/microphone",
         "/nothing",
         *(_report(stage, name) for name in ("minute", "twenty", "hours")),

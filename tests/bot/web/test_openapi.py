@@ -102,3 +102,20 @@ async def test_a_refusal_is_the_problem_that_it_describes(client: Client, path: 
         assert response.content_type == "application/problem+json"
         problem = schema.ProblemOut.model_validate_json(await response.text())
     assert problem.status == response.status
+
+
+async def test_the_page_tells_every_address_and_every_field(client: Client) -> None:
+    async with client.get("/api") as response:
+        assert response.status == 200
+        page = await response.text()
+    async with client.get("/api/openapi.json") as response:
+        document = await response.json()
+    for operation in OPERATIONS:
+        assert f"<code>{operation.method.upper()} {operation.path}</code>" in page
+    for name, body in document["components"]["schemas"].items():
+        assert f'id="{name}"' in page
+        for field in body["properties"]:
+            assert f"<code>{field}</code>" in page, (name, field)
+    assert "Confidence in percent." in page
+    for anchor in set(re.findall(r'href="#(\w+)"', page)):
+        assert f'id="{anchor}"' in page, anchor
