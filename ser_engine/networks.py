@@ -160,7 +160,10 @@ def unpickled(data: bytes, path: Path) -> Scaler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another scikit-learn version: only two arrays are taken from it
             loaded = joblib.load(io.BytesIO(data))
-        return Scaler.checked(loaded.mean_, loaded.scale_)
+        # One that was told to leave the mean or the spread alone knows it nevertheless, or knows none.
+        mean = loaded.mean_ if loaded.with_mean else [0.0] * loaded.n_features_in_
+        spread = loaded.scale_ if loaded.with_std else [1.0] * loaded.n_features_in_
+        return Scaler.checked(mean, spread)
     except ModelError:
         raise
     except Exception as error:  # a pickle may raise anything

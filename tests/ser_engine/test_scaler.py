@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from ser_engine.errors import ModelError
 from ser_engine.features import FeatureSettings
+from ser_engine.networks import unpickled
 from ser_engine.scaler import Scaler, collate
 
 pytestmark = pytest.mark.unit
@@ -25,6 +30,21 @@ def test_fit_equals_numpy_on_all_true_frames() -> None:
     assert scaler.scale[4] == 1  # a constant feature is not blown up
     with pytest.raises(ValueError, match="at least one frame"):
         Scaler.fit([])
+
+
+@pytest.mark.parametrize("options", [{}, {"with_mean": False}, {"with_std": False}], ids=str)
+def test_a_pickled_scaler_scales_as_it_did(options: dict[str, bool]) -> None:
+    frames = np.concatenate(clips())
+    fitted = StandardScaler(**options).fit(frames)
+    scaler = unpickled(pickle.dumps(fitted), Path("scaler.pkl"))
+    assert np.allclose((frames - scaler.mean) / scaler.scale, fitted.transform(frames), atol=1e-5)
+
+
+@pytest.mark.parametrize("other", [MinMaxScaler(), StandardScaler(), {"mean_": [1]}, b"\x80"], ids=repr)
+def test_what_is_no_fitted_scaler_is_refused_in_words(other: object) -> None:
+    data = other if isinstance(other, bytes) else pickle.dumps(other)
+    with pytest.raises(ModelError, match=r"scaler\.pkl is not a fitted StandardScaler"):
+        unpickled(data, Path("scaler.pkl"))
 
 
 def test_file_round_trip_is_exact() -> None:
