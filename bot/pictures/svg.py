@@ -7,7 +7,7 @@ table beside it on the page. All text is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -22,8 +22,13 @@ NOTE_PX: Final = 3.0
 _NAME_CHARS: Final = 19
 
 
-def strip_svg(strip: Strip, *, ident: str, title: str, css_class: str = "") -> Markup:
-    """The heat strip. `ident` must be unique on the page: pattern and title are found by it."""
+def strip_svg(
+    strip: Strip, *, ident: str, title: str, css_class: str = "", bands: Mapping[int, str] | None = None
+) -> Markup:
+    """The heat strip. `ident` must be unique on the page: pattern and title are found by it.
+
+    `bands` are drawn instead of the cells, by participant (`bot.pictures.bands`).
+    """
     parts = [_hatch(ident)]
     for row in strip.rows:
         y = row.y - 6 if strip.names_above else row.y + row.height / 2 + 5
@@ -33,7 +38,10 @@ def strip_svg(strip: Strip, *, ident: str, title: str, css_class: str = "") -> M
             f'height="{row.height:.1f}" rx="3"/>'
         )
     parts += [_mark_line(mark, strip.bottom) for mark in strip.marks]
-    parts += [_cell(cell, row.y, row.height, ident) for row in strip.rows for cell in row.cells]
+    if bands is None:
+        parts += [_cell(cell, row.y, row.height, ident) for row in strip.rows for cell in row.cells]
+    else:
+        parts += [bands[row.participant_id] for row in strip.rows]
     parts += [_mark_number(mark) for mark in strip.marks]
     parts.append(_axis(strip.ticks, strip.bottom, strip.width))
     return _svg(strip.width, strip.height, "".join(parts), ident=ident, title=title, css_class=f"strip {css_class}")

@@ -13,6 +13,7 @@ from typing import Final
 from markupsafe import Markup
 
 from bot.pictures import geometry, svg
+from bot.pictures.bands import bands_of
 from bot.report import key_moments
 from bot.texts import english
 from bot.web.chart import summary_out
@@ -24,6 +25,8 @@ from storage.records import MomentRecord, SessionReport, SessionState
 
 TITLE: Final = "A conversation"
 WIDTH_PX: Final = 960.0
+LONG_S: Final = 600.0
+"""From here on a window is too narrow for a cell of its own."""
 
 
 def as_json(report: SessionReport) -> str:
@@ -65,7 +68,8 @@ def _strip(report: SessionReport, names: dict[int, str]) -> Markup:
     )
     laid = geometry.strip(replace(report, moments=moments), names, width=WIDTH_PX)
     title = "How each speaker sounded over time. The table below has the same figures."
-    return svg.strip_svg(laid, ident="strip", title=title, css_class="strip-picture")
+    bands = bands_of(report, laid, ident="strip") if report.duration_s > LONG_S else None
+    return svg.strip_svg(laid, ident="strip", title=title, css_class="strip-picture", bands=bands)
 
 
 def _names(report: SessionReport) -> dict[int, str]:

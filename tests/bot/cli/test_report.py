@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bot.cli.report import report
+from bot.pictures.palette import tone
+from bot.web import export
 from bot.web.schema import ReportOut
-from lab.seed import MINUTE, add
-from storage import Storage
+from lab.seed import MINUTE, TWENTY, add
+from storage import SessionReport, Storage
 
 pytestmark = pytest.mark.integration
 
@@ -85,6 +87,30 @@ def test_the_page_is_whole_in_one_file(session_id: str, tmp_path: Path) -> None:
     for person in found.participants:
         assert person.pseudonym in text
     assert "How it was made" in text
+
+
+def test_a_long_conversation_is_drawn_in_bands(tmp_path: Path) -> None:
+    """A window of two hours would be a third of a pixel."""
+    url = f"sqlite:///{tmp_path / 'undertone.db'}"
+
+    async def stored() -> SessionReport | None:
+        storage = await Storage.open(url, key=KEY)
+        try:
+            return await storage.report(await add(storage, url, TWENTY))
+        finally:
+            await storage.close()
+
+    found = asyncio.run(stored())
+    assert found is not None
+    strip = str(export._strip(found, export._names(found)))
+    assert strip.count('<g class="bands">') == len(found.participants)
+    assert 'class="note"' not in strip
+    spoken = {window.emotion for person in found.participants for window in person.windows if not window.unclear}
+    for emotion in spoken:
+        assert f"area {tone(emotion).css_class}" in strip
+    heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.-]+)", strip)]
+    bottom = float(str(re.findall(r'viewBox="0 0 960 (\d+)"', strip)[0]))
+    assert all(0 <= y <= bottom for y in heights)
 
 
 @pytest.mark.parametrize("words", [(), ("--json", "--html", "x.html")])
