@@ -137,7 +137,7 @@ class RightsRepository:
                 await db.execute(
                     update(schema.BotMessage)
                     .filter_by(user_hash=self._identity.in_server(scope, user_id))
-                    .values(user_hash=None)
+                    .values(user_hash=None, stale=True)
                 )
             for sessions in _chunks(started):
                 await db.execute(

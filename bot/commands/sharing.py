@@ -33,4 +33,4 @@ async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, *, 
     except (*DISCORD_TROUBLE, RuntimeError) as error:  # the last: not connected yet, or no more
         _log.warning("share_not_told", session=record.id, error=type(error).__name__)
         return
-    await app.own.note(told, MessageKind.NOTICE, session_id=record.id)
+    await app.own.note(told, MessageKind.NOTICE, session_id=record.id, about=maker_id)  # it names them
