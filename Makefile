@@ -42,8 +42,8 @@ docs: $(VENV)/.dev ## write docs/reference.md from the code
 train: $(VENV)/.dev ## train an engine: make train CORPUS=path/to/cremad ENGINE=default
 	$(BIN)/undertone train --corpus $(CORPUS) --engine $(ENGINE) --out $(OUT)
 
-bench: $(VENV)/.dev ## measure the engine and the packet path on this machine; writes the table into docs/performance.md
-	$(BIN)/undertone bench --write docs/performance.md
+bench: $(VENV)/.dev ## measure the engine and the packet path on this machine; writes docs/performance.md and scaling.md
+	$(BIN)/undertone bench --write docs/performance.md --scale docs/scaling.md
 
 example: $(VENV)/.dev ## optional, needs a package index: examples/hear.py in a fresh environment of its own
 	PYTHONPATH=. $(BIN)/python -m tests.examples.fresh

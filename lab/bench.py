@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from bot.cli.progress import Bar
-from lab.bench_table import machine, written
+from lab.bench_table import machine, put, scaled, written
 from lab.soak_report import cost_table
 from lab.soak_stage import measure_packets
 from ser_engine.backends.process import keep_to_one_thread
@@ -75,6 +75,7 @@ class Result:
 @click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="For --service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--write", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Put the table in there.")
+@click.option("--scale", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Put there what follows.")
 def bench(
     rounds: int,
     models: Sequence[str],
@@ -85,6 +86,7 @@ def bench(
     seconds: float,
     as_json: bool,
     write: Path | None,
+    scale: Path | None,
 ) -> None:
     """Measure this machine: the old app's way, the whole way of each present model, its floor, the steps before it (and
     how equal our features are to librosa's), a voice packet's way. With --service: what a packet costs in the whole
@@ -116,9 +118,9 @@ def bench(
         if cost:
             Console().print(cost_table(cost))
     if write is not None:
-        from lab.bench_table import put
-
         put(write, written(results, rounds, differs))
+    if scale is not None:
+        put(scale, scaled(results))
 
 
 def measure(steps: Sequence[Step], rounds: int, done: Callable[[], object] = lambda: None) -> list[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,6 +41,22 @@ def written(results: Sequence[Result], rounds: int, deviation: float) -> str:
         figures = (f"{one.ms:.2f}", f"{one.windows_a_second:,.0f}", f"{one.times_old:.1f}", floor)
         lines.append(f"| {one.name} | {' | '.join(figures)} |")
     lines += ["", f"The 120 features differ from librosa's by {deviation:.1e} at most (0.002 is allowed)."]
+    return "\n".join(lines)
+
+
+def scaled(results: Sequence[Result], peak_windows_a_second: float = 830) -> str:
+    """What a core carries of each model, and how many a million minutes of talk a day need in their peak."""
+    four = {one.name.split("`")[1]: one for one in results if one.name.endswith(", batch 4")}
+    rows: dict[str, Callable[[Result], str]] = {
+        "ms of processor time a window of speech (batches of four, one thread)": lambda one: f"{one.ms:.1f}",
+        "people who talk all the time, a core (a window each 3 s)": lambda one: f"{3 * one.windows_a_second:,.0f}",
+        "minutes of talk a core and hour": lambda one: f"{180 * one.windows_a_second:,.0f}",
+        f"cores that recognise {peak_windows_a_second:g} windows a second": lambda one: (
+            f"{peak_windows_a_second / one.windows_a_second:.0f}"
+        ),
+    }
+    lines = [f"{machine()}.", "", f"| | {' | '.join(f'`{name}`' for name in four)} |", f"|---|{'---|' * len(four)}"]
+    lines += [f"| {what} | {' | '.join(tell(one) for one in four.values())} |" for what, tell in rows.items()]
     return "\n".join(lines)
 
 

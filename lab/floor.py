@@ -37,12 +37,12 @@ def _counted(data: bytes, features: Features) -> tuple[int, Features]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph.to_bytes(), options, providers=["CPUExecutionProvider"])
-    feeds: dict[str, object] = {"lengths": np.array([len(features)], np.int32)}
+    lengths = np.array([len(features)], np.int32)
     names = [one.name for one in session.get_inputs()]
-    feeds = {name: feeds.get(name, features[np.newaxis]) for name in names}
+    feeds = {name: lengths if name == "lengths" else features[np.newaxis] for name in names}
     given = [one.name for one in session.get_outputs()]
     found = dict(zip(given, session.run(None, feeds), strict=True))
-    shape = {name: array.shape for name, array in found.items()} | {n: a.shape for n, a in graph.constants.items()}
+    shape = {name: array.shape for name, array in (feeds | found | graph.constants).items()}
     total = 0
     for node in nodes:
         first, second, out = (shape[name] for name in (node.inputs[0], node.inputs[1], node.outputs[0]))

@@ -59,6 +59,9 @@ def test_every_step_of_the_engine_is_measured_and_written_down(tmp_path: Path) -
     page = tmp_path / "page.md"
     page.write_text(f"Before\n{BEGIN}\nold\n{END}\nAfter\n")
     arguments = ["--rounds", "3", "--model", str(made), "--no-packets", "--json", "--write", str(page)]
+    further = tmp_path / "further.md"
+    further.write_text(f"{BEGIN}\n{END}\n")
+    arguments += ["--scale", str(further)]
     result = CliRunner().invoke(bench, arguments)
     assert result.exit_code == 0, result.output
     body = json.loads(result.stdout)
@@ -72,6 +75,7 @@ def test_every_step_of_the_engine_is_measured_and_written_down(tmp_path: Path) -
     assert text.endswith(f"{END}\nAfter\n")
     assert "old\n" not in text
     assert "| `tiny`, batch 4 |" in text
+    assert "| people who talk all the time, a core (a window each 3 s) |" in further.read_text()
 
 
 def test_a_page_without_a_place_is_left_alone(tmp_path: Path) -> None:
