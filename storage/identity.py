@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Iterable
 from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -29,6 +30,8 @@ class Identity:
         if len(key) != KEY_BYTES:
             raise WrongKey(f"The storage key must be {KEY_BYTES} bytes long, not {len(key)}.")
         self._hash_key = hmac.digest(key, b"undertone hash", "sha256")
+        block = self._hash_key.ljust(64, b"\0")
+        self._inner, self._outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))  # RFC 2104
         self._fernet = Fernet(base64.urlsafe_b64encode(hmac.digest(key, b"undertone seal", "sha256")))
         self.fingerprint: Final = hmac.digest(key, b"undertone fingerprint", "sha256").hex()[:16]
         """Says which key a database belongs to, and nothing about the key."""
@@ -36,6 +39,17 @@ class Identity:
     def in_session(self, session_id: str, user_id: int) -> str:
         """The person's hash within one session, 64 hex digits."""
         return self._hash("session", session_id, user_id)
+
+    def in_sessions(self, session_ids: Iterable[str], user_id: int) -> dict[str, str]:
+        """The person's hash within each of many sessions.
+
+        It is the HMAC of `_hash`, written out: for ten thousand sessions the library's takes twice as long.
+        """
+        inner, outer, sha256 = self._inner, self._outer, hashlib.sha256
+        return {
+            session_id: sha256(outer + sha256(inner + f"session:{session_id}:{user_id}".encode()).digest()).hexdigest()
+            for session_id in session_ids
+        }
 
     def in_server(self, guild_id: int, user_id: int) -> str:
         """The person's hash within one server, 64 hex digits."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
@@ -21,10 +21,15 @@ from storage.database import Database
 from storage.identity import Identity
 from storage.records import ParticipantRecord, SessionRecord, SessionState
 from storage.sessions import SessionRepository
+from storage.traces import took_part
 
 MAX_PAGE: Final = 500
 _FIRST_LOOK: Final = 250
 _NEXT_LOOKS: Final = 5_000
+"""Hashing for so many keeps the loop for some milliseconds."""
+
+_TABLE: Final = schema.Session.__table__
+"""Its columns as they are: thousands of rows that are looked at need no objects."""
 
 Q = TypeVar("Q", bound=Select[*tuple[Any, ...]])
 
@@ -84,16 +89,14 @@ class ListRepository:
 
     async def places(self, *, user_id: int | None = None, readable: Collection[int] = ()) -> list[tuple[int, int]]:
         """Server and channel of all sessions; of `user_id` those where `page` lists one."""
-        place = (schema.Session.guild_id, schema.Session.channel_id)
+        place = (_TABLE.c.guild_id, _TABLE.c.channel_id)
         async with self._database.transaction() as db:
             every = [(guild_id, channel_id) for guild_id, channel_id in await db.execute(select(*place).distinct())]
             if user_id is None:
                 return every
             found = {pair for pair in every if pair[0] in readable}
             open_questions = {channel_id for _, channel_id in set(every) - found}
-            query = select(schema.Session.id, schema.Session.starter_hash, *place).where(
-                schema.Session.channel_id.in_(open_questions)
-            )
+            query = select(_TABLE.c.id, _TABLE.c.starter_hash, *place).where(_TABLE.c.channel_id.in_(open_questions))
             rows = (await db.execute(_in_order(query))).all() if open_questions else []
             at, look = 0, _FIRST_LOOK
             while at < len(rows):  # a channel where one was found is not looked at any more
@@ -107,28 +110,33 @@ class ListRepository:
         self, db: AsyncSession, wanted: Wanted, user_id: int, readable: Collection[int], limit: int
     ) -> list[str]:
         """Ids of the newest sessions that a person may open."""
-        query = _chosen(select(schema.Session.id, schema.Session.starter_hash, schema.Session.guild_id), wanted)
+        query = _chosen(select(_TABLE.c.id, _TABLE.c.starter_hash, _TABLE.c.guild_id), wanted)
         found: list[str] = []
-        at, look = 0, _FIRST_LOOK
+        look, further = _FIRST_LOOK, query
         while len(found) < limit:
-            rows = (await db.execute(query.offset(at).limit(look))).all()
+            rows = (await db.execute(further.limit(look))).all()
             theirs = await self._open_of(db, rows, user_id, readable)
             found += [row.id for row in rows if row.id in theirs]
             if len(rows) < look:
                 break
-            at, look = at + look, _NEXT_LOOKS
+            look, further = _NEXT_LOOKS, query.where(*_after(rows[-1][0]))
         return found[:limit]
 
     async def _open_of(
         self, db: AsyncSession, rows: Sequence[Row[*tuple[Any, ...]]], user_id: int, readable: Collection[int]
     ) -> set[str]:
         """Ids of those of the sessions that a person may open."""
-        theirs = {row.id for row in rows if row.guild_id in readable}
-        hashes = {row.id: self._identity.in_session(row.id, user_id) for row in rows if row.id not in theirs}
-        theirs |= {row.id for row in rows if row.starter_hash == hashes.get(row.id, "")}
-        asked = [user_hash for session_id, user_hash in hashes.items() if session_id not in theirs]
-        took_part = select(schema.Participant.session_id).where(schema.Participant.user_hash.in_(asked))
-        return theirs | set(await db.scalars(took_part))
+        theirs = {session_id for session_id, _, guild_id, *_ in rows if guild_id in readable}
+        hashes = self._identity.in_sessions([row[0] for row in rows if row[0] not in theirs], user_id)
+        theirs |= {session_id for session_id, starter, *_ in rows if starter == hashes.get(session_id, "")}
+        asked = {session_id: user_hash for session_id, user_hash in hashes.items() if session_id not in theirs}
+        return theirs | {session_id for _, session_id in await took_part(db, asked)}
+
+
+def _after(session_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Those that come later in the order of the list; the first condition is the index'."""
+    since = select(_TABLE.c.started_at).where(_TABLE.c.id == session_id).scalar_subquery()
+    return _TABLE.c.started_at <= since, (_TABLE.c.started_at < since) | (_TABLE.c.id > session_id)
 
 
 def _chosen(query: Q, wanted: Wanted) -> Q:

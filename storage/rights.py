@@ -17,6 +17,7 @@ from storage import schema
 from storage.database import Database
 from storage.identity import Identity
 from storage.records import MessageKind, Purpose, SessionState, Traces, WindowRecord
+from storage.traces import took_part
 from storage.windows import Columns, read_windows, window_records
 
 GONE_AFTER: Final = timedelta(days=14)
@@ -200,18 +201,11 @@ class RightsRepository:
         query = select(schema.Session.id, schema.Session.starter_hash)
         if guild_id is not None:
             query = query.filter_by(guild_id=guild_id)
-        started: list[str] = []
-        hashes: list[str] = []
-        for session_id, starter_hash in await db.execute(query):
-            user_hash = self._identity.in_session(session_id, user_id)
-            hashes.append(user_hash)
-            if starter_hash == user_hash:
-                started.append(session_id)
-        participated: list[int] = []
-        for chunk in _chunks(hashes):
-            found = select(schema.Participant.id).where(schema.Participant.user_hash.in_(chunk))
-            participated.extend(await db.scalars(found))
-        return started, participated, hashes
+        starters = dict((await db.execute(query)).tuples().all())
+        hashes = self._identity.in_sessions(starters, user_id)
+        started = [session_id for session_id, starter_hash in starters.items() if starter_hash == hashes[session_id]]
+        participated = [participant_id for participant_id, _ in await took_part(db, hashes)]
+        return started, participated, list(hashes.values())
 
     async def _sessions_with(self, db: AsyncSession, participated: list[int], hashes: list[str]) -> set[str]:
         """Sessions with one of these participants, or with a mark by one of these hashes."""

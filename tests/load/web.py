@@ -16,10 +16,12 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,6 +226,19 @@ async def many_sessions(folder: Path, number: int) -> None:
     await database.close()
 
 
+def fill(folder: Path, windows: int) -> None:
+    """So many windows for each of the short conversations, made inside the database: five million take a minute."""
+    with closing(sqlite3.connect(folder / seed.DATABASE)) as database, database:
+        database.execute(
+            "INSERT INTO windows (participant_id, start_ms, end_ms, speech_ratio, gap_ratio, emotion, confidence, "
+            "unclear, reason, probabilities) "
+            "WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < :each) "
+            "SELECT p.id, n * 3000, n * 3000 + 2900, 9000, 0, 'Happy', 8000, 0, NULL, zeroblob(:bytes) "
+            "FROM participants AS p CROSS JOIN number WHERE length(p.session_id) = 16 AND p.session_id GLOB '0000*'",
+            {"each": windows // 2, "bytes": 2 * len(seed.LABELS)},
+        )
+
+
 def say(what: str, measured: float, goal: float) -> None:
     verdict = "" if measured <= goal else "   over the goal"
     sys.stdout.write(f"{what:<45} {measured:8.2f}   goal {goal:g}{verdict}\n")
@@ -244,6 +259,9 @@ async def main(options: argparse.Namespace) -> None:
             await long_report(folder, long)
             await live_viewers(folder, live, viewers=options.viewers, seconds=options.seconds)
         await many_sessions(folder, options.sessions)
+        if options.windows:
+            await asyncio.to_thread(fill, folder, options.windows)
+            await long_report(folder, long)
         await long_list(folder)
 
 
@@ -252,6 +270,7 @@ def options() -> Any:
     parser.add_argument("--viewers", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0, help="for which the viewers follow")
     parser.add_argument("--sessions", type=int, default=10_000)
+    parser.add_argument("--windows", type=int, default=0, help="in each of the sessions beside the others")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--live", default="", help=argparse.SUPPRESS)
     parser.add_argument("--signed-in", action="store_true", help=argparse.SUPPRESS)

@@ -194,6 +194,7 @@ def test_a_key_of_the_wrong_length_is_refused() -> None:
 def test_hashes_differ_between_sessions_and_seals_between_calls() -> None:
     identity = Identity(KEY)
     assert identity.in_session("a", 1) != identity.in_session("b", 1)
+    assert identity.in_sessions(["a", "b"], 1) == {name: identity.in_session(name, 1) for name in ("a", "b")}
     assert identity.in_server(1, 1) != identity.in_session("1", 1)
     assert identity.seal(5) != identity.seal(5)
     assert identity.unseal(identity.seal(5)) == 5
