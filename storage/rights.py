@@ -201,7 +201,7 @@ class RightsRepository:
         query = select(schema.Session.id, schema.Session.starter_hash)
         if guild_id is not None:
             query = query.filter_by(guild_id=guild_id)
-        starters = dict((await db.execute(query)).tuples().all())
+        starters = {row.id: row.starter_hash for row in await db.execute(query)}
         hashes = self._identity.in_sessions(starters, user_id)
         started = [session_id for session_id, starter_hash in starters.items() if starter_hash == hashes[session_id]]
         participated = [participant_id for participant_id, _ in await took_part(db, hashes)]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 _ON_SQLITE: Final = text(
@@ -23,7 +23,7 @@ _ON_POSTGRESQL: Final = text(
 )
 
 
-async def took_part(db: AsyncSession, hashes: Mapping[str, str]) -> list[Row[tuple[int, str]]]:
+async def took_part(db: AsyncSession, hashes: Mapping[str, str]) -> list[tuple[int, str]]:
     """Participant and session ids of the person with these hashes, by session id."""
     if not hashes:
         return []
@@ -31,4 +31,4 @@ async def took_part(db: AsyncSession, hashes: Mapping[str, str]) -> list[Row[tup
         found = await db.execute(_ON_SQLITE, {"hashes": json.dumps(hashes)})
     else:
         found = await db.execute(_ON_POSTGRESQL, {"sessions": list(hashes), "hashes": list(hashes.values())})
-    return list(found.tuples())  # type: ignore[arg-type]  # a text's columns have no types
+    return [(participant_id, session_id) for participant_id, session_id in found]

