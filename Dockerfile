@@ -17,9 +17,11 @@ RUN /opt/undertone/bin/pip install --no-cache-dir --no-deps --no-build-isolation
  && /opt/undertone/bin/pip uninstall -q -y pip
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --home-dir /data undertone && install -d -o undertone -g undertone -m 700 /data
+RUN groupadd --system --gid 10001 undertone \
+ && useradd --system --uid 10001 --gid 10001 --home-dir /data undertone \
+ && install -d -o undertone -g undertone -m 700 /data
 COPY --from=build /opt/undertone /opt/undertone
-USER undertone
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 ENV PATH=/opt/undertone/bin:$PATH PYTHONUNBUFFERED=1 UNDERTONE_HOST=0.0.0.0 UNDERTONE_DATA_DIR=/data PORT=8080

@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where bytecode is not kept, every process of the service and of the tests compiles all its modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run demo test slow lint types check docs train bench example interop browser lock clean
+.PHONY: help run demo test slow lint types check docs train bench example interop ray browser lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,6 +52,13 @@ interop: $(VENV)/.dev ## optional, needs Node: @discordjs/voice as a second clie
 	cd tests/interop/discordjs && npm ci --ignore-scripts --no-audit --no-fund
 	PYTHONPATH=. $(BIN)/python tests/interop/discordjs/run.py
 
+ray: $(VENV)/.dev ## optional, needs a package index: recognition on Ray Serve, in an environment of its own (.venv-ray)
+	test -x .venv-ray/bin/python || $(BIN)/python -m venv .venv-ray
+	.venv-ray/bin/pip install --quiet --no-deps --require-hashes -r requirements/server.lock
+	.venv-ray/bin/pip install --quiet --no-build-isolation --editable '.[ray]' $(RAY_TOOLS)
+	.venv-ray/bin/python -m pytest $(ARGS) tests/ray
+
+RAY_TOOLS := pytest pytest-asyncio pytest-randomly pytest-timeout pytest-xdist
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-build --fork-strategy fewest --quiet
 PICTURES ?=
 browser: $(VENV)/.dev ## every page in Chromium, named checks; needs Chromium and npm. make browser PICTURES=docs/images takes pictures
@@ -65,7 +72,7 @@ lock: ## resolve the lock files anew (needs uv)
 	$(LOCK) --extra postgres -c requirements/dev.lock -o requirements/server.lock
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info build dist
+	rm -rf $(VENV) .venv-ray .mypy_cache .pytest_cache .ruff_cache *.egg-info build dist
 
 # One virtual environment; each stamp says which lock it was last filled from, so a changed lock fills it again.
 $(VENV)/.%: requirements/%.lock requirements/install.sh pyproject.toml

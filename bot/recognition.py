@@ -18,6 +18,16 @@ def make_backend(settings: Settings) -> InferenceBackend:
     from ser_engine.models import find_model
 
     model_dir: Path = find_model(settings.model)
+    if settings.backend == "ray":
+        from ser_engine.backends.ray_serve import RayBackend
+
+        return RayBackend(
+            settings.model,
+            model_dir,
+            replicas=settings.workers,
+            address=settings.ray_address,
+            runtime=settings.runtime,
+        )
     if settings.workers == 0:
         from ser_engine.backends.inline import InlineBackend
 

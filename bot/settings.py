@@ -55,11 +55,15 @@ class Settings(BaseSettings):
     """Name or path of the model directory that is served."""
     runtime: Literal["onnxruntime", "tensorflow"] | None = None
     """What runs the network; None takes ONNX Runtime. TensorFlow needs the extra ``train``."""
+    backend: Literal["workers", "ray"] = "workers"
+    """Where recognition runs: in processes of this machine, or on Ray Serve, which needs the extra ``ray``."""
+    ray_address: str | None = None
+    """A Ray cluster, such as ``head:6379`` or ``auto``; None starts Ray on this machine."""
     workers: int = Field(1, ge=0, le=64)
-    """Inference processes; 0 runs inference in this process."""
+    """Inference processes; 0 runs inference in this process. On Ray, the replicas."""
     degrade_after_s: float = Field(2.0, ge=0, le=10)
     """Seconds that speech may wait for recognition before the model ``fast`` answers in place of a slower one, until it
-    eases; 0: it never does. Not with ``UNDERTONE_WORKERS=0``."""
+    eases; 0: it never does. Not with ``UNDERTONE_WORKERS=0`` and not on Ray."""
     log_level: LogLevel = "info"
     log_json: bool = False
     """One JSON object a line instead of lines for people."""

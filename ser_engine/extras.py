@@ -24,3 +24,12 @@ def need_training(what: str, *packages: str) -> None:
     if sys.version_info >= TENSORFLOW_BELOW and {"tensorflow", "keras"} & {*missing}:
         raise MissingExtra(sentence + "TensorFlow has no release for this Python: use 3.11, 3.12 or 3.13.")
     raise MissingExtra(sentence + "Install it in Undertone's folder: pip install '.[train]'")
+
+
+def need_ray() -> None:
+    """Raise MissingExtra when Ray Serve, which the extra ``ray`` brings, is absent."""
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtra(
+            "UNDERTONE_BACKEND=ray needs Ray Serve, which the ordinary installation leaves out. Install it in "
+            "Undertone's folder: pip install '.[ray]'. One machine does not need it: leave UNDERTONE_BACKEND out."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -49,7 +50,7 @@ from bot.web.names import NameDirectory, NoNames
 from bot.web.pulse import PULSES, Pulses
 from bot.web.readers import Readers
 from bot.web.reports import Reports
-from bot.web.templating import STATIC, environment
+from bot.web.templating import STATIC, environment, warm
 from bot.web.upload import MAX_BODY_BYTES
 from ser_engine.backends.base import InferenceBackend
 from storage.records import SessionRecord, ShareRecord
@@ -114,6 +115,7 @@ def create_app(
     app[PULSES] = Pulses()
     app[TEMPLATES] = environment()
     app.cleanup_ctx.append(_http_client)
+    app.cleanup_ctx.append(_warm_templates)
     app.on_shutdown.append(events.end_streams)
     for prefix in dict.fromkeys((access.base, "")):  # a proxy may take the public address's path off, or pass it on
         _add_routes(app, prefix)
@@ -200,3 +202,10 @@ async def _http_client(app: web.Application) -> AsyncIterator[None]:
     async with aiohttp.ClientSession(timeout=_DISCORD_TIMEOUT) as session:
         app[HTTP] = session
         yield
+
+
+async def _warm_templates(_: web.Application) -> AsyncIterator[None]:
+    """Beside everything else: nothing waits for it."""
+    warming = asyncio.create_task(asyncio.to_thread(warm), name="templates")
+    yield
+    await warming

@@ -52,6 +52,13 @@ def environment() -> jinja2.Environment:
     return env
 
 
+def warm() -> None:
+    """Compile every page: the first visitor of each would wait for it, and the loop with them."""
+    env = environment()
+    for name in env.list_templates(extensions=["html"]):
+        env.get_template(name)
+
+
 def render(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """Render a page with what every page needs."""
     from bot.web.grants import local_path, visitor_of

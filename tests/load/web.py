@@ -38,6 +38,7 @@ from bot.web.connections import affordable
 from bot.web.grants import SESSION_COOKIE
 from bot.web.serving import serving
 from lab import seed
+from ser_engine.loading import loaded
 from storage import Storage
 from storage.database import Database
 from storage.identity import Identity
@@ -75,6 +76,7 @@ async def serve(folder: Path, *, signed_in: bool, live: str) -> None:
         access=access(folder, signed_in=signed_in),
         connections=affordable(),
     )
+    loaded()  # as `undertone run` does
     async with serving(app, "127.0.0.1", 0) as port:
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()

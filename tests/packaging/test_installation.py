@@ -27,8 +27,10 @@ MAY_ASK = {
     "ser_engine/networks.py": {"keras", "tensorflow", "joblib"},  # the reference, and the old app's scaler
     "lab/bench.py": {"librosa"},  # what the old way is measured with
     "lab/old_way.py": {"keras"},
+    "ser_engine/backends/ray_replica.py": {"ray"},
+    "ser_engine/backends/ray_serve.py": {"ray"},
 }
-"""Serving files that import what only the extra brings, each behind `need_training`."""
+"""Serving files that import what only an extra brings, each behind `need_training` or `need_ray`."""
 
 SITE = """
 import importlib.machinery

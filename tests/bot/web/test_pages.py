@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 from datetime import timedelta
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from bot.web import words
+from bot.web import templating, words
 from ser_engine.models import find_model, load_manifest
 from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage
 from tests.bot.web.conftest import ALICE, BOB, MakeClient
@@ -343,3 +344,27 @@ async def test_the_microphone_page_has_the_five_components(client: Client) -> No
     assert {"mic-recorder", "emotion-card", "probability-bars", "timeline", "session-stats"} <= classes
     assert "Nothing is stored" in page.text
     assert any(tag == "noscript" for tag, _ in page.tags)
+
+
+async def test_no_visitor_waits_until_a_page_is_compiled(
+    make_client: MakeClient, live_session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def warm() -> None:
+        templating.warm()
+        loop.call_soon_threadsafe(begun.set)
+
+    def compiled(*_: object, **__: object) -> None:
+        raise AssertionError("a page is compiled while somebody waits for it")
+
+    monkeypatch.setattr("bot.web.app.warm", warm)
+    client = await make_client()
+    async with asyncio.timeout(30):
+        await begun.wait()
+    monkeypatch.setattr("jinja2.Environment.compile", compiled)
+    for path in ("/", "/about", "/microphone", f"/sessions/{live_session.id}", "/sessions/none"):
+        async with client.get(path) as response:
+            assert response.status in (200, 404), path
+            assert "<html" in await response.text()
