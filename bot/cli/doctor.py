@@ -93,6 +93,7 @@ def examine(*, offline: bool = False) -> list[Finding]:
         ("database", check_database),
         ("model", check_model),
         ("voice", check_voice),
+        ("voice packets", check_socket),
         ("port", check_port),
     ]
     if not offline:
@@ -221,6 +222,15 @@ def check_voice(_: Settings) -> list[Finding]:
     except Exception as error:  # noqa: BLE001  # whatever keeps the library from loading
         findings.append(_bad("Opus", f"cannot be loaded: {error}. Reinstall the package `av`."))
     return findings
+
+
+def check_socket(_: Settings) -> list[Finding]:
+    from bot.voice import reader
+
+    if (granted := reader.granted_bytes()) >= reader.BUFFER_BYTES:
+        return [_ok("voice packets", "wait for seconds while this machine is busy")]
+    text = f"find room for {granted // 1280} at a time: words of many people are lost while this machine is busy. "
+    return [_note("voice packets", f"{text}On Linux: sysctl -w net.core.rmem_max={reader.BUFFER_BYTES}")]
 
 
 def check_port(settings: Settings) -> list[Finding]:

@@ -16,7 +16,7 @@ from discord.voice_state import VoiceConnectionState
 from bot.cli import doctor
 from bot.cli.doctor import CheckStatus, Finding
 from bot.settings import Settings, load_settings
-from bot.voice import compat
+from bot.voice import compat, reader
 from sandbox import Sandbox
 
 pytestmark = pytest.mark.integration
@@ -42,6 +42,22 @@ def test_the_libraries_that_are_installed_fit(settings: Settings) -> None:
     findings = doctor.check_voice(settings)
     assert about(findings, "davey").text == compat.PINNED["davey"] == metadata.version("davey")
     assert {finding.verdict for finding in findings} == {CheckStatus.OK}
+
+
+@pytest.mark.parametrize(
+    ("granted", "verdict"), [(8 << 20, CheckStatus.OK), (4 << 20, CheckStatus.OK), (425_984, CheckStatus.NOTE)]
+)
+def test_too_little_room_for_voice_packets_is_told_with_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, granted: int, verdict: CheckStatus
+) -> None:
+    monkeypatch.setattr(reader, "granted_bytes", lambda: granted)
+    (found,) = doctor.check_socket(settings)
+    assert found.verdict is verdict
+    assert ("room for 332 at a time" in found.text) == ("net.core.rmem_max" in found.text) == (granted < 4 << 20)
+
+
+def test_the_system_says_how_much_room_it_gives() -> None:
+    assert reader.granted_bytes() > 0
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ async def test_somebody_who_cannot_be_placed_is_shown(talk: Conversation, speech
     async with talk.sandbox.speaker(stranger) as ben:
         await ben.join(talk.sandbox.voice_channel.id)
         talking = asyncio.create_task(ben.say_packets(speech * 5), name="ben talks")
-        await talk.shows(texts.LINK_REASONS["unplaced"], 15.0)
+        await talk.shows(texts.LINK_REASONS["unplaced"], 10.0)
         talking.cancel()
         await asyncio.gather(talking, return_exceptions=True)
     assert not talk.session.ending
