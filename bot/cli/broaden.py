@@ -43,6 +43,12 @@ _FOLDER = click.Path(path_type=Path)
     type=click.FloatRange(0, 1),
     help="At most this share of left-out ordinary speech is called clear with an emotion.",
 )
+@click.option(
+    "--context-temperature",
+    default=None,
+    type=click.FloatRange(0.1, 10),
+    help="The temperature in a call; looked for where none is given.",
+)
 @click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--restart", is_flag=True, help="Begin anew, also where there is a finished model.")
@@ -55,6 +61,7 @@ def broaden(
     keep_head: bool,
     kept: float,
     clear_ordinary: float,
+    context_temperature: float | None,
     out: Path,
     seed: int,
     restart: bool,
@@ -75,7 +82,7 @@ def broaden(
     from ser_engine.training.refine import RefineSettings
 
     refining = RefineSettings(epochs=0) if keep_head else RefineSettings(kept=kept)
-    settings = BroadenSettings(refine=refining, clear_ordinary=clear_ordinary)
+    settings = BroadenSettings(refine=refining, clear_ordinary=clear_ordinary, inside=context_temperature)
     try:
         material = Material(corpora=[read_corpus(one) for one in corpora], ordinary=ordinary, sounds=sounds)
         out.mkdir(parents=True, exist_ok=True)

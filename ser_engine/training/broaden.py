@@ -79,6 +79,7 @@ class BroadenSettings:
     teacher_share: float = 0.6
     teacher_softness: float = 1.5
     clear_ordinary: float = CLEAR_ORDINARY
+    inside: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ def broaden(
             "versions": versions(),
         }
     )
-    write_manifest(out, calibrate(manifest, strangers, settings.clear_ordinary))
+    write_manifest(out, calibrate(manifest, strangers, settings.clear_ordinary, settings.inside))
     clear(work)
 
 

@@ -8,7 +8,7 @@ an engine knows more the longer it has heard a voice, so the temperature goes wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -90,10 +90,21 @@ class Confidence:
         return said.max(axis=1) >= asked
 
 
-def calibrate(manifest: Manifest, strangers: Sequence[Answered], clear_ordinary: float = CLEAR_ORDINARY) -> Manifest:
-    """`manifest` with temperatures, thresholds, and the figures of all `strangers`."""
+def calibrate(
+    manifest: Manifest,
+    strangers: Sequence[Answered],
+    clear_ordinary: float = CLEAR_ORDINARY,
+    inside: float | None = None,
+) -> Manifest:
+    """`manifest` with temperatures, thresholds, and the figures of all `strangers`.
+
+    `inside` is the temperature in a call where it is not to be looked for.
+    """
     heard = [(one, earlier, one.logits(earlier)) for one in strangers for earlier in (0, *CONTEXTS)]
-    found = _thresholds(_temperatures(heard), heard, clear_ordinary)
+    temperatures = _temperatures(heard)
+    if inside is not None:
+        temperatures = replace(temperatures, inside=inside)
+    found = _thresholds(temperatures, heard, clear_ordinary)
     figures = {}
     for number, one in enumerate(strangers, start=1):
         kept = figures[f"{one.name} {number}"] = _figures(one, heard, found)
