@@ -47,7 +47,7 @@ async def session_list(request: web.Request) -> web.Response:
         }
         for item, heading in zip(page.listed, page.headings, strict=True)
     ]
-    servers, channels = await places(request)
+    servers, channels = await places(request, page)
     return render(
         request,
         "sessions.html",

@@ -236,6 +236,36 @@ async def test_the_starter_may_see_it_and_a_stranger_may_not(
         assert "No conversation yet" in await response.text()
 
 
+async def test_all_sessions_are_looked_through_once_for_somebody_whose_fit_on_a_page(
+    make_client: MakeClient,
+    session: SessionRecord,
+    storage: Storage,
+    discord: FakeDiscord,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = await storage.start_session(
+        NewSession(guild_id=10, channel_id=21, started_by=ALICE, model="m", model_version="v", labels=("Angry",))
+    )
+    client = await make_client(access=_oauth(discord))
+    await _sign_in(client, discord, ALICE)
+    asked: list[object] = []
+    places = storage.places
+
+    async def counted(**of: Any) -> list[tuple[int, int]]:
+        asked.append(of)
+        return await places(**of)
+
+    monkeypatch.setattr(storage, "places", counted)
+    offered = []
+    for page in ("/", "/?channel=20"):  # with a filter, what is on the page is not all there is to choose from
+        async with client.get(page) as response:
+            text = await response.text()
+            assert (session.id in text, other.id in text) == (True, page == "/")
+            offered.append(set(re.findall(r'<option value="(\d+)"', text)))
+    assert offered[0] == offered[1] >= {"20", "21"}
+    assert len(asked) == 1
+
+
 async def test_a_sign_in_that_began_elsewhere_is_refused(make_client: MakeClient, discord: FakeDiscord) -> None:
     client = await make_client(access=_oauth(discord))
     async with client.get("/sign-in", allow_redirects=False) as response:
