@@ -108,17 +108,27 @@ async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: 
         heard[numbers[window["participant_id"]]].append(window)
     coded = {name: as_coded(said.result(), recognizer) for name, said in talks.items()}
     assert near(heard, coded) >= OF_THE_SAME_PACKETS
-    assert near(heard, recorded) >= OF_THE_RECORDINGS
+    assert near(heard, recorded, unclear_may_tip=True) >= OF_THE_RECORDINGS
     _nobody_else_has_a_row(tmp_path / "data" / "undertone.db", included=len(SPEAKERS))
     await _the_summary_says_what_the_database_holds(play, session_id)
     await _the_page_shows_the_figures(play, session_id)
 
 
-def near(heard: Mapping[str, list[Any]], expected: Mapping[str, list[Prediction]]) -> float:
-    """Share of windows within `MOST_APART`; their number and every emotion must be the same."""
+def near(
+    heard: Mapping[str, list[Any]], expected: Mapping[str, list[Prediction]], *, unclear_may_tip: bool = False
+) -> float:
+    """Share of windows within `MOST_APART`; their number and every emotion must be the same.
+
+    With `unclear_may_tip` not the emotion of a window that is called unclear both times: there the codec may tip the
+    balance, as in `tests/ser_engine/test_live_equals_file.py`.
+    """
     assert {name: len(windows) for name, windows in heard.items()} == {n: len(p) for n, p in expected.items()}
     pairs = [(w, p) for name in expected for w, p in zip(heard[name], expected[name], strict=True)]
-    flipped = [(w["start_s"], w["emotion"], p.emotion) for w, p in pairs if w["emotion"] != p.emotion]
+    flipped = [
+        (w["start_s"], w["emotion"], p.emotion)
+        for w, p in pairs
+        if w["emotion"] != p.emotion and not (unclear_may_tip and w["unclear"] and p.unclear)
+    ]
     assert not flipped, flipped
     apart = [max(abs(w["probabilities"][label] - x) for label, x in p.probabilities.items()) for w, p in pairs]
     return float(sum(difference <= MOST_APART for difference in apart) / len(apart))
