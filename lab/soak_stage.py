@@ -47,8 +47,12 @@ async def _record(count: int) -> Recording:
                     with Recorder(link, user.id, count).running() as recorder:
                         while not recorder.complete and not recorder.spoiled:
                             await person.say_packets(speech[:100], silence_frames=0)
-                    if not recorder.spoiled:
-                        return recorder.finish()
+                        if not recorder.spoiled:
+                            recording = recorder.finish()
+                            # What still comes must not be decrypted: DAVE remembers only 1,000 numbers that were left
+                            # out before a newer one, and takes older ones for replays.
+                            await link.close()
+                            return recording
                 raise RuntimeError(f"this machine is too busy: the connection was lost during {RECORDINGS} recordings")
             finally:
                 await link.close()

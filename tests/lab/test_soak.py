@@ -118,8 +118,8 @@ def test_a_short_soak_passes_and_is_printed_as_json(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.integration
 def test_the_cost_of_a_packet_is_measured_on_a_real_call() -> None:
-    cost = soak_stage.measure_packets(300)
-    assert cost.packets >= 290
+    cost = soak_stage.measure_packets(1_200)  # more than DAVE remembers of numbers that were left out
+    assert cost.packets >= 1_190
     assert 0 < cost.dave_us < cost.total_us
     assert cost.total_us < 1_500  # ten times what is allowed: a busy machine must not fail a test
 
