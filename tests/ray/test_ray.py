@@ -13,6 +13,9 @@ from dataclasses import replace
 
 import pytest
 
+# Ray reads these when it is imported; a cluster and whoever joins it need the same.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", "5e" * 32)
 pytest.importorskip("ray", reason="needs the extra 'ray': make ray")
 
 from bot.recognition import make_backend
