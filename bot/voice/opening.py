@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from . import rtp
 from .counters import ReceiveCounters
+from .dave import DaveSession
 from .hold import Packet
 from .rtp import RtpHeader
 from .transport import Opener
+
+
+class MediaKeys(Protocol):
+    """What opens the connection's media now; asked for each packet, because all of it changes in a call."""
+
+    def transport(self) -> tuple[str, bytes] | None:
+        """Mode and key; None before the server has told them."""
+
+    def dave(self) -> tuple[DaveSession | None, int]:
+        """The DAVE session and the protocol version."""
 
 
 class PacketOpener:

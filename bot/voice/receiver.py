@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from ser_engine.types import SAMPLE_RATE_HZ
 
 from . import dave, rtp
 from .backlog import Backlog
 from .counters import ReceiveCounters
-from .dave import DaveSession, Refusal
+from .dave import Refusal
 from .faults import survive
 from .hold import HOLD_S, Hold, Packet
 from .journal import Journal
-from .opening import PacketOpener
+from .opening import MediaKeys, PacketOpener
 from .rtp import RtpHeader
 from .speaker import AudioPacket, HeardSpeaker
 from .ssrc import SsrcMap
@@ -34,16 +34,6 @@ RUN_PACKETS: Final = 10
 """So many packets of a stream are worked on together at the most: half a millisecond."""
 STALL_S: Final = 0.25
 """The timer comes every 100 ms; this late, packets may be waiting in the socket."""
-
-
-class MediaKeys(Protocol):
-    """What opens the connection's media now; asked for each packet, because all of it changes in a call."""
-
-    def transport(self) -> tuple[str, bytes] | None:
-        """Mode and key; None before the server has told them."""
-
-    def dave(self) -> tuple[DaveSession | None, int]:
-        """The DAVE session and the protocol version."""
 
 
 class Receiver:
@@ -175,10 +165,8 @@ class Receiver:
         if user_id not in self._leaving or packet.header is not None:
             return False
         header = rtp.parse_header(packet.datagram)
-        if header is None:
-            return False
         speaker = self._speakers.get(user_id)
-        return speaker is None or not speaker.continues(packet.ssrc, header.sequence)
+        return header is not None and (speaker is None or not speaker.continues(packet.ssrc, header.sequence))
 
     def _open_transport(self, packet: Packet) -> RtpHeader | None:
         """Take the transport's encryption and padding off; None when the packet is dropped or has to wait."""
@@ -246,8 +234,7 @@ class Receiver:
     # -- people -----------------------------------------------------------------------------------------------------
 
     def speaker(self, user_id: int) -> HeardSpeaker:
-        speaker = self._speakers.get(user_id)
-        if speaker is None:
+        if (speaker := self._speakers.get(user_id)) is None:
             speaker = self._speakers[user_id] = HeardSpeaker(user_id, self._sink, self.counters, self._tap)
         return speaker
 
