@@ -21,8 +21,8 @@ class Own:
     def __init__(self) -> None:
         self.removed: list[int] = []
 
-    async def remove(self, messages: Any) -> list[Any]:
-        self.removed += [message.message_id for message in messages]
+    async def discard(self, message: Any) -> None:
+        self.removed.append(message.message_id)
         raise StorageUnavailable("locked")
 
 
