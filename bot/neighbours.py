@@ -34,6 +34,8 @@ LOOK_EVERY_S: Final = 5.0
 ANSWER_S: Final = 2.0
 """How long a deletion waits for the others; then the rows go, and what they still write of the person is not stored."""
 MAX_REQUESTS: Final = 1_000
+RENEW_EVERY_S: Final = 30.0
+"""Between two looks for messages that speak of somebody who was deleted: whoever asks meanwhile has the next one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class Neighbours:
         self._shards = shards
         self._look_every_s = look_every_s
         self._requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_REQUESTS)
+        self._renewal = asyncio.Event()
         self._answers: dict[str, asyncio.Queue[str]] = {}
         self._missing: set[str] = set()
         """Owners of sessions that were not seen at the last look."""
@@ -79,6 +82,7 @@ class Neighbours:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._wire.run(), name="neighbours-wire")
             tasks.create_task(self._work(), name="neighbours-requests")
+            tasks.create_task(self._renew(), name="neighbours-renewal")
             tasks.create_task(self._look(), name="neighbours-look")
 
     # --- said
@@ -136,29 +140,40 @@ class Neighbours:
                 if twice := set(self._shards.ids).intersection(said["shards"]):
                     self._counts["shards_served_twice"] += 1
                     _log.error("shards_served_twice", shards=sorted(twice), by=sender)
-            case "leave" | "renew":
+            case "renew":
+                self._renewal.set()
+            case "leave":
                 try:
                     self._requests.put_nowait(said)
                 except asyncio.QueueFull:
                     self._counts["refused"] += 1
 
     async def _work(self) -> None:
-        """Take people out who delete their data elsewhere, and write anew what speaks of them."""
+        """Take people out who delete their data elsewhere."""
         while True:
             said = await self._requests.get()
             try:
-                if said["t"] == "renew":
-                    await self._app.deletions.remove_doomed()
-                    continue
                 user_id = self._app.storage.unsealed(said["who"])
                 self._app.withdrawals.note(user_id)
                 await self._app.sessions.leave_everything(user_id, said["guild"], said["by"])
                 traces = await self._app.storage.traces_of(user_id, said["guild"])
                 self._app.writer.forget(traces.participants)
-            except StorageError as error:  # the sender stops waiting, and the hourly round does the rest
-                _log.warning("request_failed", what=said["t"], error=error.code)
+            except Exception as error:  # noqa: BLE001  # the sender stops waiting, and the hourly round does the rest
+                _log.warning("request_failed", what=said["t"], error=_code(error))
                 continue
             self._say({"t": "left", "n": said["n"]})
+
+    async def _renew(self) -> None:
+        """Write anew what speaks of people who deleted their data elsewhere. Discord may take long over it."""
+        while True:
+            await self._renewal.wait()
+            await self._app.connected()
+            self._renewal.clear()
+            try:
+                await self._app.deletions.remove_doomed()
+            except Exception as error:  # noqa: BLE001  # the hourly round does the rest
+                _log.warning("request_failed", what="renew", error=_code(error))
+            await self._app.clock.sleep(RENEW_EVERY_S)
 
     async def _connected(self) -> None:
         """What was said while this process could not hear is lost, so the tables are asked."""
@@ -211,3 +226,7 @@ class Neighbours:
 
 def _end_of(record: SessionRecord) -> dict[str, Any]:
     return state_event(record.state, link=None, reason=record.end_reason)
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, StorageError) else type(error).__name__

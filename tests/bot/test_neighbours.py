@@ -89,8 +89,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 async def test_whoever_deletes_everything_elsewhere_is_taken_out_before_the_rows_go(two: Two) -> None:
     await until(lambda: two.there.bus.knows(two.session_id))
-    pressed = time_snowflake(discord.utils.utcnow(), high=True)
-    done = await two.there.app.deletions.person(two.ada.id, None, pressed)
+    done = await two.there.app.deletions.person(two.ada.id, None, _now())
     assert not two.included
     assert done.counts["participants"] == 1
     assert await two.here.storage.participants(two.session_id) == []
@@ -130,3 +129,43 @@ async def test_a_process_counts_only_servers_of_its_shards_as_left(two: Two) -> 
     await two.there.storage.servers_present(set(), two.here.app.clock.now(), two.there.app.neighbours.has)
     async with two.here.storage._database.transaction() as db:
         assert (await db.execute(text("SELECT guild_id, left_at FROM servers"))).all() == [(guild_id, None)]
+
+
+async def test_taking_a_person_out_does_not_wait_for_messages_in_discord(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(two.here.app.deletions, "remove_doomed", slow)
+    two.there.app.neighbours.renew()
+    await begun.wait()
+    await two.there.app.neighbours.leave_everything(two.ada.id, None, _now())
+    assert not two.included
+    assert two.there.app.neighbours.counters()["unanswered"] == 0
+
+
+async def test_discord_that_fails_ends_nothing_and_is_asked_once_for_many_requests(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def broken() -> None:
+        asked.append(1)
+        raise RuntimeError("Session is closed")
+
+    monkeypatch.setattr(two.here.app.deletions, "remove_doomed", broken)
+    for _ in range(5):
+        two.there.app.neighbours.renew()
+    await until(lambda: asked)
+    await two.there.app.neighbours.leave_everything(two.ada.id, None, _now())
+    assert [session.record.id for session in two.here.sessions.running()] == [two.session_id]
+    assert not two.included
+    assert len(asked) == 1
+
+
+def _now() -> int:
+    return time_snowflake(discord.utils.utcnow(), high=True)
