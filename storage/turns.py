@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from storage.database import Database
+from storage.errors import StorageUnavailable
 
 Holds = Callable[[], Awaitable[bool]]
 """Asks whether the turn is still this process'."""
@@ -36,7 +37,10 @@ async def turn(database: Database, work: str) -> AsyncIterator[Holds | None]:
                 return False
 
         number = zlib.crc32(work.encode()) & 0x7FFFFFFF
-        taken = await line.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCKS, number, timeout=ANSWER_S)
+        try:
+            taken = await line.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCKS, number, timeout=ANSWER_S)
+        except Exception as error:  # the driver's own, and TimeoutError
+            raise StorageUnavailable("The database does not answer.") from error
         yield holds if taken else None
 
 

@@ -18,7 +18,7 @@ from bot.listening.ends import quietly
 from bot.listening.farewell import post_summary
 from bot.listening.notices import OWN_STATUS_LINES
 from bot.listening.surface import Posted, Surface
-from storage.records import MessageKind, MessageRecord, SessionRecord
+from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -35,14 +35,19 @@ async def recover(app: App, records: Sequence[SessionRecord]) -> None:
     await app.connected()
     for record in records:
         messages = await quietly("messages", app.storage.messages_of_session(record.id), STEP_S)
-        await _put_right(app, record, messages or ())
+        server = await quietly("server", app.storage.server(record.guild_id), STEP_S)
+        if server is None:  # the session keeps its owner's name, so the next start finds it
+            continue
+        await _put_right(app, record, server, messages or ())
         await quietly("owner", app.storage.settled(record.id), STEP_S)
         _log.info("session_put_right", session=record.id, messages=len(messages or ()))
 
 
-async def _put_right(app: App, record: SessionRecord, messages: Sequence[MessageRecord]) -> None:
+async def _put_right(
+    app: App, record: SessionRecord, server: ServerSettings, messages: Sequence[MessageRecord]
+) -> None:
     panels = [message for message in messages if message.kind is MessageKind.PANEL]
-    surface = app.surface(record, panels[-1].channel_id if panels else None, await app.storage.server(record.guild_id))
+    surface = app.surface(record, panels[-1].channel_id if panels else None, server)
     url = app.report_url(record.id)
     lasted_s = (record.ended_at - record.started_at).total_seconds() if record.ended_at is not None else 0.0
     card = ended_card(
