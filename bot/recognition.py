@@ -46,12 +46,16 @@ def make_backend(settings: Settings) -> InferenceBackend:
 def _cheaper(model_dir: Path) -> Path | None:
     """The model that answers when there is too much to do: `fast`, where it is there, is another, and knows the same
     labels."""
+    from ser_engine.errors import ModelError
     from ser_engine.models import CHEAPER, available_models, find_model, load_manifest
 
     if CHEAPER not in available_models():
         return None
     cheaper = find_model(CHEAPER)
-    same = load_manifest(cheaper).labels == load_manifest(model_dir).labels
+    try:
+        same = load_manifest(cheaper).labels == load_manifest(model_dir).labels
+    except ModelError:
+        return None  # the one that serves says what is wrong with it when it starts
     return cheaper if same and cheaper.resolve() != model_dir.resolve() else None
 
 

@@ -172,9 +172,6 @@ def unpickled(data: bytes, path: Path) -> Scaler:
 
 def _session(directory: ModelDirectory, name: str, plan: Plan | None = None) -> Any:
     data = directory.read(name)
-    if plan:
-        with contextlib.suppress(ValueError):  # no file that a session takes either, which is told below
-            data = quickened(data, plan)
     try:
         import onnxruntime
     except ImportError as error:
@@ -183,6 +180,9 @@ def _session(directory: ModelDirectory, name: str, plan: Plan | None = None) -> 
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if plan:
+        with contextlib.suppress(Exception):  # a runtime that does not take the cheaper graph takes the exact one
+            return onnxruntime.InferenceSession(quickened(data, plan), options, providers=["CPUExecutionProvider"])
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no public base

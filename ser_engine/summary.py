@@ -39,6 +39,7 @@ def summarise(pairs: Sequence[tuple[Window, Prediction]]) -> Prediction:
         unclear=not relied_on,
         reason=None if relied_on else _main_reason(spoken),
         unclear_below=threshold,
+        engine=next((prediction.engine for _, prediction in pairs if prediction.engine is not None), None),
     )
 
 

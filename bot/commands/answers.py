@@ -54,7 +54,8 @@ class Answer:
         """What `send` and `reply` of discord.py take."""
         if len(self._outcomes) != 1 or not isinstance(analysis := self._outcomes[0].result, Analysis):
             return {"embed": embed_of(list_card(self._outcomes, texts, model=self._model))}
-        embed = embed_of(analysis_card(analysis, texts, model=self._model))
+        model = analysis.summary.engine or self._model
+        embed = embed_of(analysis_card(analysis, texts, model=model))
         if len(stretches(analysis)) <= MAX_STRETCHES:
             return {"embed": embed}
         picture = await asyncio.to_thread(picture_of, analysis, self._outcomes[0].filename)

@@ -154,6 +154,7 @@ class Attendance:
             wanted, participant = self.book.wants_in(user_id), self._participants.get(user_id)
             if wanted and participant is None:
                 participant = await self._storage.include_participant(self._record.id, user_id)
+                self._released(user_id)  # what waits was said before
                 self._participants[user_id] = participant
                 self._ever.add(user_id)
                 if (name := self._name_of(user_id)) is not None:

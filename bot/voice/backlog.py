@@ -24,6 +24,10 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._streams)
 
+    def ssrcs(self) -> Iterable[int]:
+        """Of what streams something waits."""
+        return self._streams.keys()
+
     def push(self, packet: Packet) -> bool:
         """Take a packet; False when its stream has as many waiting as it may."""
         waiting = self._streams.get(packet.ssrc)

@@ -67,8 +67,6 @@ class Receiver:
         """Users who left, and until when their SSRCs are still theirs."""
         self._ticked_s = self._began_s
 
-    # -- time -------------------------------------------------------------------------------------------------------
-
     def now_samples(self) -> int:
         """The session's clock, in samples at 16 kHz since the link was made."""
         return self._samples(self._clock())
@@ -267,12 +265,14 @@ class Receiver:
     def tick(self) -> bool:
         """To be called every 100 ms while it returns True: releases, expires, and notices the end of speech."""
         now_s = self._clock()
-        stalled = now_s - self._ticked_s > STALL_S or bool(self._backlog)
+        late = now_s - self._ticked_s > STALL_S
+        waiting = {self.ssrcs.user(ssrc) for ssrc in self._backlog.ssrcs()}
         self._ticked_s = now_s
         self._hold.expire(now_s)
         self._forget_left(now_s)
         busy = not self._hold.empty or bool(self._backlog) or bool(self._leaving)
         for user_id, speaker in self._speakers.items():
+            stalled = late or user_id in waiting
             busy = speaker.tick(now_s, holding=self._hold.holds_for(user_id), stalled=stalled) or busy
         return busy
 

@@ -74,6 +74,8 @@ class HearingWebSocket(WebSocketSeam):
             user_id = int(data["user_id"])
             if not (0 <= ssrc < 1 << 32 and 0 < user_id < 1 << 64):
                 raise ValueError("no SSRC, or no user")
+            if receiver.ssrcs.user(ssrc) not in (None, user_id):
+                self.connection.reader.catch_up()  # what waits is the one's who had the SSRC until now
             receiver.speaking(user_id, ssrc)
         elif op == self.CLIENT_DISCONNECT:
             receiver.left(int(data["user_id"]))

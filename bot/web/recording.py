@@ -18,6 +18,8 @@ class ToneOut(Out):
     """Why it is unclear: ``unsure``, ``no_speech``, ``too_short``, ``clipped``; null when it is not."""
     probabilities: Mapping[str, float]
     """Of every label that the model knows; they sum to 1."""
+    engine: str | None
+    """The model that answered, where more came than `model` could recognise; null mostly."""
 
 
 class SpokenOut(ToneOut):
@@ -50,6 +52,7 @@ def recording_out(analysis: Analysis, model: ModelInfo) -> RecordingOut:
                 unclear=prediction.unclear,
                 reason=prediction.reason,
                 probabilities=prediction.probabilities,
+                engine=prediction.engine,
             )
             for window, prediction in analysis.windows
         ],

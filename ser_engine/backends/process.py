@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -149,14 +149,17 @@ def _recogniser(model_dir: str, runtime: str | None) -> tuple[Any, Answer]:
     from ser_engine.recognizer import Recognizer
 
     recognizer = Recognizer.load(model_dir, runtime=runtime)  # type: ignore[arg-type]  # the parent's is typed
-    cheaper: dict[str, Recognizer] = {}
+    cheaper: dict[str, Recognizer | None] = {}
 
     def answer(windows: list[Window], other_dir: str | None = None) -> list[Any]:
         if other_dir is None:
             return [recognizer.hear(windows)]
         if other_dir not in cheaper:  # there from the first time on that it is needed
-            cheaper[other_dir] = Recognizer.load(other_dir)
-        other = cheaper[other_dir]
+            cheaper[other_dir] = None
+            with suppress(Exception):  # whatever is wrong with it, the model that serves is not
+                cheaper[other_dir] = Recognizer.load(other_dir)
+        if (other := cheaper[other_dir]) is None:
+            return [recognizer.hear(windows)]
         return [[replace(heard, engine=other.info.name) for heard in other.hear(windows)]]
 
     return recognizer.info, answer

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
+
+import numpy as np
 
 from ser_engine.backends import process
 from ser_engine.backends.base import ModelInfo
 from ser_engine.baseline import WindowOutput
-from ser_engine.types import Window
+from ser_engine.types import Pcm, Window
 
 MAX_BATCH: Final = 16
 BATCH_WAIT_S: Final = 0.04
@@ -35,8 +38,9 @@ class Hearing:
             self._hear, max_batch_size=MAX_BATCH, batch_wait_timeout_s=BATCH_WAIT_S
         )
 
-    async def __call__(self, window: Window) -> WindowOutput:
-        return await self._batched(window)
+    async def __call__(self, window: Window, *parts: Pcm) -> WindowOutput:
+        """`parts` are the window's samples: see `ray_serve.in_parts`."""
+        return await self._batched(replace(window, pcm=np.concatenate(parts)))
 
     async def info(self) -> ModelInfo:
         return self._recognizer.info

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,9 @@ NAMESPACE: Final = "undertone"
 START_S: Final = 300.0
 """Ray starts a handful of processes; a busy machine takes minutes over them."""
 LOOK_EVERY_S: Final = 1.0
+LOOK_LIMIT_S: Final = 5.0
+PART_SAMPLES: Final = 16_000
+"""Ray keeps what is larger than 100 kB in its object store, which may spill to a disk; a second of samples is 64 kB."""
 TRIES: Final = 3
 PAUSE_S: Final = 0.2
 """Before a window is asked again; twice as long before the last time."""
@@ -164,10 +168,11 @@ class RayBackend(WorkerBackend):
     async def _look(self) -> None:
         """Ask Serve how the replicas are, for `ready` and the counters."""
         while True:
+            running = 0
             with contextlib.suppress(Exception):  # a cluster that cannot be asked is not well, and that is said
-                self._well, self._running = False, 0
-                self._running = await asyncio.to_thread(self._count)
-                self._well = self._running > 0
+                async with asyncio.timeout(LOOK_LIMIT_S):
+                    running = await asyncio.to_thread(self._count)
+            self._running, self._well = running, running > 0
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _count(self) -> int:
@@ -207,7 +212,7 @@ class RayBackend(WorkerBackend):
                 self._counts["retried"] += 1
                 await asyncio.sleep(PAUSE_S * number)
             try:
-                heard: WindowOutput = await self._handle.remote(window)
+                heard: WindowOutput = await self._handle.remote(*in_parts(window))
             except BackPressureError:
                 self._counts["dropped"] += 1
                 raise refusal("busy") from None
@@ -216,9 +221,18 @@ class RayBackend(WorkerBackend):
                 continue
             except RayTaskError as error:
                 raise BackendError(f"A replica failed: {_first_line(error)}") from error
+            except Exception as error:  # noqa: BLE001 - Ray raises what it likes; asked again, then counted as lost
+                log.warning("ray_failed", error=type(error).__name__)
+                continue
             return heard
         self._counts["lost"] += 1
         raise refusal("lost")
+
+
+def in_parts(window: Window) -> tuple[Any, ...]:
+    """A window without its samples, and its samples in parts that travel in messages and are stored nowhere."""
+    parts = [window.pcm[begin : begin + PART_SAMPLES] for begin in range(0, len(window.pcm), PART_SAMPLES)]
+    return replace(window, pcm=window.pcm[:0]), *parts
 
 
 def _first_line(error: BaseException) -> str:

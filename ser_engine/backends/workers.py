@@ -23,7 +23,7 @@ import numpy as np
 import structlog
 
 from ser_engine.backends.base import ModelInfo
-from ser_engine.backends.pressure import Pressure
+from ser_engine.backends.pressure import Pressure, stand_in
 from ser_engine.backends.slot import Slot, WorkerGone
 from ser_engine.backends.waiting import Waiting, fail
 from ser_engine.baseline import Baselines, WindowOutput
@@ -99,8 +99,7 @@ class WorkerBackend:
         """Start and warm up all workers. Raises ModelError; nothing is left running then."""
         try:
             self._decider = await asyncio.to_thread(lambda: Decider(open_directory(self._model_dir)))
-            if (cheaper_dir := self._cheaper_dir) is not None:
-                self._cheaper = await asyncio.to_thread(lambda: Decider(open_directory(cheaper_dir)))
+            self._cheaper = await asyncio.to_thread(stand_in, self._cheaper_dir)
             starts = (slot.start() for slot in self._slots)
             for outcome in await asyncio.gather(*starts, return_exceptions=True):
                 if isinstance(outcome, WorkerGone):
@@ -262,7 +261,7 @@ class WorkerBackend:
 
     async def _recognise(self, slot: Slot, batch: list[Waiting]) -> None:
         oldest_s = max(time.monotonic() - one.since + one.waited_s for one in batch)
-        other = [str(self._cheaper_dir)] if self._pressure.note(oldest_s) else []
+        other = [str(self._cheaper_dir)] if self._cheaper is not None and self._pressure.note(oldest_s) else []
         for attempt in range(2):
             try:
                 if not slot.ready:
@@ -280,7 +279,9 @@ class WorkerBackend:
                 raise
             self._counts["batches"] += 1
             self._counts["windows"] += len(batch)
-            self._counts["degraded"] += len(batch) if other else 0
+            self._counts["degraded"] += sum(one.engine is not None for one in heard)
+            if other and heard[0].engine is None:
+                self._pressure.give_up("it cannot be loaded")
             for waiting, answer in zip(batch, heard, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)

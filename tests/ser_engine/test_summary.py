@@ -80,6 +80,12 @@ def test_mostly_unclear_is_unclear_for_its_main_reason() -> None:
     assert summary.emotion == "Sad"
 
 
+def test_it_says_when_another_model_answered() -> None:
+    ours = prediction("Sad", 0.9)
+    assert summarise([pair(ours)]).engine is None
+    assert summarise([pair(ours), pair(replace(ours, engine="fast"))]).engine == "fast"
+
+
 def test_nothing_cannot_be_summarised() -> None:
     with pytest.raises(NoSpeech):
         summarise([])

@@ -182,9 +182,10 @@ async def test_only_included_people_reach_the_database(stage: Stage) -> None:
 async def test_withdrawing_discards_what_is_in_the_making(stage: Stage) -> None:
     session = await stage.start()
     await session.people.include(GUEST, stage.press())
+    assert stage.voice.link.discarded == [GUEST]  # what they said before is not heard either
     stage.voice.link.hear(GUEST, tone_burst(1.2), then_quiet=False)
     assert await session.people.exclude(GUEST, stage.press()) is PressResult.EXCLUDED
-    assert stage.voice.link.discarded == [GUEST]
+    assert stage.voice.link.discarded == [GUEST, GUEST]
     stage.voice.link.hear(GUEST, tone_burst(1.2))
     await stage.end()
     report = await stage.storage.report(session.record.id)
@@ -563,7 +564,7 @@ async def test_a_standing_opt_out_that_is_read_late_discards_what_was_taken(
     read.go.set()
     await arriving
     assert not session.consents(7)
-    assert stage.voice.link.discarded == [7]
+    assert stage.voice.link.discarded == [7, 7]
 
 
 async def test_who_decides_comes_or_goes_while_a_session_opens_is_noticed(

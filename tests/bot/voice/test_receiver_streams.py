@@ -127,6 +127,20 @@ def test_a_stalled_event_loop_is_not_taken_for_silence(ears: Ears, sender: RtpSe
     assert ears.heard.silences["1"] == []
 
 
+def test_packets_of_others_that_wait_keep_nobodys_silence_back(
+    ears: Ears, sender: RtpSender, speech: list[bytes]
+) -> None:
+    ears.stream(sender, speech[:10])
+    ears.receiver.speaking(2, SSRC + 1)
+    others = RtpSender(ssrc=SSRC + 1)
+    for packet in speech[:10]:
+        ears.receiver.datagram(others.packet(packet))
+    for _ in range(8):  # more comes than a turn works off
+        ears.clock.advance(0.1)
+        ears.receiver.tick()
+    assert ears.heard.silences["1"]
+
+
 def test_who_leaves_is_heard_to_the_end(ears: Ears, sender: RtpSender, speech: list[bytes]) -> None:
     ears.stream(sender, speech[:10])
     ears.receiver.left(1)

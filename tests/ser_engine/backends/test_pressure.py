@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import pytest
 
 from ser_engine import segment_pcm
 from ser_engine.backends import pressure
-from ser_engine.backends.pressure import CALM_S, CALM_SHARE, Pressure
+from ser_engine.backends.pressure import CALM_S, CALM_SHARE, QUIET_S, Pressure
 from ser_engine.backends.workers import WorkerBackend
 from ser_engine.baseline import SpeakerBaseline
 from ser_engine.types import Window
@@ -59,6 +60,18 @@ def test_a_wait_in_between_begins_the_calm_anew() -> None:
 @pytest.mark.unit
 def test_without_an_age_it_never_begins() -> None:
     assert not Pressure(0.0).note(1e6)
+
+
+@pytest.mark.unit
+def test_it_ends_when_nobody_talks_any_more() -> None:
+    now = [0.0]
+    felt = Pressure(2.0, lambda: now[0])
+    felt.note(3.0)
+    now[0] = QUIET_S - 0.1
+    assert felt.pressed
+    now[0] = QUIET_S
+    assert not felt.pressed
+    assert not felt.note(1.0)
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +129,22 @@ async def test_a_stalled_worker_is_followed_by_the_cheaper_model(backend: Worker
     assert {one.engine for one in await first} == {None}
     assert {one.engine for one in await second} == {"fast"}
     assert backend.counters()["dropped"] == 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("what", ["encoder.onnx", "model.json"])
+async def test_a_broken_cheaper_model_costs_nothing(models: tuple[Path, Path], tmp_path: Path, what: str) -> None:
+    slow, fast = models
+    broken = tmp_path / "fast"
+    shutil.copytree(fast, broken)
+    (broken / what).write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    backend = WorkerBackend(slow, cheaper_dir=broken, degrade_after_s=AFTER_S)
+    await backend.start()
+    try:
+        calm = await backend.predict(windows())
+        late = await backend.predict(windows(), waited_s=AFTER_S)
+        assert late == calm
+        assert not backend.pressed
+        assert backend.counters()["degraded"] == backend.counters()["lost"] == 0
+    finally:
+        await backend.close()
