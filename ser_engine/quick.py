@@ -41,7 +41,7 @@ _END: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ByteProduct:
     """A product or a convolution that could be computed in bytes."""
 
     name: str
@@ -67,16 +67,16 @@ def quickened(data: bytes, plan: Plan) -> bytes:
     return work.graph.to_bytes()
 
 
-def places(data: bytes) -> list[Place]:
+def places(data: bytes) -> list[ByteProduct]:
     """Where something can be gained, in the order of the graph. Raises ValueError for what is no ONNX file."""
     work = _Work(Graph.from_bytes(data))
-    found: list[Place] = []
+    found: list[ByteProduct] = []
     for node in work.graph.nodes:
         if (matrix := work.matrix(node)) is not None:
             ways: tuple[Way, ...] = ("balanced", "unsigned", "by_row")
-            found.append(Place(name=node.outputs[0], weights=matrix.size, ways=ways))
+            found.append(ByteProduct(name=node.outputs[0], weights=matrix.size, ways=ways))
         elif (kernel := work.kernel(node)) is not None:
-            found.append(Place(name=node.outputs[0], weights=kernel.size, ways=("cancelling",)))
+            found.append(ByteProduct(name=node.outputs[0], weights=kernel.size, ways=("cancelling",)))
     return found
 
 

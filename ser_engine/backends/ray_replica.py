@@ -24,7 +24,7 @@ ONGOING: Final = 64
 HEALTH_EVERY_S: Final = 2.0
 
 
-class Hearing:
+class Replica:
     """One replica. The model is found on its own machine, by name or path."""
 
     def __init__(self, model: str, runtime: str | None) -> None:
@@ -61,5 +61,5 @@ def application(model: str, runtime: str | None, *, replicas: int, waiting: int)
         max_queued_requests=waiting,
         health_check_period_s=HEALTH_EVERY_S,
         ray_actor_options={"num_cpus": 1},
-    )(Hearing)
+    )(Replica)
     return deployment.bind(model, runtime)
