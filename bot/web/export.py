@@ -1,7 +1,7 @@
 """A report as a file that stands alone, for archives and mail: everything as JSON, or one HTML page with no address.
 
 The page has no script and fetches nothing: its style is in it, and the strip is drawn into it. It is read without the
-service, so names are the pseudonyms of the session, as through a share link.
+service, so names are the pseudonyms of the session and what people wrote at marks is left out, as through a share link.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bot.pictures import geometry, svg
 from bot.pictures.bands import bands_of
-from bot.report import key_moments
+from bot.report import key_moments, without_notes
 from bot.texts import english
 from bot.web.chart import summary_out
 from bot.web.measured import compares, measured
@@ -30,12 +30,14 @@ LONG_S: Final = 600.0
 
 
 def as_json(report: SessionReport) -> str:
-    """What ``GET /api/v1/sessions/{id}`` gives."""
+    """What ``GET /api/v1/sessions/{id}`` gives through a share link."""
+    report = without_notes(report)
     return report_out(report, _names(report), title=TITLE, last_event_id=0).model_dump_json(indent=2) + "\n"
 
 
 def as_html(report: SessionReport, *, written_at: datetime | None = None) -> str:
     """The page of a report, whole in one file."""
+    report = without_notes(report)
     names, session = _names(report), report.session
     known = compares(session.model, session.model_version)
     view = build_view(report, names, PageQuery(), page="", rows=None, compares=known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from bot.cli.report import report
 from bot.pictures.palette import tone
+from bot.report import MARKED
 from bot.web import export
 from bot.web.schema import ReportOut
 from lab.seed import MINUTE, TWENTY, add
@@ -111,6 +113,24 @@ def test_a_long_conversation_is_drawn_in_bands(tmp_path: Path) -> None:
     heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.-]+)", strip)]
     bottom = float(str(re.findall(r'viewBox="0 0 960 (\d+)"', strip)[0]))
     assert all(0 <= y <= bottom for y in heights)
+
+
+def test_what_people_wrote_is_left_out_as_it_may_name_somebody(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'undertone.db'}"
+
+    async def stored() -> SessionReport | None:
+        storage = await Storage.open(url, key=KEY)
+        try:
+            return await storage.report(await add(storage, url, replace(MINUTE, notes=((0.5, "Ada is moved"),))))
+        finally:
+            await storage.close()
+
+    found = asyncio.run(stored())
+    assert found is not None
+    assert any(moment.text == "Ada is moved" for moment in found.moments)
+    for written in (export.as_json(found), export.as_html(found)):
+        assert "Ada" not in written
+        assert MARKED in written
 
 
 @pytest.mark.parametrize("words", [(), ("--json", "--html", "x.html")])
