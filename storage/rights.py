@@ -37,12 +37,6 @@ class RightsRepository:
         self._identity = identity
         self._default_retention_days = default_retention_days
 
-    async def sessions_of(self, user_id: int) -> set[str]:
-        """Sessions that the person started or took part in: those whose report they may open."""
-        async with self._database.transaction() as db:
-            started, participated, _ = await self._find(db, user_id, None)
-            return set(started) | await self._sessions_with(db, participated, [])
-
     async def may_open(self, session_id: str, user_id: int) -> bool:
         """Whether the person started the session or takes part in it. False when there is no such session."""
         user_hash = self._identity.in_session(session_id, user_id)

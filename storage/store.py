@@ -245,9 +245,6 @@ class Storage:
 
     # --- people's rights and retention
 
-    async def sessions_of(self, user_id: int) -> set[str]:
-        return await self._rights.sessions_of(user_id)
-
     async def may_open(self, session_id: str, user_id: int) -> bool:
         return await self._rights.may_open(session_id, user_id)
 

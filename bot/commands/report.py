@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
@@ -18,10 +19,12 @@ from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
 from bot.report import without_notes
 from bot.texts import Texts
+from storage.listing import Wanted
 from storage.records import SessionRecord, SessionReport, SessionState
 
 SHARED_FOR: Final = timedelta(days=7)
 LISTED = 10
+CHOSEN_FROM: Final = 200
 CHOICES = 25
 """As many as Discord shows while a person types."""
 
@@ -79,9 +82,9 @@ class ReportGroup(app_commands.Group):
     @app_commands.command(name="revoke", description=described("CMD_REPORT_REVOKE"))
     @app_commands.describe(session=described("ARG_REPORT_SESSION"))
     async def revoke(self, interaction: Interaction, session: str | None = None) -> None:
-        """For the one who made a link, and for Manage Server."""
+        """For the one who made a link, and for Manage Server, of any session."""
         await defer(interaction)
-        record = await self._choose(interaction, session)
+        record = await self._choose(interaction, session, managing=True)
         maker_id = None if manages_server(interaction) else interaction.user.id
         number = await self._app.storage.revoke_shares(record.id, maker_id=maker_id)
         texts = texts_of(interaction)
@@ -115,11 +118,18 @@ class ReportGroup(app_commands.Group):
         await say(interaction, texts_of(interaction).EXPORTED, file=file)
 
     @share.autocomplete("session")
+    @export.autocomplete("session")
+    async def sessions_to_read(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        return self._choices(interaction, typed, await self._theirs(interaction))
+
     @revoke.autocomplete("session")
     @delete.autocomplete("session")
-    @export.autocomplete("session")
-    async def sessions_to_choose(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        records = await self._theirs(interaction)
+    async def sessions_to_manage(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        return self._choices(interaction, typed, await self._theirs(interaction, managing=True))
+
+    def _choices(
+        self, interaction: Interaction, typed: str, records: Sequence[SessionRecord]
+    ) -> list[app_commands.Choice[str]]:
         states = texts_of(interaction).SESSION_STATES
         names = [(f"{r.started_at:%Y-%m-%d %H:%M} UTC · {states[r.state.value]}", r.id) for r in records]
         return [app_commands.Choice(name=n, value=i) for n, i in names if typed.lower() in n.lower()][:CHOICES]
@@ -130,14 +140,15 @@ class ReportGroup(app_commands.Group):
         state = texts.SESSION_STATES[record.state.value]
         return f"<t:{int(record.started_at.timestamp())}:f> · <#{record.channel_id}> · {state} · {name}"
 
-    async def _theirs(self, interaction: Interaction) -> list[SessionRecord]:
-        """Sessions of this server whose report the asking person may open, newest first."""
+    async def _theirs(self, interaction: Interaction, *, managing: bool = False) -> list[SessionRecord]:
+        """Sessions of this server whose report the asking person may open, newest first; `managing`: or may manage."""
         guild_id = guild_of(interaction).id
-        records = await self._app.storage.sessions(guild_id=guild_id, limit=200)
-        if reads_all(interaction, await self._app.storage.server(guild_id)):
-            return list(records)
-        own = await self._app.storage.sessions_of(interaction.user.id)
-        return [record for record in records if record.id in own]
+        if (managing and manages_server(interaction)) or reads_all(
+            interaction, await self._app.storage.server(guild_id)
+        ):
+            return await self._app.storage.sessions(guild_id=guild_id, limit=CHOSEN_FROM)
+        own = await self._app.storage.listed(Wanted(guild_id=guild_id), limit=CHOSEN_FROM, user_id=interaction.user.id)
+        return [one.session for one in own]
 
     async def _own_row(self, record: SessionRecord, user_id: int) -> int:
         for person in await self._app.storage.participants(record.id):
@@ -145,9 +156,11 @@ class ReportGroup(app_commands.Group):
                 return person.id
         raise NotPossible("NO_OWN_ROW")
 
-    async def _choose(self, interaction: Interaction, session_id: str | None) -> SessionRecord:
+    async def _choose(
+        self, interaction: Interaction, session_id: str | None, *, managing: bool = False
+    ) -> SessionRecord:
         """The named session, or the newest. Raises NotPossible; does not tell what others have."""
-        records = await self._theirs(interaction)
+        records = await self._theirs(interaction, managing=managing)
         for record in records:
             if session_id is None or record.id == session_id:
                 return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,7 +17,9 @@ from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
 from sandbox import Message
-from storage import Storage
+from sandbox.permissions import EVERYONE, Permission
+from storage import NewSession, Storage
+from storage.identity import Identity
 from storage.records import Decision, MomentRecord, Purpose
 from storage.rights import GONE_AFTER
 from tests.fakes.world import World, text_of
@@ -132,6 +135,40 @@ async def test_ones_own_results_are_ones_own_to_share(world: World) -> None:
     assert [p.user_id for p in people if p.id == share.participant_id] == [world.mara.id]
     assert text_of(await world.ask(world.theo, "report revoke")) == texts.NOTHING_TO_REVOKE
     assert text_of(await world.ask(world.mara, "report revoke")) == texts("REVOKED", n=1)
+
+
+async def test_a_manager_revokes_links_of_a_session_without_them(world: World) -> None:
+    session_id = await world.session_with(world.mara)
+    token = token_in(await world.ask(world.owner, "report share"))
+    rights = int(EVERYONE | Permission.MANAGE_GUILD)
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Warden", permissions=rights)
+    warden = world.sandbox.add_person("Wes", role_ids=(role.id,))
+    options: dict[str, object] = {"session": session_id}
+    assert text_of(await world.ask(world.theo, "report revoke", options)) == texts.NO_REPORT
+    assert text_of(await world.ask(warden, "report export", options)) == texts.NO_REPORT
+    assert text_of(await world.ask(warden, "report revoke", options)) == texts("REVOKED", n=1)
+    assert await world.service.storage.session_of_share(token) is None
+
+
+async def test_choosing_a_report_looks_at_the_sessions_of_its_server_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, looked = world.service.storage, set[str]()
+    elsewhere = await storage.start_session(
+        NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="1", labels=("Happy",))
+    )
+    here = await world.session_with(world.mara)
+    in_sessions = Identity.in_sessions
+
+    def counted(self: Identity, session_ids: Iterable[str], user_id: int) -> dict[str, str]:
+        hashes = in_sessions(self, session_ids, user_id)
+        looked.update(hashes)
+        return hashes
+
+    monkeypatch.setattr(Identity, "in_sessions", counted)
+    assert here in text_of(await world.ask(world.mara, "report list"))
+    assert here in looked
+    assert elsewhere.id not in looked
 
 
 async def test_deleting_a_session_is_for_the_starter(world: World) -> None:
