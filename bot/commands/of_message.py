@@ -35,13 +35,17 @@ async def standing_of(app: App, message: discord.Message) -> Decision | None:
 
 
 async def original_of(app: App, message: discord.Message) -> discord.Message | None:
-    """The message that this one forwards, where the bot can see it. The forward itself does not say who wrote it."""
+    """The message that this one forwards, where the bot can see it. The forward itself does not say who wrote it.
+
+    It may stand in a server that another process has, or in a thread that was closed: neither is in this one's memory.
+    """
     reference = message.reference
     if reference is None or reference.message_id is None or not message.message_snapshots:
         return None
-    channel = app.client().get_channel(reference.channel_id)
-    if not isinstance(channel, discord.abc.Messageable):
-        return None
+    client, guild_id = app.client(), reference.guild_id
+    if guild_id is not None and app.neighbours.has(guild_id) and client.get_guild(guild_id) is None:
+        return None  # the bot is not in that server
+    channel = client.get_partial_messageable(reference.channel_id, guild_id=guild_id)
     try:
         async with asyncio.timeout(LOOK_S):
             return await channel.fetch_message(reference.message_id)
@@ -53,6 +57,11 @@ async def opted_out(app: App, original: discord.Message | None, *, but: int) -> 
     """Whether somebody else than `but` wrote what is forwarded, and opted out of being analysed."""
     if original is None or original.author.id == but:
         return False
+    if original.guild is None and isinstance(original.channel, discord.PartialMessageable):
+        guild_id = original.channel.guild_id  # that process ends answers from before the author joined it again
+        return guild_id is not None and (
+            await app.storage.standing_consent(guild_id, original.author.id, Purpose.VOICE) is Decision.OPT_OUT
+        )
     return await standing_of(app, original) is Decision.OPT_OUT
 
 
