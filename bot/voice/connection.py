@@ -108,13 +108,14 @@ class HearingConnection(ConnectionSeam):
             if not handshake.done() and not self._answered:
                 raise NoAnswer
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not handshake.done():
-                raise InterruptedError("another voice server or channel")
-            handshake.result()
+            if handshake.done():
+                handshake.result()
         finally:
             for task in (handshake, interrupted):
                 task.cancel()
             await asyncio.gather(handshake, interrupted, return_exceptions=True)
+        if self._interrupted.is_set():  # also where the handshake with the last one had just come to its end
+            raise InterruptedError("another voice server or channel")
         self._session = self.gateway_session
         self.settle()
         self.receiver.journal.note("connected")
