@@ -191,12 +191,11 @@ class Neighbours:
                 participant = session.people.participant(user_id)
                 if participant is not None and participant.id not in stored:
                     await session.people.exclude(user_id, now)
-        for session_id in app.bus.held():
+        for session_id in app.bus.held():  # of all of them something may have been deleted, so pages read anew
             record = await app.storage.session(session_id)
-            if record is None:
-                app.bus.forget(session_id)
-            elif record.state is not SessionState.LIVE and session_id not in running:
+            if record is not None and record.state is not SessionState.LIVE and session_id not in running:
                 app.bus.take(session_id, 0, 0, "state", _end_of(record))
+            app.bus.forget(session_id)
 
     # --- died
 

@@ -99,13 +99,32 @@ async def test_whoever_deletes_everything_elsewhere_is_taken_out_before_the_rows
 async def test_a_deletion_that_could_not_be_heard_is_found_in_the_tables(two: Two) -> None:
     await two.there.storage.delete_person(two.ada.id, None)
     assert two.included
-    async with two.here.storage._database.transaction() as db:
+    assert speaks_of_somebody(two.here, two.session_id)
+    await break_wire(two.here)
+    await until(lambda: not two.included)
+    await until(lambda: not speaks_of_somebody(two.here, two.session_id))
+    assert two.here.app.neighbours.counters()["reconnects"] == 1
+
+
+async def test_live_events_of_somebody_deleted_unheard_are_forgotten_elsewhere_too(two: Two) -> None:
+    await until(lambda: speaks_of_somebody(two.there, two.session_id))
+    await two.here.storage.delete_person(two.ada.id, None)
+    with two.there.bus.follow(two.session_id) as follower:
+        await break_wire(two.there)
+        await until(lambda: follower.closed)  # the page comes back and reads anew
+    assert not speaks_of_somebody(two.there, two.session_id)
+
+
+def speaks_of_somebody(service: Service, session_id: str) -> bool:
+    return any(event.kind == "participant" for event in service.bus.recent(session_id))
+
+
+async def break_wire(service: Service) -> None:
+    async with service.storage._database.transaction() as db:
         await db.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name"),
-            {"name": f"{NAME}{two.here.app.me}"},
+            {"name": f"{NAME}{service.app.me}"},
         )
-    await until(lambda: not two.included)
-    assert two.here.app.neighbours.counters()["reconnects"] == 1
 
 
 async def test_names_of_a_server_elsewhere_are_asked_once(two: Two) -> None:
