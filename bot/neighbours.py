@@ -5,8 +5,9 @@ died.
   live and a page may go on at another one. What is lost on the way is noticed by its number, and the pages read anew.
 - Deletion. Whoever deletes their data may do it where another process has the server. That one takes them out of its
   sessions and says so before the rows go.
-- Death. A process whose connection is gone from the database twice in a row has died. Its sessions are closed as
-  interrupted; what they left in Discord is put right by the process that has, or gets, their server's shard.
+- Death. A process whose connection is gone from the database twice in a row, while this one's holds, has died. Its
+  sessions are closed as interrupted; what they left in Discord is put right by the process that has, or gets, their
+  server's shard.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from bot.app import App
 
 LOOK_EVERY_S: Final = 5.0
+STEADY_S: Final = 25.0
+"""How long this process' own connection must hold before another's absence counts: after an outage of the database all
+of them come back, each after its pause."""
 ANSWER_S: Final = 2.0
 """How long a deletion waits for the others; then the rows go, and what they still write of the person is not stored."""
 MAX_REQUESTS: Final = 1_000
@@ -51,6 +55,8 @@ class Neighbours:
         self._requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_REQUESTS)
         self._renewal = asyncio.Event()
         self._answers: dict[str, asyncio.Queue[str]] = {}
+        self._since_s: float | None = None
+        """When the connection was made that holds now."""
         self._missing: set[str] = set()
         """Owners of sessions that were not seen at the last look."""
         self._counts = dict.fromkeys(("refused", "unanswered", "shards_served_twice", "died", "reclaimed"), 0)
@@ -130,6 +136,8 @@ class Neighbours:
     def _heard(self, sender: str, message: str) -> None:
         said = json.loads(message)
         match said["t"]:
+            case "event" if any(session.record.id == said["session"] for session in self._app.sessions.running()):
+                _log.warning("own_session_told", session=said["session"], by=sender)  # taken for dead, and reclaimed
             case "event":
                 self._app.bus.take(said["session"], said["series"], said["id"], said["kind"], said["data"])
             case "forget":
@@ -178,12 +186,14 @@ class Neighbours:
     async def _connected(self) -> None:
         """What was said while this process could not hear is lost, so the tables are asked."""
         app = self._app
+        self._since_s = app.clock.monotonic_s()
         if self._shards is not None:
             self._say({"t": "hello", "shards": self._shards.ids, "of": self._shards.count})
         running = {session.record.id: session for session in app.sessions.running()}
         if running and (again := await app.storage.owners.reclaim(self._me, running)):
             self._counts["reclaimed"] += len(again)
             _log.warning("sessions_reclaimed", sessions=len(again))
+            self.forget(again)  # the others hold them as ended
         now = time_snowflake(app.clock.now(), high=True)
         for session in running.values():
             stored = {participant.id for participant in await app.storage.participants(session.record.id)}
@@ -208,8 +218,17 @@ class Neighbours:
             except StorageError as error:
                 _log.warning("neighbours_not_seen", error=error.code)
 
+    @property
+    def _steady(self) -> bool:
+        if self._wire is None or not self._wire.up or self._since_s is None:
+            return False
+        return self._app.clock.monotonic_s() - self._since_s >= STEADY_S
+
     async def _look_once(self) -> None:
         storage = self._app.storage
+        if not self._steady:
+            self._missing = set()
+            return
         missing = await storage.owners.owners() - await storage.living() - {self._me}
         dead, self._missing = missing & self._missing, missing
         if not dead:

@@ -13,10 +13,14 @@ import pytest
 from discord.utils import time_snowflake
 from sqlalchemy import text
 
+from bot import neighbours
 from bot.commands.panel_view import INCLUDE_ID
+from bot.listening.events import state_event
 from bot.service import Service
 from bot.settings import load_settings
 from sandbox import Sandbox, User
+from storage.owners import PROCESS_ENDED
+from storage.records import SessionState
 from storage.wire import NAME
 from tests.fakes.backend import FakeBackend
 from tests.fakes.postgres import new_database
@@ -184,6 +188,33 @@ async def test_discord_that_fails_ends_nothing_and_is_asked_once_for_many_reques
     assert [session.record.id for session in two.here.sessions.running()] == [two.session_id]
     assert not two.included
     assert len(asked) == 1
+
+
+async def test_after_an_outage_the_others_have_time_to_come_back(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = two.there.app.neighbours
+
+    async def alone() -> frozenset[str]:
+        return frozenset({two.there.app.me})
+
+    monkeypatch.setattr(two.there.storage, "living", alone)
+    await break_wire(two.there)
+    await until(lambda: there.counters()["reconnects"] == 1 and there.ready()["neighbours"])
+    for _ in range(3):
+        await there._look_once()
+    assert there.counters()["died"] == 0
+    monkeypatch.setattr(neighbours, "STEADY_S", 0.0)
+    for _ in range(3):
+        await there._look_once()
+    assert there.counters()["died"]
+
+
+async def test_whoever_takes_a_process_for_dead_does_not_end_what_runs_there(two: Two) -> None:
+    end = state_event(SessionState.INTERRUPTED, link=None, reason=PROCESS_ENDED)
+    with two.here.bus.follow(two.session_id) as follower:
+        two.there.bus.publish(two.session_id, "state", end)
+        await two.there.app.neighbours.leave_everything(two.ada.id, None, _now())
+        assert two.there.app.neighbours.counters()["unanswered"] == 0, "all of it was heard"
+        assert not follower.closed
 
 
 def _now() -> int:
