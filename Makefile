@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 CORPUS ?= corpus
 ENGINE ?= seed
 OUT ?= trained/$(ENGINE)
-JOBS ?= 2
+# Two tests a core: many wait for the real time in which people talk.
+JOBS ?= 4
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where bytecode is not kept, every process of the service and of the tests compiles all its modules anew.
 export PYTHONDONTWRITEBYTECODE :=
@@ -25,7 +26,7 @@ demo: $(VENV)/.run ## the demo, token or not
 test: $(VENV)/.dev ## the tests; ARGS="-k deaf" chooses
 	$(BIN)/pytest -n $(JOBS) -m "not slow" $(ARGS)
 
-slow: $(VENV)/.dev ## the tests that train networks or hear many minutes; the gate runs them too
+slow: $(VENV)/.dev ## the tests that train, measure or run out of something; the gate runs them too
 	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)
 
 lint: $(VENV)/.dev ## ruff

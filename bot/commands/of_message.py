@@ -45,7 +45,9 @@ async def original_of(app: App, message: discord.Message) -> discord.Message | N
     client, guild_id = app.client(), reference.guild_id
     if guild_id is not None and app.neighbours.has(guild_id) and client.get_guild(guild_id) is None:
         return None  # the bot is not in that server
-    channel = client.get_partial_messageable(reference.channel_id, guild_id=guild_id)
+    known = client.get_channel(reference.channel_id)  # a reference need not name the server, a channel knows it
+    partial = client.get_partial_messageable(reference.channel_id, guild_id=guild_id)
+    channel = known if isinstance(known, discord.abc.Messageable) else partial
     try:
         async with asyncio.timeout(LOOK_S):
             return await channel.fetch_message(reference.message_id)

@@ -54,6 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
         locked,
     ],
 )
+@pytest.mark.slow
 async def test_results_that_cannot_be_saved_wait_and_people_are_told(
     tmp_path: Path, trouble: Callable[[Path], AbstractContextManager[None]]
 ) -> None:

@@ -101,6 +101,7 @@ async def test_a_folder_that_cannot_be_written_to_is_said_in_words(tmp_path: Pat
         assert "Traceback" not in program.output
 
 
+@pytest.mark.slow
 async def test_three_hundred_half_requests_change_nothing_at_256_open_files(tmp_path: Path) -> None:
     """A usual limit on desktops."""
     async with (
@@ -126,6 +127,7 @@ async def test_three_hundred_half_requests_change_nothing_at_256_open_files(tmp_
         assert len(program.lines) < 50, program.output
 
 
+@pytest.mark.slow
 async def test_a_service_without_descriptors_loses_nothing_and_comes_back(tmp_path: Path) -> None:
     """Not one more can be opened for a while: it is told, what is heard is kept, and then all is as it was."""
     resource = pytest.importorskip("resource")

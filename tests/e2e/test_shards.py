@@ -79,6 +79,7 @@ async def _next(events: Any, kind: str) -> Any:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 async def test_two_processes_share_the_shards_of_one_bot(tmp_path: Path) -> None:
     database = await asyncio.to_thread(new_database)
     async with Sandbox(rate_limits=False) as discord, AsyncExitStack() as stack:

@@ -54,6 +54,7 @@ def test_a_floor_counts_the_networks_products() -> None:
     assert network_flop(directory, features) == pytest.approx(len(features) * frame, rel=0.001)
 
 
+@pytest.mark.slow
 def test_every_step_of_the_engine_is_measured_and_written_down(tmp_path: Path) -> None:
     made = make_model(tmp_path / "tiny", encoder=True)
     page = tmp_path / "page.md"

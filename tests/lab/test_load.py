@@ -13,6 +13,7 @@ from tests.fakes.backend import FakeBackend
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 async def test_windows_are_followed_to_their_event_and_their_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "WARM_UP_S", 1.0)
     said: list[str] = []

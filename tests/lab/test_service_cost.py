@@ -10,6 +10,7 @@ from tests.fakes.backend import FakeBackend
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 async def test_people_who_talk_all_the_time_are_heard_and_cost_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_cost, "WARM_UP_S", 1.0)
     monkeypatch.setattr(service_cost, "PARTS_S", 1.0)

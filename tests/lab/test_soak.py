@@ -105,6 +105,7 @@ def test_what_must_not_be_fails_the_soak(fields: dict[str, object]) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_a_short_soak_passes_and_is_printed_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "CALM_S", (0.2, 0.5))
     result = CliRunner().invoke(soak.soak, ["--minutes", "0.1", "--speakers", "2", "--seed", "4", "--json"])
@@ -117,6 +118,7 @@ def test_a_short_soak_passes_and_is_printed_as_json(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 def test_the_cost_of_a_packet_is_measured_on_a_real_call() -> None:
     cost = soak_stage.measure_packets(1_200)  # more than DAVE remembers of numbers that were left out
     assert cost.packets >= 1_190

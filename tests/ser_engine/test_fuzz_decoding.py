@@ -106,6 +106,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+@pytest.mark.slow
 def test_whatever_is_done_to_a_file_ends_in_an_answer_or_a_refusal(worker: Connection, data: bytes) -> None:
     kind, *rest = asked(worker, data)
     if kind == "error":

@@ -161,7 +161,7 @@ async def test_closing_leaves_no_connection_to_tasks_that_are_cut_short(tmp_path
     left: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.unraisablehook", lambda fault: left.append(fault.exc_value))
-        for step in range(25):
+        for step in range(1, 25, 4):
             database = await Database.open(f"sqlite:///{tmp_path}/{step}.db")
             tasks = [asyncio.create_task(work(database)) for _ in range(3)]
             for _ in range(step):
@@ -173,7 +173,7 @@ async def test_closing_leaves_no_connection_to_tasks_that_are_cut_short(tmp_path
                 await database.ping()
             await asyncio.gather(*tasks, return_exceptions=True)
             del database, tasks
-            gc.collect()
+        gc.collect()
     assert left == []
 
 

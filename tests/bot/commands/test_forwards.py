@@ -48,7 +48,7 @@ def app_with(*, has: bool, asked: list[int]) -> App:
         assert (channel_id, message_id) == (CHANNEL, MESSAGE)
         return WRITTEN
 
-    client.http.get_message = get_message  # type: ignore[method-assign, assignment]
+    client.http.get_message = get_message  # type: ignore[assignment]
     neighbours = SimpleNamespace(has=lambda _: has)
     return cast("App", SimpleNamespace(client=lambda: client, neighbours=neighbours, storage=Answers()))
 

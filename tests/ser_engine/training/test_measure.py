@@ -173,6 +173,7 @@ def test_a_short_window_goes_past_the_door(demo: Corpus) -> None:
     assert all(window.duration_s <= 1.5 for window in oracle.heard)
 
 
+@pytest.mark.slow
 def test_the_report_holds_every_engine_and_reads_as_text_json_and_pictures(tmp_path: Path, demo: Corpus) -> None:
     engines = [
         Oracle(measure.FOUR, always(0.4, 0.2, 0.2, 0.2), "seed"),
