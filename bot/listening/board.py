@@ -43,9 +43,9 @@ class Snapshot:
     overall: str | None = None
     """How everybody together sounded in the last minute."""
     unsaved: bool = False
+    """Results are not being saved at the moment."""
     pressed: bool = False
     """More is said than can be recognised, so a cheaper model answers."""
-    """Results are not being saved at the moment."""
     link: LinkState
     link_reason: Reason = Reason.JOINED
     now_s: float = 0.0
