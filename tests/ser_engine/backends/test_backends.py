@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,6 @@ pytestmark = pytest.mark.integration
 
 def windows(n: int = 4) -> list[Window]:
     return [w for path in clip_paths()[:n] for w in segment_pcm(clip(path))][:n]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-async def workers(model: Path) -> AsyncIterator[WorkerBackend]:
-    backend = WorkerBackend(model, workers=1)
-    await backend.start()
-    yield backend
-    await backend.close()
 
 
 def alive(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,10 @@ from ser_engine.analysis import analyse, analysed, summed_up
 from ser_engine.audio import windows_of
 from ser_engine.backends.workers import WorkerBackend
 from ser_engine.errors import AudioError
-from tests.fakes.model import make_model
 from tests.fakes.recordings_table import REFUSED, TAKEN
 
 pytestmark = pytest.mark.integration
 A_TIME = 24
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-async def workers(model: Path) -> AsyncIterator[WorkerBackend]:
-    backend = WorkerBackend(model, workers=1)
-    await backend.start()
-    yield backend
-    await backend.close()
 
 
 @pytest.mark.parametrize("first", range(0, len(TAKEN), A_TIME))

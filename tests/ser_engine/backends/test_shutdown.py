@@ -12,16 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.model import make_model
-
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 class Parent:
