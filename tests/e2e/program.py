@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from sandbox import Sandbox
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 REPORT: Final = re.compile(r"The live report: +(\S+)")
 
@@ -56,6 +58,19 @@ class Program:
             self.lines.append(line.decode(errors="replace"))
             self._more.set()
         self._more.set()
+
+
+def reaching(sandbox: Sandbox, folder: Path) -> dict[str, str]:
+    """The environment in which ``undertone run`` takes the loopback Discord for the real one."""
+    authority = folder / "authority.pem"
+    authority.write_bytes(sandbox.voice.certificate.authority_pem)
+    return {
+        "DISCORD_TOKEN": sandbox.token,
+        "DISCORD_API_BASE": sandbox.api_base,
+        "SSL_CERT_FILE": str(authority),
+        "PORT": "0",
+        "UNDERTONE_DATA_DIR": str(folder / "data"),
+    }
 
 
 @cache
@@ -106,3 +121,4 @@ async def undertone(
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
         await program.ended()
+        print(program.output)  # noqa: T201  # shown when the test fails
