@@ -1,7 +1,8 @@
 """A loopback Discord in a process of its own, full of people who talk all the time.
 
-    python -m lab.crowd PEOPLE SERVERS
+    python -m lab.crowd PEOPLE SERVERS SPREAD_S
 
+They begin to talk within SPREAD_S seconds of each other, evenly spread.
 It prints one line of JSON (where it is, the bot's token, the certificate, who sits where) and lets everybody talk once
 a line comes on its standard input. It answers each further line with what was said until then, and ends with that
 input.
@@ -33,7 +34,7 @@ def channels_of(sandbox: Sandbox, servers: int) -> list[Channel]:
     return channels
 
 
-async def main(people: int, servers: int) -> None:
+async def main(people: int, servers: int, spread_s: float) -> None:
     packets = list(speech_packets())
     lines = await standard_input()
     async with Sandbox(rate_limits=False) as sandbox, AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
@@ -57,7 +58,7 @@ async def main(people: int, servers: int) -> None:
         }
         print(json.dumps(where), flush=True)  # noqa: T201 - the line that the other process waits for
         if await lines.readline():
-            chorus = Chorus(sandbox.voice, speakers, packets)
+            chorus = Chorus(sandbox.voice, speakers, packets, spread_s=spread_s)
             talking = tasks.create_task(chorus.sing(), name="talk")
             while await lines.readline():
                 print(json.dumps({"sent": chorus.sent, "unsent": chorus.unsent}), flush=True)  # noqa: T201
@@ -71,4 +72,4 @@ async def standard_input() -> asyncio.StreamReader:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

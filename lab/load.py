@@ -1,8 +1,10 @@
 """`undertone load`: how many people a machine carries. The loopback Discord runs in one process, the service in this
 one, its workers in theirs; nothing leaves the machine, and it ends by itself.
 
-Everybody talks all the time, with the real clips that the repository carries. Of each window it is noted when the
-voice layer gave the session its last packet, when its event was published and when its row was stored.
+Everybody talks all the time, with the real clips that the repository carries. They begin spread over the length of a
+window, as people do; `--at-once` lets them begin in the same instant, so that all their windows end together: the worst
+case, which no call is. Of each window it is noted when the voice layer gave the session its last packet, when its event
+was published and when its row was stored.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from bot.listening.intake import Intake
 from bot.service import Service
 from lab.processes import Processes
 from lab.service_cost import LOST, WARM_UP_S, Crowd, staged, totals, watch_lag
-from ser_engine.types import SAMPLE_RATE_HZ
+from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_S
 from storage.store import Storage
 
 MOST_MS: Final = 700.0
@@ -42,6 +44,8 @@ class Load:
     people: int
     servers: int
     seconds: float
+    spread_s: float
+    """Within how long of each other they began to talk."""
     windows: int
     event_ms: tuple[float, float]
     """Median, and what 95 of 100 need at the most."""
@@ -123,15 +127,29 @@ class Watch:
 @click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.05, 600), help="How long.")
 @click.option("--model", help="Name or path of the model; as the settings say otherwise.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 16), help="Inference processes.")
+@click.option("--at-once", is_flag=True, help="All begin in the same instant, not spread over a window's 3 s.")
 @click.option("--find", is_flag=True, help="Look for the most people that are carried, from few to --people.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a try.")
-def load(people: int, servers: int, minutes: float, model: str | None, workers: int, find: bool, as_json: bool) -> None:
-    """Let people talk all the time in the loopback Discord, and say what becomes of it. With --find: how many of them
-    this machine carries, with 95 of 100 windows answered within 700 ms, and none dropped."""
+def load(
+    people: int,
+    servers: int,
+    minutes: float,
+    model: str | None,
+    workers: int,
+    at_once: bool,
+    find: bool,
+    as_json: bool,
+) -> None:
+    """Let people talk all the time in the loopback Discord, and say what becomes of it. They begin spread over a
+    window's 3 s, as people do; with --at-once in the same instant, so that all their windows end together: the worst
+    case. With --find: how many of them this machine carries, with 95 of 100 windows answered within 700 ms, and none
+    dropped."""
     say = functools.partial(click.echo, err=True)
+    spread_s = 0.0 if at_once else WINDOW_S
 
     def tried(many: int) -> Load:
-        one = asyncio.run(measure(many, min(servers, many), minutes * 60, model=model, workers=workers, say=say))
+        run = measure(many, min(servers, many), minutes * 60, model=model, workers=workers, spread_s=spread_s, say=say)
+        one = asyncio.run(run)
         click.echo(json.dumps(asdict(one) | {"carried": one.carried}) if as_json else written(one))
         return one
 
@@ -162,22 +180,26 @@ async def measure(
     *,
     model: str | None = None,
     workers: int = 1,
+    spread_s: float = WINDOW_S,
     say: Callable[[str], None],
     **service: Any,
 ) -> Load:
-    """Let so many people talk in so many servers for so long. `service` is handed to the service as it is."""
+    """Let so many people talk in so many servers for so long; they begin within `spread_s` of each other. `service` is
+    handed to the service as it is."""
     watch = Watch(asyncio.get_running_loop().time)
     values = {"workers": workers, **({"model": model} if model else {})}
     with watch.watching():
         say(f"{people} people talk for {seconds:g} s …")
-        async with staged(people, servers, values, say=say, **service) as (running, sessions, ask):
-            await asyncio.sleep(WARM_UP_S)
-            return await _observed(running, sessions, ask, watch, people=people, servers=servers, seconds=seconds)
+        async with staged(people, servers, values, say=say, spread_s=spread_s, **service) as (running, sessions, ask):
+            await asyncio.sleep(WARM_UP_S + spread_s)
+            stated = {"people": people, "servers": servers, "spread_s": spread_s}
+            return await _observed(running, sessions, ask, watch, seconds, stated)
 
 
 async def _observed(
-    service: Service, sessions: Any, ask: Crowd, watch: Watch, *, people: int, servers: int, seconds: float
+    service: Service, sessions: Any, ask: Crowd, watch: Watch, seconds: float, stated: dict[str, Any]
 ) -> Load:
+    """What becomes of it; `stated` goes into the result as it is."""
     lags: list[float] = []
     loop = asyncio.get_running_loop()
     watching = asyncio.create_task(watch_lag(lags), name="lag")
@@ -192,8 +214,7 @@ async def _observed(
     heard = after["frames"] - before["frames"]
     await service.writer.flush()  # the rows of the last windows
     return Load(
-        people=people,
-        servers=servers,
+        **stated,
         seconds=took_s,
         windows=len(watch.event_s),
         event_ms=_middle_and_late(watch.event_s),
@@ -219,6 +240,7 @@ def written(one: Load) -> str:
     lines = [
         f"{one.people} people talk all the time in {one.servers} servers, for {one.seconds:.0f} s: "
         + ("carried" if one.carried else "NOT carried"),
+        f"  they began {f'spread over {one.spread_s:g} s' if one.spread_s else 'in the same instant'}",
         f"  {one.windows} windows, {one.degraded} of them answered by the faster model",
         f"  from the last packet to the event: half within {one.event_ms[0]:.0f} ms, 95 of 100 within "
         f"{one.event_ms[1]:.0f} ms; to the row: {one.row_ms[0]:.0f} ms, {one.row_ms[1]:.0f} ms",

@@ -35,6 +35,7 @@ from bot.voice import dave, reader
 from bot.voice.opening import PacketOpener
 from ser_engine import opus
 from ser_engine.backends.base import InferenceBackend
+from ser_engine.types import WINDOW_S
 
 WARM_UP_S: Final = 5.0
 PARTS_S: Final = 5.0
@@ -94,10 +95,19 @@ async def measure_service(
 
 @contextlib.asynccontextmanager
 async def staged(
-    people: int, servers: int, values: Mapping[str, Any], *, say: Callable[[str], None], **service: Any
+    people: int,
+    servers: int,
+    values: Mapping[str, Any],
+    *,
+    say: Callable[[str], None],
+    spread_s: float = WINDOW_S,
+    **service: Any,
 ) -> AsyncIterator[tuple[Service, list[ListeningSession], Crowd]]:
-    """The service with these settings, and a session in each of the other process's servers, where all talk."""
-    async with crowd(people, servers) as (where, ask):
+    """The service with these settings, and a session in each of the other process's servers, where all talk.
+
+    They begin within `spread_s` of each other. People who begin in the same instant end all their windows in the same
+    instant, too, which no call does."""
+    async with crowd(people, servers, spread_s) as (where, ask):
         say(f"{people} people sit in {servers} servers; the service starts …")
         with tempfile.TemporaryDirectory(prefix="undertone-") as folder:
             context = ssl.create_default_context(cadata=where["certificate"])
@@ -129,10 +139,10 @@ def told(people: int, servers: int, seconds: float, model: str | None, *, as_jso
 
 
 @contextlib.asynccontextmanager
-async def crowd(people: int, servers: int) -> AsyncIterator[tuple[dict[str, Any], Crowd]]:
+async def crowd(people: int, servers: int, spread_s: float) -> AsyncIterator[tuple[dict[str, Any], Crowd]]:
     """The other process; where it is, and what lets its people talk and tells how much they said."""
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-m", "lab.crowd", str(people), str(servers))
+    command = (sys.executable, "-m", "lab.crowd", str(people), str(servers), str(spread_s))
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1 << 20)
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101

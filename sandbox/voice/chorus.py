@@ -8,6 +8,7 @@ what a bot pays, and would take the processor from it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,15 +25,27 @@ _CATCH_UP_FRAMES: Final = 25
 """So much is sent at once when this process was late; a person's client would have dropped the rest, too."""
 
 
-class Chorus:
-    """Everybody says the same Opus packets in a circle, each beginning at another place."""
+_GOLDEN: Final = (math.sqrt(5) - 1) / 2
+"""Multiples of it, less their whole parts, are spread evenly over 0 to 1 however many there are."""
 
-    def __init__(self, server: VoiceServer, speakers: Sequence[Speaker], packets: Sequence[bytes]) -> None:
+
+class Chorus:
+    """Everybody says the same Opus packets in a circle, each beginning at another place.
+
+    They begin one after another within `spread_s`, because people do not begin in the same instant; with 0 they do.
+    """
+
+    def __init__(
+        self, server: VoiceServer, speakers: Sequence[Speaker], packets: Sequence[bytes], *, spread_s: float = 0.0
+    ) -> None:
         self.sent = 0
         self.unsent = 0
         """What was due and could not be sent: its speaker had no key, or this process was too late."""
         self._server = server
-        self._voices = [_Voice(speaker, 397 * number) for number, speaker in enumerate(speakers)]
+        self._voices = [
+            _Voice(speaker, 397 * number, begins=round(number * _GOLDEN % 1 * spread_s / FRAME_S) * PHASES)
+            for number, speaker in enumerate(speakers)
+        ]
         self._packets = packets
 
     async def sing(self) -> None:
@@ -43,13 +56,15 @@ class Chorus:
             due = int((loop.time() - began_s) / FRAME_S * PHASES)
             if due - step > _CATCH_UP_FRAMES * PHASES:
                 late = (due - step) // PHASES - 1
-                self.unsent += late * len(self._voices)
-                for voice in self._voices:
+                begun = [voice for voice in self._voices if voice.begins <= step]
+                self.unsent += late * len(begun)
+                for voice in begun:
                     voice.skip(late)
                 step += late * PHASES
             while step <= due:
                 for voice in self._voices[step % PHASES :: PHASES]:
-                    await self._say(voice)
+                    if voice.begins <= step:
+                        await self._say(voice)
                 step += 1
             await asyncio.sleep(max(0.0, began_s + step * FRAME_S / PHASES - loop.time()))
 
@@ -79,9 +94,11 @@ class Chorus:
 class _Voice:
     """Where one person is."""
 
-    def __init__(self, speaker: Speaker, shift: int) -> None:
+    def __init__(self, speaker: Speaker, shift: int, *, begins: int) -> None:
         self.speaker = speaker
         self.shift = shift
+        self.begins = begins
+        """From which step on they talk."""
         self.frames = 0
         self._sequence = speaker.sequence
         self._timestamp = speaker.timestamp

@@ -55,6 +55,7 @@ def test_late_unheard_or_dropped_is_not_carried(
         people=5,
         servers=1,
         seconds=60.0,
+        spread_s=3.0,
         windows=100,
         event_ms=(50.0, event),
         row_ms=(300.0, 600.0),
