@@ -19,6 +19,7 @@ import numpy as np
 import structlog
 
 from ser_engine.backends.base import ModelInfo
+from ser_engine.backends.ray_replica import MAX_BATCH
 from ser_engine.backends.workers import WorkerBackend
 from ser_engine.baseline import WindowOutput
 from ser_engine.decision import Decider
@@ -59,6 +60,7 @@ class RayBackend(WorkerBackend):
         queue_windows: int = 512,
     ) -> None:
         super().__init__(model_dir, 1, runtime=runtime, queue_windows=queue_windows)
+        self._some = MAX_BATCH * max(1, replicas)
         self._model_name = model
         self._runtime = runtime
         self._replicas = max(1, replicas)

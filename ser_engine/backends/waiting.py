@@ -16,10 +16,9 @@ class Waiting:
 
     window: Window
     answer: asyncio.Future[WindowOutput]
-    since: float
+    began: float
+    """Since when it waits, here and before."""
     deadline: float
-    waited_s: float
-    """Before it came here."""
 
 
 def fail(waiting: Waiting, error: EngineError) -> None:

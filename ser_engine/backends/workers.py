@@ -1,11 +1,13 @@
 """Recognition in worker processes, the backend that serves.
 
-    predict ─→ bounded queue ─→ micro-batch (≤ 16 windows or ≤ 40 ms) ─→ whichever worker is free
+    predict ─→ bounded queue, oldest first ─→ a worker's share of it (≤ 4 windows) ─→ whichever worker is free
     segment ─→ one decoder process of its own, begun with the first file and killed when one takes too long
 
-The queue drops its oldest window when it is full: for live speech the newest matters. Workers are started by spawn, for
-TensorFlow deadlocks after a fork. A worker that dies is replaced and its batch tried once more; what kills two workers
-is given up and counted. Strangers' files are decoded apart from the model, so that none can hold up live speech.
+A free worker takes what is there at once: waiting for more would only make the first ones late, and a large batch is
+hardly cheaper than a small one (docs/performance.md). The queue drops its oldest window when it is full: for live
+speech the newest matters. Workers are started by spawn, for TensorFlow deadlocks after a fork. A worker that dies is
+replaced and its batch tried once more; what kills two workers is given up and counted. Strangers' files are decoded
+apart from the model, so that none can hold up live speech.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ from ser_engine.types import Prediction, Window
 
 log = structlog.get_logger(__name__)
 
-MAX_BATCH: Final = 16
+MAX_BATCH: Final = 4
+"""Windows that a worker is asked about at once. The first answer waits for the last one."""
 _BATCH_LIMIT_S: Final = 30.0
 _IDLE_CHECK_S: Final = 1.0
 _MAX_WAITING_FILES: Final = 16
@@ -56,18 +59,17 @@ class WorkerBackend:
         cheaper_dir: Path | None = None,
         degrade_after_s: float = 0.0,
         queue_windows: int = 512,
-        batch_wait_s: float = 0.04,
         limits: DecodeLimits = DEFAULT_LIMITS,
     ) -> None:
         self._model_dir = model_dir
         self._limits = limits
         self._queue: deque[Waiting] = deque()
         self._queue_windows = queue_windows
-        self._batch_wait_s = batch_wait_s
         self._cheaper_dir = cheaper_dir
         self._pressure = Pressure(degrade_after_s if cheaper_dir is not None else 0.0)
         self._arrived = asyncio.Event()
-        self._full = asyncio.Event()
+        self._some = MAX_BATCH * max(1, workers)
+        """Windows of one caller that are worked on at once."""
         self._slots = [Slot(f"recogniser-{i}", "recognise", str(model_dir), runtime) for i in range(max(1, workers))]
         self._decoder = Slot("decoder", "decode", str(model_dir))
         self._decoding = asyncio.Lock()
@@ -133,9 +135,9 @@ class WorkerBackend:
     ) -> list[Prediction]:
         deadline = time.monotonic() + deadline_s
         heard: list[WindowOutput] = []
-        # A long file waits for its own windows, sixteen at a time, instead of pushing everybody's live speech out.
-        for begin in range(0, len(windows), MAX_BATCH):
-            heard += await self._hear_some(windows[begin : begin + MAX_BATCH], deadline, waited_s)
+        # A long file waits for its own windows, a batch a worker at a time, and so nobody's live speech waits for more.
+        for begin in range(0, len(windows), self._some):
+            heard += await self._hear_some(windows[begin : begin + self._some], deadline, waited_s)
         return decided(windows, heard, baselines, self._decider, self._cheaper) if self._decider is not None else []
 
     async def _hear_some(self, windows: Sequence[Window], deadline: float, waited_s: float) -> list[WindowOutput]:
@@ -147,7 +149,7 @@ class WorkerBackend:
         answers: list[asyncio.Future[WindowOutput]] = []
         for window in windows:
             answers.append(loop.create_future())
-            self._put(Waiting(window=window, answer=answers[-1], since=now, deadline=deadline, waited_s=waited_s))
+            self._put(Waiting(window=window, answer=answers[-1], began=now - waited_s, deadline=deadline))
         try:
             done, pending = await asyncio.wait(
                 answers, timeout=max(0.0, deadline - now), return_when=asyncio.FIRST_EXCEPTION
@@ -222,10 +224,11 @@ class WorkerBackend:
         if len(self._queue) >= self._queue_windows:
             self._counts["dropped"] += 1
             fail(self._queue.popleft(), refusal("busy"))
-        self._queue.append(waiting)
+        at = len(self._queue)
+        while at and self._queue[at - 1].began > waiting.began:  # it has waited longer, in its session
+            at -= 1
+        self._queue.insert(at, waiting)
         self._arrived.set()
-        if len(self._queue) >= MAX_BATCH:
-            self._full.set()
 
     async def _serve(self, slot: Slot) -> None:
         while True:
@@ -242,15 +245,10 @@ class WorkerBackend:
             if not self._queue and not slot.ready:  # it died while nobody asked it anything
                 with contextlib.suppress(WorkerGone, EngineError):
                     await self._replace(slot, attempt=1)
-        left = self._queue[0].since + self._batch_wait_s - time.monotonic()
-        if len(self._queue) < MAX_BATCH and left > 0:
-            self._full.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._full.wait()
         now = time.monotonic()
+        share = min(MAX_BATCH, -(-len(self._queue) // len(self._slots)))
         batch: list[Waiting] = []
-        while self._queue and len(batch) < MAX_BATCH:
+        while self._queue and len(batch) < share:
             waiting = self._queue.popleft()
             if waiting.answer.done() or waiting.deadline <= now:
                 self._counts["expired"] += 1
@@ -260,7 +258,7 @@ class WorkerBackend:
         return batch
 
     async def _recognise(self, slot: Slot, batch: list[Waiting]) -> None:
-        oldest_s = max(time.monotonic() - one.since + one.waited_s for one in batch)
+        oldest_s = time.monotonic() - min(one.began for one in batch)
         other = [str(self._cheaper_dir)] if self._cheaper is not None and self._pressure.note(oldest_s) else []
         for attempt in range(2):
             try:

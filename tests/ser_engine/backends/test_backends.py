@@ -19,7 +19,7 @@ from ser_engine.audio import DecodeLimits
 from ser_engine.backends import slot
 from ser_engine.backends.base import InferenceBackend
 from ser_engine.backends.inline import InlineBackend
-from ser_engine.backends.workers import WorkerBackend
+from ser_engine.backends.workers import MAX_BATCH, WorkerBackend
 from ser_engine.errors import (
     BackendError,
     BackendOverloaded,
@@ -123,7 +123,39 @@ async def test_many_callers_share_batches_and_get_their_own_answers(workers: Wor
     for i, (got,) in enumerate(answers):
         assert got.probabilities == pytest.approx(expected[i % 8].probabilities, abs=1e-5)
     assert workers.counters()["windows"] == 48
-    assert workers.counters()["batches"] <= 6
+    assert workers.counters()["batches"] <= 48 / MAX_BATCH
+
+
+async def test_what_waited_longest_is_answered_first(workers: WorkerBackend) -> None:
+    done: list[str] = []
+
+    async def ask(name: str, waited_s: float) -> None:
+        await workers.predict(windows(1) * MAX_BATCH, waited_s=waited_s, deadline_s=60)
+        done.append(name)
+
+    asked = [("first", 0.0), ("fresh", 0.0), ("old", 5.0), ("older", 9.0)]
+    await asyncio.gather(*(ask(*one) for one in asked))
+    assert done == ["older", "old", "first", "fresh"]
+
+
+async def test_live_speech_does_not_wait_behind_a_long_recording(workers: WorkerBackend) -> None:
+    recording = asyncio.create_task(workers.predict(windows(1) * 20 * MAX_BATCH, deadline_s=60))
+    await until(lambda: workers.counters()["windows"] > 0)
+    (answer,) = await workers.predict(windows(1))
+    assert answer.emotion in workers.model.labels
+    assert not recording.done()
+    assert workers.counters()["windows"] < 10 * MAX_BATCH
+    assert len(await recording) == 20 * MAX_BATCH
+
+
+async def test_workers_share_what_waits(model: Path) -> None:
+    backend = WorkerBackend(model, workers=2)
+    await backend.start()
+    try:
+        await asyncio.gather(*(backend.predict(windows(1)) for _ in range(MAX_BATCH)))
+        assert backend.counters()["batches"] >= 2
+    finally:
+        await backend.close()
 
 
 async def test_dead_worker_is_replaced_and_its_batch_answered(workers: WorkerBackend) -> None:
