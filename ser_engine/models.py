@@ -48,7 +48,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ser_engine.errors import ModelError
 from ser_engine.features import FeatureSettings
-from ser_engine.quick import Way
 
 CHEAPER: Final = "fast"
 """The model that stands in for a slower one while more speech comes than that can recognise."""
@@ -94,8 +93,8 @@ class Manifest(BaseModel):
     """By label, the threshold of *unclear* of such a window; a label that is missing keeps `unclear_below`."""
     speeds: tuple[Annotated[float, Field(ge=0.8, le=1.25)], ...] = Field(default=(1.0,), min_length=1, max_length=5)
     """A window is heard at each of these speeds, pitch and all; the probabilities are averaged before calibration."""
-    quick: dict[str, Way] = Field(default_factory=dict)
-    """What of ``encoder.onnx`` is made cheaper when it is loaded: see `ser_engine.quick`."""
+    quick: dict[str, str] = Field(default_factory=dict)
+    """What of the ONNX files is made cheaper when they are loaded: see `ser_engine.quick`."""
     keras_output: Literal["probabilities", "logits"] = "probabilities"
     keras_layers: str | None = Field(default=None, pattern=r"^ser_engine(\.[a-z_][a-z0-9_]*)+$")
     """Module of ser_engine that registers the Keras layers of ``network.keras`` when it is imported."""

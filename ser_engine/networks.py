@@ -56,10 +56,13 @@ class Network(Protocol):
 
 
 class OnnxNetwork:
-    """``network.onnx`` on ONNX Runtime, one thread: two are slower as soon as the other core is busy."""
+    """``network.onnx`` on ONNX Runtime, one thread: two are slower as soon as the other core is busy.
 
-    def __init__(self, directory: ModelDirectory) -> None:
-        self._session = _session(directory, NETWORK_ONNX)
+    It is made cheaper on the way, as `quick` says, or else the manifest.
+    """
+
+    def __init__(self, directory: ModelDirectory, quick: Plan | None = None) -> None:
+        self._session = _session(directory, NETWORK_ONNX, directory.manifest.quick if quick is None else quick)
         names = {i.name for i in self._session.get_inputs()}
         if names != {"features", "lengths"}:
             raise ModelError(f"{directory.path / NETWORK_ONNX} takes {sorted(names)}, not features and lengths.")
@@ -69,10 +72,7 @@ class OnnxNetwork:
 
 
 class EncoderNetwork:
-    """``encoder.onnx``: a window's features to the network's input, at its true length.
-
-    It is made cheaper on the way, as `quick` says, or else the manifest.
-    """
+    """``encoder.onnx``: a window's features to the network's input, at its true length. `quick` as above."""
 
     def __init__(self, directory: ModelDirectory, quick: Plan | None = None) -> None:
         self._session = _session(directory, ENCODER_ONNX, directory.manifest.quick if quick is None else quick)
@@ -127,13 +127,15 @@ class KerasNetwork:
         return logarithms(out) if self._probabilities else out
 
 
-def load_network(directory: ModelDirectory, runtime: Runtime | None) -> tuple[Network, Runtime]:
+def load_network(
+    directory: ModelDirectory, runtime: Runtime | None, quick: Plan | None = None
+) -> tuple[Network, Runtime]:
     """ONNX Runtime where it is installed and the graph is there, else TensorFlow; or the one asked for."""
     if runtime == "tensorflow":
         return KerasNetwork(directory), "tensorflow"
     onnx_there = directory.has(NETWORK_ONNX)
     if onnx_there and importlib.util.find_spec("onnxruntime") is not None:
-        return OnnxNetwork(directory), "onnxruntime"
+        return OnnxNetwork(directory, quick), "onnxruntime"
     if runtime == "onnxruntime":
         why = "onnxruntime is not installed" if onnx_there else f"it has no {NETWORK_ONNX}"
         raise ModelError(f"{directory.path} cannot be served by ONNX Runtime: {why}.")
@@ -170,7 +172,7 @@ def unpickled(data: bytes, path: Path) -> Scaler:
         raise ModelError(f"{path} is not a fitted StandardScaler: {error}") from error
 
 
-def _session(directory: ModelDirectory, name: str, plan: Plan | None = None) -> Any:
+def _session(directory: ModelDirectory, name: str, plan: Plan) -> Any:
     data = directory.read(name)
     try:
         import onnxruntime

@@ -1,14 +1,15 @@
 """A cheaper graph of the same answers, made when a model is loaded from whatever encoder it has.
 
-Most of a window's time goes into a few large products. On processors without instructions of their own for it, products
-of bytes are still nearly twice as fast as of floats, and what they lose depends on how the bytes are chosen:
+Most of a window's time goes into a few large products and recurrences. In bytes they are two to three times as fast as
+in floats, and what they lose depends on how the bytes are chosen:
 
-- ``balanced``: signed weights, whose kernels add two neighbours in 16 bits, so each column is scaled so that no such
-  sum can overflow. What comes from a layer normalisation is balanced against the weights first.
+- ``balanced``: signed weights. On older processors their kernels add two neighbours in 16 bits, so each column is
+  scaled so that no such sum can overflow. What comes from a layer normalisation is balanced against the weights first.
+- ``blocks``: each 128 or 256 neighbours of a row, of the input and of the weights, have a scale of their own: half the
+  error, and less is gained.
 - ``unsigned``: unsigned weights, which have slower kernels and all 8 bits.
-- ``by_row``: the same, and each row of the input is brought to one size first.
-- ``cancelling``: a convolution over three frames as a product of three neighbours with its weights; as neighbouring
-  frames are alike, its weights are rounded so that the errors of the three cancel.
+- ``recurrent``: an LSTM with weights as in ``balanced``. Its input is given twice, coarse and what the coarse one
+  lacks, so that few large values do not take the bits from all others.
 
 How far the answers move differs from product to product and from model to model, so ``model.json`` says what is done
 with which (`Manifest.quick`), and ``undertone model quicken`` finds out.
@@ -27,22 +28,27 @@ from numpy.typing import NDArray
 from ser_engine.graphs import Graph, Node, by_output, made
 
 Matrix = NDArray[np.float32]
-Way = Literal["balanced", "unsigned", "by_row", "cancelling"]
-"""How a product is computed in bytes: see above."""
-Plan = Mapping[str, Way]
-"""By the name of what a product or a convolution gives."""
+Way = Literal["balanced", "recurrent", "blocks", "unsigned"]
+"""How something is computed in bytes: see above."""
+WAYS: Final[tuple[Way, ...]] = ("balanced", "recurrent", "blocks", "unsigned")
+"""What gains most comes first."""
+Plan = Mapping[str, str]
+"""Ways by the name of what a product or an LSTM gives. A way that is not known, as of an older version, is left out."""
 
 _DOMAIN: Final = "com.microsoft"
 _LEAST_WEIGHTS: Final = 1 << 16
-_TAPS: Final = 3
 _PAIR: Final = 127.5
 """Two neighbouring weights, each times at most 255, stay within 16 bits."""
-_END: Final = np.iinfo(np.int64).max
+_BYTES_FOR_BOTH: Final = 4
+"""`MatMulNBits` is to compute in bytes, not to make floats of them first."""
+_LONG_ROW: Final = 1024
+_REST: Final = np.float32(64)
+"""What the coarse input lacks is given so many times as large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByteProduct:
-    """A product or a convolution that could be computed in bytes."""
+class Place:
+    """A product or an LSTM that could be computed in bytes."""
 
     name: str
     weights: int
@@ -51,7 +57,7 @@ class ByteProduct:
 
 
 def quickened(data: bytes, plan: Plan) -> bytes:
-    """The ONNX file with the products of `plan` in bytes; what the plan names and the file lacks is left out.
+    """The ONNX file with what `plan` names in bytes; what the file lacks of it is left out.
 
     Raises ValueError for what is no ONNX file.
     """
@@ -59,25 +65,31 @@ def quickened(data: bytes, plan: Plan) -> bytes:
     out: list[Node] = []
     for node in work.graph.nodes:
         if id(node) not in work.taken:
-            way = plan.get(node.outputs[0])
-            out += (work.convolution(node) if way == "cancelling" else work.product(node, way)) or [node]
+            way = plan.get(given_by(node))
+            out += (work.recurrence(node) if way == "recurrent" else work.product(node, way)) or [node]
     live = {name for node in out for name in node.inputs}
     work.graph.nodes = [node for node in out if node.operator != "Cast" or node.outputs[0] in live]
     work.graph.domains.add(_DOMAIN)
     return work.graph.to_bytes()
 
 
-def places(data: bytes) -> list[ByteProduct]:
+def places(data: bytes) -> list[Place]:
     """Where something can be gained, in the order of the graph. Raises ValueError for what is no ONNX file."""
     work = _Work(Graph.from_bytes(data))
-    found: list[ByteProduct] = []
+    found: list[Place] = []
     for node in work.graph.nodes:
         if (matrix := work.matrix(node)) is not None:
-            ways: tuple[Way, ...] = ("balanced", "unsigned", "by_row")
-            found.append(ByteProduct(name=node.outputs[0], weights=matrix.size, ways=ways))
-        elif (kernel := work.kernel(node)) is not None:
-            found.append(ByteProduct(name=node.outputs[0], weights=kernel.size, ways=("cancelling",)))
+            ways = tuple(way for way in WAYS if way != "recurrent" and (way != "blocks" or _block(len(matrix))))
+            found.append(Place(name=given_by(node), weights=matrix.size, ways=ways))
+        elif (matrices := work.matrices(node)) is not None:
+            weights = sum(one.size for one in matrices)
+            found.append(Place(name=given_by(node), weights=weights, ways=("recurrent",)))
     return found
+
+
+def given_by(node: Node) -> str:
+    """The first value that a node gives; an LSTM may give only its last states."""
+    return next((name for name in node.outputs if name), "")
 
 
 @dataclass(slots=True)
@@ -102,73 +114,82 @@ class _Work:
             return None
         return weights if self._bias(node) is not None else None
 
-    def kernel(self, node: Node) -> Matrix | None:
-        """The weights of a large convolution over three frames, with a bias."""
-        if node.operator != "Conv" or len(node.inputs) != 3 or self._weights(node.inputs[2]) is None:
+    def matrices(self, node: Node) -> tuple[Matrix, Matrix] | None:
+        """The constant weights of a large, plain LSTM: of its input and of its states, (directions, 4 units, rows)."""
+        if node.operator != "LSTM" or not set(node.attributes) <= {"direction", "hidden_size"} or any(node.inputs[7:]):
             return None
-        weights = self._weights(node.inputs[1])
-        plain = len(node.ints("strides")) == 1 and node.ints("pads") == (1, 1) and node.int("group", 1) == 1
-        if weights is None or not plain or weights.ndim != 3 or weights.shape[2] != _TAPS or weights.shape[1] % 2:
+        weights, states = self._weights(node.inputs[1]), self._weights(node.inputs[2])
+        if weights is None or states is None or states.shape[2] % 2 or weights.size + states.size < _LEAST_WEIGHTS:
             return None
-        return weights if weights.size >= _LEAST_WEIGHTS else None
+        return weights, states
 
-    def product(self, node: Node, way: Way | None) -> list[Node]:
+    def product(self, node: Node, way: str | None) -> list[Node]:
         """In place of a product and its bias, or nothing."""
-        weights, added = (self.matrix(node), self._bias(node)) if way is not None else (None, None)
-        if weights is None or added is None:
+        weights, added = (self.matrix(node), self._bias(node)) if way in WAYS else (None, None)
+        if weights is None or added is None or (way == "blocks" and not _block(len(weights))):
             return []
         bias, adding = added
         self.taken.add(id(adding))
         out, value = adding.outputs[0], node.inputs[0]
-        if way == "by_row":
-            return self._by_row(value, _unsigned(weights), bias, out)
+        if way == "blocks":
+            return [self._in_blocks(value, weights, bias, out)]
         if way == "unsigned":
             return [self._in_bytes(value, _unsigned(weights), bias, out)]
         weights, nodes, value = self._balanced(weights, value, out)
         return [*nodes, self._in_bytes(value, _signed(weights), bias, out)]
 
-    def convolution(self, node: Node) -> list[Node]:
-        """In place of a convolution, or nothing."""
-        weights = self.kernel(node)
-        if weights is None:
+    def recurrence(self, node: Node) -> list[Node]:
+        """In place of an LSTM, or nothing."""
+        found = self.matrices(node)
+        if found is None:
             return []
-        out, bias = node.outputs[0], self._weights(node.inputs[2])
-        names = {part: f"{out}/{part}" for part in ("rows", "filled", "all", "product")}
+        out, value = given_by(node), node.inputs[0]
+        quantised = [f"{out}/{part}" for part in ("quantised", "scale", "zero")]
+        coarse, lacking, rest, both = (f"{out}/{part}" for part in ("coarse", "lacking", "rest", "both"))
+        times = self._constant(out, "times", np.array([_REST]))
         nodes = [
-            made("Transpose", [node.inputs[0]], [names["rows"]], perm=(0, 2, 1)),
-            made("Pad", [names["rows"], self._ints(out, "pads", 0, 1, 0, 0, 1, 0)], [names["filled"]]),
+            made("DynamicQuantizeLinear", [value], quantised),
+            made("DequantizeLinear", quantised, [coarse]),
+            made("Sub", [value, coarse], [lacking]),
+            made("Mul", [lacking, times], [rest]),
+            made("Concat", [coarse, rest], [both], axis=2),
         ]
-        axis, step = self._ints(out, "axis", 1), self._ints(out, "step", node.ints("strides")[0])
-        taps = [f"{out}/tap{tap}" for tap in range(_TAPS)]
-        for tap, name in enumerate(taps):
-            ends = tap - _TAPS + 1 or _END
-            between = [self._ints(out, f"from{tap}", tap), self._ints(out, f"to{tap}", ends)]
-            nodes.append(made("Slice", [names["filled"], *between, axis, step], [name]))
-        nodes.append(made("Concat", taps, [names["all"]], axis=2))
-        flat = np.ascontiguousarray(weights.transpose(2, 1, 0)).reshape(-1, len(weights))
-        nodes.append(self._in_bytes(names["all"], _signed(flat, cancelling=_TAPS), bias, names["product"]))
-        return [*nodes, made("Transpose", [names["product"]], [out], perm=(0, 2, 1))]
+        weights = np.concatenate([found[0], found[0] / _REST], axis=2)
+        inputs = [both, *[""] * 2, *(node.inputs[3:7] + [""] * 4)[:4], ""]
+        for at, (part, matrices) in enumerate((("input", weights), ("states", found[1])), start=1):
+            each = [_signed(np.ascontiguousarray(matrix.T)) for matrix in matrices]
+            inputs[at] = self._constant(out, f"{part}/bytes", np.stack([one.values for one in each]))
+            inputs.append(self._constant(out, f"{part}/scales", np.stack([one.scales for one in each])))
+            inputs.append(self._constant(out, f"{part}/zeros", np.stack([one.zeros for one in each])))
+        attributes = dict(node.attributes)
+        made_of_bytes = Node(
+            operator="DynamicQuantizeLSTM", inputs=inputs, outputs=node.outputs, domain=_DOMAIN, attributes=attributes
+        )
+        return [*nodes, made_of_bytes]
 
-    def _in_bytes(self, value: str, made_of: _Bytes, bias: Matrix | None, out: str) -> Node:
-        parts = {"bytes": made_of.values, "scales": made_of.scales, "zeros": made_of.zeros}
+    def _in_blocks(self, value: str, weights: Matrix, bias: Matrix, out: str) -> Node:
+        rows, columns = weights.shape
+        size = _block(rows)
+        blocks = weights.T.reshape(columns, -1, size)
+        scales = np.maximum(np.abs(blocks).max(axis=2) / 127, 1e-12).astype(np.float32)
+        values = (np.rint(blocks / scales[..., None]) + 128).astype(np.uint8)
+        names = [self._constant(out, "bytes", values), self._constant(out, "scales", scales)]
+        return made(
+            "MatMulNBits",
+            [value, *names, "", "", self._constant(out, "bias", bias)],
+            [out],
+            domain=_DOMAIN,
+            K=rows,
+            N=columns,
+            bits=8,
+            block_size=size,
+            accuracy_level=_BYTES_FOR_BOTH,
+        )
+
+    def _in_bytes(self, value: str, made_of: _Bytes, bias: Matrix, out: str) -> Node:
+        parts = {"bytes": made_of.values, "scales": made_of.scales, "zeros": made_of.zeros, "bias": bias}
         names = [self._constant(out, part, array) for part, array in parts.items()]
-        if bias is not None:
-            names.append(self._constant(out, "bias", bias))
         return made("DynamicQuantizeMatMul", [value, *names], [out], domain=_DOMAIN)
-
-    def _by_row(self, value: str, made_of: _Bytes, bias: Matrix, out: str) -> list[Node]:
-        """A product whose input is divided by each row's largest magnitude."""
-        steps = ("sizes", "largest", "most", "even", "product", "scaled")
-        sizes, largest, most, even, product, scaled = (f"{out}/{step}" for step in steps)
-        return [
-            made("Abs", [value], [sizes]),
-            made("ReduceMax", [sizes], [largest], axes=(-1,), keepdims=1),
-            made("Max", [largest, self._constant(out, "least", np.array([1e-9], np.float32))], [most]),
-            made("Div", [value, most], [even]),
-            self._in_bytes(even, made_of, None, product),
-            made("Mul", [product, most], [scaled]),
-            made("Add", [scaled, self._constant(out, "bias", bias)], [out]),
-        ]
 
     def _balanced(self, weights: Matrix, value: str, out: str) -> tuple[Matrix, list[Node], str]:
         """Of what a layer normalisation gives, columns that are large are made smaller and their weights larger, by the
@@ -199,9 +220,6 @@ class _Work:
         array = self.graph.constants.get(maker.inputs[0] if maker is not None and maker.operator == "Cast" else name)
         return None if array is None or array.dtype.kind != "f" else array.astype(np.float32)
 
-    def _ints(self, out: str, part: str, *values: int) -> str:
-        return self._constant(out, part, np.array(values, "<i8"))
-
     def _constant(self, out: str, part: str, array: NDArray[np.generic]) -> str:
         self.graph.constants[f"{out}/{part}"] = array
         return f"{out}/{part}"
@@ -216,19 +234,19 @@ class _Bytes:
     zeros: NDArray[np.int8] | NDArray[np.uint8]
 
 
-def _signed(weights: Matrix, *, cancelling: int = 1) -> _Bytes:
-    """No two neighbours in a column can overflow together. With `cancelling` the rows are so many blocks, and the error
-    of each rounding is carried into the same row of the next block."""
+def _block(rows: int) -> int:
+    """How many neighbours in a row share a scale; 0 where it does not come out even."""
+    size = 256 if rows >= _LONG_ROW else 128
+    return 0 if rows % size else size
+
+
+def _signed(weights: Matrix) -> _Bytes:
+    """No two neighbours in a column can overflow together."""
     pairs = np.sign(weights[0::2]) * np.sign(weights[1::2]) > 0
     sums = np.abs(np.where(pairs, weights[0::2] + weights[1::2], 0)).max(axis=0)
     scales = np.maximum(np.maximum(np.abs(weights).max(axis=0) / 127, sums / _PAIR), 1e-12).astype(np.float32)
-    blocks = (weights / scales).reshape(cancelling, -1, weights.shape[1])
-    values, carried = np.empty(blocks.shape, np.int8), np.zeros(blocks.shape[1:], np.float32)
-    for block, chosen in zip(blocks, values, strict=True):
-        wanted = block + carried
-        chosen[:] = np.clip(np.rint(wanted), -127, 127)
-        carried = wanted - chosen
-    return _Bytes(values=values.reshape(weights.shape), scales=scales, zeros=np.zeros(len(scales), np.int8))
+    values = np.clip(np.rint(weights / scales), -127, 127).astype(np.int8)
+    return _Bytes(values=values, scales=scales, zeros=np.zeros(len(scales), np.int8))
 
 
 def _unsigned(weights: Matrix) -> _Bytes:

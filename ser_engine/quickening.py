@@ -1,4 +1,4 @@
-"""Which products of a model are computed in bytes: as many as move no answer over real clips too far."""
+"""What of a model is computed in bytes: as much as moves no answer over real clips too far."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_engine.models import ENCODER_ONNX, find_model, open_directory, write_manifest
-from ser_engine.quick import Plan, Way, places
+from ser_engine.models import ENCODER_ONNX, NETWORK_ONNX, find_model, open_directory, write_manifest
+from ser_engine.quick import WAYS, Plan, places
 from ser_engine.recognizer import Recognizer
 from ser_engine.types import Window
 
@@ -32,7 +32,7 @@ class Tried:
     mean_moved: float
     """The mean over the windows of each one's largest difference."""
     share: float
-    """Share of the weights of large products that are bytes."""
+    """Share of the weights of large products and recurrences that are bytes."""
 
 
 def answers(model: str | Path, windows: Sequence[Window], plan: Plan | None = None) -> NDArray[np.float64]:
@@ -46,26 +46,27 @@ def answers(model: str | Path, windows: Sequence[Window], plan: Plan | None = No
 def quicken(model: str | Path, windows: Sequence[Window], say: Callable[[Tried], object]) -> Tried:
     """Write a plan that holds over `windows` into the manifest, and return it.
 
-    Products are taken in one after another from the end of the graph, for what comes late moves the answers least; each
-    in the way that moves them least, which leaves most room for the next. Raises ModelError.
+    The way that gains most is tried first, then the next for what is left. Each is tried from the end of the graph on,
+    for what comes late moves the answers least. Raises ModelError.
     """
     directory = open_directory(find_model(model))
-    found = places(directory.read(ENCODER_ONNX)) if directory.has(ENCODER_ONNX) else []
+    files = [name for name in (ENCODER_ONNX, NETWORK_ONNX) if directory.has(name)]
+    found = [place for name in files for place in places(directory.read(name))]
     taken = Tried(plan={}, moved=0.0, mean_moved=0.0, share=0.0)
     if found:
         trial = _Trial(directory.path, windows)
         weights = {place.name: place.weights for place in found}
-        for place in reversed(found):
-            holding: list[Tried] = []
-            for way in place.ways:
-                plan: dict[str, Way] = {**taken.plan, place.name: way}
+        for way in WAYS:
+            for place in reversed(found):
+                if way not in place.ways or place.name in taken.plan:
+                    continue
+                plan = {**taken.plan, place.name: way}
                 moved = trial(plan)
                 share = sum(weights[name] for name in plan) / sum(weights.values())
                 tried = Tried(plan=plan, moved=float(moved.max()), mean_moved=float(moved.mean()), share=share)
                 say(tried)
                 if tried.moved <= MOST_MOVED * _MARGIN:
-                    holding.append(tried)
-            taken = min(holding, key=lambda one: one.moved, default=taken)
+                    taken = tried
     write_manifest(directory.path, directory.manifest.model_copy(update={"quick": dict(taken.plan)}))
     return taken
 

@@ -62,12 +62,12 @@ class Recognizer:
         """Open a model directory by name or path, compare its hashes and try it once.
 
         `runtime` asks for ``onnxruntime`` or ``tensorflow``; without it ONNX Runtime is taken where it is installed.
-        `quick` is taken in place of the manifest's; an empty one leaves the encoder as it was trained.
+        `quick` is taken in place of the manifest's; an empty one leaves the networks as they were trained.
         Raises ModelError in words.
         """
         directory = open_directory(find_model(model))
         scaler = load_scaler(directory)
-        network, taken = load_network(directory, runtime)
+        network, taken = load_network(directory, runtime, quick)
         encoder = EncoderNetwork(directory, quick) if directory.has(ENCODER_ONNX) else None
         made = cls(_Parts(directory=directory, network=network, encoder=encoder, scaler=scaler, runtime=taken))
         made._try_once()

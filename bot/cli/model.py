@@ -54,7 +54,7 @@ def show(name: str, as_json: bool) -> None:
     help="Real recordings over which no answer may move by more than 0.02.",
 )
 def quicken(name: str, clips: Path) -> None:
-    """Make a model as cheap as its answers allow: parts of its encoder are computed in bytes. NAME is a name or a
+    """Make a model as cheap as its answers allow: parts of its networks are computed in bytes. NAME is a name or a
     directory; its model.json states what is done, its files stay as they are. Run it after each training."""
     keep_to_one_thread()
     from ser_engine.quickening import Tried, quicken
@@ -68,7 +68,7 @@ def quicken(name: str, clips: Path) -> None:
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     moved = f"answers move by {taken.moved:.4f} at most, {taken.mean_moved:.4f} in the mean"
-    click.echo(f"{name}: {taken.share:.0%} of the encoder's weights are bytes, {moved}")
+    click.echo(f"{name}: {taken.share:.0%} of the large weights are bytes, {moved}")
 
 
 def _windows(folder: Path) -> list[Window]:
