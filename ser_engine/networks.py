@@ -58,16 +58,25 @@ class Network(Protocol):
 class OnnxNetwork:
     """``network.onnx`` on ONNX Runtime, one thread: two are slower as soon as the other core is busy.
 
-    It is made cheaper on the way, as `quick` says, or else the manifest.
+    It is made cheaper on the way, as `quick` says, or else the manifest. Then it takes one window after another: what
+    bytes stand for is chosen for each run, and no window's answer depends on which others came with it.
     """
 
     def __init__(self, directory: ModelDirectory, quick: Plan | None = None) -> None:
-        self._session = _session(directory, NETWORK_ONNX, directory.manifest.quick if quick is None else quick)
+        plan = directory.manifest.quick if quick is None else quick
+        self._session = _session(directory, NETWORK_ONNX, plan)
+        self._one_by_one = bool(plan)
         names = {i.name for i in self._session.get_inputs()}
         if names != {"features", "lengths"}:
             raise ModelError(f"{directory.path / NETWORK_ONNX} takes {sorted(names)}, not features and lengths.")
 
     def logits(self, batch: Batch, lengths: Lengths) -> Logits:
+        if self._one_by_one:
+            pairs = zip(batch, lengths, strict=True)
+            return np.concatenate([self._run(row[np.newaxis, :frames], frames[np.newaxis]) for row, frames in pairs])
+        return self._run(batch, lengths)
+
+    def _run(self, batch: Batch, lengths: Lengths) -> Logits:
         return np.asarray(self._session.run(None, {"features": batch, "lengths": lengths})[0], dtype=np.float32)
 
 
