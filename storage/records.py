@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.columns import Windows
 
 
 class SessionState(StrEnum):
@@ -223,7 +227,7 @@ class ParticipantReport:
     """One participant's figures, computed from the stored windows by `storage.report`."""
 
     participant: ParticipantRecord
-    windows: tuple[WindowRecord, ...]
+    windows: Windows
     talk_s: float
     """Seconds of speech: sum of window length times speech ratio."""
     turns: int

@@ -5,11 +5,12 @@ Pure: no database, no clock.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
+from storage.columns import Bools, Floats, Windows
 from storage.records import (
     MomentRecord,
     ParticipantRecord,
@@ -30,27 +31,27 @@ def build_report(
     moments: Sequence[MomentRecord],
 ) -> SessionReport:
     """All figures of a session; see `SessionReport` for what each means. `windows` are in order of their start."""
-    by_participant: dict[int, list[WindowRecord]] = defaultdict(list)
-    for window in windows:
-        by_participant[window.participant_id].append(window)
+    every = Windows.of(windows)
     ended_at = session.ended_at or session.started_at
     return SessionReport(
         session=session,
-        participants=tuple(_participant(p, by_participant[p.id]) for p in participants),
+        participants=tuple(_participant(p, every.take(every.participant_id == p.id)) for p in participants),
         moments=tuple(moments),
-        duration_s=max([(ended_at - session.started_at).total_seconds(), *(window.end_s for window in windows)]),
-        overlap_s=overlap_s(windows),
-        shares=shares(windows),
+        duration_s=max((ended_at - session.started_at).total_seconds(), float(every.end_s.max(initial=-np.inf))),
+        overlap_s=overlap_s(every),
+        shares=shares(every),
     )
 
 
-def shares(windows: Iterable[WindowRecord]) -> Mapping[str, float]:
+def windows_in_order(report: SessionReport) -> Windows:
+    """Everybody's windows in the order of time; those of the lower id first where some begin together."""
+    every = Windows.joined([person.windows for person in report.participants])
+    return every.take(np.lexsort((every.participant_id, every.start_s)))
+
+
+def shares(windows: Sequence[WindowRecord]) -> Mapping[str, float]:
     """Share of the clear talk time by emotion, largest first, summing to 1; empty when nothing was clear."""
-    seconds: dict[str, float] = defaultdict(float)
-    for window in windows:
-        if not window.unclear:
-            seconds[window.emotion] += (window.end_s - window.start_s) * window.speech_ratio
-    return _in_shares(seconds)
+    return _in_shares(_clear_s(Windows.of(windows)))
 
 
 def speech_s(window: WindowRecord) -> float:
@@ -60,19 +61,17 @@ def speech_s(window: WindowRecord) -> float:
 
 def turns(windows: Sequence[WindowRecord]) -> int:
     """How often one speaker took the floor; `windows` are that speaker's, in order."""
-    breaks = [True for earlier, later in pairwise(windows) if later.start_s - earlier.end_s >= TURN_GAP_S]
-    return (1 if windows else 0) + len(breaks)
+    return int(np.count_nonzero(_takes_floor(Windows.of(windows))))
 
 
 def longest_turn_s(windows: Sequence[WindowRecord]) -> float:
     """The longest time for which one speaker kept the floor; `windows` are that speaker's, in order."""
-    longest_s, begins_s, ends_s = 0.0, 0.0, float("-inf")
-    for window in windows:
-        if window.start_s - ends_s >= TURN_GAP_S:
-            begins_s = window.start_s
-        ends_s = window.end_s
-        longest_s = max(longest_s, ends_s - begins_s)
-    return longest_s
+    of = Windows.of(windows)
+    takes = _takes_floor(of)
+    if not len(of):
+        return 0.0
+    begins_s = of.start_s[takes][np.cumsum(takes) - 1]
+    return max(0.0, float((of.end_s - begins_s).max()))
 
 
 def overlap_s(windows: Sequence[WindowRecord]) -> float:
@@ -80,36 +79,45 @@ def overlap_s(windows: Sequence[WindowRecord]) -> float:
 
     Windows of one participant never overlap, so the number of open windows is the number of people talking.
     """
-    edges = [(window.start_s, 1) for window in windows]
-    edges += [(window.end_s, -1) for window in windows]
-    edges.sort()
-    total_s, open_windows, since_s = 0.0, 0, 0.0
-    for at_s, step in edges:
-        if open_windows >= 2:
-            total_s += at_s - since_s
-        open_windows += step
-        since_s = at_s
-    return total_s
+    of = Windows.of(windows)
+    at_s = np.concatenate([of.start_s, of.end_s])
+    step = np.repeat([1, -1], len(of))
+    order = np.lexsort((step, at_s))
+    shared = np.cumsum(step[order])[:-1] >= 2
+    return _sum(np.diff(at_s[order])[shared])
 
 
-def _participant(participant: ParticipantRecord, windows: Sequence[WindowRecord]) -> ParticipantReport:
-    clear: dict[str, float] = defaultdict(float)
-    unclear_s = 0.0
-    for window in windows:
-        spoken_s = (window.end_s - window.start_s) * window.speech_ratio
-        if window.unclear:
-            unclear_s += spoken_s
-        else:
-            clear[window.emotion] += spoken_s
+def _participant(participant: ParticipantRecord, windows: Windows) -> ParticipantReport:
+    clear = _clear_s(windows)
+    unclear_s = _sum(windows.speech_s[windows.unclear])
     talk_s = unclear_s + sum(clear.values())
     return ParticipantReport(
         participant=participant,
-        windows=tuple(windows),
+        windows=windows,
         talk_s=talk_s,
         turns=turns(windows),
         shares=_in_shares(clear),
         unclear_share=unclear_s / talk_s if talk_s > 0 else 0.0,
     )
+
+
+def _takes_floor(windows: Windows) -> Bools:
+    """Of each of one speaker's windows, whether a turn begins with it."""
+    silence_s: Floats = windows.start_s - np.concatenate([[-np.inf], windows.end_s])[:-1]
+    return silence_s >= TURN_GAP_S
+
+
+def _clear_s(windows: Windows) -> dict[str, float]:
+    """Seconds of clear speech by emotion, in the order in which they are met."""
+    clear = ~windows.unclear
+    emotion = windows.emotion[clear]
+    # One after the other, as these two sum, and unlike `np.sum`: a figure does not depend on who computes it.
+    seconds = np.bincount(emotion, weights=windows.speech_s[clear], minlength=len(windows.emotions)).tolist()
+    return {windows.emotions[place]: seconds[place] for place in dict.fromkeys(emotion.tolist())}
+
+
+def _sum(seconds: Floats) -> float:
+    return float(np.cumsum(seconds)[-1]) if len(seconds) else 0.0
 
 
 def _in_shares(seconds: Mapping[str, float]) -> Mapping[str, float]:

@@ -18,7 +18,7 @@ from storage.database import Database
 from storage.identity import Identity
 from storage.records import MessageKind, Purpose, SessionState, Traces, WindowRecord
 from storage.traces import took_part
-from storage.windows import Columns, read_windows, window_records
+from storage.windows import StoredWindows, read_windows, windows_of
 
 GONE_AFTER: Final = timedelta(days=14)
 """How long what is stored of a server outlives the bot's removal: one made by mistake can be undone."""
@@ -74,12 +74,12 @@ class RightsRepository:
             consents = await self._consents(db, user_id, guild_id)
             started, participated, hashes = await self._find(db, user_id, guild_id)
             sessions: list[dict[str, Any]] = []
-            windows: list[tuple[Columns, list[Any]]] = []
+            windows: list[tuple[StoredWindows | None, list[Any]]] = []
             for participant_id in participated:
                 participant = await db.get_one(schema.Participant, participant_id)
                 session = await db.get_one(schema.Session, participant.session_id)
-                columns = await read_windows(db, session.id, probabilities=True, participant_id=participant_id)
-                windows.append((columns, session.labels))
+                stored = await read_windows(db, session.id, participant_id=participant_id)
+                windows.append((stored, session.labels))
                 moments = await db.scalars(select(schema.Moment).filter_by(participant_id=participant_id))
                 sessions.append(
                     _plain(participant, without={"user_hash", "user_sealed"})
@@ -94,8 +94,8 @@ class RightsRepository:
                 "sessions_taken_part_in": sessions,
                 "marks_written": [_plain(mark, without=_AUTHOR) for mark in marks],
             }
-        for entry, (columns, labels) in zip(sessions, windows, strict=True):
-            entry["windows"] = await asyncio.to_thread(_plain_windows, columns, labels)
+        for entry, (stored, labels) in zip(sessions, windows, strict=True):
+            entry["windows"] = await asyncio.to_thread(_plain_windows, stored, labels)
         return answer
 
     async def delete_person(self, user_id: int, guild_id: int | None) -> dict[str, int]:
@@ -231,9 +231,9 @@ def _chunks(items: list[_T]) -> list[list[_T]]:
     return [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
 
 
-def _plain_windows(columns: Columns, labels: list[Any]) -> list[dict[str, Any]]:
+def _plain_windows(stored: StoredWindows | None, labels: list[Any]) -> list[dict[str, Any]]:
     names = WindowRecord.__slots__
-    return [{name: getattr(window, name) for name in names} for window in window_records(columns, labels)]
+    return [{name: getattr(window, name) for name in names} for window in windows_of(stored, labels)]
 
 
 def _plain(row: schema.Base, *, without: frozenset[str] | set[str] = frozenset()) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from storage.records import (
     WindowRecord,
 )
 from storage.report import build_report
-from storage.windows import count_windows, read_windows, window_records, window_row
+from storage.windows import count_windows, read_windows, window_row, windows_of
 
 _MAX_LISTED = 200
 
@@ -165,17 +165,14 @@ class SessionRepository:
         async with self._database.transaction() as db:
             return await self._participants(db, session_id)
 
-    async def report(self, session_id: str, *, probabilities: bool = True) -> SessionReport | None:
-        """Everything of one session, read in one transaction, with its figures computed.
-
-        Without `probabilities` those of the windows are empty: twice as fast, for those who do not need them.
-        """
+    async def report(self, session_id: str) -> SessionReport | None:
+        """Everything of one session, read in one transaction, with its figures computed."""
         async with self._database.transaction() as db:
             row = await db.get(schema.Session, session_id)
             if row is None:
                 return None
             participants = await self._participants(db, session_id)
-            windows = await read_windows(db, session_id, probabilities=probabilities)
+            windows = await read_windows(db, session_id)
             moments = list(
                 await db.scalars(
                     select(schema.Moment)
@@ -187,38 +184,34 @@ class SessionRepository:
             lambda: build_report(
                 self.to_record(row),
                 participants,
-                window_records(windows, row.labels),
+                windows_of(windows, row.labels),
                 [_to_moment(moment) for moment in moments],
             )
         )
 
-    async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]:
-        """The windows that begin between two times, both included, with their probabilities."""
-        async with self._database.transaction() as db:
-            row = await db.get(schema.Session, session_id)
-            if row is None:
-                return []
-            columns = await read_windows(db, session_id, probabilities=True, begin_s=from_s, end_s=to_s)
-        return window_records(columns, row.labels)
-
     async def edition(self, session_id: str) -> Edition | None:
         """What a report of the session is made of, in figures; None when there is no such session."""
+        moments = select(func.count()).select_from(schema.Moment).filter_by(session_id=session_id).scalar_subquery()
+        person = schema.Participant
+        query = (  # one, because every page asks for it
+            select(schema.Session.state, schema.Session.ended_at, person.id, person.withdrawn_at)
+            .add_columns(count_windows(session_id), moments)
+            .outerjoin(person, person.session_id == schema.Session.id)
+            .where(schema.Session.id == session_id)
+            .order_by(person.number)
+        )
         async with self._database.transaction() as db:
-            row = await db.get(schema.Session, session_id)
-            if row is None:
-                return None
-            people = await db.execute(
-                select(schema.Participant.id, schema.Participant.withdrawn_at)
-                .filter_by(session_id=session_id)
-                .order_by(schema.Participant.number)
-            )
-            return Edition(
-                state=SessionState(row.state),
-                ended_at=row.ended_at,
-                people=tuple((participant_id, withdrawn_at) for participant_id, withdrawn_at in people),
-                windows=await count_windows(db, session_id),
-                moments=await _count_moments(db, session_id),
-            )
+            rows = (await db.execute(query)).all()
+        if not rows:
+            return None
+        state, ended_at, _, _, windows, marks = rows[0]
+        return Edition(
+            state=SessionState(state),
+            ended_at=ended_at,
+            people=tuple((row.id, row.withdrawn_at) for row in rows if row.id is not None),
+            windows=windows,
+            moments=marks,
+        )
 
     async def _participants(self, db: AsyncSession, session_id: str) -> Sequence[ParticipantRecord]:
         rows = await db.scalars(
@@ -251,10 +244,6 @@ class SessionRepository:
             included_at=row.included_at,
             withdrawn_at=row.withdrawn_at,
         )
-
-
-async def _count_moments(db: AsyncSession, session_id: str) -> int:
-    return await db.scalar(select(func.count()).select_from(schema.Moment).filter_by(session_id=session_id)) or 0
 
 
 async def _require(db: AsyncSession, session_id: str) -> schema.Session:

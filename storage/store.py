@@ -188,8 +188,8 @@ class Storage:
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]:
         return await self._sessions.participants(session_id)
 
-    async def report(self, session_id: str, *, probabilities: bool = True) -> SessionReport | None:
-        return await self._sessions.report(session_id, probabilities=probabilities)
+    async def report(self, session_id: str) -> SessionReport | None:
+        return await self._sessions.report(session_id)
 
     # --- the bot's own messages in Discord
 
@@ -213,9 +213,6 @@ class Storage:
 
     async def renewed(self, message_id: int) -> None:
         await self._messages.renewed(message_id)
-
-    async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]:
-        return await self._sessions.windows(session_id, from_s=from_s, to_s=to_s)
 
     async def edition(self, session_id: str) -> Edition | None:
         return await self._sessions.edition(session_id)

@@ -1,38 +1,50 @@
-"""Windows on their way into the database and out of it. Two hours of talk have 12,000: a page waits for them, and so
-does everybody else.
+"""Windows on their way into the database and out of it. Two hours of talk have 12,000: a page waits for them.
 
-They are read piece by piece, so that the loop is never kept for long, and made into records column by column: the
-constructor of a frozen dataclass would take longer than the database. Probabilities are half of the work, and are left
-out for those who only want to know what it sounded like.
+The database puts each of their columns together into one text, outside of Python, and hands over a single row. As
+tuples they would cost twice as much, and hold up everybody else on the event loop.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Integer, func, select, type_coerce
+import numpy as np
+from sqlalchemy import Integer, ScalarSelect, String, cast, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
+from storage.columns import Floats, Windows, coded
 from storage.records import WindowRecord
 
-_AT_ONCE: Final = 1_000
 _PROBABILITIES: Final = "probabilities"
 _PLAIN: Final = tuple(name for name in WindowRecord.__slots__ if name != _PROBABILITIES)
-_UNITS: Final = {
-    "start_s": schema.Milliseconds.a_unit,
-    "end_s": schema.Milliseconds.a_unit,
-    **dict.fromkeys(("speech_ratio", "gap_ratio", "confidence"), schema.TenThousandths.a_unit),
-}
-"""How many of what is stored make one of what is meant."""
-_NONE: Final[dict[str, float]] = {}
 _STEPS: Final = schema.TenThousandths.a_unit
 _ABSENT: Final = 0xFFFF
+_COMMA: Final = ","
+_LINE: Final = "\n"
 
-Columns = dict[str, list[Any]]
+
+class StoredWindows(NamedTuple):
+    """Each column of some windows as one text, all in one order, whatever it is."""
+
+    id: str
+    participant_id: str
+    start_s: str
+    end_s: str
+    speech_ratio: str
+    gap_ratio: str
+    confidence: str
+    unclear: str
+    emotion: str
+    reason: str
+    """Empty lines where there is none."""
+    probabilities: str
+    """Hexadecimal digits of what `packed` made."""
+
+
+_NUMBERS: Final = StoredWindows._fields[:8]
 
 
 def packed(probabilities: Mapping[str, float], labels: Sequence[str]) -> bytes:
@@ -41,59 +53,40 @@ def packed(probabilities: Mapping[str, float], labels: Sequence[str]) -> bytes:
     return struct.pack(f"<{len(labels)}H", *steps)
 
 
-def unpacked(blobs: Sequence[bytes], labels: Sequence[str]) -> list[dict[str, float]]:
-    """What `packed` was given, to four digits."""
-    steps = struct.unpack(f"<{len(blobs) * len(labels)}H", b"".join(blobs))
-    return [
-        {label: step / _STEPS for label, step in zip(labels, some, strict=True) if step != _ABSENT}
-        for some in zip(*[iter(steps)] * len(labels), strict=True)
-    ]
-
-
 def window_row(window: WindowRecord, labels: Sequence[str]) -> dict[str, Any]:
     """The values of a window's row."""
     plain = {name: getattr(window, name) for name in _PLAIN}
     return plain | {_PROBABILITIES: packed(window.probabilities, labels)}
 
 
-async def read_windows(
-    db: AsyncSession,
-    session_id: str,
-    *,
-    probabilities: bool,
-    participant_id: int | None = None,
-    begin_s: float | None = None,
-    end_s: float | None = None,
-) -> Columns:
-    """The columns of a session's windows in order of their start; `window_records` makes them into records.
-
-    `begin_s` and `end_s` choose those that begin between them, and `participant_id` those of one person.
-    """
-    names = (*_PLAIN, _PROBABILITIES) if probabilities else _PLAIN
-    columns: dict[str, Any] = {name: getattr(schema.StoredWindow, name) for name in names}
+async def read_windows(db: AsyncSession, session_id: str, *, participant_id: int | None = None) -> StoredWindows | None:
+    """A session's windows, or those of one person in it; `windows_of` reads them. None: there are none."""
+    row, postgres = schema.StoredWindow, db.get_bind().dialect.name == "postgresql"
+    flag = cast(row.unclear, Integer)
+    numbers = [flag if name == "unclear" else type_coerce(getattr(row, name), Integer) for name in _NUMBERS]
+    as_text = cast if postgres else type_coerce  # SQLite does it by itself
+    hexadecimal = func.encode(row.probabilities, "hex") if postgres else func.hex(row.probabilities)
     query = (
-        select(*(type_coerce(column, Integer) if name in _UNITS else column for name, column in columns.items()))
+        select(
+            *(func.aggregate_strings(as_text(number, String), _COMMA) for number in numbers),
+            func.aggregate_strings(row.emotion, _LINE),
+            func.aggregate_strings(func.coalesce(row.reason, ""), _LINE),
+            func.aggregate_strings(hexadecimal, ""),
+        )
         .join(schema.Participant, schema.Participant.id == schema.StoredWindow.participant_id)
         .where(schema.Participant.session_id == session_id)
-        .order_by(schema.StoredWindow.start_s, schema.StoredWindow.id)
     )
     if participant_id is not None:
         query = query.where(schema.StoredWindow.participant_id == participant_id)
-    if begin_s is not None:
-        query = query.where(schema.StoredWindow.start_s >= begin_s)
-    if end_s is not None:
-        query = query.where(schema.StoredWindow.start_s <= end_s)
-    found: Columns = {name: [] for name in names}
-    async for some in (await db.stream(query)).partitions(_AT_ONCE):
-        for name, values in zip(names, zip(*some, strict=True), strict=True):
-            found[name].extend(values)
-    return found
+    found = (await db.execute(query)).one()
+    return None if found[0] is None else StoredWindows(*found)
 
 
-async def count_windows(db: AsyncSession, session_id: str) -> int:
+def count_windows(session_id: str) -> ScalarSelect[int]:
+    """The number of a session's windows, for a query."""
     participants = select(schema.Participant.id).filter_by(session_id=session_id)
     query = select(func.count()).select_from(schema.StoredWindow)
-    return await db.scalar(query.where(schema.StoredWindow.participant_id.in_(participants))) or 0
+    return query.where(schema.StoredWindow.participant_id.in_(participants)).scalar_subquery()
 
 
 async def last_end_s(db: AsyncSession, session_id: str) -> float:
@@ -103,19 +96,32 @@ async def last_end_s(db: AsyncSession, session_id: str) -> float:
     return await db.scalar(query.where(schema.StoredWindow.participant_id.in_(participants))) or 0.0
 
 
-def window_records(columns: Columns, labels: Sequence[str]) -> list[WindowRecord]:
-    """The records of what `read_windows` read. CPU-bound for long sessions, so call it in a thread."""
-    count = len(columns[_PLAIN[0]])
-    records: list[WindowRecord] = list(map(object.__new__, repeat(WindowRecord, count)))
-    for name in _PLAIN:
-        unit = _UNITS.get(name)
-        _fill(records, name, columns[name] if unit is None else [value / unit for value in columns[name]])
-    stored = columns.get(_PROBABILITIES)
-    _fill(records, _PROBABILITIES, [_NONE] * count if stored is None else unpacked(stored, labels))
-    return records
+def windows_of(stored: StoredWindows | None, labels: Sequence[str]) -> Windows:
+    """What `read_windows` read, in order of start. Takes a while for long sessions, so call it in a thread."""
+    if stored is None:
+        return Windows.of(())
+    number = {name: np.fromstring(getattr(stored, name), np.int64, sep=_COMMA) for name in _NUMBERS}
+    emotions, emotion = coded(stored.emotion.split(_LINE))
+    reasons, reason = coded(stored.reason.split(_LINE))
+    found = Windows(
+        participant_id=number["participant_id"],
+        start_s=number["start_s"] / schema.Milliseconds.a_unit,
+        end_s=number["end_s"] / schema.Milliseconds.a_unit,
+        speech_ratio=number["speech_ratio"] / _STEPS,
+        gap_ratio=number["gap_ratio"] / _STEPS,
+        emotion=emotion,
+        confidence=number["confidence"] / _STEPS,
+        unclear=number["unclear"] != 0,
+        reason=reason,
+        probabilities=unpacked(bytes.fromhex(stored.probabilities), len(emotion), len(labels)),
+        emotions=emotions,
+        reasons=tuple(one or None for one in reasons),
+        labels=tuple(labels),
+    )
+    return found.take(np.lexsort((number["id"], number["start_s"])))
 
 
-def _fill(records: list[WindowRecord], name: str, values: list[Any]) -> None:
-    setter = getattr(WindowRecord, name).__set__  # a slot's own, which a frozen class does not close
-    for _ in map(setter, records, values):
-        pass
+def unpacked(blobs: bytes, windows: int, labels: int) -> Floats:
+    """What `packed` was given, to four digits: a row a window, not a number where a label has none."""
+    steps = np.frombuffer(blobs, "<u2").reshape(windows, labels)
+    return np.where(steps == _ABSENT, np.nan, steps / _STEPS)

@@ -8,10 +8,11 @@ another one. What is left is ranked by how long it held and how sure it was; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from storage.columns import Windows
 from storage.records import MomentRecord, SessionReport, WindowRecord
 from storage.report import shares
 
@@ -28,6 +29,9 @@ LONG_S: Final = 60.0
 """A change that held longer than this is not ranked higher for it."""
 MINOR_SHARE: Final = 0.4
 """Beyond the first three, a change must reach this share of the greatest one's weight."""
+
+_Clear = tuple[str, float, float, float]
+"""A clear window: emotion, start, end, confidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,7 @@ def turn_of(moments: Iterable[KeyMoment]) -> KeyMoment | None:
 
 def shifts_of(windows: Sequence[WindowRecord]) -> list[KeyMoment]:
     """Every change of one speaker's tone that held; `windows` are that speaker's, in order."""
+    windows = Windows.of(windows)
     held = _joined(run for run in _runs(windows) if run.held)
     usual = _usual_tone(windows)
     found: list[KeyMoment] = []
@@ -121,7 +126,7 @@ def shifts_of(windows: Sequence[WindowRecord]) -> list[KeyMoment]:
             KeyMoment(
                 at_s=run.start_s,
                 kind="shift",
-                participant_id=windows[0].participant_id,
+                participant_id=int(windows.participant_id[0]),
                 emotion=run.emotion,
                 before=before.emotion,
                 until_s=run.end_s,
@@ -132,7 +137,7 @@ def shifts_of(windows: Sequence[WindowRecord]) -> list[KeyMoment]:
     return found
 
 
-def _usual_tone(windows: Sequence[WindowRecord]) -> str | None:
+def _usual_tone(windows: Windows) -> str | None:
     return next(iter(shares(windows)), None)
 
 
@@ -155,44 +160,40 @@ def _joined(runs: Iterable[_Run]) -> list[_Run]:
     return joined
 
 
-def _runs(windows: Sequence[WindowRecord]) -> list[_Run]:
+def _runs(windows: Windows) -> list[_Run]:
     runs: list[_Run] = []
-    stray: WindowRecord | None = None
-    for window in windows:
-        if window.unclear:
-            continue
-        current = runs[-1] if runs else None
-        fresh = current is None or window.start_s - current.end_s > PAUSE_S
-        if current is not None and not fresh and window.emotion == current.emotion:
-            current.end_s, current.windows = window.end_s, current.windows + 1
-            current.confidence += window.confidence
-            current.strays += stray is not None
-            stray = None
-        elif not fresh and stray is None:
+    current: _Run | None = None
+    stray: _Clear | None = None
+    for window in _clear(windows):
+        emotion, start_s, end_s, confidence = window
+        near = current is not None and start_s - current.end_s <= PAUSE_S
+        if current is not None and near and emotion == current.emotion:
+            current.end_s = end_s
+            current.windows += 1
+            current.confidence += confidence
+            if stray is not None:
+                current.strays, stray = current.strays + 1, None
+        elif near and stray is None:
             stray = window  # one that differs may be a mistake; a second one begins another run
         else:
-            begun = stray if not fresh and stray is not None and stray.emotion == window.emotion else None
-            runs.append(_begin(window, begun))
+            current = _begin(window, stray if near and stray is not None and stray[0] == emotion else None)
+            runs.append(current)
             stray = None
     return runs
 
 
-def _begin(window: WindowRecord, earlier: WindowRecord | None) -> _Run:
+def _clear(windows: Windows) -> Iterator[_Clear]:
+    """Emotion, start, end and confidence of the clear windows."""
+    clear = windows.take(~windows.unclear)
+    emotions = map(windows.emotions.__getitem__, clear.emotion.tolist())
+    return zip(emotions, clear.start_s.tolist(), clear.end_s.tolist(), clear.confidence.tolist(), strict=True)
+
+
+def _begin(window: _Clear, earlier: _Clear | None) -> _Run:
+    emotion, start_s, end_s, confidence = window
     if earlier is None:
-        return _Run(
-            emotion=window.emotion,
-            start_s=window.start_s,
-            end_s=window.end_s,
-            windows=1,
-            confidence=window.confidence,
-        )
-    return _Run(
-        emotion=window.emotion,
-        start_s=earlier.start_s,
-        end_s=window.end_s,
-        windows=2,
-        confidence=earlier.confidence + window.confidence,
-    )
+        return _Run(emotion=emotion, start_s=start_s, end_s=end_s, windows=1, confidence=confidence)
+    return _Run(emotion=emotion, start_s=earlier[1], end_s=end_s, windows=2, confidence=earlier[3] + confidence)
 
 
 def _mark(moment: MomentRecord) -> KeyMoment:

@@ -54,12 +54,12 @@ async def summary(request: web.Request) -> web.Response:
 async def chart(request: web.Request) -> web.Response:
     """``GET …/chart.json``: what the report page is drawn from."""
     reading = await read_report(request)
-    return _json(await reading.chart_json())
+    return (await reading.chart_json()).response(request, content_type="application/json")
 
 
 async def voice(request: web.Request) -> web.Response:
     """``GET …/voices/{speaker}.json``: the probabilities of one speaker."""
-    reading = await read_report(request, probabilities=True)
+    reading = await read_report(request, fresh=True)
     wanted = request.match_info["speaker"]
     person = next((p for p in reading.report.participants if str(p.participant.id) == wanted), None)
     if person is None:
@@ -127,7 +127,7 @@ async def moments_csv(request: web.Request) -> web.Response:
 
 
 async def _report(request: web.Request) -> ReportOut:
-    reading = await read_report(request, probabilities=True)
+    reading = await read_report(request, fresh=True)
     return await asyncio.to_thread(
         report_out,
         reading.report,

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+import numpy as np
+
 from bot.pictures.palette import tone
 from bot.pictures.times import spell
 from bot.report import MARKED, KeyMoment, key_moments, story
@@ -27,6 +29,7 @@ from bot.web.schema import (
     VoiceOut,
     WindowColumnsOut,
 )
+from storage.columns import Floats, Integers, Windows
 from storage.records import ParticipantReport, SessionReport, WindowRecord
 from storage.report import longest_turn_s
 
@@ -78,7 +81,6 @@ def summary_out(report: SessionReport, names: Mapping[int, str], *, expires_at: 
     """What stands above the pictures and beside them, in words and figures."""
     moments = key_moments(report)
     told = story(report, names, moments, gone_at=expires_at)
-    windows = [window for person in report.participants for window in person.windows]
     talk_s = sum(person.talk_s for person in report.participants)
     return SummaryOut(
         sentences=list(told.sentences),
@@ -87,8 +89,8 @@ def summary_out(report: SessionReport, names: Mapping[int, str], *, expires_at: 
         moments=[_moment(number, moment, names) for number, moment in enumerate(moments, start=1)],
         speakers=[_figures(person) for person in report.participants],
         totals=TotalsOut(
-            windows=len(windows),
-            unclear_windows=sum(window.unclear for window in windows),
+            windows=sum(len(person.windows) for person in report.participants),
+            unclear_windows=sum(_unclear(person.windows) for person in report.participants),
             talk_s=talk_s,
             overlap_s=report.overlap_s,
             shares=report.shares,
@@ -103,31 +105,53 @@ def voice_out(person: ParticipantReport, report: SessionReport, *, last_event_id
         id=person.participant.id,
         labels=labels,
         windows=columns(windows, labels, _reasons(report)),
-        probabilities=[[round(100 * window.probabilities.get(label, 0.0)) for window in windows] for label in labels],
+        probabilities=[
+            _whole(100 * np.nan_to_num(windows.probabilities[:, windows.labels.index(label)]))
+            if label in windows.labels
+            else [0] * len(windows)
+            for label in labels
+        ],
         last_event_id=last_event_id,
     )
 
 
 def columns(windows: Sequence[WindowRecord], labels: Sequence[str], reasons: Sequence[str]) -> WindowColumnsOut:
     """Windows as columns. Ends are rounded, not lengths, so that the error does not add up."""
-    place = {label: index for index, label in enumerate(labels)}
-    why = {reason: index for index, reason in enumerate(reasons, start=1)}
-    starts = [round(10 * window.start_s) for window in windows]
-    ends = [round(10 * window.end_s) for window in windows]
-    return WindowColumnsOut(
-        gap=[start - end for start, end in zip(starts, [0, *ends], strict=False)],
-        length=[end - start for start, end in zip(starts, ends, strict=True)],
-        label=[place.get(window.emotion, 0) for window in windows],
-        sure=[round(100 * window.confidence) for window in windows],
-        why=[why.get(window.reason or _UNSURE, 0) if window.unclear else 0 for window in windows],
-        speech=[round(100 * window.speech_ratio) for window in windows],
+    of = Windows.of(windows)
+    label = np.maximum(0, _places(of.emotions, labels))
+    why = 1 + _places([reason or _UNSURE for reason in of.reasons], reasons)
+    starts, ends = np.rint(10 * of.start_s), np.rint(10 * of.end_s)
+    return WindowColumnsOut.model_construct(  # whole numbers all, so there is nothing to check
+        gap=_whole(starts - np.concatenate([[0.0], ends])[:-1]),
+        length=_whole(ends - starts),
+        label=label[of.emotion].tolist(),
+        sure=_whole(100 * of.confidence),
+        why=np.where(of.unclear, why[of.reason], 0).tolist(),
+        speech=_whole(100 * of.speech_ratio),
     )
+
+
+def _places(names: Sequence[str], among: Sequence[str]) -> Integers:
+    """Where each name stands; -1 for one that is not there."""
+    place = {name: index for index, name in enumerate(among)}
+    return np.array([place.get(name, -1) for name in names], np.int64)
+
+
+def _whole(values: Floats) -> list[int]:
+    whole: list[int] = np.rint(values).astype(np.int64).tolist()
+    return whole
 
 
 def _reasons(report: SessionReport) -> list[str]:
     """Every reason for which a window of the session is unclear."""
-    found = {w.reason or _UNSURE for person in report.participants for w in person.windows if w.unclear}
+    found: set[str] = set()
+    for windows in (person.windows for person in report.participants):
+        found |= {windows.reasons[place] or _UNSURE for place in set(windows.reason[windows.unclear].tolist())}
     return sorted(found)
+
+
+def _unclear(windows: Windows) -> int:
+    return int(np.count_nonzero(windows.unclear))
 
 
 def _moment(number: int, moment: KeyMoment, names: Mapping[int, str]) -> KeyMomentOut:
@@ -152,7 +176,7 @@ def _figures(person: ParticipantReport) -> FiguresOut:
     return FiguresOut(
         id=person.participant.id,
         windows=len(person.windows),
-        clear_windows=sum(not window.unclear for window in person.windows),
+        clear_windows=len(person.windows) - _unclear(person.windows),
         talk_s=round(person.talk_s, 1),
         turns=person.turns,
         longest_s=round(longest_turn_s(person.windows), 1),

@@ -29,7 +29,6 @@ from storage.records import (
     SessionRecord,
     SessionReport,
     ShareRecord,
-    WindowRecord,
 )
 
 
@@ -48,9 +47,7 @@ class ReportStore(Protocol):
 
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]: ...
 
-    async def report(self, session_id: str, *, probabilities: bool = True) -> SessionReport | None: ...
-
-    async def windows(self, session_id: str, *, from_s: float, to_s: float) -> Sequence[WindowRecord]: ...
+    async def report(self, session_id: str) -> SessionReport | None: ...
 
     async def edition(self, session_id: str) -> Edition | None: ...
 

@@ -18,7 +18,7 @@ from bot.web.keys import ACCESS, BACKEND
 from bot.web.listing import DEFAULT_LIMIT, places, read_page
 from bot.web.measured import compares, measured
 from bot.web.predict import OLD_LABELS
-from bot.web.reading import read_report, with_probabilities
+from bot.web.reading import read_report
 from bot.web.templating import palette_css as palette_sheet
 from bot.web.templating import render
 from bot.web.unfurl import preview
@@ -98,7 +98,6 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
     shown = await reading.held.answer(
         key, lambda: build_view(found, heading.names, view, page=grant.page, compares=known)
     )
-    table = await with_probabilities(request, reading, [row.window for row in shown.table.rows])
     standing = await manage.standing_of(request, grant, found.session, heading.people)
     return {
         "grant": grant,
@@ -110,7 +109,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "server": heading.server,
         "summary": await reading.summary(),
         "expires_at": reading.expires_at,
-        "view": shown.with_windows(table),
+        "view": shown,
         "preview": preview(request, reading, await reading.summary()) if grant.shared else None,
         "compares": known,
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import numpy as np
 from aiohttp import web
 
 from bot.listening.live import LiveEvent
@@ -18,6 +19,8 @@ from bot.web.grants import Grant, Heading, grant_of, heading_of
 from bot.web.keys import BUS, REPORTS, STORAGE
 from bot.web.reports import Held
 from bot.web.schema import SummaryOut
+from bot.web.templating import Packed
+from storage.columns import Windows
 from storage.records import SessionRecord, SessionReport, SessionState, WindowRecord
 from storage.report import build_report
 
@@ -39,10 +42,10 @@ class Reading:
     async def summary(self) -> SummaryOut:
         return await summary_of(self.held, self.heading.names, self.expires_at)
 
-    async def chart_json(self) -> bytes:
+    async def chart_json(self) -> Packed:
         heading, summary = self.heading, await self.summary()
 
-        def make() -> bytes:
+        def make() -> Packed:
             chart = chart_out(
                 self.report,
                 heading.names,
@@ -52,21 +55,20 @@ class Reading:
                 summary=summary,
                 last_event_id=self.last_event_id,
             )
-            return chart.model_dump_json().encode()
+            return Packed.of(chart.model_dump_json().encode())
 
         key = ("chart", heading.title, heading.server, tuple(heading.names.items()), self.expires_at)
         return await self.held.answer(key, make)
 
 
-async def read_report(request: web.Request, *, probabilities: bool = False) -> Reading:
-    """The report that the address names; `probabilities` reads those of every window, which takes longer.
+async def read_report(request: web.Request, *, fresh: bool = False) -> Reading:
+    """The report that the address names; `fresh`: not one that is some seconds old.
 
     Raises NotFound, Gone, Forbidden, SignInNeeded.
     """
     grant = await grant_of(request)
     app, session_id = request.app, grant.session_id
-
-    held = await (_read(app, session_id, probabilities=True) if probabilities else held_report(app, session_id))
+    held = await (_read(app, session_id) if fresh else held_report(app, session_id))
     if held is None:
         raise NotFound(words.NO_SESSION)
     if grant.shared:
@@ -96,10 +98,8 @@ def row_of(report: SessionReport, participant_id: int) -> SessionReport:
 
 
 async def held_report(app: web.Application, session_id: str) -> Held | None:
-    """The report without probabilities, read once for all who ask at the same time. None: there is none."""
-    return await app[REPORTS].get(
-        session_id, lambda: app[STORAGE].edition(session_id), lambda: _read(app, session_id, probabilities=False)
-    )
+    """The report, read once for all who ask at the same time. None: there is none."""
+    return await app[REPORTS].get(session_id, lambda: app[STORAGE].edition(session_id), lambda: _read(app, session_id))
 
 
 async def shared_of(held: Held) -> Held:
@@ -115,25 +115,12 @@ async def summary_of(held: Held, names: Mapping[int, str], expires_at: datetime 
     return await held.answer(key, lambda: summary_out(held.report, names, expires_at=expires_at))
 
 
-async def with_probabilities(
-    request: web.Request, reading: Reading, windows: Sequence[WindowRecord]
-) -> list[WindowRecord]:
-    """Some windows of a report that was read without probabilities, with them. `windows` are in order."""
-    if not windows:
-        return []
-    stored = await request.app[STORAGE].windows(
-        reading.grant.session_id, from_s=windows[0].start_s, to_s=windows[-1].start_s
-    )
-    whole = {(window.participant_id, window.start_s): window for window in stored}
-    return [whole.get((window.participant_id, window.start_s), window) for window in windows]
-
-
-async def _read(app: web.Application, session_id: str, *, probabilities: bool) -> Held | None:
+async def _read(app: web.Application, session_id: str) -> Held | None:
     """The report as it is now."""
     bus = app[BUS]
     # Before the read: an event in between is then in the report and comes again, which a page can tell.
     last_event_id, events = bus.last_id(session_id), bus.recent(session_id)
-    report = await app[STORAGE].report(session_id, probabilities=probabilities)
+    report = await app[STORAGE].report(session_id)
     if report is None:
         return None
     if report.session.state is SessionState.LIVE:
@@ -156,21 +143,25 @@ def _with_events(report: SessionReport, events: list[LiveEvent]) -> SessionRepor
     deleted.
     """
     people = {person.participant.id for person in report.participants}
-    stored = {_place(window) for person in report.participants for window in person.windows}
-    told = [WindowRecord(**event.data) for event in events if event.kind == "window" and _is_whole(event)]
-    missing = [w for w in told if w.participant_id in people and _place(w) not in stored]
+    stored = {place for person in report.participants for place in _places(person.windows)}
+    told = Windows.of(
+        [
+            WindowRecord(**event.data)
+            for event in events
+            if event.kind == "window" and _is_whole(event) and event.data["participant_id"] in people
+        ]
+    )
+    missing = told.take(np.array([place not in stored for place in _places(told)], np.bool_))
     if not missing:
         return report
-    windows = sorted(
-        [*missing, *(window for person in report.participants for window in person.windows)],
-        key=lambda window: window.start_s,
-    )
+    windows = Windows.joined([missing, *(person.windows for person in report.participants)])
+    windows = windows.take(np.argsort(windows.start_s, kind="stable"))
     return build_report(report.session, [p.participant for p in report.participants], windows, report.moments)
 
 
-def _place(window: WindowRecord) -> tuple[int, int]:
-    """Whose window it is and when it began, in milliseconds as it is stored: it is told more exactly."""
-    return window.participant_id, round(1000 * window.start_s)
+def _places(windows: Windows) -> Iterator[tuple[int, int]]:
+    """Whose each window is and when it began, in milliseconds as it is stored: it is told more exactly."""
+    return zip(windows.participant_id.tolist(), np.rint(1000 * windows.start_s).astype(np.int64).tolist(), strict=True)
 
 
 def _is_whole(event: LiveEvent) -> bool:

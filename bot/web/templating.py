@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,6 +24,8 @@ from bot.web.keys import ACCESS, OPERATOR, READY, TEMPLATES
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
+PACKED_LEVEL: Final = 4
+"""Of zlib: a long report's columns are a twelfth larger than at its usual 6, and cost a quarter of the time."""
 
 
 @cache
@@ -91,6 +95,25 @@ def compressed(response: web.Response) -> web.Response:
     """Let a text go out compressed: a long report shrinks to a tenth. Big ones are compressed in a thread."""
     response.enable_compression()
     return response
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A text that many will be given, compressed once."""
+
+    plain: bytes
+    small: bytes
+
+    @classmethod
+    def of(cls, text: bytes) -> Packed:
+        """Takes a while for long texts, so call it in a thread."""
+        return cls(text, gzip.compress(text, PACKED_LEVEL, mtime=0))
+
+    def response(self, request: web.Request, *, content_type: str) -> web.Response:
+        if "gzip" not in request.headers.get("Accept-Encoding", "").lower():
+            return web.Response(body=self.plain, content_type=content_type, charset="utf-8")
+        headers = {"Content-Encoding": "gzip"}
+        return web.Response(body=self.small, content_type=content_type, charset="utf-8", headers=headers)
 
 
 def redirect(location: str) -> web.Response:

@@ -38,7 +38,7 @@ async def thumbnail(request: web.Request) -> web.Response:
     key = (grant.session_id, theme, edition)  # with other rows, such as after somebody's were deleted, it is drawn anew
     picture = held.get(key)
     if picture is None:
-        report = await store.report(grant.session_id, probabilities=False)
+        report = await store.report(grant.session_id)
         if report is None:
             raise NotFound(words.NO_SESSION)
         picture = await asyncio.to_thread(draw, report, theme)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+import numpy as np
 from markupsafe import Markup
 
 from bot.pictures import geometry, svg
 from bot.pictures.palette import UNCLEAR, in_order, tone
 from ser_engine.baseline import SETTLED_AFTER
+from storage.columns import Windows
 from storage.records import ParticipantReport, SessionReport, WindowRecord
-from storage.report import longest_turn_s
+from storage.report import longest_turn_s, windows_in_order
 
 TABLE_ROWS: Final = 100
 """Windows on one page of the table; a page of two hours would otherwise be a hundred times the rest of it."""
@@ -77,11 +79,6 @@ class ReportView:
     clear_windows: int
     table: Table
 
-    def with_windows(self, windows: Sequence[WindowRecord]) -> ReportView:
-        """The same with other records of the table's windows, in the same order."""
-        rows = (replace(row, window=window) for row, window in zip(self.table.rows, windows, strict=True))
-        return replace(self, table=replace(self.table, rows=tuple(rows)))
-
 
 def build_view(
     report: SessionReport,
@@ -99,7 +96,7 @@ def build_view(
     """
     labels = tuple(in_order(list(report.session.labels)))
     speakers = tuple(_speaker(person, names, labels, compares=compares) for person in report.participants)
-    windows = sorted((w for p in report.participants for w in p.windows), key=lambda w: (w.start_s, w.participant_id))
+    windows = windows_in_order(report)
     longest = max(speakers, key=lambda row: row.longest_s, default=None)
     return ReportView(
         labels=labels,
@@ -112,13 +109,13 @@ def build_view(
         longest_s=longest.longest_s if longest else 0.0,
         longest_name=longest.name if longest else "",
         windows=len(windows),
-        clear_windows=sum(not window.unclear for window in windows),
+        clear_windows=int(np.count_nonzero(~windows.unclear)),
         table=_table(windows, names, view, page, rows or max(1, len(windows))),
     )
 
 
-def _table(windows: list[WindowRecord], names: Mapping[int, str], view: PageQuery, page: str, rows: int) -> Table:
-    first = next((index for index, window in enumerate(windows) if window.end_s > view.from_s), 0)
+def _table(windows: Windows, names: Mapping[int, str], view: PageQuery, page: str, rows: int) -> Table:
+    first = int(np.argmax(windows.end_s > view.from_s)) if windows else 0
     shown = windows[first : first + rows]
     before = windows[max(0, first - rows)] if first else None
     after = windows[first + rows] if first + rows < len(windows) else None
@@ -155,5 +152,11 @@ def _speaker(
             title=f"Talk time of {name} by emotion",
         ),
         latest=person.windows[-1] if person.windows else None,
-        still_new=compares and 0 < sum(not w.unclear or w.reason == "unsure" for w in person.windows) < SETTLED_AFTER,
+        still_new=compares and 0 < _heard(person.windows) < SETTLED_AFTER,
     )
+
+
+def _heard(windows: Windows) -> int:
+    """How many windows the engine learned a voice from."""
+    unsure = np.array([reason == "unsure" for reason in windows.reasons], np.bool_)
+    return int(np.count_nonzero(~windows.unclear | unsure[windows.reason]))
