@@ -21,9 +21,9 @@ from sandbox import cdn, chat, oauth
 from sandbox.commands import CommandBook
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
+from sandbox.grants import Grants
 from sandbox.interactions import Interaction, Interactions
 from sandbox.models import Attachment, Channel, ChannelType, Guild, Member, Message, Overwrite, User
-from sandbox.oauth import Grants
 from sandbox.people import People
 from sandbox.permissions import BOT
 from sandbox.posting import Posting

@@ -14,9 +14,9 @@ from aiohttp import web
 from sandbox.commands import CommandBook
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
+from sandbox.grants import Grants
 from sandbox.interactions import Interactions
 from sandbox.models import Attachment, Channel, User
-from sandbox.oauth import Grants
 from sandbox.posting import Posting
 from sandbox.ratelimits import RateLimits
 from sandbox.state import State

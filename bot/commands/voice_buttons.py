@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import discord
 
@@ -11,15 +11,20 @@ from bot.commands.common import Interaction, report_error
 from bot.errors import NotAllowed
 from bot.texts import Texts, english
 
-if TYPE_CHECKING:
-    from bot.commands.voice_messages import VoiceMessages
-
 _AUTHOR = r"undertone:voice:(?P<answer>allow|deny):(?P<message>\d+):(?P<person>\d+)"
 _STATEMENT = r"undertone:word:(?P<answer>yes|no):(?P<ticket>[0-9a-f]+):(?P<person>\d+)"
 
 
+class AnswerTaker(Protocol):
+    """Who acts on the answers: `VoiceMessages`."""
+
+    async def author_answered(self, interaction: Interaction, message_id: int, *, yes: bool) -> None: ...
+
+    async def stated(self, interaction: Interaction, ticket: str, *, yes: bool) -> None: ...
+
+
 class _Answer(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"undertone:none"):
-    messages: ClassVar[VoiceMessages]
+    messages: ClassVar[AnswerTaker]
     refusal: ClassVar[str]
 
     def __init__(self, label: str, custom_id: str, *, yes: bool, about: str, person_id: int) -> None:

@@ -85,16 +85,13 @@ class ListeningSession:
         """Work until the session ends; then close everything. Owns all tasks of the session."""
         reason = EndReason.ERROR
         hearing = asyncio.create_task(self._hearing.run(), name=f"recognise-{self.record.id}")
-        helpers = [
-            asyncio.create_task(self._display.run(), name=f"display-{self.record.id}"),
-            asyncio.create_task(self.limits.run(), name=f"limits-{self.record.id}"),
-        ]
+        parts = {"display": self._display.run(), "limits": self.limits.run()}
+        helpers = {asyncio.create_task(part, name=f"{name}-{self.record.id}") for name, part in parts.items()}
+        waiting: set[asyncio.Future[Any]] = {self._ending, hearing, *helpers}
         try:
-            waiting: set[asyncio.Future[Any]] = {self._ending, hearing, *helpers}
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if task is not self._ending and (error := task.exception()) is not None:
-                    _log.error("session_task_died", session=self.record.id, exc_info=error)
+            for error in filter(None, (task.exception() for task in done - {self._ending})):
+                _log.error("session_task_died", session=self.record.id, exc_info=error)
             if self._ending in done:
                 reason = self._ending.result()
         except asyncio.CancelledError:
@@ -152,7 +149,7 @@ class ListeningSession:
 
     def snapshot(self) -> Snapshot:
         """What the panel shows now."""
-        included = self.people.included_ids()
+        included, server = self.people.included_ids(), self._surface.server
         return Snapshot(
             channel_id=self.record.channel_id,
             started_at=self.record.started_at,
@@ -160,8 +157,8 @@ class ListeningSession:
             excluded=self.people.book.excluded_ids(),
             new_voices=frozenset(filter(self._hearing.still_new, included)),
             by_standing=frozenset(filter(self.people.book.by_standing, included)),
-            live_emotions=self._surface.server.live_emotions,
-            viewer_role_id=self._surface.server.viewer_role_id,
+            live_emotions=server.live_emotions,
+            viewer_role_id=server.viewer_role_id,
             overall=self._display.reaction.label,
             unsaved=self._app.writer.failing,
             pressed=self._app.backend.pressed,

@@ -6,19 +6,23 @@ The role is asked of Discord for every visit, so whoever loses it, or leaves the
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from bot.web.names import Membership, NameDirectory
-
-if TYPE_CHECKING:
-    from bot.web.keys import ReportStore
 
 MAX_SERVERS: Final = 25
 """Servers that a list without a filter asks about, those with the newest sessions; a filter by server reaches any."""
 
 
+class ViewerRoles(Protocol):
+    """What storage has to tell of the roles that servers chose."""
+
+    async def viewer_roles(self, guild_id: int | None = None) -> Mapping[int, int]: ...
+
+
 class Readers:
-    def __init__(self, storage: ReportStore, names: NameDirectory) -> None:
+    def __init__(self, storage: ViewerRoles, names: NameDirectory) -> None:
         self._storage = storage
         self._names = names
         self.not_asked = 0
