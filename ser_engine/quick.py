@@ -47,7 +47,7 @@ _REST: Final = np.float32(64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Candidate:
     """A product or an LSTM that could be computed in bytes."""
 
     name: str
@@ -73,17 +73,17 @@ def quickened(data: bytes, plan: Plan) -> bytes:
     return work.graph.to_bytes()
 
 
-def places(data: bytes) -> list[Place]:
+def places(data: bytes) -> list[Candidate]:
     """Where something can be gained, in the order of the graph. Raises ValueError for what is no ONNX file."""
     work = _Work(Graph.from_bytes(data))
-    found: list[Place] = []
+    found: list[Candidate] = []
     for node in work.graph.nodes:
         if (matrix := work.matrix(node)) is not None:
             ways = tuple(way for way in WAYS if way != "recurrent" and (way != "blocks" or _block(len(matrix))))
-            found.append(Place(name=given_by(node), weights=matrix.size, ways=ways))
+            found.append(Candidate(name=given_by(node), weights=matrix.size, ways=ways))
         elif (matrices := work.matrices(node)) is not None:
             weights = sum(one.size for one in matrices)
-            found.append(Place(name=given_by(node), weights=weights, ways=("recurrent",)))
+            found.append(Candidate(name=given_by(node), weights=weights, ways=("recurrent",)))
     return found
 
 
