@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from bot.voice import rtp
 from bot.voice.dave import DaveSession
 from bot.voice.link import VoiceLink
-from bot.voice.reader import DATAGRAM_BYTES, WORK_TICKS, VoiceSocket
+from bot.voice.pace import WORK_TICKS
+from bot.voice.reader import DATAGRAM_BYTES, VoiceSocket
 from bot.voice.receiver import Receiver
 from bot.voice.states import FrameSink
 from bot.voice.transport import Opener

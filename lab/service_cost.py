@@ -243,8 +243,8 @@ async def parts(sessions: list[ListeningSession], seconds: float) -> dict[str, f
         for owner, name, part in (
             (reader.SocketReader, "_readable", "layer"),
             (reader.SocketReader, "_read", "layer"),
-            (reader.SocketReader, "_drain", "layer"),
-            (reader.SocketReader, "_tick", "layer"),
+            (reader.SocketReader, "slice", "layer"),
+            (reader.SocketReader, "tick", "layer"),
             (reader.SocketReader, "catch_up", "layer"),
             (PacketOpener, "open", "transport decryption"),
             (dave, "decrypt", "DAVE"),

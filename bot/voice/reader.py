@@ -2,16 +2,15 @@
 
 discord.py reads voice sockets in a thread that can sit in `select()` for 30 s on a socket that is already closed, so
 that the next connection's first answer is never read. The event loop's own selector has no such gap. It says when the
-first datagram after a quiet time comes. While people talk, the timer reads instead, every 20 ms, so that it is known
-when packets came; they are worked on every 100 ms, a stream's five together. A turn of the event loop for each packet,
-and another decoder's memory each time, would cost more than all that is done with it.
+first datagram after a quiet time comes. While people talk, a timer (`pace`) reads instead, every 20 ms, so that it is
+known when packets came; they are worked on every 100 ms, a stream's five together. A turn of the event loop for each
+packet, and another decoder's memory each time, would cost more than all that is done with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import socket
 import struct
 import sys
@@ -19,6 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from .faults import survive
+from .pace import Pace
 from .receiver import Receiver
 
 DATAGRAM_BYTES: Final = 2_048
@@ -26,8 +27,6 @@ DATAGRAMS_PER_WAKE: Final = 512
 """Only headers are looked at here, 3 µs each: 2 ms at most. Fewer, and a flood would fill the system's buffer."""
 BUFFER_BYTES: Final = 4 << 20
 """What is asked of the system for datagrams that wait while the loop is busy; it may grant less."""
-TICK_S: Final = 0.020
-WORK_TICKS: Final = 5
 CATCH_UP_S: Final = 0.020
 """So long the packets that are there may take when they have to be worked on at once."""
 _TICKS_PER_LOOK: Final = 25
@@ -63,23 +62,26 @@ class VoiceSocket(socket.socket):
 class SocketReader:
     """Feeds a receiver from at most one socket at a time, in slices, and keeps its timer."""
 
-    _turns = itertools.count()
-    """Readers of several calls begin at different ticks, so that they do not work at the same time."""
-
     def __init__(self, receiver: Receiver, loop: asyncio.AbstractEventLoop) -> None:
         self._receiver = receiver
         self._loop = loop
         self._socket: VoiceSocket | None = None
-        self._draining: asyncio.Handle | None = None
-        self._ticking: asyncio.TimerHandle | None = None
+        self._pace = Pace.of(loop)
         self._discovery: asyncio.Future[bytes] | None = None
-        self._ticks = next(self._turns)
+        self._ticks = 0
+        self._turn = False
+        """Whether the receiver's timer is due, once a slice of what has come is worked on."""
         self._quiet_ticks = 0
         self._watched = False
         """Whether the selector tells of datagrams; otherwise the timer reads them."""
         self._missed = 0
         self.slowest_s = 0.0
         """The longest that the event loop was kept at a stretch, in seconds."""
+
+    @property
+    def awake(self) -> bool:
+        """Whether the timer runs: packets come, or something waits."""
+        return self._pace.keeps(self)
 
     def open(self) -> VoiceSocket:
         """A new socket, read from its first moment; the last one is closed."""
@@ -96,13 +98,10 @@ class SocketReader:
         return sock
 
     def close(self) -> None:
-        """Close the socket and stop the timers."""
+        """Close the socket and stop the timer."""
         if self._socket is not None:
             self._socket.close()
-        for handle in (self._draining, self._ticking):
-            if handle is not None:
-                handle.cancel()
-        self._draining = self._ticking = None
+        self._pace.forget(self)
 
     async def discover(self, request: bytes, timeout_s: float) -> bytes:
         """Send an IP discovery request and return the answer.
@@ -128,16 +127,15 @@ class SocketReader:
 
     def work(self) -> None:
         """See to it that queued packets are worked on and the timer runs; to be called after anything was queued."""
-        if self._draining is None:
-            self._draining = self._loop.call_soon(self._drain)
+        self._pace.work(self)
 
     def catch_up(self) -> None:
         """Work now on what has come until now: after this, the keys or the owners may be others."""
         self._read()
         if self._receiver.drain(CATCH_UP_S):
             self.work()
-        if self._ticking is None and not self._quiet_ticks:
-            self._begin_ticking()
+        if not self._quiet_ticks:
+            self._wake()
 
     def _watch(self) -> None:
         if self._socket is not None:
@@ -156,8 +154,7 @@ class SocketReader:
         self._loop.remove_reader(sock.fileno())
         self._watched = False
         self._read()
-        if self._ticking is None:
-            self._begin_ticking()
+        self._wake()
 
     def _read(self) -> None:
         """Take what has arrived."""
@@ -183,40 +180,41 @@ class SocketReader:
                 self._loop.call_soon(self._read)  # a flood: the others have their turn, and then the rest is read
         self._timed(began_s)
 
-    def _drain(self) -> None:
+    def slice(self) -> bool:
+        """Work on packets until a slice of time is over; True when some are left."""
         began_s = time.perf_counter()
-        self._draining = self._loop.call_soon(self._drain) if self._receiver.drain() else None
-        if self._ticking is None:
-            self._begin_ticking()
+        left = self._receiver.drain()
+        self._wake()
+        if self._turn:
+            self._turn = False
+            busy = self._receiver.tick()
+            if not busy and self._quiet_ticks >= _QUIET_TICKS:
+                self._pace.leave(self)
+                if not self._watched:
+                    self._watch()
         self._timed(began_s)
+        return left
 
-    def _begin_ticking(self) -> None:
-        self._quiet_ticks = 0
-        self._receiver.tick_begins()
-        self._ticking = self._loop.call_later(TICK_S, self._tick)
-
-    def _tick(self) -> None:
-        self._ticks += 1
-        if self._ticks % _TICKS_PER_LOOK == 0:
-            self._look_for_missed()
-        self._quiet_ticks += 1
-        if not self._watched:
-            self._read()
-        self._ticking = self._loop.call_later(TICK_S, self._tick)
-        if self._ticks % WORK_TICKS == 0:
-            self._work()
-
-    def _work(self) -> None:
-        if self._draining is None:
-            self._drain()
-        began_s = time.perf_counter()
-        busy = self._receiver.tick()
-        if not busy and self._quiet_ticks >= _QUIET_TICKS and self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
+    def tick(self, *, work: bool) -> None:
+        """The timer: read, and when it is this reader's turn, see to it that what was read is worked on."""
+        try:
+            self._ticks += 1
+            if self._ticks % _TICKS_PER_LOOK == 0:
+                self._look_for_missed()
+            self._quiet_ticks += 1
             if not self._watched:
-                self._watch()
-        self._timed(began_s)
+                self._read()
+        except Exception as error:  # noqa: BLE001 - one call's trouble must not take the timer from the others
+            survive(self._receiver.counters, "reader_failed", error)
+        if work:
+            self._turn = True
+            self._pace.work(self)
+
+    def _wake(self) -> None:
+        if not self._pace.keeps(self):
+            self._quiet_ticks = 0
+            self._receiver.tick_begins()
+            self._pace.join(self)
 
     def _look_for_missed(self) -> None:
         """Whether the system had no room for datagrams because they were not read in time."""

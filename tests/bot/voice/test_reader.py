@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.voice.reader import BUFFER_BYTES, WORK_TICKS, SocketReader
+from bot.voice.pace import TICK_S, WORK_TICKS, Pace
+from bot.voice.reader import BUFFER_BYTES, SocketReader
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears
 
@@ -58,7 +60,7 @@ async def test_datagrams_are_heard_and_the_timer_stops_when_nothing_is_left(line
     await line.heard(30)
     assert line.ears.opus[1] == speech[:30]
     async with asyncio.timeout(4.0):
-        while line.reader._ticking is not None:
+        while line.reader.awake:
             await asyncio.sleep(0.02)
     assert line.reader.slowest_s > 0
 
@@ -175,9 +177,71 @@ async def test_what_came_before_somebody_closes_the_socket_is_heard(line: Line, 
     assert line.ears.counters.decrypted == 3
 
 
-async def test_readers_of_several_calls_do_not_work_in_the_same_tick(line: Line) -> None:
-    others = [SocketReader(line.ears.receiver, asyncio.get_running_loop()) for _ in range(WORK_TICKS)]
-    assert len({reader._ticks % WORK_TICKS for reader in others}) == WORK_TICKS
+class Beaten:
+    """A reader that notes at which ticks it works, and has three slices to work on each time."""
+
+    def __init__(self, log: list[tuple[str, Beaten]], pace: Pace) -> None:
+        self.log = log
+        self.pace = pace
+        self.left = 0
+        self.ticks: list[float] = []
+
+    def tick(self, *, work: bool) -> None:
+        self.ticks.append(asyncio.get_running_loop().time())
+        if work:
+            self.log.append(("turn", self))
+            self.left = 3
+            self.pace.work(self)
+
+    def slice(self) -> bool:
+        self.log.append(("slice", self))
+        self.left -= 1
+        return self.left > 0
+
+
+async def test_readers_of_several_calls_do_not_work_in_the_same_tick() -> None:
+    log: list[tuple[str, Beaten]] = []
+    pace = Pace()
+    readers = [Beaten(log, pace) for _ in range(WORK_TICKS)]
+    for reader in readers:
+        pace.join(reader)
+    async with asyncio.timeout(5.0):
+        while len(log) < 4 * 3 * WORK_TICKS:
+            await asyncio.sleep(0.01)
+    for reader in readers:
+        pace.forget(reader)
+    for turn in range(2 * WORK_TICKS):
+        whose = {reader for _, reader in log[4 * turn : 4 * turn + 4]}
+        assert len(whose) == 1  # its turn and its three slices, and nobody else's in between
+    assert not any(pace.keeps(reader) for reader in readers)
+
+
+async def test_a_turn_of_the_loop_works_on_one_slice_whoever_has_packets() -> None:
+    log: list[tuple[str, Beaten]] = []
+    pace = Pace()
+    readers = [Beaten(log, pace) for _ in range(4)]
+    for reader in readers:
+        reader.left = 3
+        pace.work(reader)
+        pace.work(reader)  # asked twice, it has one turn
+    for turn in range(12):
+        assert len(log) == turn
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [reader for _, reader in log] == readers * 3
+
+
+async def test_ticks_that_were_missed_are_not_made_up_for() -> None:
+    log: list[tuple[str, Beaten]] = []
+    pace = Pace()
+    reader = Beaten(log, pace)
+    pace.join(reader)
+    time.sleep(0.3)  # noqa: ASYNC251 - the loop has to stand still
+    async with asyncio.timeout(5.0):
+        while len(reader.ticks) < 6:
+            await asyncio.sleep(0.005)
+    pace.leave(reader)
+    assert reader.ticks[5] - reader.ticks[0] > 4 * TICK_S - 0.005
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
