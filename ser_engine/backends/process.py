@@ -37,6 +37,9 @@ THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_T
 WINDOWS_A_MESSAGE: Final = 16
 DECODER_BYTES: Final = 768 * 1024 * 1024
 """What decoding one file may take: 25 MB a few times over, ten minutes of samples, and what FFmpeg holds."""
+NICE: Final = 5
+"""Steps that a worker stands behind its parent when both want a core (Unix): an answer may come a moment later, a voice
+packet that is not read in time is lost."""
 PARENTS_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """Requests to end that are the parent's to obey."""
 
@@ -89,6 +92,12 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
+def stand_behind() -> None:
+    """From now on the parent is served first where there are fewer cores than work."""
+    if sys.platform != "win32":
+        os.nice(NICE)
+
+
 def limit_memory(more_bytes: int) -> None:
     """From now on this process gets that much more memory than it has, and no more; beyond it an allocation fails.
 
@@ -115,6 +124,7 @@ def main(connection: Connection, kind: str, model_dir: str, runtime: str | None)
     for number in PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()
+    stand_behind()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with loading():

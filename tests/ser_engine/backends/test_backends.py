@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from ser_engine.audio import DecodeLimits
 from ser_engine.backends import slot
 from ser_engine.backends.base import InferenceBackend
 from ser_engine.backends.inline import InlineBackend
+from ser_engine.backends.process import NICE
 from ser_engine.backends.workers import MAX_BATCH, WorkerBackend
 from ser_engine.errors import (
     BackendError,
@@ -372,3 +374,10 @@ async def test_ctrl_c_is_the_parents_business_and_close_leaves_no_process(model:
     assert isinstance(outcome, (BackendError, list))
     assert not any(alive(pid) for pid in started)
     assert backend.counters()["restarts"] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no niceness")
+async def test_workers_stand_behind_the_process_that_reads_the_packets(workers: WorkerBackend) -> None:
+    await workers.predict(windows(1))
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids(workers)] == [min(19, ours + NICE)] * len(pids(workers))
