@@ -114,6 +114,10 @@ def _frame_durations() -> tuple[int, ...]:
 
 
 _FRAME_SAMPLES_48K: Final = _frame_durations()
+_PACKET_SAMPLES_48K: Final = tuple(
+    0 if first & 3 == 3 else _FRAMES_OF_CODE[first & 3] * _FRAME_SAMPLES_48K[first >> 3] for first in range(256)
+)
+"""By a packet's first byte; 0 where the second one says how many frames there are."""
 
 
 def packet_samples(packet: bytes, rate_hz: Rate = 48_000) -> int:
@@ -122,14 +126,13 @@ def packet_samples(packet: bytes, rate_hz: Rate = 48_000) -> int:
     Raises:
         OpusError: the bytes are no Opus packet.
     """
-    size = len(packet)
-    if not size:
+    if not packet:
         raise OpusError("not an Opus packet")
-    code = packet[0] & 3
-    if code == 3 and size < 2:
+    if samples := _PACKET_SAMPLES_48K[packet[0]]:
+        return samples * rate_hz // 48_000
+    if len(packet) < 2:
         raise OpusError("not an Opus packet")
-    frames = _FRAMES_OF_CODE[code] if code < 3 else packet[1] & 0x3F
-    samples = frames * _FRAME_SAMPLES_48K[packet[0] >> 3]
+    samples = (packet[1] & 0x3F) * _FRAME_SAMPLES_48K[packet[0] >> 3]
     if samples > 48 * MAX_PACKET_MS:
         raise OpusError("not an Opus packet")
     return samples * rate_hz // 48_000

@@ -80,19 +80,19 @@ class _Person:
     """Before the first of `presses`."""
     settled_until: int = 0
     presses: list[tuple[int, Press]] = field(default_factory=list)
+    stance: Stance = field(default_factory=Stance)
+    """What all of it comes to. It is asked for each packet, and so worked out when something changes."""
     present: bool = False
     asked_storage: bool = False
 
     @property
-    def stance(self) -> Stance:
-        stance = self.settled
-        for _, press in self.presses:
-            stance = stance.after(press)
-        return stance
-
-    @property
     def included(self) -> bool:
         return self.present and self.stance.wants_in
+
+    def settle(self, standing: Decision) -> None:
+        """What was decided before the first of `presses`."""
+        self.settled = self.settled.after(STANDING[standing])
+        self._replay()
 
     def add(self, interaction_id: int, press: Press) -> None:
         if interaction_id <= self.settled_until:
@@ -101,6 +101,17 @@ class _Person:
         while len(self.presses) > KEPT_PRESSES:
             self.settled_until, oldest = self.presses.pop(0)
             self.settled = self.settled.after(oldest)
+        self._replay()
+
+    def retract(self, interaction_id: int) -> None:
+        self.presses = [kept for kept in self.presses if kept[0] != interaction_id]
+        self._replay()
+
+    def _replay(self) -> None:
+        stance = self.settled
+        for _, press in self.presses:
+            stance = stance.after(press)
+        self.stance = stance
 
 
 class ConsentBook:
@@ -122,7 +133,8 @@ class ConsentBook:
         person = self._of(user_id)
         if not person.asked_storage:
             person.asked_storage = True
-            person.settled = person.settled.after(STANDING[standing]) if standing else person.settled
+            if standing:
+                person.settle(standing)
 
     def depart(self, user_id: int) -> None:
         """Somebody left the channel."""
@@ -157,8 +169,7 @@ class ConsentBook:
 
     def retract(self, user_id: int, interaction_id: int) -> None:
         """A decision that could not be carried out was never made."""
-        person = self._of(user_id)
-        person.presses = [kept for kept in person.presses if kept[0] != interaction_id]
+        self._of(user_id).retract(interaction_id)
 
     # --- who is in
 

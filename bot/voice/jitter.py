@@ -50,12 +50,19 @@ class JitterBuffer(Generic[Packet]):
     def __len__(self) -> int:
         return len(self._waiting) + (self._outlier is not None)
 
+    def passes(self, sequence: int) -> bool:
+        """Whether a packet comes in order and nothing waits, as with nearly all: it is not kept then, and is next."""
+        expected = self._next
+        if expected is None or sequence != expected & _MASK or self._waiting or self._outlier is not None:
+            return False
+        self._newest, self._next = expected, expected + 1
+        return True
+
     def push(self, sequence: int, packet: Packet, now_s: float) -> list[Released[Packet]]:
         """Take a packet of 16-bit `sequence` and return what can be released, in order."""
-        expected = self._next
-        if expected is not None and sequence == expected & _MASK and not self._waiting and self._outlier is None:
-            self._newest, self._next = expected, expected + 1  # in order, as nearly all are
+        if self.passes(sequence):
             return [Released(packet, 0, False)]
+        expected = self._next
         if not self._began:
             self._begin(sequence)
         unwrapped = self._unwrap(sequence)

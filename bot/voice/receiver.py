@@ -18,13 +18,13 @@ from ser_engine.types import SAMPLE_RATE_HZ
 from . import dave, rtp
 from .backlog import Backlog
 from .counters import ReceiveCounters
-from .dave import Refusal
+from .dave import DaveSession, Refusal
 from .faults import survive
 from .hold import HOLD_S, Hold, Packet
 from .journal import Journal
 from .opening import MediaKeys, PacketOpener
 from .rtp import RtpHeader
-from .speaker import AudioPacket, HeardSpeaker
+from .speaker import AudioPacket, HeardSpeaker, Stream
 from .ssrc import SsrcMap
 from .states import ConsentGate, FrameSink, OpusTap
 from .trouble import Trouble
@@ -110,12 +110,12 @@ class Receiver:
     def _process(self, run: list[Packet]) -> None:
         """Work on some packets of one stream, in the order in which they came."""
         ssrc = run[0].ssrc
-        user_id = self.ssrcs.user(ssrc)
+        user_id = self._owners.get(ssrc)
         if user_id is None:
             for packet in run:
                 self._wait_unknown(packet)
             return
-        speaker: HeardSpeaker | None = None
+        ears: tuple[HeardSpeaker, Stream, DaveSession | None, int] | None = None
         opened: list[tuple[int, AudioPacket, float]] = []
         now_s = self._clock()
         for packet in run:
@@ -126,36 +126,47 @@ class Receiver:
                     self.counters.dropped_excluded += 1
                 elif (header := packet.header or self._open_transport(packet)) is not None:
                     packet.user_id = user_id
-                    speaker = speaker or self.speaker(user_id)
-                    media = self._decrypt(packet, header, speaker)
+                    if ears is None:
+                        speaker = self.speaker(user_id)
+                        ears = (speaker, speaker.stream(ssrc), *self._connection.dave())
+                    media = self._decrypt(packet, header, *ears)
                     if media is not None:
-                        audio = AudioPacket(header.timestamp, media, self._samples(packet.arrived_s))
-                        opened.append((header.sequence, audio, packet.arrived_s))
+                        arrived_s = packet.arrived_s
+                        opened.append(
+                            (header.sequence, AudioPacket(header.timestamp, media, self._samples(arrived_s)), arrived_s)
+                        )
             except Exception as error:  # noqa: BLE001 - one bad packet costs 20 ms, never the layer
                 survive(self.counters, "packet_failed", error, ssrc=ssrc)
-        if speaker is not None and opened:
+        if ears is not None and opened:
             try:
-                speaker.push(ssrc, opened, now_s)
+                ears[0].push(ssrc, opened, now_s)
             except Exception as error:  # noqa: BLE001 - one bad packet costs 20 ms, never the layer
                 survive(self.counters, "packet_failed", error, ssrc=ssrc)
 
-    def _decrypt(self, packet: Packet, header: RtpHeader, speaker: HeardSpeaker) -> bytes | None:
+    def _decrypt(
+        self,
+        packet: Packet,
+        header: RtpHeader,
+        speaker: HeardSpeaker,
+        stream: Stream,
+        session: DaveSession | None,
+        version: int,
+    ) -> bytes | None:
         """End-to-end decryption; None when the packet is dropped or has to wait for keys."""
-        stream = speaker.stream(packet.ssrc)
         key = header.sequence << 32 | header.timestamp
-        if stream.has_heard(key):
+        if key in stream.heard:
             self.counters.dropped_duplicate += 1
             return None
-        if not packet.payload:
+        payload = packet.payload
+        if not payload:
             return b""
-        session, version = self._connection.dave()
-        result = dave.decrypt(session, version, packet.user_id, packet.payload)
+        result = dave.decrypt(session, version, packet.user_id, payload)
         if isinstance(result, Refusal):
             self._wait_keys(packet, speaker, result)
             return None
         if result:
             self.counters.decrypted += 1
-            stream.heard(key)
+            stream.remember(key)
         return result
 
     def _may_be_anothers(self, packet: Packet, user_id: int) -> bool:

@@ -45,19 +45,16 @@ class Stream:
         self.decoder: opus.Decoder | None = None
         self.silent = False
         """True while the last packet was the one that clients send for silence."""
-        self._heard: set[int] = set()
+        self.heard: set[int] = set()
+        """Numbers and timestamps of packets that were decrypted lately."""
         self._order: deque[int] = deque()
 
-    def has_heard(self, key: int) -> bool:
-        """Whether a packet with this number and timestamp was decrypted before, lately."""
-        return key in self._heard
-
-    def heard(self, key: int) -> None:
+    def remember(self, key: int) -> None:
         """A packet was decrypted. Only then its number counts: a forged one must not take a real one's place."""
-        self._heard.add(key)
+        self.heard.add(key)
         self._order.append(key)
         if len(self._order) > _REMEMBERED:
-            self._heard.discard(self._order.popleft())
+            self.heard.discard(self._order.popleft())
 
 
 class AudioPacket:
@@ -134,15 +131,20 @@ class HeardSpeaker:
     def push(self, ssrc: int, packets: Sequence[tuple[int, AudioPacket, float]], now_s: float) -> None:
         """Take decrypted packets (sequence number, packet, when it arrived) and hand on what is in order now."""
         stream = self.stream(ssrc)
-        jitter, released = stream.jitter, list[Released[AudioPacket]]()
+        jitter = stream.jitter
         for sequence, packet, arrived_s in packets:
             if packet.opus:
                 self.last_decrypted_s = now_s
                 if packet.opus != opus.SILENCE:
                     self.last_voice_s = now_s
                     self.refused_packets = 0
-            released += jitter.push(sequence, packet, arrived_s)
-        self._emit(ssrc, stream, released)
+            if jitter.passes(sequence):
+                self._take(ssrc, stream, packet, 0)
+            else:
+                for item in jitter.push(sequence, packet, arrived_s):
+                    self._take(ssrc, stream, item.packet, item.lost_before)
+        self._hand_on_block()
+        self._collect()
 
     def tick(self, now_s: float, *, holding: bool, stalled: bool) -> bool:
         """Hand on what has waited long enough, and say how long nothing came. False when there is nothing left to do.
@@ -184,10 +186,7 @@ class HeardSpeaker:
 
     def _emit(self, ssrc: int, stream: Stream, released: list[Released[AudioPacket]]) -> None:
         for item in released:
-            if item.packet.opus:
-                self._decode(ssrc, stream, item)
-            else:
-                self._counters.dropped_padding += 1
+            self._take(ssrc, stream, item.packet, item.lost_before)
         self._hand_on_block()
         self._collect()
 
@@ -202,10 +201,14 @@ class HeardSpeaker:
             counters.resyncs += jitter.resyncs
             jitter.lost = jitter.late = jitter.duplicate = jitter.stray = jitter.resyncs = 0
 
-    def _decode(self, ssrc: int, stream: Stream, item: Released[AudioPacket]) -> None:
-        packet = item.packet
+    def _take(self, ssrc: int, stream: Stream, packet: AudioPacket, lost_before: int) -> None:
+        """Take the next packet in order; `lost_before` are missing directly before it."""
+        data = packet.opus
+        if not data:
+            self._counters.dropped_padding += 1
+            return
         if self._tap is not None:
-            self._tap(self.user_id, packet.opus)
+            self._tap(self.user_id, data)
         if ssrc != self._active_ssrc:
             if self._active_ssrc is not None:
                 self._counters.ssrc_changes += 1
@@ -214,32 +217,37 @@ class HeardSpeaker:
         try:
             if stream.decoder is None:
                 stream.decoder = opus.Decoder()
-            samples = opus.packet_samples(packet.opus, SAMPLE_RATE_HZ)
-            place = self._timeline.place(
-                packet.timestamp,
-                samples,
-                lost_packets=item.lost_before,
-                arrived_samples=packet.arrived_samples,
-                after_pause=self._paused,
-            )
-            self._open, self._paused = True, False
-            block = self._block
-            if place.t_samples != self._block_t + block.length or samples > block.room:
-                self._hand_on_block()
-                if place.fill_samples:
-                    self._conceal(stream.decoder, packet.opus, place.t_samples, place.fill_samples)
-                self._block_t = place.t_samples
-            silent = packet.opus == opus.SILENCE
-            if stream.silent and not silent:
-                # Silence packets are no product of the sender's coder: going on from them, the decoder takes the first
-                # words for a change of mode and fades up to 18 ms of them away.
-                stream.decoder.reset()
-            stream.silent = silent
-            stream.decoder.append(packet.opus, block)
+            self._decode(stream, stream.decoder, packet, lost_before)
         except opus.OpusError:
             self._counters.dropped_opus += 1
             return
         self._counters.frames += 1
+
+    def _decode(self, stream: Stream, decoder: opus.Decoder, packet: AudioPacket, lost_before: int) -> None:
+        data, block, timeline = packet.opus, self._block, self._timeline
+        samples = opus.packet_samples(data, SAMPLE_RATE_HZ)
+        t_samples, fill_samples = timeline.end_samples, 0
+        if lost_before or self._paused or not timeline.goes_on(packet.timestamp, samples, packet.arrived_samples):
+            t_samples, fill_samples = timeline.place(
+                packet.timestamp,
+                samples,
+                lost_packets=lost_before,
+                arrived_samples=packet.arrived_samples,
+                after_pause=self._paused,
+            )
+        self._open, self._paused = True, False
+        if t_samples != self._block_t + block.length or samples > block.room:
+            self._hand_on_block()
+            if fill_samples:
+                self._conceal(decoder, data, t_samples, fill_samples)
+            self._block_t = t_samples
+        silent = data == opus.SILENCE
+        if stream.silent and not silent:
+            # Silence packets are no product of the sender's coder: going on from them, the decoder takes the first
+            # words for a change of mode and fades up to 18 ms of them away.
+            decoder.reset()
+        stream.silent = silent
+        decoder.append(data, block)
 
     def _conceal(self, decoder: opus.Decoder, following: bytes, t_samples: int, fill: int) -> None:
         """Make up `fill` samples before `t_samples`: by Opus, then zeros, the last by what `following` knows."""

@@ -44,6 +44,18 @@ class Timeline:
         """The next packet belongs to another stream: its timestamps mean nothing in relation to the last ones."""
         self._first_rtp = None
 
+    def goes_on(self, timestamp: int, samples: int, arrived_samples: int) -> bool:
+        """Take a packet that begins where the last one ended, as nearly all do; False when it has to be placed."""
+        if self._first_rtp is None:
+            return False
+        unwrapped = self._last_rtp + ((timestamp - self._last_rtp) & _MASK)
+        t = self._origin_samples + (unwrapped - self._first_rtp) // _RATIO
+        if t != self.end_samples or t - arrived_samples > MAX_DRIFT_SAMPLES:
+            return False
+        self._last_rtp = unwrapped
+        self.end_samples = t + samples
+        return True
+
     def place(
         self, timestamp: int, samples: int, *, lost_packets: int, arrived_samples: int, after_pause: bool
     ) -> Placement:
