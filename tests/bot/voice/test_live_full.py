@@ -1,0 +1,76 @@
+"""A channel at its limit of people, through the whole service: whoever starts a session is told before it joins."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import discord
+import pytest
+
+from bot.service import Service
+from bot.settings import load_settings
+from bot.texts import english as texts
+from sandbox import Sandbox
+from tests.fakes.backend import FakeBackend
+from tests.fakes.voice_link import FakeVoice
+from tests.fakes.world import World
+
+pytestmark = pytest.mark.integration
+
+TOLD_WITHIN_S: Final = 3.0
+
+
+async def test_a_channel_at_its_limit_is_told_within_three_seconds_and_nothing_is_asked_of_discord(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    gateway = discord.gateway.DiscordWebSocket
+    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    asked: list[Any] = []
+    async with Sandbox(rate_limits=False) as sandbox:
+        answer_request = sandbox.gateway.voice_request
+
+        def noted(session: Any, request: Any) -> Any:
+            asked.append(request)
+            return answer_request(session, request)
+
+        monkeypatch.setattr(sandbox.gateway, "voice_request", noted)
+        sandbox.voice_channel.user_limit = 2
+        sandbox.state.update_channel(sandbox.voice_channel)
+        settings = load_settings(
+            env_file=None,
+            data_dir=tmp_path,
+            port=0,
+            discord_token=sandbox.token,
+            discord_api_base=sandbox.api_base,
+            database_address=None,
+        )
+        connector = lambda: aiohttp.TCPConnector(ssl=sandbox.ssl_context())  # noqa: E731 - what the service calls
+        async with Service(settings, make_connector=connector, backend=FakeBackend()) as service:
+            await service.discord_ready()
+            world = World(sandbox, service, FakeVoice())
+            world.sit(world.owner, world.mara)
+            await world.seen(world.owner, world.mara)
+            await world.attested()
+            began_s = asyncio.get_running_loop().time()
+            answer = await world.ask(world.owner, "listen start")
+            took_s = asyncio.get_running_loop().time() - began_s
+            assert texts.JOIN_FAILURES["channel_full"] in answer.content
+            assert took_s < TOLD_WITHIN_S
+            assert asked == []
+            assert not service.sessions.running()
+            # A seat more, and the same command joins: it was the limit that kept it out.
+            sandbox.voice_channel.user_limit = 3
+            sandbox.state.update_channel(sandbox.voice_channel)
+            await sandbox.wait_for(lambda: _limit(service, sandbox) == 3)
+            await world.ask(world.owner, "listen start")
+            await sandbox.wait_for(lambda: sandbox.voice.connection(sandbox.bot.id) is not None)
+            assert asked
+
+
+def _limit(service: Service, sandbox: Sandbox) -> int | None:
+    channel = service.gateway.client.get_channel(sandbox.voice_channel.id)
+    return channel.user_limit if isinstance(channel, discord.VoiceChannel) else None
