@@ -1,14 +1,15 @@
-"""The transport's encryption, extension and padding off a packet, or the reason why not, counted."""
+"""Both encryptions, extension and padding off a packet, or the reason why not, counted."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from . import rtp
+from . import dave, rtp
 from .counters import ReceiveCounters
-from .dave import DaveSession
+from .dave import DaveSession, Refusal
 from .hold import Packet
 from .rtp import RtpHeader
+from .speaker import Stream
 from .transport import Opener
 
 
@@ -23,14 +24,14 @@ class MediaKeys(Protocol):
 
 
 class PacketOpener:
-    """Opens packets in place: afterwards they hold header and media instead of the datagram."""
+    """Opens packets in place: afterwards they hold header and payload instead of the datagram."""
 
     def __init__(self, counters: ReceiveCounters) -> None:
         self._counters = counters
         self._opener = Opener()
 
     def open(self, packet: Packet, mode: str, key: bytes) -> RtpHeader | None:
-        """The packet's header; None when the packet is dropped."""
+        """Take the transport's encryption off; the packet's header, or None when the packet is dropped."""
         header = rtp.parse_header(packet.datagram)
         if header is None:
             self._counters.dropped_malformed += 1
@@ -45,3 +46,19 @@ class PacketOpener:
             return None
         packet.header, packet.payload, packet.datagram = header, media, b""
         return header
+
+    def decrypt(
+        self, packet: Packet, header: RtpHeader, stream: Stream, session: DaveSession | None, version: int
+    ) -> bytes | Refusal | None:
+        """End-to-end decryption: the Opus packet, empty for padding alone, or why not yet; None for a duplicate."""
+        key = header.sequence << 32 | header.timestamp
+        if key in stream.heard:
+            self._counters.dropped_duplicate += 1
+            return None
+        if not packet.payload:
+            return b""
+        result = dave.decrypt(session, version, packet.user_id, packet.payload)
+        if result and not isinstance(result, Refusal):
+            self._counters.decrypted += 1
+            stream.remember(key)
+        return result

@@ -15,7 +15,7 @@ from typing import Final
 
 from ser_engine.types import SAMPLE_RATE_HZ
 
-from . import dave, rtp
+from . import rtp
 from .backlog import Backlog
 from .counters import ReceiveCounters
 from .dave import DaveSession, Refusal
@@ -129,12 +129,12 @@ class Receiver:
                     if ears is None:
                         speaker = self.speaker(user_id)
                         ears = (speaker, speaker.stream(ssrc), *self._connection.dave())
-                    media = self._decrypt(packet, header, *ears)
-                    if media is not None:
-                        arrived_s = packet.arrived_s
-                        opened.append(
-                            (header.sequence, AudioPacket(header.timestamp, media, self._samples(arrived_s)), arrived_s)
-                        )
+                    media = self._opener.decrypt(packet, header, *ears[1:])
+                    if isinstance(media, Refusal):
+                        self._wait_keys(packet, ears[0], media)
+                    elif media is not None:
+                        audio = AudioPacket(header.timestamp, media, self._samples(packet.arrived_s))
+                        opened.append((header.sequence, audio, packet.arrived_s))
             except Exception as error:  # noqa: BLE001 - one bad packet costs 20 ms, never the layer
                 survive(self.counters, "packet_failed", error, ssrc=ssrc)
         if ears is not None and opened:
@@ -142,32 +142,6 @@ class Receiver:
                 ears[0].push(ssrc, opened, now_s)
             except Exception as error:  # noqa: BLE001 - one bad packet costs 20 ms, never the layer
                 survive(self.counters, "packet_failed", error, ssrc=ssrc)
-
-    def _decrypt(
-        self,
-        packet: Packet,
-        header: RtpHeader,
-        speaker: HeardSpeaker,
-        stream: Stream,
-        session: DaveSession | None,
-        version: int,
-    ) -> bytes | None:
-        """End-to-end decryption; None when the packet is dropped or has to wait for keys."""
-        key = header.sequence << 32 | header.timestamp
-        if key in stream.heard:
-            self.counters.dropped_duplicate += 1
-            return None
-        payload = packet.payload
-        if not payload:
-            return b""
-        result = dave.decrypt(session, version, packet.user_id, payload)
-        if isinstance(result, Refusal):
-            self._wait_keys(packet, speaker, result)
-            return None
-        if result:
-            self.counters.decrypted += 1
-            stream.remember(key)
-        return result
 
     def _may_be_anothers(self, packet: Packet, user_id: int) -> bool:
         """Whether a packet may come from whom the SSRC is given to next: its owner has left, and it is no sequel."""
