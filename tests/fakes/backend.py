@@ -45,7 +45,8 @@ class FakeBackend:
     """Satisfies InferenceBackend. `script` (if any) is answered first, then the window decides.
 
     Every window counts in its speaker's baseline if it `compares`; `baselines` are those of the last call.
-    `fail_with` makes every call raise; `delay_s` makes every call slow; `seen` holds the last 1,000 windows.
+    `fail_with` makes every call raise; `delay_s` makes every call slow; while `may_answer` is not set calls wait, and
+    `asked` is set by the first call; `seen` holds the last 1,000 windows.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class FakeBackend:
         """The model that answers in place of the one that serves, as if there were too much to do."""
         self.waited_s = 0.0
         self.seen: deque[Window] = deque(maxlen=1000)
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.may_answer.set()
         self._started = False
         self._counts = {"windows": 0, "batches": 0, "dropped": 0, "lost": 0, "restarts": 0}
 
@@ -118,6 +121,8 @@ class FakeBackend:
     async def _answer(self, deadline_s: float) -> None:
         if not self._started:
             raise BackendError("The backend is not running.")
+        self.asked.set()
+        await self.may_answer.wait()
         await asyncio.sleep(min(self.delay_s, deadline_s))
         if self.fail_with is not None:
             raise self.fail_with

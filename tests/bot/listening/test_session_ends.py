@@ -1,0 +1,108 @@
+"""Every way in which a session ends, and what does not end it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.listening.ends import EndReason
+from bot.listening.recovery import clear_status
+from bot.texts import english as texts
+from bot.voice.states import LinkState, Reason
+from storage.records import SessionState
+from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize(
+    ("happening", "reason", "state"),
+    [
+        ("kicked", EndReason.KICKED, SessionState.ENDED),
+        ("moved", EndReason.MOVED, SessionState.ENDED),
+        ("channel_deleted", EndReason.CHANNEL_DELETED, SessionState.ENDED),
+        ("permissions", EndReason.PERMISSIONS, SessionState.ENDED),
+        ("removed", EndReason.KICKED, SessionState.ENDED),
+        ("link_failed", EndReason.VOICE_FAILED, SessionState.INTERRUPTED),
+        ("shutdown", EndReason.SHUTDOWN, SessionState.ENDED),
+        ("gateway_lost", EndReason.CONNECTION_LOST, SessionState.INTERRUPTED),
+    ],
+)
+async def test_every_end_is_stored_and_said(
+    stage: Stage, happening: str, reason: EndReason, state: SessionState
+) -> None:
+    session = await stage.start()
+    if happening == "kicked":
+        await stage.moves(99, CHANNEL, None, itself=True)
+    elif happening == "moved":
+        await stage.moves(99, CHANNEL, 21, itself=True)
+    elif happening == "channel_deleted":
+        stage.manager.channel_deleted(GUILD, CHANNEL)
+    elif happening == "permissions":
+        stage.manager.permission_lost(GUILD)
+    elif happening == "removed":
+        stage.manager.guild_removed(GUILD)
+    elif happening == "link_failed":
+        stage.voice.link.on_state(LinkState.FAILED, Reason.GAVE_UP)
+    else:
+        await stage.manager.end_all(reason)
+    await stage.over()
+    record = await stage.storage.session(session.record.id)
+    assert record is not None
+    assert (record.state, record.end_reason) == (state, reason.value)
+    assert texts.END_REASONS[reason.value] in stage.surface.panel.text
+    assert stage.surface.messages[-1].card.title == texts.SUMMARY_TITLE
+    assert stage.manager.of(GUILD) is None
+
+
+async def test_everybody_left_ends_it_after_a_minute_unless_somebody_comes_back(stage: Stage) -> None:
+    session = await stage.start()
+    for user in (HOST, GUEST, SHY):
+        await stage.moves(user, CHANNEL, None)
+    await stage.clock.advance(50)
+    assert texts.PANEL_ALONE in str(stage.surface.panel.fields)
+    await stage.moves(HOST, None, CHANNEL)
+    await stage.clock.advance(70)
+    assert not session.ending
+    await stage.moves(HOST, CHANNEL, 21)
+    await stage.clock.advance(61)
+    await stage.over()
+    record = await stage.storage.session(session.record.id)
+    assert record is not None
+    assert record.end_reason == "everyone_left"
+
+
+async def test_six_hours_end_it(stage: Stage) -> None:
+    session = await stage.start()
+    await stage.clock.advance(10)
+    stage.clock._at_s += 6 * 3600
+    await stage.clock.advance(2)
+    await stage.over()
+    record = await stage.storage.session(session.record.id)
+    assert record is not None
+    assert record.end_reason == "time_limit"
+
+
+async def test_while_the_link_rejoins_its_own_leaving_is_no_kick(stage: Stage) -> None:
+    session = await stage.start()
+    stage.voice.link.on_state(LinkState.RECONNECTING, Reason.CONNECTION_LOST)
+    await stage.moves(99, CHANNEL, None, itself=True)
+    assert not session.ending
+    await stage.clock.advance(6)
+    assert texts.LINK_STATES["reconnecting"] in str(stage.surface.panel.fields)
+    stage.voice.link.on_state(LinkState.LISTENING, Reason.REJOINED)
+    await stage.clock.advance(6)
+    assert texts.LINK_STATES["reconnecting"] not in str(stage.surface.panel.fields)
+
+
+async def test_recovery_leaves_a_new_session_its_status_line_and_its_connection(stage: Stage) -> None:
+    old = await stage.start()
+    await stage.end()
+    stage.surface.line = texts.VOICE_STATUS  # what a killed process left
+    await stage.start()
+    await clear_status(stage.app, old.record, stage.surface)
+    assert stage.surface.looks == 0
+    await stage.end()
+    stage.surface.line = texts.VOICE_STATUS
+    await clear_status(stage.app, old.record, stage.surface)
+    assert stage.surface.looks == 1
+    assert stage.surface.lines[-1] is None
