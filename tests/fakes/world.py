@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from bot.service import Service
 from bot.settings import load_settings
 from bot.texts import english as texts
 from sandbox import Channel, Message, Sandbox, User
+from storage.records import MessageKind
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
@@ -111,6 +112,22 @@ class World:
     async def held(self, *included: User) -> tuple[str, Message]:
         """The same, with its summary."""
         return await self.session_with(*included), await self.embed(texts.SUMMARY_TITLE)
+
+    def delete_as_the_summary_is_noted(
+        self, user: User, monkeypatch: pytest.MonkeyPatch, *, then: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        """Delete somebody's data when a summary stands in Discord and the bot notes that; `then` is what comes next."""
+        storage, own = self.service.storage, self.service.app.own
+        note = own.note
+
+        async def late(message: discord.Message, kind: MessageKind, **about: Any) -> None:
+            if kind is MessageKind.SUMMARY:
+                await storage.delete_person(user.id, None)
+            await note(message, kind, **about)
+            if kind is MessageKind.SUMMARY and then is not None:
+                await then()
+
+        monkeypatch.setattr(own, "note", late)
 
     async def over(self) -> None:
         """Until no session runs."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import discord
 import pytest
 
 from bot.commands.panel_view import INCLUDE_ID
@@ -64,14 +62,7 @@ async def test_a_summary_that_was_not_written_anew_is_tried_again_every_hour(wor
 async def test_who_is_deleted_while_the_summary_is_posted_is_taken_out_of_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage, note = world.service.storage, world.service.app.own.note
-
-    async def late(message: discord.Message, kind: MessageKind, **about: Any) -> None:
-        if kind is MessageKind.SUMMARY:
-            await storage.delete_person(world.mara.id, None)
-        await note(message, kind, **about)
-
-    monkeypatch.setattr(world.service.app.own, "note", late)
+    world.delete_as_the_summary_is_noted(world.mara, monkeypatch)
     _, summary = await world.held(world.mara, world.theo)
     await world.sandbox.wait_for(lambda: f"<@{world.mara.id}>" not in text_of(summary))
     assert f"<@{world.theo.id}>" in text_of(summary)

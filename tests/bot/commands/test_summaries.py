@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import discord
 import pytest
 
 from bot.cards import SUMMARY_ID
 from bot.listening import farewell
 from bot.texts import english, of
-from storage.records import MessageKind, SummaryPlace
+from storage.records import SummaryPlace
 from tests.fakes.world import World, text_of
 
 pytestmark = pytest.mark.e2e
@@ -43,17 +42,18 @@ async def test_a_summary_that_was_cut_off_before_it_was_checked_is_checked_withi
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody is deleted while Discord takes the summary, and Discord takes longer than the end waits."""
-    storage, note = world.service.storage, world.service.app.own.note
+    post, patience = farewell.post_summary, asyncio.timeout(None)
 
-    async def late(message: discord.Message, kind: MessageKind, **about: Any) -> None:
-        if kind is MessageKind.SUMMARY:
-            await storage.delete_person(world.mara.id, None)
-        await note(message, kind, **about)
-        if kind is MessageKind.SUMMARY:
-            await asyncio.Event().wait()
+    async def posting(*about: Any) -> None:
+        async with patience:
+            await post(*about)
 
-    monkeypatch.setattr(farewell, "PATIENCE_S", 3.0)
-    monkeypatch.setattr(world.service.app.own, "note", late)
+    async def out_of_patience() -> None:
+        patience.reschedule(asyncio.get_running_loop().time())
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(farewell, "post_summary", posting)
+    world.delete_as_the_summary_is_noted(world.mara, monkeypatch, then=out_of_patience)
     _, summary = await world.held(world.mara, world.theo)
     assert f"<@{world.mara.id}>" in text_of(summary)
     await world.service.app.deletions.remove_doomed()
