@@ -24,7 +24,7 @@ demo: $(VENV)/.run ## the demo, token or not
 	@exec $(BIN)/undertone demo
 
 test: $(VENV)/.dev ## the tests; ARGS="-k deaf" chooses
-	$(BIN)/pytest -n $(JOBS) -m "not slow" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not slow" $(ARGS)
 
 slow: $(VENV)/.dev ## the tests that train, measure or run out of something; the gate runs them too
 	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)

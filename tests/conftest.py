@@ -17,12 +17,16 @@ CATEGORIES = frozenset({"unit", "integration", "e2e"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test that does not say what it needs, so that `-m unit` means what it says."""
+    """Refuse a test that does not say what it needs, so that `-m unit` means what it says.
+
+    The longest tests begin first: one that begins last is waited for, with the other processes idle.
+    """
     without = sorted(
         {item.location[0] for item in items if not CATEGORIES & {mark.name for mark in item.iter_markers()}}
     )
     if without:
         raise pytest.UsageError(f"these tests lack one of the markers {sorted(CATEGORIES)}: {', '.join(without)}")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,8 @@ class Stage:
     service: Service = field(init=False)
     host: User = field(init=False)
     http: aiohttp.ClientSession = field(init=False)
+    voices: list[Speaker] = field(default_factory=list)
+    """Of those who were seated."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> Self:
@@ -62,11 +64,26 @@ class Stage:
     async def close(self) -> None:
         await self._stack.aclose()
 
-    async def seat(self, user: User) -> Speaker:
-        """Sit down in the voice channel, able to talk."""
-        voice = await self._stack.enter_async_context(self.discord.speaker(user))
+    async def seat(self, user: User, *, pace: float = 1.0) -> Speaker:
+        """Sit down in the voice channel, able to talk; a second of speech takes `pace` seconds."""
+        voice = await self._stack.enter_async_context(self.discord.speaker(user, pace=pace))
         await voice.join(self.discord.voice_channel.id)
+        self.voices.append(voice)
         return voice
+
+    async def settled(self) -> None:
+        """Until the bot and everyone who talks have the keys of one epoch, and know it."""
+        await self.discord.voice.settled(self.discord.voice_channel.id)
+        await self.discord.wait_for(self._in_one_epoch, timeout_s=15.0)
+
+    def _in_one_epoch(self) -> bool:
+        session = self.service.sessions.of(self.discord.guild.id)
+        assert session is not None, "nothing runs"
+        link: Any = session.call._link
+        dave, _ = link.dave()
+        epochs = {dave.get_epoch_authenticator()} if dave is not None else {None}
+        epochs |= {voice.client.dave.epoch_authenticator for voice in self.voices if voice.client is not None}
+        return len(epochs) == 1
 
     async def listen(self) -> Message:
         """The host types /listen start and states what is asked; the panel of the session that began."""

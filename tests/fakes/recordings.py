@@ -53,6 +53,12 @@ class Refusal:
 
 
 @cache
+def content(row: Recording | Refusal) -> bytes:
+    """The file of a row. Some take seconds to make, so each process makes one once."""
+    return row.make()
+
+
+@cache
 def voice(rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
     return np.asarray(soxr.resample(clip(ANGRY), SAMPLE_RATE_HZ, rate_hz), dtype=np.float32)
 

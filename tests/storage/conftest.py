@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import NewSession, SessionRecord, Storage
-from tests.fakes.postgres import new_database
+from tests.fakes.postgres import new_database, on_postgres
 
 KEY = bytes(range(32))
 
@@ -17,7 +17,7 @@ on_sqlite = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 """For a test that is about SQLite's file."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=on_postgres)])
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

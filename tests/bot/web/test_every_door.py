@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import AsyncIterator
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,10 +31,10 @@ from ser_engine.errors import AudioError
 from ser_engine.types import Pcm
 from tests.bot.web.conftest import MakeClient
 from tests.fakes.model import make_model
-from tests.fakes.recordings import Recording, Refusal, voice
+from tests.fakes.recordings import Recording, Refusal, content, voice
 from tests.fakes.recordings_table import LIST, REFUSED, TAKEN, written
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recordings")]
 
 CASES = Path(__file__).parents[2] / "ser_engine" / "cases"
 """Recordings of public bug reports; what each sounds like is tested beside them."""
@@ -57,11 +56,6 @@ async def backend(model: Path) -> AsyncIterator[InlineBackend]:
     await made.start()
     yield made
     await made.close()
-
-
-@cache
-def content(row: Recording | Refusal) -> bytes:
-    return row.make()
 
 
 def likeness(pcm: Pcm) -> float:

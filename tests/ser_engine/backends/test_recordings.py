@@ -11,9 +11,10 @@ from ser_engine.analysis import analyse, analysed, summed_up
 from ser_engine.audio import windows_of
 from ser_engine.backends.workers import WorkerBackend
 from ser_engine.errors import AudioError
+from tests.fakes.recordings import content
 from tests.fakes.recordings_table import REFUSED, TAKEN
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recordings")]
 A_TIME = 24
 
 
@@ -21,7 +22,7 @@ A_TIME = 24
 async def test_what_is_taken_is_answered_by_the_workers_too(model: Path, workers: WorkerBackend, first: int) -> None:
     recognizer = Recognizer.load(model)
     for row in TAKEN[first : first + A_TIME]:
-        data = row.make()
+        data = content(row)
         expected = summed_up(analysed(recognizer, windows_of(data, filename=row.name)))
         got = await analyse(workers, data, filename=row.name)
         assert len(got.windows) == row.windows, row.title
@@ -32,7 +33,7 @@ async def test_what_is_taken_is_answered_by_the_workers_too(model: Path, workers
 async def test_what_is_refused_is_refused_by_the_workers_too(workers: WorkerBackend) -> None:
     for row in REFUSED:
         with pytest.raises(AudioError) as refused:
-            await analyse(workers, row.make(), filename=row.name)
+            await analyse(workers, content(row), filename=row.name)
         assert refused.value.key == row.key, row.what
         assert str(refused.value).endswith("."), row.what
     assert workers.counters()["restarts"] == 0

@@ -12,7 +12,7 @@ from ser_engine.errors import CorpusError
 from ser_engine.training import whisper
 from tests.fakes.whisper import made_tensors
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("whisper")]
 
 Floats = NDArray[np.float64]
 
