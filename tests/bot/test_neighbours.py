@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from storage.wire import NAME
 from tests.fakes.backend import FakeBackend
 from tests.fakes.postgres import new_database, on_postgres
 from tests.fakes.voice_link import FakeVoice
+from tests.fakes.waiting import until
 from tests.fakes.world import World
 
 pytestmark = [pytest.mark.integration, on_postgres]
@@ -83,12 +84,6 @@ async def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         two = Two(world=world, here=here, there=there, ada=ada, session_id=session.record.id)
         assert two.included
         yield two
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 async def test_whoever_deletes_everything_elsewhere_is_taken_out_before_the_rows_go(two: Two) -> None:

@@ -58,7 +58,8 @@ async def who_talks(python: Sequence[str], folder: Path, **environment: str) -> 
                 await sandbox.answer(await sandbox.press(anna, question, COUNT_ME), timeout_s=30.0)
                 await sandbox.voice.settled(sandbox.voice_channel.id, timeout_s=30.0)
                 await asyncio.gather(first.say(voice()), second.say(voice()))
-                await asyncio.sleep(2.0)  # what was said last is on its way
+                late = sandbox.add_person("Cleo")  # when she is answered, what was said before has arrived
+                await sandbox.answer(await sandbox.press(late, question, COUNT_ME), timeout_s=30.0)
                 sandbox.disconnect(sandbox.bot)
                 result = await sandbox.wait_for(lambda: answered(sandbox), timeout_s=30.0)
                 assert str(ben.id) not in result.content

@@ -131,6 +131,15 @@ class Call:
         await self.until(lambda: self.states[-1][0] is LinkState.FAILED, timeout_s)
         return self.states[-1][1]
 
+    async def stays_out(self) -> bool:
+        """Whether the bot is in no call, once nothing of its link runs that could join one and it saw somebody come."""
+        link = self.link
+        assert link is not None
+        await self.until(lambda: link._task is None or link._task.done())
+        late = await self.person("Late")
+        await self.until(lambda: late.user_id in self.channel().voice_states)
+        return self.voice.connection(self.bot_id) is None
+
     def told(self, state: LinkState) -> list[Reason]:
         """The reasons told for a state, in order."""
         return [reason for told, reason in self.states if told is state]

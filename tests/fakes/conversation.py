@@ -120,6 +120,14 @@ class Conversation:
     def was_shown(self, text: str) -> bool:
         return any(text in said for said in self.said)
 
+    async def stays_out(self) -> bool:
+        """Whether the bot is in no call, once nothing of its link runs that could join one and it saw somebody come."""
+        await self.until(lambda: self.link._task is None or self.link._task.done())
+        late = self.sandbox.add_person("Late")
+        self.world.sit(late)
+        await self.world.seen(late)
+        return self.sandbox.voice.connection(self.sandbox.bot.id) is None
+
     async def over(self, timeout_s: float = 15.0) -> SessionRecord:
         """Until the session has ended; its record as it is stored."""
         await self.until(self.session.ended.done, timeout_s)

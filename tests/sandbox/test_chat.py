@@ -31,7 +31,8 @@ class Page:
         async with self.http.post(url, json=data, headers={"X-Sandbox-Page": "1"}) as response:
             return response.status, await response.json()
 
-    async def events(self, count: int) -> list[tuple[str, Any]]:
+    async def events(self, count: int, opened: asyncio.Event | None = None) -> list[tuple[str, Any]]:
+        """The next ones; `opened` is set with the first, after which no change is missed."""
         found: list[tuple[str, Any]] = []
         async with self.http.get(f"{self.sandbox.url}/page/events") as response:
             kind = ""
@@ -41,6 +42,8 @@ class Page:
                     kind = text.removeprefix("event: ")
                 elif text.startswith("data: "):
                     found.append((kind, json.loads(text.removeprefix("data: "))))
+                    if opened is not None:
+                        opened.set()
                     if len(found) == count:
                         return found
         return found
@@ -67,8 +70,9 @@ async def test_a_page_gets_everything_and_then_the_changes(page: Page, sandbox: 
     mara = sandbox.add_person("Mara", "#aa3355")
     sandbox.send_message(mara, sandbox.text, "hello **there**", files=[("a.txt", b"text")])
     sandbox.report_url = "http://127.0.0.1:1/report"
-    listening = asyncio.create_task(page.events(6), name="page events")
-    await asyncio.sleep(0.1)
+    opened = asyncio.Event()
+    listening = asyncio.create_task(page.events(6, opened), name="page events")
+    await opened.wait()
     sandbox.state.join_voice(mara.id, sandbox.voice_channel)
     sandbox.state.set_speaking(sandbox.guild.id, mara.id, True)
     late = sandbox.send_message(mara, sandbox.text, "more")

@@ -194,9 +194,10 @@ async def test_an_answer_after_the_deadline_is_unknown(monkeypatch: pytest.Monke
         point_at(sandbox, monkeypatch)
         async with logged_in(PlainBot(), sandbox) as bot:
             seen: list[discord.HTTPException] = []
+            over = asyncio.Event()
 
             async def slow(interaction: discord.Interaction) -> None:
-                await asyncio.sleep(0.3)
+                await over.wait()
                 try:
                     await interaction.response.send_message("too late")
                 except discord.NotFound as late:
@@ -205,6 +206,7 @@ async def test_an_answer_after_the_deadline_is_unknown(monkeypatch: pytest.Monke
             await bot.add_slash("slow", slow)
             interaction = await sandbox.command(sandbox.you, sandbox.text, "slow")
             assert interaction.failed
+            over.set()
             await sandbox.wait_for(lambda: seen)
             assert seen[0].code == 10062
             assert sandbox.messages(sandbox.text) == []

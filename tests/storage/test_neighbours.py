@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from storage import NewSession, SessionState, Storage
 from storage.wire import LONGEST_BYTES, NAME, QUEUE_MESSAGES
+from tests.fakes.waiting import until
 from tests.storage.conftest import KEY
 
 pytestmark = pytest.mark.integration
@@ -47,12 +47,6 @@ async def ends(storage: Storage, *names: str) -> AsyncIterator[list[End]]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_what_one_says_all_others_hear_in_order(storage: Storage) -> None:

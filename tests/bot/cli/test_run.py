@@ -123,16 +123,17 @@ def test_the_doctor_reports_wrong_settings_instead_of_dying(monkeypatch: pytest.
 
 
 async def test_the_first_signal_asks_and_the_second_insists() -> None:
-    stop = asyncio.Event()
+    stop, listens = asyncio.Event(), asyncio.Event()
 
     async def stubborn() -> None:
         with signals(stop):
+            listens.set()
             await stop.wait()
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(30)
 
     task = asyncio.create_task(stubborn(), name="stubborn")
-    await asyncio.sleep(0.01)
+    await listens.wait()
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(asyncio.CancelledError):
         await task

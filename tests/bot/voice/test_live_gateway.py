@@ -94,8 +94,9 @@ async def test_after_a_lost_gateway_session_it_hears_on_or_again(call: Call, spe
     (anna,) = await call.together("Anna")
     call.sandbox.gateway.invalidate()
     await call.until(lambda: len(call.bot.of("ready")) > 1, 10.0)
-    await asyncio.sleep(0.5)
-    await call.until(lambda: call.link is not None and call.link.is_connected())
+    link = call.link
+    assert link is not None
+    await call.until(lambda: link.registered and link.voice_state()[0] and link.is_connected(), 15.0)
     await call.settled()
     await call.hears_exactly(anna, speech[:20])
     closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")

@@ -16,6 +16,7 @@ from bot.listening.live import LiveBus
 from storage import MomentRecord, SessionRecord, SessionState, Storage
 from tests.bot.web.conftest import MakeClient
 from tests.fakes.records import window
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -38,6 +39,11 @@ async def _next_event(response: aiohttp.ClientResponse) -> dict[str, str]:
             fields[name] = value
 
 
+async def followed(bus: LiveBus) -> None:
+    """Until somebody follows."""
+    await until(lambda: bus.counters()["subscribers"])
+
+
 def _path(session: SessionRecord) -> str:
     return f"/api/v1/sessions/{session.id}/events"
 
@@ -45,8 +51,8 @@ def _path(session: SessionRecord) -> str:
 async def test_events_arrive_as_they_happen(client: Client, bus: LiveBus, live_session: SessionRecord) -> None:
     async with client.get(_path(live_session)) as response:
         assert response.content_type == "text/event-stream"
+        await followed(bus)
         await response.content.readline()
-        await asyncio.sleep(0.01)
         bus.publish(live_session.id, "window", {"participant_id": 1, "emotion": "Happy"})
         event = await _next_event(response)
     assert event["id"] == "1"
@@ -84,8 +90,8 @@ async def test_the_end_of_the_session_ends_the_stream(
     client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord
 ) -> None:
     async with client.get(_path(live_session)) as response:
+        await followed(bus)
         await response.content.readline()
-        await asyncio.sleep(0.01)
         await storage.end_session(live_session.id, state=SessionState.ENDED, reason="stopped", counters={})
         bus.publish(live_session.id, "state", {"state": "ended", "link": None, "reason": "stopped"})
         assert (await _next_event(response))["event"] == "state"
@@ -119,10 +125,10 @@ async def test_a_revoked_link_ends_the_stream(
 
 
 async def test_too_many_followers(make_client: MakeClient, live_session: SessionRecord) -> None:
-    client = await make_client(bus=LiveBus(max_subscribers=1))
-    async with client.get(_path(live_session)) as first:
-        await first.content.readline()
-        await asyncio.sleep(0.01)
+    bus = LiveBus(max_subscribers=1)
+    client = await make_client(bus=bus)
+    async with client.get(_path(live_session)):
+        await followed(bus)
         async with client.get(_path(live_session)) as second:
             assert second.status == 503
             assert int(second.headers["Retry-After"]) > 0
@@ -145,10 +151,8 @@ async def test_stopping_the_server_does_not_wait_for_followers(
 
 
 async def test_a_browser_that_leaves_is_forgotten(client: Client, bus: LiveBus, live_session: SessionRecord) -> None:
-    async with client.get(_path(live_session)) as response:
-        await response.content.readline()
-        await asyncio.sleep(0.01)
-        assert bus.counters()["subscribers"] == 1
+    async with client.get(_path(live_session)):
+        await followed(bus)
     for _ in range(200):
         bus.publish(live_session.id, "window", {})
         await asyncio.sleep(0.01)

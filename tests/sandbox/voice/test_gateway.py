@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.voice import Close, Op, VoiceServer, VoiceSettings
 from tests.fakes.voice_socket import VoiceSocket, ticket_for
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -107,8 +108,7 @@ async def test_what_is_not_done_after_identifying(voice: VoiceServer, op: int, d
         await socket.expect(Op.READY)
         await socket.send(op, data)
         assert await socket.close_code() == code
-    await asyncio.sleep(0.01)
-    assert not voice.calls
+    await until(lambda: not voice.calls)
 
 
 @pytest.mark.parametrize("message", ["not json", "[]", '{"op": "x"}'])
@@ -146,7 +146,7 @@ async def test_who_says_nothing_is_sent_away() -> None:
 
 
 async def test_heartbeats_are_answered_and_keep_a_session() -> None:
-    settings = VoiceSettings(heartbeat_interval_s=0.05, heartbeat_grace=3)
+    settings = VoiceSettings(heartbeat_interval_s=0.2, heartbeat_grace=3)
     async with VoiceServer(settings=settings) as voice, VoiceSocket(voice, ticket_for(voice, 1)) as socket:
         await socket.send(Op.HEARTBEAT, {"t": 0})
         assert (await socket.expect(Op.HEARTBEAT_ACK))["t"] == 0
@@ -154,7 +154,7 @@ async def test_heartbeats_are_answered_and_keep_a_session() -> None:
         for beat in range(8):
             await socket.send(Op.HEARTBEAT, {"t": beat, "seq_ack": socket.last_seq})
             assert (await socket.expect(Op.HEARTBEAT_ACK))["t"] == beat
-            await asyncio.sleep(0.04)
+            await asyncio.sleep(0.1)
 
 
 async def test_people_learn_of_each_other(voice: VoiceServer) -> None:
@@ -246,8 +246,7 @@ async def test_a_session_that_is_over_cannot_be_resumed() -> None:
             await socket.expect(Op.READY)
             await voice.close(1, Close.ABNORMAL)
             await socket.close_code()
-        await asyncio.sleep(0.15)
-        assert voice.connection(1) is None
+        await until(lambda: voice.connection(1) is None)
         async with VoiceSocket(voice, ticket) as socket:
             await socket.resume(-1)
             assert await socket.close_code() == Close.SESSION_NO_LONGER_VALID

@@ -37,6 +37,7 @@ from ser_engine.segmenter import segment_pcm
 from ser_engine.types import Window
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import make_model
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -64,12 +65,6 @@ async def decoder_of(backend: WorkerBackend) -> int:
     pid = backend._decoder.pid
     assert pid is not None
     return pid
-
-
-async def until(true: Callable[[], bool], limit_s: float = 10.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 def is_ready(backend: InferenceBackend) -> bool:
@@ -188,7 +183,7 @@ async def test_batch_that_kills_two_workers_is_given_up(workers: WorkerBackend) 
     first, starts = slot.pid, slot.starts
     assert first is not None
     os.kill(first, signal.SIGSTOP)  # holds the batch, so that the death is over it
-    await asyncio.sleep(0.1)
+    await until(lambda: not workers.counters()["waiting"])
     os.kill(first, signal.SIGKILL)
     await until(lambda: slot.starts > starts and slot.pid not in (None, first))
     assert slot.pid is not None
@@ -207,9 +202,10 @@ async def test_full_queue_drops_the_oldest(model: Path) -> None:
         os.kill(stopped, signal.SIGSTOP)
         (window,) = windows(1)
         first = asyncio.create_task(backend.predict([window], deadline_s=60))
-        await asyncio.sleep(0.1)  # this one is with the worker
+        await asyncio.sleep(0)
+        await until(lambda: not backend.counters()["waiting"])  # this one is with the worker
         waiting = [asyncio.create_task(backend.predict([window], deadline_s=60)) for _ in range(6)]
-        await asyncio.sleep(0.1)
+        await until(lambda: backend.counters()["dropped"] == 2)
         os.kill(stopped, signal.SIGCONT)
         outcomes = await asyncio.gather(first, *waiting, return_exceptions=True)
         assert [isinstance(outcome, BackendOverloaded) for outcome in outcomes] == [False, True, True] + [False] * 4
@@ -291,7 +287,7 @@ async def test_files_that_wait_are_told_when_the_backend_stops(model: Path) -> N
     await backend.start()
     os.kill(await decoder_of(backend), signal.SIGSTOP)
     waiting = [asyncio.create_task(backend.segment(clip_paths()[0].read_bytes())) for _ in range(3)]
-    await asyncio.sleep(0.2)
+    await until(lambda: len(backend._files) == 3)
 
     await backend.close()
 
@@ -305,7 +301,7 @@ async def test_who_gives_up_on_a_file_keeps_its_turn_until_the_decoder_is_done(w
     os.kill(stuck, signal.SIGSTOP)
     try:
         given_up = [asyncio.create_task(workers.segment(data)) for _ in range(16)]
-        await asyncio.sleep(0.05)
+        await until(lambda: len(workers._files) == 16)
         for task in given_up:
             task.cancel()
         await asyncio.gather(*given_up, return_exceptions=True)
@@ -368,7 +364,8 @@ async def test_ctrl_c_is_the_parents_business_and_close_leaves_no_process(model:
     assert len(await backend.predict(windows(4))) == 4
     assert all(alive(pid) for pid in started)
     asked = asyncio.create_task(backend.predict(windows(4), deadline_s=60))
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0)
+    await until(lambda: not backend.counters()["waiting"])
     await backend.close()
     outcome = (await asyncio.gather(asked, return_exceptions=True))[0]
     assert isinstance(outcome, (BackendError, list))

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.waiting import until
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,21 +63,24 @@ async def parent(how: str, model: Path) -> AsyncIterator[Parent]:
             await running.communicate()  # to the end of its output, which the workers share
 
 
-def alive(pid: int) -> bool:
-    """Whether a process is there and is no mere entry that its new parent has not collected yet."""
+def state(pid: int) -> str:
+    """The letter that Linux has for a process's state; another system tells only whether it is there."""
     try:
         os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
-        return False
+        return ""
     except FileNotFoundError:
-        return not Path("/proc/self").exists()  # there is no such list on this system
+        return "" if Path("/proc/self").exists() else "?"
 
 
-async def gone(pids: list[int], within_s: float = 5.0) -> None:
-    async with asyncio.timeout(within_s):
-        while any(alive(pid) for pid in pids):
-            await asyncio.sleep(0.02)
+def alive(pid: int) -> bool:
+    """Whether a process is there and is no mere entry that its new parent has not collected yet."""
+    return state(pid) not in ("", "Z")
+
+
+async def gone(pids: list[int]) -> None:
+    await until(lambda: not any(alive(pid) for pid in pids))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -117,7 +122,9 @@ async def test_a_worker_that_never_comes_to_an_end_does_not_outlive_its_parent(m
     async with parent("stuck", model) as owner:
         (pid,) = await owner.workers()
         os.kill(pid, signal.SIGTERM)
-        await asyncio.sleep(0.1)
+        os.kill(pid, signal.SIGSTOP)  # a process takes the one with the lower number first
+        await until(lambda: state(pid) in ("T", "Z", "", "?"))
+        os.kill(pid, signal.SIGCONT)
         assert alive(pid)
         owner.running.kill()
         await gone([pid])
