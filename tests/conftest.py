@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 
 import dave  # noqa: F401 - first of all: loaded after TensorFlow, libdave finds its functions there and crashes
 import pytest
@@ -14,6 +15,20 @@ GRACE_S = 3.0
 
 
 CATEGORIES = frozenset({"unit", "integration", "e2e"})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what is there to stay: all that the tests import, half a million objects.
+
+    It looked at them again and again, for an eighth of the tests' processor time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
