@@ -22,7 +22,7 @@ import structlog
 from discord.utils import time_snowflake
 
 from bot.listening.events import state_event
-from bot.listening.live import LiveEvent
+from bot.listening.follower import LiveEvent
 from bot.listening.recovery import recover
 from bot.sharding import Shards
 from storage.errors import StorageError

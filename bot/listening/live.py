@@ -1,8 +1,9 @@
 """Live events of running sessions, from the listening session to any number of browsers.
 
 Publishing is synchronous and never waits: a slow browser must not hold up a conversation. Each session keeps its last
-2,000 events, numbered from 1, so that a browser that lost its connection asks for what it missed. What no longer fits
-is counted; a subscriber that cannot keep up is dropped and counted, and may come back with the id it saw last.
+2,000 events, numbered, so that a browser that lost its connection asks for what it missed. Numbers never go backwards:
+what begins after something was forgotten begins above all that was. What no longer fits is counted; a subscriber that
+cannot keep up is dropped and counted, and may come back with the id it saw last.
 
 Kinds and their data (the listening session publishes them, the report page reads them):
 
@@ -25,9 +26,11 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from bot.listening.follower import Follower, LiveEvent
 
 HISTORY_EVENTS: Final = 2_000
 BACKLOG_EVENTS: Final = 500
@@ -45,50 +48,16 @@ class TooManySubscribers(Exception):
     """As many browsers follow live as this process allows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveEvent:
-    id: int
-    """Rises by one an event within a session, from 1."""
-    kind: str
-    data: dict[str, Any]
-    wire: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
-    """How it was written down for those who follow: once for all of them."""
-
-
-@dataclass(slots=True, eq=False)
-class Follower:
-    """Somebody who follows one session. Use `LiveBus.follow`."""
-
-    queue: deque[LiveEvent] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    closed: bool = False
-
-    async def next(self, timeout_s: float | None = None) -> list[LiveEvent] | None:
-        """What has come since; empty when nothing came in time, or when only `LiveBus.nudge` did. None: it is over."""
-        if not self.queue and not self.closed:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self.wake.wait()
-        self.wake.clear()
-        if not self.queue and self.closed:
-            return None
-        found = list(self.queue)
-        self.queue.clear()
-        return found
-
-    def close(self) -> None:
-        self.closed = True
-        self.wake.set()
-
-
 @dataclass(slots=True, eq=False)
 class _Channel:
     history: deque[LiveEvent]
     last_id: int = 0
+    before: int = 0
+    """Where its numbers begin: the one before the first."""
     ended: bool = False
     subscribers: set[Follower] = field(default_factory=set)
     series: int = 0
-    """Tells a channel from one of the same session that was forgotten: the numbers of its events begin anew."""
+    """Tells a channel from one of the same session that was forgotten."""
     mending: bool = False
     """Something was lost on the way here, and pages will read the report once more."""
 
@@ -114,6 +83,8 @@ class LiveBus:
         self._slow_dropped = 0
         self._refused = 0
         self._gaps = 0
+        self._floor = 0
+        """Above every number of what was forgotten. A page that knows one of those then gets a ``reset``."""
         self._series = itertools.count(1)
         self.tell: Callable[[str, int, LiveEvent], None] | None = None
 
@@ -179,6 +150,7 @@ class LiveBus:
     def forget(self, session_id: str) -> None:
         """Drop what is held of a session, because it was deleted."""
         if (channel := self._channels.pop(session_id, None)) is not None:
+            self._floor = max(self._floor, channel.last_id + 1)
             for subscriber in channel.subscribers:
                 subscriber.queue.clear()
                 subscriber.close()
@@ -197,9 +169,9 @@ class LiveBus:
         return list(channel.history) if channel is not None else []
 
     def last_id(self, session_id: str) -> int:
-        """The id of the newest event, 0 before the first."""
+        """The id of the newest event; before the first, the one that comes before it."""
         channel = self._channels.get(session_id)
-        return channel.last_id if channel is not None else 0
+        return channel.last_id if channel is not None else self._floor
 
     @property
     def full(self) -> bool:
@@ -225,7 +197,11 @@ class LiveBus:
             yield follower
         finally:
             channel.subscribers.discard(follower)
-            if not channel.last_id and not channel.subscribers and self._channels.get(session_id) is channel:
+            if (
+                channel.last_id == channel.before
+                and not channel.subscribers
+                and self._channels.get(session_id) is channel
+            ):
                 del self._channels[session_id]  # nothing was ever published: only this page made the channel
 
     async def subscribe(self, session_id: str, last_id: int | None = None) -> AsyncIterator[LiveEvent]:
@@ -255,7 +231,10 @@ class LiveBus:
     def _channel(self, session_id: str, history: int | None = None) -> _Channel:
         if (channel := self._channels.get(session_id)) is None:
             series = next(self._series) if history is None else 0
-            channel = _Channel(history=deque(maxlen=history or self._history), series=series)
+            before = self._floor if history is None else 0  # of another process, its own numbers count
+            channel = _Channel(
+                history=deque(maxlen=history or self._history), last_id=before, before=before, series=series
+            )
             self._channels[session_id] = channel
         return channel
 

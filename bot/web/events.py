@@ -14,7 +14,8 @@ from typing import Final
 
 from aiohttp import web
 
-from bot.listening.live import Follower, LiveEvent, TooManySubscribers
+from bot.listening.follower import Follower, LiveEvent
+from bot.listening.live import TooManySubscribers
 from bot.report import MARKED
 from bot.web import words
 from bot.web.errors import BadParameter, NotFound, Problem, Unavailable

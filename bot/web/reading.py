@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from aiohttp import web
 
-from bot.listening.live import LiveEvent
+from bot.listening.follower import LiveEvent
 from bot.report import without_notes
 from bot.web import words
 from bot.web.chart import chart_out, summary_out

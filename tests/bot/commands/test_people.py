@@ -64,7 +64,8 @@ async def test_export_and_deletion_of_everything_about_oneself(world: World) -> 
     question = await world.ask(world.mara, "privacy delete")
     answer = await world.press(world.mara, question, "undertone:delete")
     assert text_of(answer) == texts("DELETED_RESULTS", n=1)
-    assert world.service.bus.last_id(session_id) == 0
+    assert not world.service.bus.knows(session_id)
+    assert world.service.bus.recent(session_id) == []
     report = await world.service.storage.report(session_id)
     assert report is not None
     assert [person.participant.user_id for person in report.participants] == [world.theo.id]

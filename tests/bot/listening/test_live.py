@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from bot.listening.live import LiveBus, LiveEvent, TooManySubscribers
+from bot.listening.follower import LiveEvent
+from bot.listening.live import LiveBus, TooManySubscribers
 
 pytestmark = pytest.mark.unit
 
@@ -137,6 +138,46 @@ async def test_a_deleted_session_ends_and_leaves_nothing() -> None:
     bus.forget("a")
     assert await follower == []
     assert not bus.knows("a")
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2, 3])
+@pytest.mark.parametrize("since", [0, 1, 5])
+async def test_a_page_from_before_something_was_forgotten_reads_anew(seen: int, since: int) -> None:
+    bus = LiveBus()
+    _publish(bus, 3)
+    before = bus.last_id("a")
+    bus.forget("a")
+    _publish(bus, since)
+    assert bus.last_id("a") > before
+    with bus.follow("a", seen) as follower:
+        assert [event.kind for event in await follower.next(0) or ()] == ["reset"]
+    # One that reads the report now misses nothing, and is told nothing twice.
+    known = bus.last_id("a")
+    with bus.follow("a", known) as follower:
+        _publish(bus, 1)
+        assert [(event.id, event.kind) for event in await follower.next() or ()] == [(known + 1, "window")]
+
+
+async def test_a_page_that_leaves_after_something_was_forgotten_leaves_nothing() -> None:
+    bus = LiveBus()
+    _publish(bus, 3)
+    bus.forget("a")
+    with bus.follow("b", bus.last_id("b")) as follower:
+        assert await follower.next(0) == []
+    assert not bus.knows("b")
+
+
+async def test_what_was_forgotten_elsewhere_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.listening.live.LATE_ROWS_S", 0.0)
+    here, there = LiveBus(), LiveBus()
+    here.tell = lambda session_id, series, event: there.take(session_id, series, event.id, event.kind, event.data)
+    _publish(here, 5)
+    for bus in (here, there):
+        bus.forget("a")
+    _publish(here, 4)
+    with there.follow("a", 2) as follower:
+        assert "reset" in [event.kind for event in await follower.next() or ()]
+    await asyncio.sleep(0.01)
 
 
 async def test_events_of_another_process_come_in_with_their_numbers() -> None:
