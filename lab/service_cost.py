@@ -35,6 +35,7 @@ from bot.voice import dave, reader
 from bot.voice.opening import PacketOpener
 from ser_engine import opus
 from ser_engine.backends.base import InferenceBackend
+from ser_engine.loading import loaded
 from ser_engine.types import WINDOW_S
 
 WARM_UP_S: Final = 5.0
@@ -107,6 +108,7 @@ async def staged(
 
     They begin within `spread_s` of each other. People who begin in the same instant end all their windows in the same
     instant, too, which no call does."""
+    loaded()  # as `undertone run` does: no full collection holds the event loop up
     async with crowd(people, servers, spread_s) as (where, ask):
         say(f"{people} people sit in {servers} servers; the service starts …")
         with tempfile.TemporaryDirectory(prefix="undertone-") as folder:
