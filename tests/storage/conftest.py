@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from sqlalchemy import Connection
 
 from storage import NewSession, SessionRecord, Storage
+from storage.database import _MIGRATIONS, _create_engine
 from tests.fakes.postgres import new_database, on_postgres
 
 KEY = bytes(range(32))
@@ -41,3 +44,25 @@ async def session(storage: Storage) -> SessionRecord:
             guild_id=10, channel_id=20, started_by=1, model="seed", model_version="abc", labels=("Angry", "Happy")
         )
     )
+
+
+async def move(
+    url: str,
+    how: Callable[[Config, str], None],
+    revision: str,
+    *,
+    after: Callable[[Connection], object] = lambda _: None,
+) -> None:
+    """Bring the schema to a revision and do something there."""
+
+    def work(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["connection"] = connection
+        how(config, revision)
+        after(connection)
+
+    engine = _create_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(work)
+    await engine.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isnan
@@ -11,17 +10,15 @@ from typing import Any
 
 import pytest
 from alembic import command
-from alembic.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import JSON, Connection, MetaData, column, create_engine, select, table, text
 
 from storage import SessionRecord, Storage
-from storage.database import _MIGRATIONS, _create_engine
 from storage.identity import Identity
 from storage.windows import packed, unpacked
 from tests.fakes.records import window
-from tests.storage.conftest import KEY, on_sqlite
+from tests.storage.conftest import KEY, move, on_sqlite
 
 pytestmark = pytest.mark.integration
 
@@ -92,7 +89,7 @@ OLD: list[dict[str, Any]] = [
 
 
 async def test_windows_of_before_are_carried_over_and_back(database_url: str) -> None:
-    await _move(database_url, command.upgrade, "0002", after=_old_rows)
+    await move(database_url, command.upgrade, "0002", after=_old_rows)
     storage = await Storage.open(database_url, key=KEY)
     report = await storage.report("s")
     await storage.close()
@@ -101,7 +98,7 @@ async def test_windows_of_before_are_carried_over_and_back(database_url: str) ->
     assert found == OLD
 
     rows: list[dict[str, Any]] = []
-    await _move(
+    await move(
         *(database_url, command.downgrade, "0002"),
         after=lambda c: rows.extend(dict(row) for row in c.execute(select(_WINDOWS).order_by("id")).mappings()),
     )
@@ -114,24 +111,6 @@ async def test_windows_of_before_are_carried_over_and_back(database_url: str) ->
 
 _COLUMNS = (column(name, JSON() if name == "probabilities" else None) for name in ("id", "session_id", *OLD[0]))
 _WINDOWS = table("windows", *_COLUMNS)
-
-
-async def _move(
-    url: str, how: Callable[[Config, str], None], revision: str, *, after: Callable[[Connection], object]
-) -> None:
-    """Bring the schema to a revision and do something there."""
-
-    def work(connection: Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        config.attributes["connection"] = connection
-        how(config, revision)
-        after(connection)
-
-    engine = _create_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(work)
-    await engine.dispose()
 
 
 def _old_rows(connection: Connection) -> None:
