@@ -7,7 +7,7 @@ CORPUS ?= corpus
 ENGINE ?= seed
 OUT ?= trained/$(ENGINE)
 # Two tests a core: many wait for the real time in which people talk.
-JOBS ?= 4
+JOBS ?= 6
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where bytecode is not kept, every process of the service and of the tests compiles all its modules anew.
 export PYTHONDONTWRITEBYTECODE :=

@@ -90,7 +90,7 @@ class Call:
     async def settled(self) -> None:
         """Wait until the group has everyone, and until everyone has heard so and speaks with the new epoch's keys."""
         await self.voice.settled(self.sandbox.voice_channel.id)
-        await self.until(self._all_in_one_epoch, 10.0)
+        await self.until(self._all_in_one_epoch)
 
     def _all_in_one_epoch(self) -> bool:
         clients = [one.client for one in self.speakers if one.client is not None]
@@ -102,7 +102,7 @@ class Call:
         under_way = any(getattr(member, "_pending", False) for member in here)
         return len(epochs) <= 1 and not under_way
 
-    async def until(self, true: Callable[[], object], timeout_s: float = 5.0) -> float:
+    async def until(self, true: Callable[[], object], timeout_s: float = 30.0) -> float:
         """Wait until something is true; how long it took."""
         began = asyncio.get_running_loop().time()
         async with asyncio.timeout(timeout_s):
@@ -117,7 +117,7 @@ class Call:
         await self.settled()
         return speakers
 
-    async def back(self, timeout_s: float = 5.0) -> float:
+    async def back(self, timeout_s: float = 30.0) -> float:
         """Wait until the bot noticed that the connection ended, and is back; how long that took."""
         link = self.link
         assert link is not None
@@ -126,7 +126,7 @@ class Call:
             lambda: link.counters.reconnects > before and link.state is LinkState.LISTENING, timeout_s
         )
 
-    async def failed(self, timeout_s: float = 10.0) -> Reason:
+    async def failed(self, timeout_s: float = 30.0) -> Reason:
         """Wait until the link gave up; why."""
         await self.until(lambda: self.states[-1][0] is LinkState.FAILED, timeout_s)
         return self.states[-1][1]
@@ -144,7 +144,7 @@ class Call:
         """The reasons told for a state, in order."""
         return [reason for told, reason in self.states if told is state]
 
-    async def hears(self, speaker: Speaker, packets: list[bytes], timeout_s: float = 5.0) -> list[SpokenFrame]:
+    async def hears(self, speaker: Speaker, packets: list[bytes], timeout_s: float = 10.0) -> list[SpokenFrame]:
         """Let somebody talk, and wait until the bot heard the last of it or `timeout_s` is over."""
         heard = self.opus[speaker.user_id]
         before = len(heard)

@@ -71,7 +71,7 @@ class Conversation:
         if change.kind == "MESSAGE_UPDATE" and change.subject.id == self.panel.id:
             self.said.append(text_of(change.subject))
 
-    async def until(self, true: Callable[[], object], timeout_s: float = 5.0) -> float:
+    async def until(self, true: Callable[[], object], timeout_s: float = 30.0) -> float:
         """Wait until something is true; how long it took."""
         began_s = asyncio.get_running_loop().time()
         async with asyncio.timeout(timeout_s):
@@ -82,7 +82,7 @@ class Conversation:
     async def settled(self) -> None:
         """Until everyone is in one epoch and knows it."""
         await self.sandbox.voice.settled(self.sandbox.voice_channel.id)
-        await self.until(self._one_epoch, 10.0)
+        await self.until(self._one_epoch)
 
     def _one_epoch(self) -> bool:
         session: Any = self.link.dave()[0]
@@ -103,18 +103,18 @@ class Conversation:
             await self.until(lambda: len(self.opus[self.user.id]) >= before + len(wanted))
         assert self.opus[self.user.id][before:] == wanted
 
-    async def back(self, timeout_s: float = 5.0) -> float:
+    async def back(self, timeout_s: float = 30.0) -> float:
         """Until the link noticed that it was cut and is back; how long that took."""
         before = self.link.counters.reconnects
         return await self.until(
             lambda: self.link.counters.reconnects > before and self.link.state is LinkState.LISTENING, timeout_s
         )
 
-    async def shows(self, text: str, timeout_s: float = 5.0) -> None:
+    async def shows(self, text: str, timeout_s: float = 30.0) -> None:
         """Until the panel reads so, now."""
         await self.until(lambda: text in text_of(self.panel), timeout_s)
 
-    async def shows_no_more(self, text: str, timeout_s: float = 5.0) -> None:
+    async def shows_no_more(self, text: str, timeout_s: float = 30.0) -> None:
         await self.until(lambda: text not in text_of(self.panel), timeout_s)
 
     def was_shown(self, text: str) -> bool:
@@ -128,7 +128,7 @@ class Conversation:
         await self.world.seen(late)
         return self.sandbox.voice.connection(self.sandbox.bot.id) is None
 
-    async def over(self, timeout_s: float = 15.0) -> SessionRecord:
+    async def over(self, timeout_s: float = 30.0) -> SessionRecord:
         """Until the session has ended; its record as it is stored."""
         await self.until(self.session.ended.done, timeout_s)
         record = await self.service.storage.session(self.session.record.id)

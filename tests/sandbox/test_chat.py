@@ -78,7 +78,7 @@ async def test_a_page_gets_everything_and_then_the_changes(page: Page, sandbox: 
     late = sandbox.send_message(mara, sandbox.text, "more")
     sandbox.people.delete(mara, late)
     sandbox.report_url = "http://127.0.0.1:1/another"
-    (kind, everything), (_, places), speaking, (_, message), gone, report = await asyncio.wait_for(listening, 5)
+    (kind, everything), (_, places), speaking, (_, message), gone, report = await asyncio.wait_for(listening, 60)
 
     assert kind == "all"
     assert everything["report_url"] == "http://127.0.0.1:1/report"

@@ -149,7 +149,7 @@ async def test_what_the_system_had_no_room_for_is_counted_and_told(line: Line, s
     sender = RtpSender(ssrc=SSRC)
     for packet in speech:
         line.far.send(sender.packet(packet))
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60):
         while not line.ears.counters.missed_socket:
             await asyncio.sleep(0.01)
     line.reader.close()
@@ -207,7 +207,7 @@ async def test_readers_of_several_calls_do_not_work_in_the_same_tick() -> None:
     readers = [Beaten(log, pace) for _ in range(WORK_TICKS)]
     for reader in readers:
         pace.join(reader)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60):
         while len(log) < 4 * 3 * WORK_TICKS:
             await asyncio.sleep(0.01)
     for reader in readers:
@@ -239,7 +239,7 @@ async def test_ticks_that_were_missed_are_not_made_up_for() -> None:
     reader = Beaten(log, pace)
     pace.join(reader)
     time.sleep(0.3)  # noqa: ASYNC251 - the loop has to stand still
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60):
         while len(reader.ticks) < 6:
             await asyncio.sleep(0.005)
     pace.leave(reader)

@@ -109,7 +109,7 @@ class Watch:
             await asyncio.sleep(0)
 
     async def ends(self) -> Reason:
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(60):
             return await self.task
 
 

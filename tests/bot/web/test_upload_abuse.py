@@ -39,9 +39,9 @@ async def _raw(client: Client) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode()
     length = next(int(line.split(":")[1]) for line in head.lower().splitlines() if line.startswith("content-length"))
-    return int(head.split()[1]), json.loads(await asyncio.wait_for(reader.readexactly(length), 5))
+    return int(head.split()[1]), json.loads(await asyncio.wait_for(reader.readexactly(length), 60))
 
 
 async def _still_serves(client: Client) -> None:
@@ -70,7 +70,7 @@ async def test_who_asks_first_and_may_is_told_to_go_on(client: Client) -> None:
     body = PART + b"no audio\r\n--b--\r\n"
     async with _raw(client) as (reader, writer):
         writer.write(f"{HEAD}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 100")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).startswith(b"HTTP/1.1 100")
         writer.write(body)
         assert (await _answer(reader))[0] in (400, 422)
 
@@ -107,7 +107,7 @@ async def test_a_length_that_is_too_small_does_not_reach_the_next_request(client
     body = PART + b"GET / HTTP/1.1\r\n\r\n--b--\r\n"
     async with _raw(client) as (reader, writer):
         writer.write(f"{HEAD}Content-Length: {len(PART) + 4}\r\n\r\n".encode() + body)
-        assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"400"
+        assert (await asyncio.wait_for(reader.readline(), 60)).split()[1] == b"400"
     await _still_serves(client)
 
 
