@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CORPUS ?= corpus
 ENGINE ?= seed
 OUT ?= trained/$(ENGINE)
-# Two tests a core: many wait for the real time in which people talk.
+# Three tests a core: most of them wait for people to talk, for a process to start, for an answer.
 JOBS ?= 6
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where bytecode is not kept, every process of the service and of the tests compiles all its modules anew.
@@ -24,7 +24,7 @@ demo: $(VENV)/.run ## the demo, token or not
 	@exec $(BIN)/undertone demo
 
 test: $(VENV)/.dev ## the tests; ARGS="-k deaf" chooses
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not slow" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 slow: $(VENV)/.dev ## the tests that train, measure or run out of something; the gate runs them too
 	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)

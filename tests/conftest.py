@@ -14,6 +14,26 @@ GRACE_S = 3.0
 """What a transport that is being closed may take to end its own tasks."""
 
 
+LONGEST = (
+    "bot/commands/test_presses.py",
+    "bot/voice/test_live_cuts.py",
+    "bot/voice/test_live_gateway.py",
+    "bot/voice/test_live_keys.py",
+    "bot/voice/test_live_panel.py",
+    "bot/voice/test_live_people.py",
+    "bot/web/test_every_door.py",
+    "e2e/test_conversation.py",
+    "e2e/test_hosts.py",
+    "packaging/test_installation.py",
+    "packaging/test_wheel.py",
+    "ser_engine/backends/test_backends.py",
+    "ser_engine/backends/test_recordings.py",
+    "ser_engine/test_features.py",
+    "ser_engine/test_golden.py",
+    "ser_engine/test_live_equals_file.py",
+    "ser_engine/test_no_emotion.py",
+)
+"""Files whose tests take ten seconds or more together. One process runs a whole file (`--dist loadfile`)."""
 CATEGORIES = frozenset({"unit", "integration", "e2e"})
 
 
@@ -34,14 +54,14 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse a test that does not say what it needs, so that `-m unit` means what it says.
 
-    The longest tests begin first: one that begins last is waited for, with the other processes idle.
+    The longest files begin first: one that begins last is waited for, with the other processes idle.
     """
     without = sorted(
         {item.location[0] for item in items if not CATEGORIES & {mark.name for mark in item.iter_markers()}}
     )
     if without:
         raise pytest.UsageError(f"these tests lack one of the markers {sorted(CATEGORIES)}: {', '.join(without)}")
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,6 @@ async def test_a_cut_becomes_another_attempt_and_a_fatal_code_does_not(code: int
     assert (await queue.get()).type == EventType.close
 
 
-@pytest.mark.long
 async def test_a_gateway_that_hangs_up_before_hello_is_tried_again_by_the_same_client(tmp_path: Path) -> None:
     async with Sandbox(rate_limits=False) as sandbox:
         service = Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice())

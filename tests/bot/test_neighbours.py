@@ -23,12 +23,12 @@ from storage.owners import PROCESS_ENDED
 from storage.records import SessionState
 from storage.wire import NAME
 from tests.fakes.backend import FakeBackend
-from tests.fakes.postgres import new_database, on_postgres
+from tests.fakes.postgres import new_database
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.waiting import until
 from tests.fakes.world import World
 
-pytestmark = [pytest.mark.integration, on_postgres]
+pytestmark = pytest.mark.integration
 
 
 @dataclass

@@ -74,7 +74,6 @@ async def talk(voice: Speaker, paths: Sequence[Path]) -> list[list[SpokenFrame]]
     return said
 
 
-@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: Path) -> None:
     discord = play.discord

@@ -76,7 +76,6 @@ async def more_than(http: aiohttp.ClientSession, path: str, before: int) -> bool
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
-@pytest.mark.long
 async def test_the_demo_runs_on_ipv6_and_two_interrupts_end_it_quietly(tmp_path: Path) -> None:
     async with undertone("demo", "--host", "::1", "--port", "0", folder=tmp_path) as program:
         async with a_report(program) as (http, path):

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.long
 async def test_a_killed_session_is_interrupted_and_its_report_works(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     victim = await asyncio.create_subprocess_exec(

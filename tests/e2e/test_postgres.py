@@ -10,9 +10,9 @@ import pytest
 from bot.commands.panel_view import INCLUDE_ID, STOP_ID
 from tests.e2e.stage import stage
 from tests.fakes.clips import clip_paths
-from tests.fakes.postgres import new_database, on_postgres
+from tests.fakes.postgres import new_database
 
-pytestmark = [pytest.mark.e2e, on_postgres]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.timeout(180)

@@ -20,10 +20,10 @@ from sandbox.permissions import EVERYONE, Permission
 from storage.database import Database
 from tests.e2e.processes import Running, running
 from tests.fakes.clips import clip_paths
-from tests.fakes.postgres import new_database, on_postgres
+from tests.fakes.postgres import new_database
 from tests.fakes.world import text_of
 
-pytestmark = [pytest.mark.e2e, on_postgres]
+pytestmark = pytest.mark.e2e
 
 PATIENCE_S = 60.0
 

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.e2e
 WITHIN_S = 10.0
 
 
-@pytest.mark.long
 async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(tmp_path: Path) -> None:
     async with Sandbox(rate_limits=False) as discord:
         role = discord.state.add_role(discord.guild, "Host", permissions=int(EVERYONE | Permission.MANAGE_GUILD))

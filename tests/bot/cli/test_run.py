@@ -148,7 +148,6 @@ async def test_first_of_passes_on_what_broke_and_cancels_the_others() -> None:
         await first_of(asyncio.Event(), breaks(), asyncio.sleep(30))
 
 
-@pytest.mark.long
 async def test_the_demo_seats_people_and_hears_the_included_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

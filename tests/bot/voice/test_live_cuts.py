@@ -108,7 +108,7 @@ async def test_an_ended_call_is_not_joined_again(call: Call, code: int, monkeypa
 async def test_after_4022_another_voice_server_is_followed(call: Call, speech: list[bytes]) -> None:
     """A change of the channel's region ends the call for all; the gateway then names the server to go to."""
     (anna,) = await call.together("Anna")
-    changing = asyncio.create_task(call.sandbox.end_call(region_changed=True), name="region")
+    changing = asyncio.create_task(call.sandbox.end_call(region_changed=True, word_after_s=1.0), name="region")
     assert await call.back() < BACK_WITHIN_S
     await changing
     await call.settled()

@@ -90,7 +90,6 @@ async def test_the_main_gateway_may_be_cut_and_resume_while_voice_goes_on(call: 
     assert call.counters.reconnects == 0
 
 
-@pytest.mark.long
 async def test_after_a_lost_gateway_session_it_hears_on_or_again(call: Call, speech: list[bytes]) -> None:
     (anna,) = await call.together("Anna")
     call.sandbox.gateway.invalidate()

@@ -245,7 +245,6 @@ async def test_a_rest_interface_that_refuses_costs_no_frame_and_the_panel_comes_
 
 
 @pytest.mark.parametrize("status", [429, 500])
-@pytest.mark.long
 async def test_a_rest_interface_that_refuses_at_the_end_delays_the_summary_and_does_not_lose_it(
     talk: Conversation, status: int, speech: list[bytes]
 ) -> None:

@@ -34,7 +34,7 @@ from tests.fakes.model import make_model
 from tests.fakes.recordings import Recording, Refusal, content, voice
 from tests.fakes.recordings_table import LIST, REFUSED, TAKEN, written
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recordings")]
+pytestmark = pytest.mark.integration
 
 CASES = Path(__file__).parents[2] / "ser_engine" / "cases"
 """Recordings of public bug reports; what each sounds like is tested beside them."""

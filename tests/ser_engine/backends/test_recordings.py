@@ -14,7 +14,7 @@ from ser_engine.errors import AudioError
 from tests.fakes.recordings import content
 from tests.fakes.recordings_table import REFUSED, TAKEN
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recordings")]
+pytestmark = pytest.mark.integration
 A_TIME = 24
 
 

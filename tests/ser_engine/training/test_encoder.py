@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ser_engine.training import encoder, whisper
 from tests.fakes.whisper import made_tensors
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("encoder")]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["whole", "halved"])

@@ -12,7 +12,7 @@ from ser_engine.errors import CorpusError
 from ser_engine.training import whisper
 from tests.fakes.whisper import made_tensors
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("whisper")]
+pytestmark = pytest.mark.integration
 
 Floats = NDArray[np.float64]
 
