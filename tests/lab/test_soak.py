@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import random
+import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -102,6 +107,35 @@ def report(**fields: object) -> Report:
 def test_what_must_not_be_fails_the_soak(fields: dict[str, object]) -> None:
     assert report().passed
     assert not report(**fields).passed
+
+
+@pytest.mark.unit
+async def test_a_connection_given_up_while_its_keys_are_waited_for_counts_until_the_next_one_hears() -> None:
+    """On a busy machine the keys came after the link had given the new connection up for another one."""
+    made = report()
+    work = soak._Soak(made, random.Random(1), lambda _: None)  # noqa: S311 - chances, no secrets
+    counters = SimpleNamespace(reconnects=0)
+    link = SimpleNamespace(state="listening", counters=counters, is_connected=lambda: True)
+    asked: list[str] = []
+
+    async def ask(what: str, **_: Any) -> None:
+        asked.append(what)
+        if what == "close":
+            counters.reconnects += 1
+        elif asked.count("settle") == 1:
+            link.state = "reconnecting"
+            asyncio.get_running_loop().call_later(0.05, back)
+
+    def back() -> None:
+        counters.reconnects += 1
+        link.state = "listening"
+
+    work.link, work._line = link, SimpleNamespace(ask=ask)  # type: ignore[assignment]
+    async with asyncio.timeout(5.0):
+        await work._cut()
+    assert asked == ["close", "settle", "settle"]
+    assert made.happened[soak.OF_ITS_OWN] == 1
+    assert work._ledger._was_away(time.monotonic() - 0.001)
 
 
 @pytest.mark.e2e
