@@ -6,9 +6,9 @@ numpy array. A record is only made for who asks for one. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Final, TypeVar, overload
 
 import numpy as np
@@ -37,10 +37,13 @@ class Windows(Sequence[WindowRecord]):
     unclear: Bools
     reason: Integers
     """Places in `reasons`."""
+    engine: Integers
+    """Places in `engines`."""
     probabilities: Floats
     """A row a window, a column for each of `labels`; not a number where a label has none."""
     emotions: tuple[str, ...]
     reasons: tuple[str | None, ...]
+    engines: tuple[str | None, ...]
     labels: tuple[str, ...]
 
     @classmethod
@@ -50,6 +53,7 @@ class Windows(Sequence[WindowRecord]):
             return records
         emotions, emotion = coded([record.emotion for record in records])
         reasons, reason = coded([record.reason for record in records])
+        engines, engine = coded([record.engine for record in records])
         labels = tuple(dict.fromkeys(label for record in records for label in record.probabilities))
         rows = [[record.probabilities.get(label, np.nan) for label in labels] for record in records]
         return cls(
@@ -62,9 +66,11 @@ class Windows(Sequence[WindowRecord]):
             confidence=np.array([record.confidence for record in records], np.float64),
             unclear=np.array([record.unclear for record in records], np.bool_),
             reason=reason,
+            engine=engine,
             probabilities=np.array(rows, np.float64).reshape(len(rows), len(labels)),
             emotions=emotions,
             reasons=reasons,
+            engines=engines,
             labels=labels,
         )
 
@@ -73,28 +79,22 @@ class Windows(Sequence[WindowRecord]):
         """All windows of the parts, one part after the other."""
         if not parts:
             return cls.of(())
-        first, *others = parts
-        if any((p.emotions, p.reasons, p.labels) != (first.emotions, first.reasons, first.labels) for p in others):
-            emotions, reasons, labels = (
-                tuple(dict.fromkeys(one for part in parts for one in getattr(part, table))) for table in _TABLES
-            )
-            parts = [part._under(emotions, reasons, labels) for part in parts]
+        tables = [[getattr(part, table) for table in _TABLES] for part in parts]
+        if any(some != tables[0] for some in tables):
+            whole = {table: _all(getattr(part, table) for part in parts) for table in _TABLES}
+            parts = [part._under(**whole) for part in parts]
         columns: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _COLUMNS}
         return replace(parts[0], **columns)
 
-    def _under(self, emotions: tuple[Any, ...], reasons: tuple[Any, ...], labels: tuple[Any, ...]) -> Windows:
+    def _under(self, *, labels: tuple[str, ...], **tables: Any) -> Windows:
         """The same with other tables, which hold all of this one's."""
         probabilities = np.full((len(self), len(labels)), np.nan)
         probabilities[:, [labels.index(label) for label in self.labels]] = self.probabilities
-        return replace(
-            self,
-            emotion=_places(self.emotions, emotions)[self.emotion],
-            reason=_places(self.reasons, reasons)[self.reason],
-            probabilities=probabilities,
-            emotions=emotions,
-            reasons=reasons,
-            labels=labels,
-        )
+        coded: dict[str, Any] = {
+            column: _places(getattr(self, table), tables[table])[getattr(self, column)]
+            for column, table in _CODED.items()
+        }
+        return replace(self, probabilities=probabilities, labels=labels, **coded, **tables)
 
     @property
     def speech_s(self) -> Floats:
@@ -129,10 +129,8 @@ class Windows(Sequence[WindowRecord]):
 
     def _values(self, name: str) -> list[Any]:
         values: list[Any] = getattr(self, name).tolist()
-        if name == "emotion":
-            return [self.emotions[place] for place in values]
-        if name == "reason":
-            return [self.reasons[place] for place in values]
+        if name in _CODED:
+            return list(map(getattr(self, _CODED[name]).__getitem__, values))
         if name != "probabilities":
             return values
         if not np.isnan(self.probabilities).any():
@@ -148,7 +146,9 @@ class Windows(Sequence[WindowRecord]):
         return f"Windows({list(self)!r})"
 
 
-_TABLES: Final = ("emotions", "reasons", "labels")
+_CODED: Final = {"emotion": "emotions", "reason": "reasons", "engine": "engines"}
+"""Columns of places, and the tables they point into."""
+_TABLES: Final = (*_CODED.values(), "labels")
 _COLUMNS: Final = tuple(field.name for field in fields(Windows) if field.name not in _TABLES)
 
 
@@ -157,6 +157,10 @@ def coded(values: Sequence[T]) -> tuple[tuple[T, ...], Integers]:
     table = tuple(dict.fromkeys(values))
     places = {value: place for place, value in enumerate(table)}
     return table, np.fromiter(map(places.__getitem__, values), np.int64, len(values))
+
+
+def _all(tables: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(tables)))
 
 
 def _places(old: Sequence[Any], new: Sequence[Any]) -> Integers:

@@ -146,6 +146,8 @@ class WindowRecord:
     unclear: bool
     reason: str | None
     probabilities: Mapping[str, float]
+    engine: str | None = None
+    """A model's name, where another than the session's answered because more was said than that could recognise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
@@ -170,7 +170,7 @@ class Participant(Base):
 
 
 class StoredWindow(Base):
-    """A window takes 71 bytes with its index: whole numbers, and the session is its participant's."""
+    """A window takes 72 bytes with its index: whole numbers, and the session is its participant's."""
 
     __tablename__ = "windows"
     __table_args__ = ({"info": {"person": "cascade"}},)
@@ -187,6 +187,7 @@ class StoredWindow(Base):
     reason: Mapped[str | None] = mapped_column(String(32))
     probabilities: Mapped[bytes] = mapped_column(LargeBinary)
     """Those of the session's labels, in their order; see `storage.windows.packed`."""
+    engine: Mapped[str | None] = mapped_column(String(32))
 
 
 class Moment(Base):

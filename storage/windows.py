@@ -40,6 +40,8 @@ class StoredWindows(NamedTuple):
     emotion: str
     reason: str
     """Empty lines where there is none."""
+    engine: str
+    """Likewise."""
     probabilities: str
     """Hexadecimal digits of what `packed` made."""
 
@@ -71,6 +73,7 @@ async def read_windows(db: AsyncSession, session_id: str, *, participant_id: int
             *(func.aggregate_strings(as_text(number, String), _COMMA) for number in numbers),
             func.aggregate_strings(row.emotion, _LINE),
             func.aggregate_strings(func.coalesce(row.reason, ""), _LINE),
+            func.aggregate_strings(func.coalesce(row.engine, ""), _LINE),
             func.aggregate_strings(hexadecimal, ""),
         )
         .join(schema.Participant, schema.Participant.id == schema.StoredWindow.participant_id)
@@ -79,7 +82,7 @@ async def read_windows(db: AsyncSession, session_id: str, *, participant_id: int
     if participant_id is not None:
         query = query.where(schema.StoredWindow.participant_id == participant_id)
     found = (await db.execute(query)).one()
-    return None if found[0] is None else StoredWindows(*found)
+    return None if found[0] is None else StoredWindows._make(found)
 
 
 def count_windows(session_id: str) -> ScalarSelect[int]:
@@ -103,6 +106,7 @@ def windows_of(stored: StoredWindows | None, labels: Sequence[str]) -> Windows:
     number = {name: np.fromstring(getattr(stored, name), np.int64, sep=_COMMA) for name in _NUMBERS}
     emotions, emotion = coded(stored.emotion.split(_LINE))
     reasons, reason = coded(stored.reason.split(_LINE))
+    engines, engine = coded(stored.engine.split(_LINE))
     found = Windows(
         participant_id=number["participant_id"],
         start_s=number["start_s"] / schema.Milliseconds.a_unit,
@@ -113,9 +117,11 @@ def windows_of(stored: StoredWindows | None, labels: Sequence[str]) -> Windows:
         confidence=number["confidence"] / _STEPS,
         unclear=number["unclear"] != 0,
         reason=reason,
+        engine=engine,
         probabilities=unpacked(bytes.fromhex(stored.probabilities), len(emotion), len(labels)),
         emotions=emotions,
         reasons=tuple(one or None for one in reasons),
+        engines=tuple(one or None for one in engines),
         labels=tuple(labels),
     )
     return found.take(np.lexsort((number["id"], number["start_s"])))

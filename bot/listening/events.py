@@ -23,12 +23,12 @@ def window_record(participant_id: int, window: Window, prediction: Prediction) -
         unclear=prediction.unclear,
         reason=prediction.reason,
         probabilities=dict(prediction.probabilities),
+        engine=prediction.engine,
     )
 
 
-def window_event(record: WindowRecord, *, engine: str | None = None) -> dict[str, Any]:
-    """`engine` is the model that stood in for the one that serves. Rows do not hold it; the session counts them."""
-    return asdict(record) if engine is None else {**asdict(record), "engine": engine}
+def window_event(record: WindowRecord) -> dict[str, Any]:
+    return asdict(record)
 
 
 def participant_event(participant: ParticipantRecord, *, included: bool) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Recognition:
         self._counts["predictions"] += 1
         record = window_record(participant.id, window, prediction)
         self._app.writer.put(self._session_id, record)
-        self._app.bus.publish(self._session_id, "window", window_event(record, engine=prediction.engine))
+        self._app.bus.publish(self._session_id, "window", window_event(record))
         self._counts["windows_degraded"] += prediction.engine is not None
         if (shift := self.tones.add(window, prediction)) is not None:
             text = english("BEGINS_TO_SOUND", word=english.tone(shift.emotion))

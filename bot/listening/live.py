@@ -8,8 +8,7 @@ cannot keep up is dropped and counted, and may come back with the id it saw last
 Kinds and their data (the listening session publishes them, the report page reads them):
 
 - ``participant``: participant_id, pseudonym, included
-- ``window``: participant_id and the fields of `storage.records.WindowRecord`; `engine`, a model's name, where another
-  than the one that serves answered because more was said than that could recognise
+- ``window``: the fields of `storage.records.WindowRecord`
 - ``moment``: at_s, kind, participant_id, text
 - ``state``: state (a `storage.records.SessionState`), link (a voice LinkState or None), reason; a state other than
   ``live`` ends the stream

@@ -85,11 +85,12 @@ async def windows_csv(request: web.Request) -> web.Response:
             "speech_ratio": round(window.speech_ratio, 4),
             "gap_ratio": round(window.gap_ratio, 4),
             **{f"p_{label}": round(window.probabilities.get(label, 0.0), 4) for label in labels},
+            "engine": window.engine or "",
         }
         for window in body.windows
     )
     columns = ["speaker", "start_s", "end_s", "emotion", "confidence", "unclear", "reason", "speech_ratio", "gap_ratio"]
-    return await _csv(body, "windows", [*columns, *(f"p_{label}" for label in labels)], rows)
+    return await _csv(body, "windows", [*columns, *(f"p_{label}" for label in labels), "engine"], rows)
 
 
 async def participants_csv(request: web.Request) -> web.Response:

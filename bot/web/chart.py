@@ -128,6 +128,7 @@ def columns(windows: Sequence[WindowRecord], labels: Sequence[str], reasons: Seq
         sure=_whole(100 * of.confidence),
         why=np.where(of.unclear, why[of.reason], 0).tolist(),
         speech=_whole(100 * of.speech_ratio),
+        stood_in=np.array([engine is not None for engine in of.engines], np.int64)[of.engine].tolist(),
     )
 
 

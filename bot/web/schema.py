@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.web import words
 from storage.records import ParticipantRecord, SessionRecord, SessionReport
-from storage.report import speech_s
+from storage.report import speech_s, windows_in_order
 
 
 class Out(BaseModel):
@@ -66,6 +66,8 @@ class WindowOut(Out):
     unclear: bool
     reason: str | None
     probabilities: Mapping[str, float]
+    engine: str | None
+    """The model that answered, where more was said than `model` could recognise; null mostly."""
 
 
 class MomentOut(Out):
@@ -135,6 +137,8 @@ class WindowColumnsOut(Out):
     """0: clear. Otherwise `reasons[why - 1]` says why it is unclear."""
     speech: list[int]
     """Share of the window that was speech, in percent."""
+    stood_in: list[int]
+    """1: another model than the session's answered, because more was said than that could recognise."""
 
 
 class ChartPersonOut(ParticipantOut):
@@ -256,10 +260,7 @@ def session_out(
 def report_out(report: SessionReport, names: Mapping[int, str], *, title: str, last_event_id: int) -> ReportOut:
     """Everything in the report; CPU-bound for long sessions, so call it in a thread."""
     session = report.session
-    windows = sorted(
-        (window for participant in report.participants for window in participant.windows),
-        key=lambda window: (window.start_s, window.participant_id),
-    )
+    windows = list(windows_in_order(report))
     return ReportOut(
         id=session.id,
         state=session.state.value,

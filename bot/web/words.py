@@ -41,6 +41,9 @@ ELSEWHERE: Final = (
 )
 """What the model card says of voices unlike the corpus."""
 
+STOOD_IN: Final = "by the faster model"
+"""Of a window that another model answered, because more was said than the session's could recognise."""
+
 STILL_NEW: Final = "still getting to know this voice"
 """Of a speaker who was heard, but not long enough to be compared with themselves."""
 

@@ -117,6 +117,7 @@ def columns(windows: Sequence[WindowRecord], labels: Sequence[str], reasons: Seq
         "sure": [round(100 * window.confidence) for window in windows],
         "why": why,
         "speech": [round(100 * window.speech_ratio) for window in windows],
+        "stood_in": [int(window.engine is not None) for window in windows],
     }
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 Tables = dict[str, list[dict[str, Any]]]
 
 
-@pytest.mark.parametrize(("revision", "column"), [("0006", ("sessions", "owner"))])
+@pytest.mark.parametrize(("revision", "column"), [("0006", ("sessions", "owner")), ("0007", ("windows", "engine"))])
 async def test_rows_survive_a_step_down_and_up(database_url: str, revision: str, column: tuple[str, str]) -> None:
     """`column` is what `revision` brought: all that goes with it."""
     storage = await Storage.open(database_url, key=KEY)
@@ -27,7 +27,7 @@ async def test_rows_survive_a_step_down_and_up(database_url: str, revision: str,
     before = await storage.report(session_id)
     await storage.close()
     at_first, below, back = Tables(), Tables(), Tables()
-    await move(database_url, command.upgrade, revision, after=lambda c: at_first.update(_rows(c)))
+    await move(database_url, command.downgrade, revision, after=lambda c: at_first.update(_rows(c)))
     assert all(at_first.values()), "every table has a row that could be lost"
 
     await move(database_url, command.downgrade, f"{int(revision) - 1:04}", after=lambda c: below.update(_rows(c)))
@@ -61,7 +61,8 @@ async def _fill(storage: Storage) -> str:
     )
     for user in (100, 101):
         person = await storage.include_participant(session.id, user)
-        windows = [window(person.id, 3.0 * n, unclear=n == 1, reason="unsure" if n == 1 else None) for n in range(3)]
+        reasons = [None, "unsure", None]
+        windows = [window(person.id, 3.0 * n, reason=why, engine="fast") for n, why in enumerate(reasons)]
         await storage.add_windows(session.id, windows)
     await storage.add_moment(
         session.id, MomentRecord(at_s=2, kind="mark", participant_id=None, text="x"), author_id=100

@@ -51,13 +51,16 @@ def _back(given: list[dict[str, float]]) -> list[dict[str, float]]:
 
 
 @on_sqlite
-async def test_a_window_takes_few_bytes(storage: Storage, session: SessionRecord, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", [None, "fast"])
+async def test_a_window_takes_few_bytes(
+    storage: Storage, session: SessionRecord, tmp_path: Path, engine: str | None
+) -> None:
     """Four people talk in turn, as in a session: their rows lie between one another's."""
     people = [await storage.include_participant(session.id, user) for user in range(4)]
     before = _bytes(tmp_path / "undertone.db")
     count = 8_000
     for at in range(0, count, 500):
-        some = [window(people[n % 4].id, 3.0 * (n // 4)) for n in range(at, at + 500)]
+        some = [window(people[n % 4].id, 3.0 * (n // 4), engine=engine) for n in range(at, at + 500)]
         assert await storage.add_windows(session.id, some) == 500
     taken = (_bytes(tmp_path / "undertone.db") - before) / count
     five_labels = taken + 2 * (len(LABELS) - len(session.labels))
@@ -95,7 +98,7 @@ async def test_windows_of_before_are_carried_over_and_back(database_url: str) ->
     await storage.close()
     assert report is not None
     found = [asdict(window) for participant in report.participants for window in participant.windows]
-    assert found == OLD
+    assert found == [{**old, "engine": None} for old in OLD]
 
     rows: list[dict[str, Any]] = []
     await move(

@@ -47,6 +47,7 @@ export class Session {
       sure: Math.round(100 * event.confidence),
       why: event.unclear || label < 0 ? 1 + this.reasons.indexOf(event.reason ?? "unsure") : 0,
       speech: Math.round(100 * event.speech_ratio),
+      stoodIn: event.engine ? 1 : 0,
     });
     person.probabilities?.forEach((column, index) => column.push(Math.round(100 * (event.probabilities[this.labels[index]] ?? 0))));
     return true;
@@ -58,8 +59,9 @@ export class Session {
 
   // A window in words: "sounds angry, 82 % sure".
   say(person, index) {
-    if (person.why[index]) return `unclear: ${(this.reasons[person.why[index] - 1] ?? "unsure").replaceAll("_", " ")}`;
-    return `sounds ${this.tones[person.label[index]].word}, ${person.sure[index]} % sure`;
+    const by = person.stoodIn[index] ? ", by the faster model" : "";
+    if (person.why[index]) return `unclear: ${(this.reasons[person.why[index] - 1] ?? "unsure").replaceAll("_", " ")}${by}`;
+    return `sounds ${this.tones[person.label[index]].word}, ${person.sure[index]} % sure${by}`;
   }
 }
 
@@ -73,10 +75,10 @@ function inOrder(labels, tones) {
   return labels.map((_, index) => index).sort((a, b) => rank(labels[a]) - rank(labels[b]));
 }
 
-const empty = () => ({ start: [], end: [], label: [], sure: [], why: [], speech: [] });
+const empty = () => ({ start: [], end: [], label: [], sure: [], why: [], speech: [], stoodIn: [] });
 
 export function decode({ id, name, left, windows }) {
-  const person = { id, name, left, ...empty(), label: [...windows.label], sure: [...windows.sure], why: [...windows.why], speech: [...windows.speech] };
+  const person = { id, name, left, ...empty(), label: [...windows.label], sure: [...windows.sure], why: [...windows.why], speech: [...windows.speech], stoodIn: [...windows.stood_in] };
   let at = 0; // tenths of a second
   windows.gap.forEach((gap, index) => {
     person.start.push((at + gap) / 10);

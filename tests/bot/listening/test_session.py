@@ -161,6 +161,10 @@ async def test_windows_of_another_model_are_counted_and_say_so_live(stage: Stage
     assert session.counters()["windows_degraded"] == 1
     events = [event.data.get("engine") for event in stage.bus.recent(session.record.id) if event.kind == "window"]
     assert events == ["fast", None]
+    await stage.manager.stop(GUILD)
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert [window.engine for window in report.participants[0].windows] == ["fast", None]
 
 
 async def test_missed_departures_are_caught_up_with(stage: Stage) -> None:

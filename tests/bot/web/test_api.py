@@ -11,9 +11,13 @@ from urllib.parse import quote
 import pytest
 from aiohttp.test_utils import TestClient
 
+from bot.listening.events import window_event
+from bot.listening.live import LiveBus
+from bot.web.export import as_html, as_json
 from storage import MomentRecord, NewSession, SessionRecord, Storage
 from tests.bot.web.conftest import ALICE, BOB, MakeClient
 from tests.fakes.names import FakeNames
+from tests.fakes.records import window
 
 pytestmark = pytest.mark.integration
 
@@ -104,6 +108,29 @@ async def test_csv_of_windows(client: Client, session: SessionRecord) -> None:
     assert rows[0]["speaker"] == "Alice"
     assert float(rows[0]["p_Angry"]) == pytest.approx(0.8)
     assert [row["unclear"] for row in rows] == ["0", "0", "0", "1"]
+
+
+async def test_a_window_that_another_model_answered_says_so_everywhere(
+    client: Client, live_session: SessionRecord, storage: Storage, bus: LiveBus
+) -> None:
+    alice = (await storage.participants(live_session.id))[0]
+    told = window(alice.id, 20.0, engine="fast")
+    bus.publish(live_session.id, "window", window_event(told))
+    data = f"/api/v1/sessions/{live_session.id}"
+    for stored in (False, True):
+        if stored:
+            await storage.add_windows(live_session.id, [told])
+        async with client.get(data) as response:
+            assert [one["engine"] for one in (await response.json())["windows"]] == [None] * 4 + ["fast"]
+        async with client.get(f"{data}/chart.json") as response:
+            assert [one["windows"]["stood_in"] for one in (await response.json())["people"]] == [[0, 0, 1], [0, 0]]
+        assert [row["engine"] for row in await _rows(client, f"{data}/windows.csv")] == [""] * 4 + ["fast"]
+        async with client.get(f"/sessions/{live_session.id}") as response:
+            assert (await response.text()).count("by the faster model") == 1
+    report = await storage.report(live_session.id)
+    assert report is not None
+    assert as_html(report).count("by the faster model") == 1
+    assert '"engine": "fast"' in as_json(report)
 
 
 async def test_csv_of_speakers_and_moments(client: Client, session: SessionRecord, storage: Storage) -> None:

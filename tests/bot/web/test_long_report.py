@@ -48,6 +48,7 @@ def conversations(draw: st.DrawFn) -> list[WindowRecord]:
                     unclear=reason is not None or draw(st.integers(0, 9)) == 0,
                     reason=reason,
                     probabilities=chances,
+                    engine=draw(st.sampled_from([None, None, "fast"])),
                 )
             )
             at_s = end_s
