@@ -8,6 +8,8 @@ ENGINE ?= seed
 OUT ?= trained/$(ENGINE)
 # Three tests a core: most of them wait for people to talk, for a process to start, for an answer.
 JOBS ?= 6
+# Two a core: these compute and measure.
+SLOW_JOBS ?= 4
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where bytecode is not kept, every process of the service and of the tests compiles all its modules anew.
 export PYTHONDONTWRITEBYTECODE :=
@@ -27,7 +29,7 @@ test: $(VENV)/.dev ## the tests; ARGS="-k deaf" chooses
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 slow: $(VENV)/.dev ## the tests that train, measure or run out of something; the gate runs them too
-	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)
+	$(BIN)/pytest -n $(SLOW_JOBS) -m slow $(ARGS)
 
 lint: $(VENV)/.dev ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
