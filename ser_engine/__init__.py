@@ -8,6 +8,7 @@ The names are imported when they are asked for, so that importing the package co
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from ser_engine.segmenter import Segmenter, segment_pcm
     from ser_engine.summary import summarise
     from ser_engine.types import PcmFrame, Prediction, Window
+
+# ONNX Runtime (since 1.29) and Ray tell their makers about the machine that they run on, unless they find these when
+# they are loaded. Every way to them leads through this package.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 __all__ = [
     "Analysis",
