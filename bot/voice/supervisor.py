@@ -33,6 +33,9 @@ UNANSWERED_S: Final = 20.0
 """Heartbeats go out every 5 s or oftener; three without an answer are no accident."""
 MISSING_S: Final = 5.0
 KEEPALIVE_S: Final = 5.0
+KEYS_WITHIN_S: Final = 5.0
+"""So long the first keys of a new connection may take: with many people on a busy machine it is seconds, and another
+connection would only begin the wait anew."""
 PROVEN_WITHIN_S: Final = 10.0
 """Where nobody talks after a new connection was made for the keys' sake, it counts as well after so long."""
 UNPLACED_SHOWN_S: Final = 5.0
@@ -91,6 +94,8 @@ class Supervisor:
         self._deaf_next_s = float("-inf")
         self._unsettled_s: float | None = None
         self._missing_s: float | None = None
+        self._returned_s = float("-inf")
+        """When the last connection was made in place of another."""
         self._keepalive_s = float("-inf")
         self._keepalives = 0
         self._unplaced_s = float("-inf")
@@ -168,6 +173,8 @@ class Supervisor:
         """Packets of included people come and cannot be decrypted: try another connection now and then."""
         if now_s < self._deaf_next_s:
             return None
+        if now_s - self._returned_s < KEYS_WITHIN_S and not self._receiver.hears_since(self._returned_s):
+            return None
         if self._deaf_tries >= len(TRIES_S):
             # Others are heard: staying is better than leaving them.
             return None if self._receiver.hears_since(now_s - SETTLING_S) else Reason.UNDECRYPTABLE
@@ -204,7 +211,8 @@ class Supervisor:
             failure = await self._try(number)
             if failure is None:
                 counters.reconnects += 1
-                self._returns.append(self._clock())
+                self._returned_s = self._clock()
+                self._returns.append(self._returned_s)
                 self._unsettled_s = self._missing_s = None
                 self._keepalive_s = float("-inf")
                 if undecryptable:

@@ -13,6 +13,7 @@ from discord.errors import ConnectionClosed
 from bot.voice import LinkState, Reason
 from bot.voice.supervisor import (
     FLAPPING,
+    KEYS_WITHIN_S,
     MISSING_S,
     PROVEN_WITHIN_S,
     SETTLING_S,
@@ -300,6 +301,22 @@ async def test_a_new_connection_on_which_nobody_talks_counts_after_its_time(watc
     watch.clock.advance(TRIES_S[-1] + PROVEN_WITHIN_S + 0.1)
     await watch.turns()
     assert watch.told[-1] == (LinkState.LISTENING, Reason.JOINED)
+
+
+async def test_the_first_keys_of_a_new_connection_may_take_their_time(watch: Watch) -> None:
+    """Another connection would only begin the wait anew, and with it everybody's change of keys."""
+    watch.ears.receiver.deaf_to = lambda: [1]
+    watch.ears.receiver.hears_since = lambda since_s: False
+    watch.supervisor.lost(Reason.CONNECTION_LOST, 4006)
+    await watch.turns()
+    assert len(watch.link.joins) == 1
+    watch.clock.advance(KEYS_WITHIN_S - 0.5)
+    await watch.turns()
+    assert len(watch.link.joins) == 1
+    assert watch.told[-1] == (LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
+    watch.clock.advance(1.0)
+    await watch.turns()
+    assert len(watch.link.joins) == 2
 
 
 async def test_when_only_some_cannot_be_decrypted_the_others_are_not_left(watch: Watch) -> None:
