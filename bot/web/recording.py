@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.listening.events import window_record
 from bot.web.schema import ModelOut, Out
 from ser_engine.analysis import Analysis
 from ser_engine.backends.base import ModelInfo
@@ -42,18 +43,7 @@ def recording_out(analysis: Analysis, model: ModelInfo) -> RecordingOut:
     return RecordingOut(
         summary=ToneOut.model_validate(analysis.summary, from_attributes=True),
         windows=[
-            SpokenOut(
-                start_s=window.start_s,
-                end_s=window.end_s,
-                speech_ratio=window.speech_ratio,
-                gap_ratio=window.gap_ratio,
-                emotion=prediction.emotion,
-                confidence=prediction.confidence,
-                unclear=prediction.unclear,
-                reason=prediction.reason,
-                probabilities=prediction.probabilities,
-                engine=prediction.engine,
-            )
+            SpokenOut.model_validate(window_record(0, window, prediction), from_attributes=True)
             for window, prediction in analysis.windows
         ],
         model=ModelOut(name=model.name, version=model.version, labels=list(model.labels)),

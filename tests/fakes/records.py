@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from storage import ParticipantRecord, SessionRecord, SessionState, WindowRecord
+from storage import NewSession, ParticipantRecord, SessionRecord, SessionState, WindowRecord
 
 STARTED = datetime(2026, 3, 2, 20, 0, tzinfo=UTC)
 
@@ -25,6 +25,19 @@ def window(participant_id: int = 1, start_s: float = 0.0, end_s: float | None = 
         "probabilities": {"Angry": 0.8, "Happy": 0.2},
     }
     return WindowRecord(**values | changes)
+
+
+def new_session(**changes: Any) -> NewSession:
+    """What a session is started with, for tests to which it is all the same."""
+    values: dict[str, Any] = {
+        "guild_id": 1,
+        "channel_id": 2,
+        "started_by": 3,
+        "model": "m",
+        "model_version": "v",
+        "labels": ("Angry", "Fear"),
+    }
+    return NewSession(**values | changes)
 
 
 def session(**changes: Any) -> SessionRecord:

@@ -15,10 +15,10 @@ from aiohttp.test_utils import TestClient
 
 from bot.web import templating, words
 from ser_engine.models import find_model, load_manifest
-from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage
+from storage import MomentRecord, SessionRecord, SessionState, Storage
 from tests.bot.web.conftest import ALICE, BOB, MakeClient
 from tests.fakes.names import FakeNames
-from tests.fakes.records import window
+from tests.fakes.records import new_session, window
 
 pytestmark = pytest.mark.integration
 
@@ -114,16 +114,8 @@ async def test_it_says_first_how_it_sounded(client: Client, session: SessionReco
 async def test_the_models_own_figures_stand_beside_the_method(client: Client, storage: Storage) -> None:
     manifest = load_manifest(find_model("default"))
     for version, shown in ((manifest.version, True), ("0" * 12, False)):  # another network of that name proves nothing
-        record = await storage.start_session(
-            NewSession(
-                guild_id=1,
-                channel_id=2,
-                started_by=3,
-                model="default",
-                model_version=version,
-                labels=manifest.labels,
-            )
-        )
+        new = new_session(model="default", model_version=version, labels=manifest.labels)
+        record = await storage.start_session(new)
         text = (await _page(client, f"/sessions/{record.id}")).text
         found = manifest.evaluation["conditions"]["clean"]["five"]
         assert ("Measured on" in text) is shown
@@ -134,16 +126,8 @@ async def test_the_models_own_figures_stand_beside_the_method(client: Client, st
 async def test_it_says_whose_voice_is_still_new(client: Client, storage: Storage) -> None:
     manifest = load_manifest(find_model("default"))
     for version, known in ((manifest.version, True), ("0" * 12, False)):  # who compares is known of this network only
-        record = await storage.start_session(
-            NewSession(
-                guild_id=1,
-                channel_id=2,
-                started_by=3,
-                model="default",
-                model_version=version,
-                labels=manifest.labels,
-            )
-        )
+        new = new_session(model="default", model_version=version, labels=manifest.labels)
+        record = await storage.start_session(new)
         for user, count in ((ALICE, 3), (BOB, 4)):
             person = await storage.include_participant(record.id, user)
             await storage.add_windows(record.id, [window(person.id, 3.0 * k) for k in range(count)])
@@ -164,9 +148,7 @@ async def test_what_was_lost_and_why_it_ended_is_told(client: Client, session: S
     page = await _page(client, f"/sessions/{session.id}")
     assert re.search(r"\blost ?3\b", page.text)
     assert "Cut short" not in page.text
-    other = await storage.start_session(
-        NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry",))
-    )
+    other = await storage.start_session(new_session(labels=("Angry",)))
     await storage.end_session(other.id, state=SessionState.INTERRUPTED, reason="voice_failed", counters={})
     assert "Cut short: the voice connection was lost" in (await _page(client, f"/sessions/{other.id}")).text
 
@@ -287,18 +269,14 @@ async def test_a_running_session_says_so_and_a_cut_one_too(
 
 
 async def test_a_session_in_which_nobody_spoke(client: Client, storage: Storage) -> None:
-    empty = await storage.start_session(
-        NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry", "Fear"))
-    )
+    empty = await storage.start_session(new_session())
     page = await _page(client, f"/sessions/{empty.id}")
     assert "Nothing to show yet" in page.text
     assert "Voice channel" in page.text
 
 
 async def test_the_table_of_a_long_session_has_pages_and_the_page_stays_small(client: Client, storage: Storage) -> None:
-    record = await storage.start_session(
-        NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry", "Fear"))
-    )
+    record = await storage.start_session(new_session())
     person = await storage.include_participant(record.id, 7)
     probabilities = {"Angry": 0.3, "Fear": 0.7}
     await storage.add_windows(
