@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
+from threadpoolctl import threadpool_limits
 
 from ser_engine.features import FeatureSettings, extract, mel_filters, set_level, trim
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm
@@ -64,12 +65,15 @@ def test_trim_equals_librosa(librosa: Any) -> None:
 
 
 def best_of(call: Callable[[], object], repeats: int) -> float:
-    """The cheapest of several runs, in seconds of processor time: waiting for a busy machine costs none."""
+    """The cheapest of several runs, in seconds of this thread's processor time.
+
+    Waiting for a busy machine costs none, nor what a thread that an earlier test left does meanwhile.
+    """
     times = []
     for _ in range(repeats):
-        begun = time.process_time()
+        begun = time.thread_time()
         call()
-        times.append(time.process_time() - begun)
+        times.append(time.thread_time() - begun)
     return min(times)
 
 
@@ -81,11 +85,12 @@ def test_much_faster_than_librosa(librosa: Any) -> None:
     pcm, settings = voice_like(3.0), FeatureSettings()
     extract(pcm, settings)
     ratios = []
-    for _ in range(5):  # both in one run, interleaved, so that a busy machine slows both
-        ours = best_of(lambda: extract(pcm, settings), 8)
-        ratios.append(best_of(lambda: librosa_features(librosa, pcm), 8) / ours)
-        if ratios[-1] >= LEAST_RATIO:
-            break
+    with threadpool_limits(1):  # several threads for one product wait for each other, at full speed, on a busy machine
+        for _ in range(5):  # both in one run, interleaved, so that a busy machine slows both
+            ours = best_of(lambda: extract(pcm, settings), 8)
+            ratios.append(best_of(lambda: librosa_features(librosa, pcm), 8) / ours)
+            if ratios[-1] >= LEAST_RATIO:
+                break
     assert max(ratios) >= LEAST_RATIO, ratios
 
 
