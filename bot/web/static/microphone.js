@@ -27,8 +27,7 @@ const find = (id) => document.getElementById(id);
 const tones = JSON.parse(page.dataset.tones);
 const labels = JSON.parse(page.dataset.labels);
 
-const empty = { gap: [], length: [], label: [], sure: [], why: [], speech: [] };
-const sessionOf = (name, known = labels) => new Session({ labels: known, reasons: [], state: "live", ticks: [], summary: { duration_s: 0, moments: [] }, people: [{ id: 0, name, left: false, windows: empty }] }, tones);
+const sessionOf = (name, known = labels) => new Session({ labels: known, reasons: [], state: "live", ticks: [], summary: { duration_s: 0, moments: [] }, people: [{ id: 0, name, left: false }] }, tones);
 const session = sessionOf("You");
 const card = new EmotionCard(find("card"), tones);
 const bars = new ProbabilityBars(find("bars"), labels, tones);

@@ -77,8 +77,12 @@ function inOrder(labels, tones) {
 
 const empty = () => ({ start: [], end: [], label: [], sure: [], why: [], speech: [], stoodIn: [] });
 
+// A person of the report's JSON, with times in seconds; one without windows has said nothing yet.
 export function decode({ id, name, left, windows }) {
-  const person = { id, name, left, ...empty(), label: [...windows.label], sure: [...windows.sure], why: [...windows.why], speech: [...windows.speech], stoodIn: [...windows.stood_in] };
+  const person = { id, name, left, ...empty() };
+  if (!windows) return person;
+  for (const column of ["label", "sure", "why", "speech"]) person[column] = [...windows[column]];
+  person.stoodIn = [...windows.stood_in];
   let at = 0; // tenths of a second
   windows.gap.forEach((gap, index) => {
     person.start.push((at + gap) / 10);
