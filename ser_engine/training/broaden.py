@@ -109,7 +109,7 @@ class Broadening:
     def hear(self, groups: Mapping[str, list[Piece]]) -> None:
         """Let the encoder (and the teacher's) hear every view of every group."""
         self.pieces = dict(groups)
-        encoders = {one.manifest.files[ENCODER_ONNX][:12]: EncoderNetwork(one) for one in self._engines()}
+        encoders = {one.manifest.files[ENCODER_ONNX][:12]: EncoderNetwork(one, {}) for one in self._engines()}
         own = self._model.manifest.files[ENCODER_ONNX][:12]
         for name in groups:
             views = self._views(name, self._model)
@@ -152,9 +152,8 @@ class Broadening:
             folder=self._work / name,
             progress=self._progress,
         )
-        key = engine.manifest.files[ENCODER_ONNX][:12]
-        states = views.states(AS_RECORDED, {key: EncoderNetwork(engine)})[key]
-        network, out = OnnxNetwork(engine), []
+        encoder = {engine.manifest.files[ENCODER_ONNX][:12]: EncoderNetwork(engine)}
+        network, out, (states,) = OnnxNetwork(engine), [], views.states(AS_RECORDED, encoder).values()
         for start in range(0, len(states), 16):
             rows = [states[k] for k in range(start, min(start + 16, len(states)))]
             out.append(network.logits(*collate(rows, Scaler.identity(rows[0].shape[1]), engine.manifest.features)))
@@ -273,6 +272,7 @@ def broaden(
             "training": {**renamed(opened.manifest.training), **about},
             "speeds": (1.0,),
             "evaluation": {},
+            "quick": {},  # found out with other weights, as the evaluation was
             "versions": versions(),
         }
     )

@@ -81,6 +81,7 @@ def test_a_few_recordings_broaden_an_engine(made: Path) -> None:
     assert manifest.files["network.keras"] != load_manifest(find_model("fast")).files["network.keras"]
     assert manifest.training["broadened"]["corpora"]["further"] == ["further"]
     assert manifest.speeds == (1.0,)
+    assert manifest.quick == {}
     assert not (made / ".training").exists()
 
 
