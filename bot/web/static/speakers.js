@@ -14,7 +14,7 @@ export class Words {
   }
 
   update(summary) {
-    this.find("story").replaceChildren(...summary.sentences.flatMap((sentence) => [html("span", {}, sentence), " "]));
+    this.find("story").replaceChildren(...summary.sentences.flatMap((sentence) => [html("span", {}, sentence.replaceAll(" %", "\u00a0%")), " "]));
     this.find("facts").replaceChildren(...summary.line.map((fact) => html("li", {}, fact)));
     this.moments(summary.moments);
     const { totals, speakers } = summary;
