@@ -80,6 +80,8 @@ class Stage:
         session = self.service.sessions.of(self.discord.guild.id)
         assert session is not None, "nothing runs"
         link: Any = session.call._link
+        if link is None:  # the panel is shown before the bot joins
+            return False
         dave, _ = link.dave()
         epochs = {dave.get_epoch_authenticator()} if dave is not None else {None}
         epochs |= {voice.client.dave.epoch_authenticator for voice in self.voices if voice.client is not None}
