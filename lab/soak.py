@@ -36,6 +36,8 @@ IN_FLIGHT_S: Final = 2.0
 CODES: Final = (4006, 4009)
 """Close codes after which only a new connection helps."""
 RESUMABLE_CODES: Final = (1006, 4015)
+_AT_REST: Final = ("listening", "failed", "closed")
+"""What the link is when no connection is being made."""
 OF_ITS_OWN: Final = "connections lost without a cut (a busy machine)"
 
 
@@ -165,11 +167,11 @@ class _Soak:
         may come so late that the link gives it up for another one."""
         counters = self.link.counters
         while True:
-            while self.link.state not in ("listening", "failed", "closed"):  # noqa: ASYNC110 - nobody tells
+            while self.link.state not in _AT_REST:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
             connections = counters.reconnects
             await self._line.ask("settle")
-            if counters.reconnects == connections and self.link.state in ("listening", "failed", "closed"):
+            if counters.reconnects == connections and self.link.state in _AT_REST:
                 return
 
     def _told(self, told: Told) -> None:

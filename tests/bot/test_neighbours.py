@@ -17,13 +17,13 @@ from bot import neighbours
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.events import state_event
 from bot.service import Service
-from bot.settings import load_settings
 from sandbox import Sandbox, User
 from storage.owners import PROCESS_ENDED
 from storage.records import SessionState
 from storage.wire import NAME
 from tests.fakes.backend import FakeBackend
 from tests.fakes.postgres import new_database
+from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.waiting import until
 from tests.fakes.world import World
@@ -57,15 +57,7 @@ async def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         number, voice = (sandbox.guild.id >> 22) % 2, FakeVoice()
         services = []
         for shard in (number, 1 - number):
-            settings = load_settings(
-                env_file=None,
-                data_dir=tmp_path,
-                port=0,
-                discord_token=sandbox.token,
-                discord_api_base=sandbox.api_base,
-                database_address=database,
-                shards=f"{shard}/2",
-            )
+            settings = settings_for(sandbox, tmp_path, database_address=database, shards=f"{shard}/2")
             services.append(await stack.enter_async_context(Service(settings, backend=FakeBackend(), connect=voice)))
         for service in services:
             await service.discord_ready()

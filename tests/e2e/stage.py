@@ -14,10 +14,10 @@ import aiohttp
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
 from bot.service import Service
-from bot.settings import load_settings
 from sandbox import Message, Sandbox, User
 from sandbox.permissions import EVERYONE, Permission
 from sandbox.voice import Speaker
+from tests.fakes.settings import settings_for
 
 
 @dataclass
@@ -40,14 +40,7 @@ class Stage:
             self.discord.guild, "Host", permissions=int(EVERYONE | Permission.MANAGE_GUILD)
         )
         self.host = self.discord.add_person("Hanna", role_ids=(role.id,))
-        settings = load_settings(
-            None,
-            discord_token=self.discord.token,
-            discord_api_base=self.discord.api_base,
-            data_dir=self.data_dir,
-            database_address=self.database,
-            port=0,
-        )
+        settings = settings_for(self.discord, self.data_dir, database_address=self.database)
         self.service = await self._stack.enter_async_context(
             Service(
                 settings,

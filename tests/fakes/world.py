@@ -19,11 +19,11 @@ from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.session import ListeningSession
 from bot.service import Service
-from bot.settings import load_settings
 from bot.texts import english as texts
 from sandbox import Channel, Message, Sandbox, User
 from storage.records import MessageKind
 from tests.fakes.backend import FakeBackend
+from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
 
@@ -142,15 +142,8 @@ async def standing(data_dir: Path, monkeypatch: pytest.MonkeyPatch, **changes: A
     monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
     async with Sandbox(rate_limits=False) as sandbox:
         voice = FakeVoice()
-        settings = load_settings(
-            env_file=None,
-            data_dir=data_dir,
-            port=0,
-            discord_token=sandbox.token,
-            discord_api_base=sandbox.api_base,
-            database_address=None,
-            **{name: value(sandbox) if callable(value) else value for name, value in changes.items()},
-        )
+        about = {name: value(sandbox) if callable(value) else value for name, value in changes.items()}
+        settings = settings_for(sandbox, data_dir, **about)
         async with Service(settings, backend=FakeBackend(), connect=voice) as service:
             await service.discord_ready()
             yield World(sandbox, service, voice)

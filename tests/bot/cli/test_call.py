@@ -9,8 +9,8 @@ import discord
 import pytest
 
 from bot.cli import call
-from bot.settings import Settings, load_settings
 from sandbox import Sandbox
+from tests.fakes.settings import settings_for
 
 pytestmark = pytest.mark.integration
 
@@ -18,16 +18,6 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(autouse=True)
 def own_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-
-
-def settings_for(sandbox: Sandbox, folder: Path, token: str | None = None) -> Settings:
-    return load_settings(
-        env_file=None,
-        data_dir=folder,
-        discord_token=token or sandbox.token,
-        discord_api_base=sandbox.api_base,
-        database_address=None,
-    )
 
 
 async def test_it_joins_reports_and_leaves(tmp_path: Path) -> None:
@@ -45,6 +35,6 @@ async def test_what_is_no_voice_channel_and_a_token_that_is_refused_are_said(tmp
     async with Sandbox(rate_limits=False) as sandbox:
         with pytest.raises(call.CannotCheck, match="is no voice channel"):
             await call.report(settings_for(sandbox, tmp_path), sandbox.text.id, me=None, seconds=0.5)
-        settings = settings_for(sandbox, tmp_path, token="not.the.token")
+        settings = settings_for(sandbox, tmp_path, discord_token="not.the.token")
         with pytest.raises(call.CannotCheck, match="refuses DISCORD_TOKEN"):
             await call.report(settings, sandbox.voice_channel.id, me=None, seconds=0.5)

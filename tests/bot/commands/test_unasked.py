@@ -9,13 +9,13 @@ import discord
 import pytest
 
 from bot.service import Service
-from bot.settings import load_settings
 from bot.texts import english as texts
 from sandbox import Sandbox
 from sandbox.gateway import Intent
 from storage.records import Decision, Purpose, VoiceMode
 from tests.bot.commands.test_analyze import answer_to, recorded, replies, spoken
 from tests.fakes.backend import FakeBackend
+from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.world import World
 
@@ -29,14 +29,7 @@ async def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     gateway = discord.gateway.DiscordWebSocket
     monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
     async with Sandbox(rate_limits=False, allowed_privileged_intents=int(Intent.MESSAGE_CONTENT)) as sandbox:
-        settings = load_settings(
-            env_file=None,
-            data_dir=tmp_path,
-            port=0,
-            discord_token=sandbox.token,
-            discord_api_base=sandbox.api_base,
-            database_address=None,
-        )
+        settings = settings_for(sandbox, tmp_path)
         voice = FakeVoice()
         async with Service(settings, backend=FakeBackend(), connect=voice) as service:
             await service.discord_ready()

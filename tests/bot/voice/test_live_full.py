@@ -11,10 +11,10 @@ import discord
 import pytest
 
 from bot.service import Service
-from bot.settings import load_settings
 from bot.texts import english as texts
 from sandbox import Sandbox
 from tests.fakes.backend import FakeBackend
+from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.world import World
 
@@ -40,14 +40,7 @@ async def test_a_channel_at_its_limit_is_told_within_three_seconds_and_nothing_i
         monkeypatch.setattr(sandbox.gateway, "voice_request", noted)
         sandbox.voice_channel.user_limit = 2
         sandbox.state.update_channel(sandbox.voice_channel)
-        settings = load_settings(
-            env_file=None,
-            data_dir=tmp_path,
-            port=0,
-            discord_token=sandbox.token,
-            discord_api_base=sandbox.api_base,
-            database_address=None,
-        )
+        settings = settings_for(sandbox, tmp_path)
         connector = lambda: aiohttp.TCPConnector(ssl=sandbox.ssl_context())  # noqa: E731 - what the service calls
         async with Service(settings, make_connector=connector, backend=FakeBackend()) as service:
             await service.discord_ready()
