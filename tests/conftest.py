@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import dave  # noqa: F401 - first of all: loaded after TensorFlow, libdave finds its functions there and crashes
 import pytest
+
+from tests.fakes.log import restored
 
 GRACE_S = 3.0
 """What a transport that is being closed may take to end its own tasks."""
@@ -62,6 +64,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if without:
         raise pytest.UsageError(f"these tests lack one of the markers {sorted(CATEGORIES)}: {', '.join(without)}")
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command that sets its log up, and is called by one test, decides nothing for the next one's."""
+    with restored():
+        yield
 
 
 @pytest.fixture(autouse=True)

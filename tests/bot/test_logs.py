@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,10 +17,15 @@ from tests.fakes.log import restored
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
+def test_what_a_test_sets_up_is_gone_after_it() -> None:
+    before = [logging.getLogger(name).level for name in (None, "discord", "discord.gateway", "aiohttp.access")]
+    handlers = logging.getLogger().handlers[:]
     with restored():
-        yield
+        logs.configure("warning", stream=io.StringIO(), gateway_level=logging.ERROR)
+        logging.getLogger("a.logger.that.is.new").setLevel(logging.ERROR)
+    assert [logging.getLogger(name).level for name in (None, "discord", "discord.gateway", "aiohttp.access")] == before
+    assert logging.getLogger("a.logger.that.is.new").level == logging.NOTSET
+    assert (logging.getLogger().handlers, structlog.is_configured()) == (handlers, False)
 
 
 def test_events_have_fields_as_json() -> None:

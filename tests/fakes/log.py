@@ -14,19 +14,24 @@ from bot import logs
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Put the standard library's loggers and structlog back."""
+    """Put every logger's level, the root's handlers and structlog back."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in (*logs._CHATTY, "discord", "discord.gateway")}
+    handlers, levels = root.handlers[:], _levels()
+    configured, config = structlog.is_configured(), structlog.get_config()
     try:
         yield
     finally:
         root.handlers[:] = handlers
-        root.setLevel(level)
-        for name, old in levels.items():
-            logging.getLogger(name).setLevel(old)
+        for name in _levels():
+            logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
         logging.captureWarnings(capture=False)
-        structlog.reset_defaults()
+        structlog.configure(**config) if configured else structlog.reset_defaults()
+
+
+def _levels() -> dict[str | None, int]:
+    """By name; None is the root."""
+    made = {name: one.level for name, one in logging.root.manager.loggerDict.items() if isinstance(one, logging.Logger)}
+    return {None: logging.root.level, **made}
 
 
 @contextmanager
