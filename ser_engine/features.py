@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ IMPLEMENTATION: Final = 1
 _AMIN: Final = 1e-10
 _LOG10_E: Final = float(np.log10(np.e))
 _BLOCK_FRAMES: Final = 64
+_FILTER_BLOCKS: Final = 4
 _DELTA_HALF: Final = 4
 _DELTA_WIDTH: Final = 2 * _DELTA_HALF + 1
 _DELTA_BLOCK: Final = 32
@@ -161,9 +163,9 @@ def _mel_power(pcm: Pcm, settings: FeatureSettings, pad: Literal["constant", "re
     samples = np.pad(pcm, (0, half + 1 - len(pcm))) if pad == "reflect" and len(pcm) <= half else pcm
     padded = np.pad(samples, half, mode=pad)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: settings.hop]
-    filters, hann = mel_filters(n_fft, settings.n_mels), _hann(n_fft)
+    hann = _hann(n_fft)
     windowed = np.empty((_BLOCK_FRAMES, n_fft), dtype=np.float32)
-    power = np.empty((len(frames), len(filters)), dtype=np.float32)
+    power = np.empty((len(frames), 1 + half), dtype=np.float32)
     for i in range(0, len(frames), _BLOCK_FRAMES):
         block = frames[i : i + _BLOCK_FRAMES]
         spectrum = np.fft.rfft(np.multiply(block, hann, out=windowed[: len(block)]), axis=1)
@@ -171,7 +173,10 @@ def _mel_power(pcm: Pcm, settings: FeatureSettings, pad: Literal["constant", "re
         power[i : i + _BLOCK_FRAMES] += np.square(spectrum.imag)
     if settings.band_hz is not None:
         power[:, int(settings.band_hz * n_fft / SAMPLE_RATE_HZ) + 1 :] = 0
-    return np.asarray(power @ filters)
+    mel = np.empty((len(frames), settings.n_mels), dtype=np.float32)
+    for bands, bins, filters in _filter_blocks(n_fft, settings.n_mels):
+        np.matmul(power[:, bins], filters, out=mel[:, bands])
+    return mel
 
 
 def _mel_db(pcm: Pcm, settings: FeatureSettings) -> Features:
@@ -259,6 +264,19 @@ def mel_filters(n_fft: int, n_mels: int) -> Features:
     falling = ramps[2:] / widths[1:, None]
     filters = np.maximum(0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2]))[:, None]
     return np.ascontiguousarray(filters.T, dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _filter_blocks(n_fft: int, n_mels: int) -> list[tuple[slice, slice, Features]]:
+    """`mel_filters` as a few blocks of bands and the bins that these hear: a third of the work of the whole product,
+    most of which multiplies by 0."""
+    whole, blocks = mel_filters(n_fft, n_mels), []
+    edges = [round(k * n_mels / _FILTER_BLOCKS) for k in range(_FILTER_BLOCKS + 1)]
+    for first, last in pairwise(edges):
+        heard = np.flatnonzero(whole[:, first:last].any(axis=1))
+        bins = slice(int(heard[0]), int(heard[-1]) + 1) if len(heard) else slice(0, 1)
+        blocks.append((slice(first, last), bins, np.ascontiguousarray(whole[bins, first:last])))
+    return blocks
 
 
 _MEL_LINEAR_HZ: Final = 200 / 3

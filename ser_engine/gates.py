@@ -62,7 +62,8 @@ class SpectralFigures:
     correlation: float
     """Median correlation of the magnitude spectrum with itself 64 ms later, in the audible frames."""
     flatness: float
-    """Median spectral flatness of the audible frames: 0 a line, about 0.56 white noise."""
+    """Median spectral flatness of the audible frames: 0 a line, about 0.56 white noise. Told where the correlation is
+    as low as noise's; 0 elsewhere."""
     line_share: float
     """Median share of the power in the six strongest of 444 lines."""
 
@@ -109,13 +110,15 @@ def spectral_figures(pcm: Pcm) -> SpectralFigures:
     pairs = active[:-_LAG_FRAMES] & active[_LAG_FRAMES:]
     low, high = np.percentile(level_db, (10, 95))
     heard = power[active] + 1e-12
-    flatness = np.exp(np.log(heard).mean(axis=1)) / heard.mean(axis=1)
+    correlation, flatness = _median_correlation(np.sqrt(power), pairs), 0.0
+    if correlation < _NOISE_CORRELATION:
+        flatness = float(np.median(np.exp(np.log(heard).mean(axis=1)) / heard.mean(axis=1)))
     strongest = np.partition(heard, -_STRONGEST, axis=1)[:, -_STRONGEST:].sum(axis=1) / heard.sum(axis=1)
     return SpectralFigures(
         range_db=float(high - low),
         shape_db=_shape_db(power[active]),
-        correlation=_median_correlation(np.sqrt(power), pairs),
-        flatness=float(np.median(flatness)),
+        correlation=correlation,
+        flatness=flatness,
         line_share=float(np.median(strongest)),
     )
 
