@@ -124,7 +124,12 @@ class Settings(BaseSettings):
             ("sqlite://", "sqlite+aiosqlite://"),
         ):
             if value is not None and value.startswith(prefix):
-                return driver + value.removeprefix(prefix)
+                value = driver + value.removeprefix(prefix)
+        if value is not None and not _is_address(value):
+            raise ValueError(
+                "must be an address such as sqlite:///data/undertone.db (three slashes) or "
+                "postgresql://user:password@host:5432/name; in a password write %40 for @ and %25 for %"
+            )
         return value
 
     @field_validator("secret_key")
@@ -180,9 +185,26 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     """
     try:
         return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]  # BaseSettings takes it; its stub hides it
+    except UnicodeDecodeError:  # Windows' editors and shells may write UTF-16
+        raise SettingsError(f"{env_file} is not a text in UTF-8. Save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingsError(f"{env_file} cannot be read: {error.strerror}.") from None
     except ValidationError as error:
         lines = [f"{_name(str(item['loc'][0]))}: {_words(item['msg'])}" for item in error.errors()]
         raise SettingsError("These settings are wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _is_address(value: str) -> bool:
+    """Whether it is a database's address, as far as that can be told without the database."""
+    from sqlalchemy.engine import make_url  # only where one is set: it takes a tenth of a second
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        address = make_url(value)
+    except (ArgumentError, ValueError):  # the second for a port that is no number
+        return False
+    host = address.host or ""
+    return "@" not in host and not (host and address.get_backend_name() == "sqlite")
 
 
 def variable(field: str) -> str:

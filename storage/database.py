@@ -147,24 +147,37 @@ class Database:
 def _create_engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise StorageError("DATABASE_URL is not a database address. Try sqlite:///data/undertone.db") from error
-    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
-    try:
+        parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
         if parsed.get_backend_name() != "sqlite":
             return create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, pool_pre_ping=True)
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _try_file(parsed.database)
         engine = create_async_engine(parsed)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StorageError(
             f"No driver for {parsed.get_backend_name()} is installed. "
             "For PostgreSQL, in Undertone's folder: pip install '.[postgres]'"
         ) from error
+    except (ArgumentError, ValueError) as error:  # the second for a port that is no number
+        raise StorageError("DATABASE_URL is not a database address. Try sqlite:///data/undertone.db") from error
     except OSError as error:
         raise StorageUnavailable(f"The database's folder cannot be made: {_first_line(error)}") from error
     event.listen(engine.sync_engine, "connect", _switch_on_sqlite)
     return engine
+
+
+def _try_file(path: str) -> None:
+    """Raise StorageUnavailable when the file cannot be opened.
+
+    aiosqlite tells that too, but its thread may still be at it when the loop has ended, and then dies with a traceback.
+    """
+    if path.startswith("file:"):  # an address of SQLite's own
+        return
+    try:
+        sqlite3.connect(path).close()
+    except sqlite3.Error as error:
+        raise StorageUnavailable(f"The database cannot be opened: {error}") from error
 
 
 def _switch_on_sqlite(connection: Any, _record: Any) -> None:

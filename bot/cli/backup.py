@@ -15,9 +15,9 @@ import click
 from sqlalchemy.engine import URL, make_url
 
 from bot.cli.running import fail
-from bot.errors import StartError
+from bot.errors import KeyFileError, StartError
 from bot.secret import KEY_FILE, key_of
-from bot.settings import load_settings
+from bot.settings import Settings, load_settings
 
 SQLITE_FILE: Final = "undertone.db"
 POSTGRES_FILE: Final = "undertone.dump"
@@ -37,10 +37,12 @@ def backup(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         address = make_url(settings.database_url)
-        copied = (
-            _of_sqlite(address, folder) if address.get_backend_name() == "sqlite" else _of_postgres(address, folder)
-        )
-        _write(folder / KEY_FILE, key_of(settings))
+        sqlite = address.get_backend_name() == "sqlite"
+        if sqlite and not Path(address.database or "").is_file():
+            fail(f"There is no database {address.database} yet.")
+        key = _key_of(settings)  # before the copy: without it nothing can be restored
+        copied = _of_sqlite(address, folder) if sqlite else _of_postgres(address, folder)
+        _write(folder / KEY_FILE, key)
     except StartError as error:
         fail(str(error))
     except OSError as error:
@@ -48,6 +50,17 @@ def backup(folder: Path) -> None:
     click.echo(
         f"Copied into {folder}: {copied.name} ({copied.stat().st_size:,} bytes) and {KEY_FILE}. Keep both from others."
     )
+
+
+def _key_of(settings: Settings) -> bytes:
+    """The key that belongs to the database. None is made here: a new one would open nothing. Raises KeyFileError."""
+    path = settings.data_dir / KEY_FILE
+    if settings.secret_key is None and not path.exists():
+        raise KeyFileError(
+            f"There is no {path}, and without its key a copy of the database is of no use. "
+            "Set UNDERTONE_DATA_DIR to the folder of the service."
+        )
+    return key_of(settings)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -58,8 +71,6 @@ def _write(path: Path, content: bytes) -> None:
 def _of_sqlite(address: URL, folder: Path) -> Path:
     """SQLite's own copy of a moment, whatever is written meanwhile."""
     source, target = Path(address.database or ""), folder / SQLITE_FILE
-    if not source.is_file():
-        fail(f"There is no database {source} yet.")
     _write(target, b"")
     try:
         with (

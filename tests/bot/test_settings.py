@@ -49,6 +49,40 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypa
     assert (settings.token, settings.model, settings.port) == ("from-file", "seed", 8080)
 
 
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "latin-1"]
+)  # a shell of Windows writes the first, an old editor the second
+def test_a_dotenv_file_that_is_no_utf_8_is_said(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes("UNDERTONE_OPERATOR=Jos\u00e9\n".encode(encoding))
+    with pytest.raises(SettingsError, match=r"\.env is not a text in UTF-8"):
+        load_settings(env_file=file)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres://undertone:secret@db:PORT/undertone",
+        "postgres://undertone:s@cret@db/undertone",
+        "sqlite://data/undertone.db",
+        "data/undertone.db",
+    ],
+)
+def test_what_is_no_address_of_a_database_is_said(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    with pytest.raises(SettingsError, match="DATABASE_URL: must be an address such as") as caught:
+        load_settings(env_file=None)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite:///data/undertone.db", "sqlite://", "postgres://u:a%40b/c@db:5432/undertone"]
+)
+def test_an_address_of_a_database_is_taken(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    assert load_settings(env_file=None).database_url.endswith(address.partition("://")[2])
+
+
 def test_overrides_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCORD_TOKEN", "a real one")
     monkeypatch.setenv("DATABASE_URL", "postgres://real")

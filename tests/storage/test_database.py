@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,8 @@ async def test_a_newer_schema_is_refused_in_words(storage: Storage, database_url
     [
         ("not an address", StorageError),
         ("mongodb://localhost/x", StorageError),
+        ("sqlite://data/undertone.db", StorageError),
+        ("postgresql://undertone@127.0.0.1:port/undertone", StorageError),
         ("postgresql://undertone@127.0.0.1:1/undertone", StorageUnavailable),
     ],
 )
@@ -184,6 +187,13 @@ async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) ->
     with pytest.raises(StorageUnavailable, match="not a database"):
         await Storage.open(f"sqlite:///{path}", key=KEY)
     assert path.read_bytes() == before
+
+
+async def test_a_file_that_cannot_be_opened_is_said_and_leaves_no_thread_that_outlives_the_loop(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with pytest.raises(StorageUnavailable, match="unable to open database file"):
+        await Storage.open(f"sqlite:///{tmp_path}", key=KEY)
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_key_of_the_wrong_length_is_refused() -> None:

@@ -103,10 +103,25 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "copy" / "undertone.db").read_bytes() == b"the copy of yesterday"
 
 
+def test_nothing_is_copied_without_the_key_and_none_is_made(tmp_path: Path) -> None:
+    with_storage(a_session)
+    key = tmp_path / "data" / "secret.key"
+    kept = key.read_bytes()
+    key.unlink()
+    result = copied(tmp_path / "copy")
+    assert (result.exit_code, key.exists(), list((tmp_path / "copy").iterdir())) == (1, False, [])
+    assert f"There is no {key}" in result.output
+    key.write_bytes(b"half of it")
+    assert "instead of 32" in copied(tmp_path / "copy").output
+    key.write_bytes(kept)
+    assert copied(tmp_path / "copy").exit_code == 0
+
+
 def test_no_database_and_no_pg_dump_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "There is no database" in copied(tmp_path / "one").output
     assert list((tmp_path / "one").iterdir()) == []
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:hush@127.0.0.1:1/none")
+    monkeypatch.setenv("UNDERTONE_SECRET_KEY", "ab" * 32)
     monkeypatch.setenv("PATH", str(tmp_path))
     result = copied(tmp_path / "two")
     assert result.exit_code == 1
