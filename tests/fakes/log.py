@@ -30,8 +30,11 @@ def restored() -> Iterator[None]:
 
 def _levels() -> dict[str | None, int]:
     """By name; None is the root."""
-    made = {name: one.level for name, one in logging.root.manager.loggerDict.items() if isinstance(one, logging.Logger)}
-    return {None: logging.root.level, **made}
+    levels: dict[str | None, int] = {None: logging.root.level}
+    for name, one in logging.root.manager.loggerDict.items():
+        if isinstance(one, logging.Logger):
+            levels[name] = one.level
+    return levels
 
 
 @contextmanager
