@@ -82,7 +82,7 @@ async def add(storage: Storage, url: str, plan: Plan) -> str:
     began_at = ended_at - timedelta(seconds=seconds)
     times = {"started_at": began_at} if plan.live else {"started_at": began_at, "ended_at": ended_at}
     database = await Database.open(url)
-    async with database.transaction() as db:  # the storage itself has no door to the past
+    async with database.writing() as db:  # the storage itself has no door to the past
         await db.execute(update(schema.Session).filter_by(id=session.id).values(**times))
         for person in people:
             joined_at = began_at + timedelta(seconds=min(seconds / 4, 2 * person.id % 60))

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +15,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only
 
 from storage.errors import NewerSchema, StorageConflict, StorageError, StorageUnavailable
 from storage.schema import REVISION, Base
+from storage.write_queue import QueuedSession, WriteQueue
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _MIGRATION_WAIT_MS: Final = 120_000
@@ -37,10 +39,12 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._closed = False
+        self._queue = WriteQueue()
         self._open: set[Any] = set()  # connections to the database that are not closed
         event.listen(engine.sync_engine, "connect", lambda connection, _record: self._open.add(connection))
         event.listen(engine.sync_engine, "close", lambda connection, _record: self._open.discard(connection))
-        self._make_session = async_sessionmaker(engine, expire_on_commit=False)
+        kind = QueuedSession if engine.dialect.name == "sqlite" else Session
+        self._make_session = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=kind)
 
     @classmethod
     async def open(cls, url: str) -> Database:
@@ -64,17 +68,21 @@ class Database:
         its connection back a moment later, to a pool that nobody closes any more.
         """
         self._closed = True
-        pool = self._engine.pool
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_WAIT_S):
-                while isinstance(pool, QueuePool) and pool.checkedout():  # noqa: ASYNC110 - it tells nobody when idle
+                while self._queue.writers or self._in_use():  # noqa: ASYNC110 - they tell nobody when idle
                     await asyncio.sleep(0.005)
+        self._queue.close()
         await self._engine.dispose()
         for connection in tuple(self._open):
             with suppress(Exception):  # it may be closing already
                 async with asyncio.timeout(1):
                     await connection.driver_connection.close()
         self._open.clear()
+
+    def _in_use(self) -> int:
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`. An empty database gets all tables."""
@@ -113,15 +121,36 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A session in a transaction: committed at the end, rolled back on an error.
+        """A session in a transaction: committed at the end, rolled back on an error. Whatever changes a row needs
+        `writing`.
 
         Raises StorageConflict for a row that does not fit, StorageUnavailable for every other fault of the database.
         """
+        self._refuse_when_closed()
+        async with self._begun() as session:
+            yield session
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that changes rows. In SQLite it waits for those that came before; no reader waits for it."""
+        self._refuse_when_closed()
+        async with self._queue.place() if self.dialect == "sqlite" else nullcontext(), self._begun() as session:
+            yield session
+
+    def _refuse_when_closed(self) -> None:
         if self._closed:
             raise StorageUnavailable("The database is closed: the program is stopping.")
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[AsyncSession]:
+        turn = self._queue.turn()
         with _in_words("The database does not answer"):
-            async with self._make_session() as session, session.begin():
-                yield session
+            async with self._make_session(info={"turn": turn}) as session:
+                try:
+                    async with session.begin():
+                        yield session
+                finally:
+                    turn.end()
 
     @asynccontextmanager
     async def line(self) -> AsyncIterator[Any]:
@@ -129,8 +158,7 @@ class Database:
 
         Raises StorageUnavailable.
         """
-        if self._closed:
-            raise StorageUnavailable("The database is closed: the program is stopping.")
+        self._refuse_when_closed()
         with _in_words("The database does not answer"):
             connection = await self._engine.connect()
         try:

@@ -30,7 +30,7 @@ class MessageRepository:
         `stale`: whether what it says is still true has to be looked at.
         """
         user_hash = None if about is None else self._identity.in_server(message.guild_id or _PRIVATE, about)
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             session = None if message.session_id is None else await db.get(schema.Session, message.session_id)
             row = schema.BotMessage(
                 message_id=message.message_id,
@@ -47,7 +47,7 @@ class MessageRepository:
     async def forget(self, message_ids: Collection[int]) -> None:
         """These messages are gone in Discord."""
         wanted = list(message_ids)
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             for at in range(0, len(wanted), _CHUNK):
                 chunk = wanted[at : at + _CHUNK]
                 await db.execute(delete(schema.BotMessage).where(schema.BotMessage.message_id.in_(chunk)))
@@ -89,7 +89,7 @@ class MessageRepository:
 
     async def renewed(self, message_id: int) -> None:
         """The message speaks of nobody any more whose data is deleted."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             await db.execute(update(schema.BotMessage).filter_by(message_id=message_id).values(stale=False))
 
     async def _records(self, db: AsyncSession, condition: ColumnElement[bool]) -> Sequence[MessageRecord]:

@@ -56,7 +56,7 @@ class OwnerRepository:
 
     async def reclaim(self, owner: str, session_ids: Collection[str]) -> list[str]:
         """Open again what others closed because this process could not be seen; returns which."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             lost = await db.scalars(
                 update(schema.Session)
                 .where(
@@ -72,12 +72,12 @@ class OwnerRepository:
 
     async def settled(self, session_id: str) -> None:
         """What the session left in Discord is put right."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             await db.execute(update(schema.Session).filter_by(id=session_id).values(owner=None))
 
     async def _interrupt(self, which: ColumnElement[bool], of: Callable[[int], bool] | None) -> list[SessionRecord]:
         """Close sessions: ended where their last window ended."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             query = select(schema.Session).where(_LIVE, which).with_for_update(skip_locked=True)
             rows = [row for row in await db.scalars(query) if of is None or of(row.guild_id)]
             for row in rows:

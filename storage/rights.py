@@ -105,7 +105,7 @@ class RightsRepository:
         who started it. The bot's messages about them no longer say about whom they are, and are doomed; those that
         speak of a session they took part in are stale.
         """
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             consents = await self._consents(db, user_id, guild_id)
             for consent in consents:
                 await db.delete(consent)
@@ -144,7 +144,7 @@ class RightsRepository:
 
     async def delete_session(self, session_id: str) -> bool:
         """Delete a session with all that hangs on it; False when there was none."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             row = await db.get(schema.Session, session_id)
             if row is None:
                 return False
@@ -156,7 +156,7 @@ class RightsRepository:
 
         Dead share links go a month later than they died: until then they say that they are dead.
         """
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
             days = {server.guild_id: server.retention_days for server in servers}
             rows = await db.execute(
@@ -180,7 +180,7 @@ class RightsRepository:
 
     async def purge_left(self, now: datetime) -> list[int]:
         """Delete everything of the servers that the bot has been out of for `GONE_AFTER`; returns their ids."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             left = schema.Server.left_at <= now - GONE_AFTER
             gone = list(await db.scalars(select(schema.Server.guild_id).where(left)))
             for table in (schema.Session, schema.Consent, schema.BotMessage, schema.Server):

@@ -55,7 +55,7 @@ class ServerRepository:
             return {server: role for server, role in await db.execute(query) if role is not None}
 
     async def save(self, settings: ServerSettings) -> None:
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             await db.merge(_to_row(settings))
 
     async def present(self, guild_ids: Collection[int], now: datetime, of: Callable[[int], bool] | None = None) -> None:
@@ -63,7 +63,7 @@ class ServerRepository:
 
         `of` says which servers a process that has not all of them would know of.
         """
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             for guild_id in filter(of, await self._known(db)) if of is not None else await self._known(db):
                 row = await self._row(db, guild_id)
                 if guild_id in guild_ids:
@@ -73,13 +73,13 @@ class ServerRepository:
 
     async def left(self, guild_id: int, now: datetime) -> None:
         """The bot was removed from a server."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             row = await self._row(db, guild_id)
             row.left_at = now
 
     async def back(self, guild_id: int) -> None:
         """The bot is in a server again."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             await db.execute(update(schema.Server).filter_by(guild_id=guild_id).values(left_at=None))
 
     async def _known(self, db: AsyncSession) -> set[int]:
@@ -125,7 +125,7 @@ class ConsentRepository:
     async def set(self, guild_id: int, user_id: int, decision: Decision | None, purpose: Purpose) -> None:
         """Remember the answer; None forgets it."""
         user_hash = self._identity.in_server(guild_id, user_id)
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             if decision is None:
                 forget = delete(schema.Consent).filter_by(guild_id=guild_id, user_hash=user_hash, purpose=purpose)
                 await db.execute(forget)
@@ -142,6 +142,6 @@ class ConsentRepository:
     async def end_before(self, guild_id: int, user_id: int, joined_at: datetime) -> None:
         """Forget what the person answered before they joined the server: since then they had left it."""
         user_hash = self._identity.in_server(guild_id, user_id)
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             mine = delete(schema.Consent).filter_by(guild_id=guild_id, user_hash=user_hash)
             await db.execute(mine.where(schema.Consent.decided_at < joined_at))

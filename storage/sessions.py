@@ -52,7 +52,7 @@ class SessionRepository:
             counters={},
             owner=new.owner,
         )
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             db.add(row)
         return self.to_record(row)
 
@@ -62,7 +62,7 @@ class SessionRepository:
         A person who leaves and comes back keeps their number and rows. Raises UnknownSession.
         """
         user_hash = self._identity.in_session(session_id, user_id)
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             # A write takes the session's row (PostgreSQL) or the file (SQLite), so that no two people get one number.
             await db.execute(update(schema.Session).filter_by(id=session_id).values(id=session_id))
             await _require(db, session_id)
@@ -84,7 +84,7 @@ class SessionRepository:
 
     async def withdraw(self, session_id: str, user_id: int) -> None:
         """Note that the person left the session's analysis; what was stored until now stays."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             await db.execute(
                 update(schema.Participant)
                 .filter_by(session_id=session_id, user_hash=self._identity.in_session(session_id, user_id))
@@ -98,7 +98,7 @@ class SessionRepository:
         """
         if not windows:
             return 0
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             wanted = {window.participant_id for _, window in windows}
             found = await db.execute(
                 select(schema.Participant.id, schema.Session.id, schema.Session.labels)
@@ -118,7 +118,7 @@ class SessionRepository:
     async def add_moment(self, session_id: str, moment: MomentRecord, *, author_id: int | None = None) -> None:
         """`author_id` is who wrote a mark. Raises UnknownSession."""
         author_hash = None if author_id is None else self._identity.in_session(session_id, author_id)
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             await _require(db, session_id)
             db.add(
                 schema.Moment(
@@ -135,7 +135,7 @@ class SessionRepository:
         self, session_id: str, *, state: SessionState, reason: str, counters: Mapping[str, int]
     ) -> SessionRecord:
         """Close the session; closing it again changes nothing. Raises UnknownSession."""
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             row = await _require(db, session_id)
             if row.state == SessionState.LIVE:
                 row.state, row.end_reason, row.ended_at = state, reason, datetime.now(UTC)

@@ -43,7 +43,7 @@ class ShareRepository:
         live = select(func.count()).where(
             schema.Share.session_id == session_id, schema.Share.expires_at > now, schema.Share.revoked_at.is_(None)
         )
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             if await db.get(schema.Session, session_id) is None:
                 raise UnknownSession("There is no such session; it may have been deleted.")
             if (await db.scalar(live) or 0) >= _MAX_LIVE_SHARES:
@@ -73,7 +73,7 @@ class ShareRepository:
         theirs = schema.Share.session_id == session_id
         if maker_id is not None:
             theirs &= schema.Share.maker_hash == self._identity.in_session(session_id, maker_id)
-        async with self._database.transaction() as db:
+        async with self._database.writing() as db:
             revoked = await db.scalars(
                 update(schema.Share)
                 .where(theirs, schema.Share.revoked_at.is_(None))

@@ -270,7 +270,7 @@ class Storage:
 async def _check_key(database: Database, identity: Identity) -> None:
     """Raises WrongKey."""
     try:
-        async with database.transaction() as db:
+        async with database.writing() as db:
             if await db.get(schema.Meta, "key") is None:
                 db.add(schema.Meta(name="key", value=identity.fingerprint))
     except StorageConflict:  # another process that opens it, too, was first

@@ -230,7 +230,7 @@ async def many_sessions(folder: Path, number: int) -> None:
             for person in range(2)
         ]
     database = await Database.open(f"sqlite:///{folder / seed.DATABASE}")
-    async with database.transaction() as db:
+    async with database.writing() as db:
         await db.execute(insert(Session), sessions)
         await db.execute(insert(Participant), participants)
     await database.close()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from storage import NewSession, SessionRecord, Storage
 from storage.database import _MIGRATIONS, _create_engine
+from storage.write_queue import QueuedSession, WriteQueue
 from tests.fakes.postgres import new_database
 
 KEY = bytes(range(32))
@@ -33,8 +36,29 @@ def database_url(dialect: str, tmp_path: Path) -> str:
 @pytest.fixture
 async def storage(database_url: str) -> AsyncIterator[Storage]:
     opened = await Storage.open(database_url, key=KEY)
-    yield opened
+    with _only_writers_change_anything(opened._database._queue):
+        yield opened
     await opened.close()
+
+
+@contextmanager
+def _only_writers_change_anything(queue: WriteQueue) -> Iterator[None]:
+    """`Database.transaction` would do for a change as well, but would keep those who read from their connections."""
+
+    def flushes(session: Session, *_: object) -> None:
+        assert session.info["turn"]._file is not queue._file or queue.writers
+
+    def executes(state: ORMExecuteState) -> None:
+        if state.is_insert or state.is_update or state.is_delete:
+            flushes(state.session)
+
+    event.listen(QueuedSession, "before_flush", flushes)
+    event.listen(QueuedSession, "do_orm_execute", executes)
+    try:
+        yield
+    finally:
+        event.remove(QueuedSession, "before_flush", flushes)
+        event.remove(QueuedSession, "do_orm_execute", executes)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ async def ids(storage: Storage) -> list[str]:
             await storage.include_participant(session.id, person)
         if number < 4:
             await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
-        async with storage._database.transaction() as db:  # the storage has no door to the past
+        async with storage._database.writing() as db:  # the storage has no door to the past
             await db.execute(
                 update(schema.Session).filter_by(id=session.id).values(started_at=BEGAN + timedelta(hours=number))
             )
