@@ -8,6 +8,7 @@ carry a key are dropped whatever the level.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import sys
@@ -50,6 +51,13 @@ class KeyFilter(logging.Filter):
             return True
         text = record.getMessage().lower()
         return not any(word.lower() in text for word in _SECRETS)
+
+
+class CutOffFilter(logging.Filter):
+    """Drops what a library says of work that was cut off: a second Ctrl-C asks for that, and nothing is broken."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class Repeats(logging.Filter):
@@ -127,6 +135,7 @@ def configure(
     finish.append(_ids_renamed)
     handler = logging.StreamHandler(target)
     handler.addFilter(KeyFilter())
+    handler.addFilter(CutOffFilter())
     handler.addFilter(Repeats())
     handler.setFormatter(_Formatter(foreign_pre_chain=shared, processors=[*finish, renderer]))
     root = logging.getLogger()

@@ -25,6 +25,7 @@ from bot.listening.intake import Intake
 from bot.service import Service
 from lab.processes import Processes
 from lab.service_cost import LOST, WARM_UP_S, Crowd, staged, totals, watch_lag
+from ser_engine.errors import EngineError
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_S
 from storage.store import Storage
 
@@ -35,6 +36,10 @@ MOST_MISSING: Final = 0.01
 KEPT_PACKETS: Final = 2_000
 FIRST_PEOPLE: Final = 8
 PRECISION: Final = 0.08
+
+
+class NobodyHeard(RuntimeError):
+    """There are too few windows to say anything of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +154,10 @@ def load(
 
     def tried(many: int) -> Load:
         run = measure(many, min(servers, many), minutes * 60, model=model, workers=workers, spread_s=spread_s, say=say)
-        one = asyncio.run(run)
+        try:
+            one = asyncio.run(run)
+        except (EngineError, NobodyHeard) as error:
+            raise click.ClickException(str(error)) from error
         click.echo(json.dumps(asdict(one) | {"carried": one.carried}) if as_json else written(one))
         return one
 
@@ -229,9 +237,9 @@ async def _observed(
 
 
 def _middle_and_late(seconds: list[float], late: int = 95) -> tuple[float, float]:
-    """Median and percentile, ms. Raises RuntimeError where there is nothing."""
+    """Median and percentile, ms. Raises NobodyHeard where there is nothing."""
     if len(seconds) < 2:
-        raise RuntimeError("nobody was heard")
+        raise NobodyHeard("Hardly a window was heard in that time. Let them talk longer: --minutes 1.")
     return statistics.median(seconds) * 1e3, statistics.quantiles(seconds, n=100)[late - 1] * 1e3
 
 

@@ -82,6 +82,8 @@ def _windows(folder: Path) -> list[Window]:
     for number, path in enumerate(files):
         windows = windows_of(path.read_bytes(), filename=path.name)
         found += [replace(window, start_s=60.0 * number + window.start_s) for window in windows]
+    if not found:
+        raise click.ClickException(f"There is no speech in the recordings of {folder}. Name a folder with --clips.")
     return found
 
 

@@ -32,7 +32,8 @@ def report(session_id: str, as_json: bool, html: Path | None) -> None:
     try:
         settings = load_settings()
         logs.configure("warning")
-        found = asyncio.run(_read(settings, session_id))
+        # What a shell passes on may be no text, and a database takes text only.
+        found = asyncio.run(_read(settings, session_id)) if session_id.isprintable() else None
     except (StartError, StorageError) as error:
         fail(str(error))
     if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -49,6 +50,18 @@ def test_nothing_below_the_level_is_written() -> None:
     structlog.get_logger("bot.x").info("quiet")
     logging.getLogger("discord.gateway").info("quiet too")
     assert stream.getvalue() == ""
+
+
+def test_what_a_second_ctrl_c_cuts_off_is_no_error() -> None:
+    stream = io.StringIO()
+    logs.configure("info", stream=stream)
+    for fault in (asyncio.CancelledError(), OSError("the disk is full")):
+        try:
+            raise fault
+        except BaseException:
+            logging.getLogger("sqlalchemy.pool").error("Exception closing connection", exc_info=True)
+    assert stream.getvalue().count("Exception closing connection") == 1
+    assert "the disk is full" in stream.getvalue()
 
 
 def test_a_second_configuration_leaves_nothing_of_the_first() -> None:

@@ -73,3 +73,11 @@ def test_late_unheard_or_dropped_is_not_carried(
     result = CliRunner().invoke(load.load, ["--json"])
     assert json.loads(result.stdout)["carried"] is carried
     assert ("NOT carried" in CliRunner().invoke(load.load, []).stdout) is not carried
+
+
+@pytest.mark.integration
+def test_a_model_that_is_not_there_is_said_in_words() -> None:
+    result = CliRunner().invoke(load.load, ["--model", "no-such-model", "--people", "1", "--minutes", "0.05"])
+    assert result.exit_code == 1
+    assert "There is no model 'no-such-model'" in result.output
+    assert isinstance(result.exception, SystemExit)

@@ -186,3 +186,13 @@ def test_show_verifies(tmp_path: Path) -> None:
     status, _, wrong = run("show", str(tmp_path / "tiny"))
     assert status == 1
     assert "is not the file that model.json states" in wrong
+
+
+def test_a_folder_without_speech_quickens_nothing(tmp_path: Path) -> None:
+    made = make_model(tmp_path / "made")
+    before = (made / "model.json").read_bytes()
+    (tmp_path / "clips").mkdir()
+    status, _, said = run("quicken", str(made), "--clips", str(tmp_path / "clips"))
+    assert status == 1
+    assert "There is no speech in the recordings" in said
+    assert (made / "model.json").read_bytes() == before

@@ -145,3 +145,9 @@ def test_what_is_not_there_is_said_in_words(session_id: str, tmp_path: Path) -> 
     assert (result.exit_code, "There is no session nothing." in result.stderr) == (1, True)
     result = run(session_id, "--html", str(tmp_path / "nowhere" / "report.html"))
     assert (result.exit_code, "cannot be written: No such file or directory." in result.stderr) == (1, True)
+
+
+def test_an_id_that_is_no_text_is_no_session(session_id: str) -> None:
+    result = run(session_id + "\udcff", "--json")
+    assert result.exit_code == 1
+    assert "There is no session" in result.output
