@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
@@ -18,6 +19,8 @@ class ServerRepository:
     def __init__(self, database: Database, *, default_retention_days: int) -> None:
         self._database = database
         self._default_retention_days = default_retention_days
+        self._writing = asyncio.Lock()
+        """Two administrators may choose at once: neither's choice is lost, and a server's row is made once."""
 
     async def get(self, guild_id: int) -> ServerSettings:
         """The server's settings; the defaults when none were saved."""
@@ -55,15 +58,22 @@ class ServerRepository:
             return {server: role for server, role in await db.execute(query) if role is not None}
 
     async def save(self, settings: ServerSettings) -> None:
-        async with self._database.writing() as db:
-            await db.merge(_to_row(settings))
+        await self.change(settings.guild_id, lambda _: settings)
+
+    async def change(self, guild_id: int, changed: Callable[[ServerSettings], ServerSettings]) -> ServerSettings:
+        """Save what `changed` makes of the settings as they are now; nothing is saved when it raises."""
+        async with self._writing:
+            settings = changed(await self.get(guild_id))
+            async with self._database.writing() as db:
+                await db.merge(_to_row(settings))
+        return settings
 
     async def present(self, guild_ids: Collection[int], now: datetime, of: Callable[[int], bool] | None = None) -> None:
         """The bot is in these servers and in no others: from now on it counts how long it is out of the others.
 
         `of` says which servers a process that has not all of them would know of.
         """
-        async with self._database.writing() as db:
+        async with self._writing, self._database.writing() as db:
             for guild_id in filter(of, await self._known(db)) if of is not None else await self._known(db):
                 row = await self._row(db, guild_id)
                 if guild_id in guild_ids:
@@ -73,7 +83,7 @@ class ServerRepository:
 
     async def left(self, guild_id: int, now: datetime) -> None:
         """The bot was removed from a server."""
-        async with self._database.writing() as db:
+        async with self._writing, self._database.writing() as db:
             row = await self._row(db, guild_id)
             row.left_at = now
 

@@ -109,6 +109,10 @@ class Storage:
     async def save_server(self, settings: ServerSettings) -> None:
         await self._servers.save(settings)
 
+    async def change_server(self, guild_id: int, changed: Callable[[ServerSettings], ServerSettings]) -> ServerSettings:
+        """Save what `changed` makes of a server's settings, with nothing of anybody else's choice lost between."""
+        return await self._servers.change(guild_id, changed)
+
     async def viewer_roles(self, guild_id: int | None = None) -> dict[int, int]:
         return await self._servers.viewer_roles(guild_id)
 

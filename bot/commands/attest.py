@@ -47,9 +47,11 @@ class AttestButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"{
         await defer(interaction)
         require_manage_server(interaction, "NEEDS_MANAGE_SERVER")
         guild = guild_of(interaction)
-        server = await self.app.storage.server(guild.id)
-        if server.attested_at is None:
-            await self.app.storage.save_server(replace(server, attested_at=datetime.now(UTC)))
+        now = datetime.now(UTC)
+        server = await self.app.storage.change_server(
+            guild.id, lambda before: replace(before, attested_at=before.attested_at or now)
+        )
+        if server.attested_at == now:
             _log.info("server_attested", guild=guild.id, user=interaction.user.id)
         channel = guild.get_channel(self._channel_id) if self._channel_id is not None else None
         wanted = channel if isinstance(channel, discord.VoiceChannel | discord.StageChannel) else None

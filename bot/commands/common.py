@@ -9,7 +9,8 @@ import asyncio
 import io
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import discord
@@ -94,6 +95,15 @@ async def report_error(interaction: Interaction, error: BaseException) -> None:
     except RuntimeError:  # aiohttp's, when the connection to Discord was closed meanwhile
         if not interaction.client.is_closed():
             raise
+
+
+@asynccontextmanager
+async def told(interaction: Interaction) -> AsyncIterator[None]:
+    """What goes wrong is said to the person who asked, and ends nothing but this."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # the one handler sorts them
+        await report_error(interaction, error)
 
 
 def operator_line(settings: Settings, texts: Texts) -> str:

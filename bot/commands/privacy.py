@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import discord
 from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, defer, guild_of, json_file, member_of, report_error, say
+from bot.commands.common import Interaction, defer, guild_of, json_file, member_of, say, told
 from bot.commands.language import described, texts_of
 from bot.commands.membership import end_stale_answers
 from bot.commands.refusals import not_deleted
-from bot.texts import Texts
+from bot.texts import Texts, english
 from storage.records import Decision, Purpose
 
-CONFIRM_S = 120.0
+DELETE_ID: Final = "undertone:delete"
+EVERYWHERE: Final = ":everywhere"
 BOTH: Final = "both"
 WHAT: Final = [app_commands.Choice(name=described(f"PURPOSES.{what}"), value=what) for what in (*Purpose, BOTH)]
 DECIDED: Final = {
@@ -89,7 +91,8 @@ class PrivacyGroup(app_commands.Group):
         guild_id = scope(interaction, everywhere=everywhere)
         texts = texts_of(interaction)
         question = texts.ASK_DELETE_EVERYWHERE if guild_id is None else texts.ASK_DELETE_HERE
-        await say(interaction, question, view=DeleteView(self._app, guild_id, texts))
+        button = DeleteButton(texts, everywhere=guild_id is None)
+        await say(interaction, question, view=discord.ui.View(timeout=None).add_item(button))
 
     async def _decide(self, interaction: Interaction, decision: Decision | None, what: str) -> None:
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
@@ -102,25 +105,33 @@ class PrivacyGroup(app_commands.Group):
         await say(interaction, texts_of(interaction)(DECIDED[decision, what] if all(counted) else "DECIDED_LATER"))
 
 
-class DeleteView(discord.ui.View):
-    """Asks once more. Only the asking person sees it."""
+class DeleteButton(
+    discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"{DELETE_ID}(?P<everywhere>{EVERYWHERE})?"
+):
+    """Asks once more. Only the asking person sees it, and it works however late it is pressed, after a restart too."""
 
-    def __init__(self, app: App, guild_id: int | None, texts: Texts) -> None:
-        super().__init__(timeout=CONFIRM_S)
-        self._app = app
-        self._guild_id = guild_id
-        self.confirm.label = texts.BTN_DELETE
+    app: ClassVar[App]
 
-    @discord.ui.button(style=discord.ButtonStyle.danger, custom_id="undertone:delete")
-    async def confirm(self, interaction: Interaction, button: discord.ui.Button[Any]) -> None:
-        # Not after the acknowledgement: leaving works at once, however long Discord takes.
-        deleting = self._app.deletions.person(interaction.user.id, self._guild_id, interaction.id)
-        done, _ = await asyncio.gather(deleting, defer(interaction))
-        texts = texts_of(interaction)
-        await say(interaction, "\n".join([deleted(texts, done.counts), *not_deleted(texts, done.refused)]))
+    def __init__(self, texts: Texts, *, everywhere: bool) -> None:
+        custom_id = DELETE_ID + (EVERYWHERE if everywhere else "")
+        style = discord.ButtonStyle.danger
+        super().__init__(discord.ui.Button(label=texts.BTN_DELETE, style=style, custom_id=custom_id))
+        self._everywhere = everywhere
 
-    async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
-        await report_error(interaction, error)
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: Interaction, item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> DeleteButton:
+        return cls(english, everywhere=match["everywhere"] is not None)
+
+    async def callback(self, interaction: Interaction) -> None:
+        async with told(interaction):
+            # Not after the acknowledgement: leaving works at once, however long Discord takes.
+            guild_id = scope(interaction, everywhere=self._everywhere)
+            deleting = self.app.deletions.person(interaction.user.id, guild_id, interaction.id)
+            done, _ = await asyncio.gather(deleting, defer(interaction))
+            texts = texts_of(interaction)
+            await say(interaction, "\n".join([deleted(texts, done.counts), *not_deleted(texts, done.refused)]))
 
 
 def scope(interaction: Interaction, *, everywhere: bool) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from bot.commands.common import Interaction
 from bot.commands.recordings import Found
 from bot.errors import NotPossible
 from bot.listening.clock import Clock
+from bot.texts import Texts
 
 MAX_OPEN: Final = 1_000
 """Questions that wait for an answer; the oldest is forgotten."""
@@ -77,6 +78,8 @@ class Questions:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._open: OrderedDict[int, Question] = OrderedDict()
+        self._answered: deque[str | int] = deque(maxlen=MAX_OPEN)
+        """Tickets and messages of questions that were answered."""
 
     def of(self, person_id: int) -> Question | None:
         """The open question to a person."""
@@ -100,3 +103,15 @@ class Questions:
     def close(self, question: Question) -> None:
         if self._open.get(question.person_id) is question:
             del self._open[question.person_id]
+
+    def answered(self, question: Question) -> None:
+        self.close(question)
+        self._answered.append(question.ticket)
+        self._answered.extend(request.message.id for request in question.pending if request.message is not None)
+
+    async def pressed_late(self, interaction: Interaction, about: str | int, texts: Texts) -> None:
+        """A button of no open question. Pressed twice, it stands as it was answered; else it has to be asked anew."""
+        if about in self._answered:
+            await interaction.response.defer()
+        else:
+            await interaction.response.edit_message(content=texts.ASK_AGAIN, view=None)

@@ -14,7 +14,7 @@ from bot.commands.attest import AttestButton
 from bot.commands.listen import ListenGroup, mark_command
 from bot.commands.open_summary import SummaryButton
 from bot.commands.panel_view import PanelView
-from bot.commands.privacy import PrivacyGroup
+from bot.commands.privacy import DeleteButton, PrivacyGroup
 from bot.commands.report import ReportGroup
 from bot.commands.settings import SettingsMenu, settings_command
 from bot.commands.voice_buttons import AuthorButton, StatementButton
@@ -35,7 +35,7 @@ def register(client: discord.Client, tree: app_commands.CommandTree[Any], app: A
         about_command(app),
     ):
         tree.add_command(command)
-    for item in (AttestButton, SettingsMenu, SummaryButton):
+    for item in (AttestButton, DeleteButton, SettingsMenu, SummaryButton):
         item.app = app
         client.add_dynamic_items(item)
     client.add_view(PanelView(app))

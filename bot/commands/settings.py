@@ -7,6 +7,7 @@ Reading is for everyone, changing needs Manage Server; that is checked again at 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, ClassVar
 
 import discord
@@ -95,8 +96,8 @@ class SettingsMenu(
             if topic is Topic.VOICE and channel_id is None:
                 channel_id = int(values[0])
             else:
-                server = changed(server, topic, values, channel_id)
-                await self.app.storage.save_server(server)
+                choice = partial(changed, topic=topic, values=values, channel_id=channel_id)
+                server = await self.app.storage.change_server(guild.id, choice)
         card = settings_card(self.app, guild, server, texts)
         await interaction.response.edit_message(
             embed=embed_of(card), view=settings_view(server, texts, topic, channel_id)

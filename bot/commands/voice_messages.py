@@ -17,7 +17,7 @@ import structlog
 from bot.app import App
 from bot.commands.analysis import Analyst
 from bot.commands.answers import Answer, Outcome
-from bot.commands.common import NO_MENTIONS, Interaction, say
+from bot.commands.common import NO_MENTIONS, Interaction, say, told
 from bot.commands.language import texts_of
 from bot.commands.of_message import mode_of, opted_out, original_of, raise_gone, standing_of, texts_for, texts_of_server
 from bot.commands.questions import Kind, Questions, Request
@@ -155,9 +155,9 @@ class VoiceMessages:
         question = next(iter(self._questions.about(message_id)), None)
         texts = await texts_of_server(self._app, interaction.guild)
         if question is None or question.person_id != interaction.user.id:
-            await interaction.response.edit_message(content=texts.ASK_AGAIN, view=None)
+            await self._questions.pressed_late(interaction, message_id, texts)
             return
-        self._questions.close(question)
+        self._questions.answered(question)
         await interaction.response.edit_message(content=texts.AGREED if yes else texts.DECLINED, view=None)
         now = self._app.withdrawals.number
         for request in question.pending:
@@ -193,9 +193,9 @@ class VoiceMessages:
         """Whoever asked pressed a button below the question whose voice it is."""
         question, texts = self._questions.of(interaction.user.id), texts_of(interaction)
         if question is None or question.ticket != ticket:
-            await interaction.response.edit_message(content=texts.ASK_AGAIN, view=None)
+            await self._questions.pressed_late(interaction, ticket, texts)
             return
-        self._questions.close(question)
+        self._questions.answered(question)
         await interaction.response.edit_message(content=texts.STATED if yes else texts.NOT_STATED, view=None)
         if not yes:
             return
@@ -206,7 +206,8 @@ class VoiceMessages:
                 async with self._answering(request.message):
                     await self._analyse(request)
             else:
-                await self._analyse(replace(request, interaction=interaction))
+                async with told(interaction):
+                    await self._analyse(replace(request, interaction=interaction))
         if question.shown is not None and not question.shown.flags.ephemeral:
             await question.take_away()
 

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from bot import client
+from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening.session import ListeningSession
 from bot.texts import english as texts
@@ -91,3 +93,27 @@ async def test_in_a_flood_everybodys_last_press_counts_and_there_is_one_panel(wo
     assert found.unacknowledged == 0
     assert found.wrong == frozenset()
     assert found.panels == 1
+
+
+async def test_the_question_before_a_deletion_is_answered_after_a_restart_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE_S", 0.01)
+    await world.ask(world.mara, "privacy opt-in")
+    question = await world.ask(world.mara, "privacy delete")
+    before = world.service.gateway.client
+    await before.close()  # with it goes all that discord.py remembered of buttons
+    await world.sandbox.wait_for(lambda: world.service.gateway.client is not before)
+    await world.service.discord_ready()
+    assert text_of(await world.press(world.mara, question, "undertone:delete")) == texts.DELETED
+    assert await world.service.storage.standing_consent(world.sandbox.guild.id, world.mara.id) is None
+
+
+async def test_the_statement_pressed_by_two_at_once_is_made_once(world: World) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    question = await world.ask(world.owner, "listen start")
+    presses = await asyncio.gather(*(world.sandbox.press(world.owner, question, ATTEST_ID) for _ in range(2)))
+    said = {text_of(await world.sandbox.answer(press)) for press in presses}
+    assert texts("ALREADY_LISTENING", channel_id=world.sandbox.voice_channel.id) in said
+    assert texts.STORAGE_REFUSED not in said

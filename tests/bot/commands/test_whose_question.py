@@ -1,0 +1,42 @@
+"""Questions about recordings: several that wait for one answer, and an answer that is pressed twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.texts import english as texts
+from ser_engine.refusals import refusal
+from tests.bot.commands.test_analyze import BUTTONS, button, reply_to, seen_by, spoken, state
+from tests.fakes.world import World, text_of, wav
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_file_that_is_refused_does_not_cost_the_others_their_answer(world: World) -> None:
+    for name, content in (("empty.wav", b""), ("voice.wav", wav())):
+        file = world.sandbox.file(world.sandbox.text, name, content)
+        question = await world.ask(world.mara, "analyze", {"file": file})
+    await state(world, world.mara, question)
+    await seen_by(world, world.mara)
+    assert str(refusal("empty_file")) in {text_of(m).strip() for m in world.sandbox.messages(world.sandbox.text)}
+
+
+async def test_a_statement_that_is_pressed_twice_stands(world: World) -> None:
+    file = world.sandbox.file(world.sandbox.text, "voice.wav", wav())
+    question = await world.ask(world.mara, "analyze", {"file": file})
+    yes = button(question, "yes")
+    await asyncio.gather(*(world.sandbox.press(world.mara, question, yes) for _ in range(2)))
+    await seen_by(world, world.mara)
+    assert question.content == texts.STATED
+
+
+async def test_an_authors_answer_that_is_pressed_twice_stands(world: World) -> None:
+    message = spoken(world)
+    await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
+    question = await reply_to(world, message)
+    allow = BUTTONS.format("allow", message.id, world.mara.id)
+    await asyncio.gather(*(world.sandbox.press(world.mara, question, allow) for _ in range(2)))
+    await world.sandbox.wait_for(lambda: message.reactions)
+    assert question.content == texts.AGREED
