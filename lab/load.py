@@ -27,6 +27,7 @@ from lab.processes import Processes
 from lab.service_cost import LOST, WARM_UP_S, Crowd, staged, totals, watch_lag
 from ser_engine.errors import EngineError
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_S
+from storage.records import WindowRecord
 from storage.store import Storage
 
 MOST_MS: Final = 700.0
@@ -86,7 +87,7 @@ class Watch:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """The three places are looked at within this block."""
-        frame, add, store = Intake.frame, Recognition._add, Storage.add_windows_of_many
+        frame, add, store = Intake.frame, Recognition._add, Storage.add_results
 
         def framed(intake: Intake, one: Any) -> None:
             held = self._packets.setdefault((id(intake), one.speaker), [])
@@ -94,18 +95,20 @@ class Watch:
             del held[:-KEPT_PACKETS]
             frame(intake, one)
 
-        async def added(heard: Recognition, window: Any, *rest: Any) -> None:
+        def added(heard: Recognition, window: Any, *rest: Any) -> None:
             participant = heard._people.participant(int(window.speaker))
             came = self._came(heard._intake, window.speaker, window.end_s)
             if participant is not None and came is not None and self.on:
                 self._waiting[(heard._session_id, participant.id, window.start_s)] = came
-            await add(heard, window, *rest)
+            add(heard, window, *rest)
             if came is not None and self.on:
                 self.event_s.append(self._now() - came)
 
-        async def stored(storage: Storage, windows: Any) -> int:
-            found = await store(storage, windows)
-            for session_id, one in windows:
+        async def stored(storage: Storage, results: Any) -> int:
+            found = await store(storage, results)
+            for session_id, one in results:
+                if not isinstance(one, WindowRecord):
+                    continue
                 if (came := self._waiting.pop((session_id, one.participant_id, one.start_s), None)) is not None:
                     self.row_s.append(self._now() - came)
             return found
@@ -114,7 +117,7 @@ class Watch:
             for owner, name, made in (
                 (Intake, "frame", framed),
                 (Recognition, "_add", added),
-                (Storage, "add_windows_of_many", stored),
+                (Storage, "add_results", stored),
             ):
                 stack.callback(setattr, owner, name, getattr(owner, name))
                 setattr(owner, name, made)

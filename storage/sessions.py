@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -91,29 +93,36 @@ class SessionRepository:
                 .values(withdrawn_at=datetime.now(UTC))
             )
 
-    async def add_windows(self, windows: Sequence[tuple[str, WindowRecord]]) -> int:
-        """Store windows of any sessions in one transaction; returns how many were stored.
+    async def add_results(self, results: Sequence[tuple[str, WindowRecord | MomentRecord]]) -> int:
+        """Store windows, and what was noticed in them, of any sessions in one transaction; returns how many.
 
-        A window whose participant has been deleted meanwhile is left out.
+        What is about a participant who has been deleted meanwhile is left out.
         """
-        if not windows:
+        if not results:
             return 0
         async with self._database.writing() as db:
-            wanted = {window.participant_id for _, window in windows}
+            wanted = {result.participant_id for _, result in results}
             found = await db.execute(
                 select(schema.Participant.id, schema.Session.id, schema.Session.labels)
                 .join(schema.Session, schema.Session.id == schema.Participant.session_id)
                 .where(schema.Participant.id.in_(wanted))
             )
-            labels = {(session_id, participant_id): labels for participant_id, session_id, labels in found}
-            rows = [
-                window_row(window, labels[session_id, window.participant_id])
-                for session_id, window in windows
-                if (session_id, window.participant_id) in labels
-            ]
-            if rows:
-                await db.execute(insert(schema.StoredWindow), rows)
-        return len(rows)
+            labels: dict[tuple[str, int | None], Sequence[str]] = {
+                (session_id, participant_id): labels for participant_id, session_id, labels in found
+            }
+            windows: list[dict[str, Any]] = []
+            moments: list[dict[str, Any]] = []
+            for session_id, result in results:
+                if (known := labels.get((session_id, result.participant_id))) is None:
+                    continue
+                if isinstance(result, WindowRecord):
+                    windows.append(window_row(result, known))
+                else:
+                    moments.append({"session_id": session_id, **asdict(result)})
+            for table, rows in ((schema.StoredWindow, windows), (schema.Moment, moments)):
+                if rows:
+                    await db.execute(insert(table), rows)
+        return len(windows) + len(moments)
 
     async def add_moment(self, session_id: str, moment: MomentRecord, *, author_id: int | None = None) -> None:
         """`author_id` is who wrote a mark. Raises UnknownSession."""

@@ -150,11 +150,11 @@ class Storage:
         await self._sessions.withdraw(session_id, user_id)
 
     async def add_windows(self, session_id: str, windows: Sequence[WindowRecord]) -> int:
-        return await self._sessions.add_windows([(session_id, window) for window in windows])
+        return await self._sessions.add_results([(session_id, window) for window in windows])
 
-    async def add_windows_of_many(self, windows: Sequence[tuple[str, WindowRecord]]) -> int:
-        """Windows with the id of their session; returns how many were stored."""
-        return await self._sessions.add_windows(windows)
+    async def add_results(self, results: Sequence[tuple[str, WindowRecord | MomentRecord]]) -> int:
+        """Windows, and moments that were noticed, with the id of their session; returns how many were stored."""
+        return await self._sessions.add_results(results)
 
     async def add_moment(self, session_id: str, moment: MomentRecord, *, author_id: int | None = None) -> None:
         await self._sessions.add_moment(session_id, moment, author_id=author_id)

@@ -1,4 +1,5 @@
-"""Windows on their way to the database: written in batches, so that talk costs a few transactions a second at most."""
+"""Results on their way to the database, windows and what was noticed in them: written in batches, so that talk costs a
+few transactions a second at most."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Final
 import structlog
 
 from storage.errors import StorageError
-from storage.records import WindowRecord
+from storage.records import MomentRecord, WindowRecord
 from storage.store import Storage
 
 LOG_EVERY_S: Final = 60.0
@@ -20,22 +21,22 @@ _log = structlog.get_logger(__name__)
 
 
 class WindowWriter:
-    """A bounded buffer in front of `Storage.add_windows_of_many`.
+    """A bounded buffer in front of `Storage.add_results`.
 
-    `put` never blocks. When the database is away the windows wait; beyond `limit` the oldest are dropped and counted.
+    `put` never blocks. When the database is away the results wait; beyond `limit` the oldest are dropped and counted.
     """
 
     def __init__(self, storage: Storage, *, flush_after_s: float = 0.4, limit: int = 5_000) -> None:
         self._storage = storage
         self._flush_after_s: Final = flush_after_s
         self._limit: Final = limit
-        self._pending: deque[tuple[str, WindowRecord]] = deque()
+        self._pending: deque[tuple[str, WindowRecord | MomentRecord]] = deque()
         self._flushing = asyncio.Lock()
         self.written = 0
         self.dropped = 0
-        """Windows that did not fit while the database was away."""
+        """Results that did not fit while the database was away."""
         self.orphaned = 0
-        """Windows whose participant had been deleted before they were written."""
+        """Results about a participant who had been deleted before they were written."""
         self.failures = 0
         self.failing = False
         """The last batch could not be written: results are not being saved."""
@@ -45,11 +46,12 @@ class WindowWriter:
     def pending(self) -> int:
         return len(self._pending)
 
-    def put(self, session_id: str, window: WindowRecord) -> None:
+    def put(self, session_id: str, result: WindowRecord | MomentRecord) -> None:
+        """A moment has to be about a participant; a mark by hand is `Storage.add_moment`'s."""
         if len(self._pending) >= self._limit:
             self._pending.popleft()
             self.dropped += 1
-        self._pending.append((session_id, window))
+        self._pending.append((session_id, result))
 
     def forget(self, participant_ids: Collection[int]) -> None:
         """These participants are deleted: what waits of them is not written any more."""
@@ -72,7 +74,7 @@ class WindowWriter:
             while self._pending:
                 batch = [self._pending.popleft() for _ in range(min(len(self._pending), 500))]
                 try:
-                    stored = await self._storage.add_windows_of_many(batch)
+                    stored = await self._storage.add_results(batch)
                 except BaseException as error:
                     self._pending.extendleft(reversed(batch))
                     self.failing = self.failing or not isinstance(error, asyncio.CancelledError)

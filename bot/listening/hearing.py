@@ -70,7 +70,7 @@ class Recognition:
                     if self._withdrawals[speaker] != withdrawals:  # it was begun anew with what they withdrew
                         self._forget_baseline(speaker)
             for window, prediction in zip(windows, predictions, strict=True):
-                await self._add(window, prediction, before[window.speaker])
+                self._add(window, prediction, before[window.speaker])
 
     def forget(self, user_id: int) -> None:
         """A person withdrew: neither the window in the making nor their tone nor their baseline stays."""
@@ -96,7 +96,7 @@ class Recognition:
     def counters(self) -> dict[str, int]:
         return {**self._intake.counters(), **self._counts}
 
-    async def _add(self, window: Window, prediction: Prediction, withdrawals: int) -> None:
+    def _add(self, window: Window, prediction: Prediction, withdrawals: int) -> None:
         """`withdrawals` is how often its speaker had withdrawn when it was taken: they may be included again by now."""
         participant = self._people.participant(int(window.speaker))
         if participant is None or self._withdrawals[window.speaker] != withdrawals:
@@ -110,5 +110,5 @@ class Recognition:
         if (shift := self.tones.add(window, prediction)) is not None:
             text = english("BEGINS_TO_SOUND", word=english.tone(shift.emotion))
             moment = MomentRecord(at_s=shift.at_s, kind="shift", participant_id=participant.id, text=text)
-            await self._moments.add(moment)
+            self._moments.notice(moment)
         self._changed()

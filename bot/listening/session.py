@@ -176,7 +176,7 @@ class ListeningSession:
         return {**self.call.tallies(), **self._heard(), "panel_edits": self.panel.edits}
 
     def _heard(self) -> dict[str, int]:
-        return {**self._hearing.counters(), **self.people.counters(), "moments": self._moments.stored}
+        return {**self._hearing.counters(), **self.people.counters(), "moments": self._moments.count}
 
     def _now_s(self) -> float:
         return self.limits.elapsed_s if (at_s := self.call.now_s()) is None else at_s

@@ -150,15 +150,15 @@ async def test_the_writer_outlives_any_fault_and_writes_when_it_is_over(
     storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = await storage.include_participant(session.id, 100)
-    add = storage.add_windows_of_many
+    add = storage.add_results
     faults: list[Exception] = [RuntimeError("unforeseen"), StorageUnavailable("away")]
 
-    async def faulty(windows: Sequence[tuple[str, WindowRecord]]) -> int:
+    async def faulty(results: Sequence[tuple[str, WindowRecord | MomentRecord]]) -> int:
         if faults:
             raise faults.pop()
-        return await add(windows)
+        return await add(results)
 
-    monkeypatch.setattr(storage, "add_windows_of_many", faulty)
+    monkeypatch.setattr(storage, "add_results", faulty)
     writer = WindowWriter(storage, flush_after_s=0.01)
     writer.put(session.id, window(person.id))
     task = asyncio.create_task(writer.run(), name="writer")
@@ -180,6 +180,22 @@ async def test_the_writer_forgets_what_waits_of_a_deleted_person(storage: Storag
         writer.put(session.id, window(person.id))
     writer.forget({gone.id})
     assert (writer.pending, writer.orphaned) == (1, 1)
+
+
+async def test_what_was_noticed_is_written_with_the_windows(storage: Storage, session: SessionRecord) -> None:
+    gone, stays = [await storage.include_participant(session.id, user_id) for user_id in (100, 200)]
+    await storage.delete_person(100, None)
+    writer = WindowWriter(storage)
+    noticed = [MomentRecord(at_s=1.0, kind="shift", participant_id=p.id, text="turns") for p in (gone, stays)]
+    for moment in noticed:
+        writer.put(session.id, window(moment.participant_id or 0))
+        writer.put(session.id, moment)
+    await writer.flush()
+    report = await storage.report(session.id)
+    assert report is not None
+    assert report.moments == (noticed[1],)
+    assert [len(person.windows) for person in report.participants] == [1]
+    assert (writer.written, writer.orphaned, writer.pending) == (2, 2, 0)
 
 
 async def test_a_moment_of_somebody_deleted_meanwhile_is_refused(storage: Storage, session: SessionRecord) -> None:

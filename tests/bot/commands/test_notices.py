@@ -190,7 +190,7 @@ async def test_results_that_are_not_being_saved_are_told(world: World, monkeypat
         raise StorageUnavailable("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.service.storage, "add_windows_of_many", full)
+        patched.setattr(world.service.storage, "add_results", full)
         await world.press(world.mara, panel, INCLUDE_ID)
         world.voice.link.hear(world.mara.id, tone_burst())
         await world.sandbox.wait_for(lambda: texts.UNSAVED in text_of(panel), timeout_s=15.0)

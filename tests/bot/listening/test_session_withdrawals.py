@@ -134,5 +134,32 @@ async def test_a_moment_of_somebody_whose_row_was_deleted_is_lost_and_ends_nothi
     assert participant is not None
     await stage.storage.delete_person(GUEST, GUILD)
     moments = Moments(session.record.id, stage.app)
-    await moments.add(MomentRecord(at_s=1.0, kind="shift", participant_id=participant.id, text="begins to sound sad"))
-    assert moments.stored == 0
+    moments.notice(MomentRecord(at_s=1.0, kind="shift", participant_id=participant.id, text="begins to sound sad"))
+    await stage.app.writer.flush()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert report.moments == ()
+    assert (stage.app.writer.orphaned, stage.app.writer.pending) == (1, 0)
+
+
+async def test_what_was_noticed_waits_for_a_database_that_is_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await stage.start()
+    await session.people.include(GUEST, stage.press())
+    participant = session.people.participant(GUEST)
+    assert participant is not None
+    noticed = MomentRecord(at_s=1.0, kind="shift", participant_id=participant.id, text="begins to sound sad")
+
+    async def away(_: object) -> int:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.storage, "add_results", away)
+        Moments(session.record.id, stage.app).notice(noticed)
+        with pytest.raises(StorageUnavailable):
+            await stage.app.writer.flush()
+    await stage.app.writer.flush()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert report.moments == (noticed,)
