@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -112,6 +113,8 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         if value is not None and set(value) & set("?# "):
             raise ValueError("must be an address without spaces, ? and #")
+        if value is not None and not _names_a_host(value):
+            raise ValueError("must name a host, such as https://undertone.example.org")
         return value.rstrip("/") if value else value
 
     @field_validator("database_address")
@@ -192,6 +195,14 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     except ValidationError as error:
         lines = [f"{_name(str(item['loc'][0]))}: {_words(item['msg'])}" for item in error.errors()]
         raise SettingsError("These settings are wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _names_a_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, a port that is no number
+        return False
 
 
 def _is_address(value: str) -> bool:

@@ -150,7 +150,11 @@ class Access:
             return True
         if origin == "null":  # under our own no-referrer a browser hides the origin, and says where it comes from here
             return fetch_site == "same-origin"
-        return urlsplit(origin).netloc.lower() in {(host_header or "").lower(), self._public_netloc()}
+        try:
+            netloc = urlsplit(origin).netloc.lower()
+        except ValueError:  # half an IPv6 address
+            return False
+        return netloc in {(host_header or "").lower(), self._public_netloc()}
 
     def shares_with(self, origin: str | None) -> bool:
         """Whether the operator named that site's pages, so that they may use ``/predict`` and ``/health``."""
@@ -172,7 +176,7 @@ class Access:
 
     def is_entry_key(self, given: str) -> bool:
         """Whether that is the key in the printed address. Takes as long for a wrong one as for the right one."""
-        return self._entry_key is not None and hmac.compare_digest(given.encode(), self._entry_key.encode())
+        return self._entry_key is not None and same_text(given, self._entry_key)
 
     def key_cookie(self) -> str:
         """What a browser that came with the key keeps instead of it; worth nothing after the next start."""
@@ -183,7 +187,7 @@ class Access:
         return hmac.new(self._key, f"pkce {nonce}".encode(), hashlib.sha256).hexdigest()
 
     def _is_key_cookie(self, cookie: str | None) -> bool:
-        return self._entry_key is not None and hmac.compare_digest((cookie or "").encode(), self.key_cookie().encode())
+        return self._entry_key is not None and same_text(cookie or "", self.key_cookie())
 
     def _csrf(self, cookie: str) -> str:
         return self._mac(f"csrf {cookie}".encode())
@@ -211,6 +215,11 @@ class Access:
 
     def _public_netloc(self) -> str | None:
         return urlsplit(self.public_url).netloc.lower() if self.public_url else None
+
+
+def same_text(given: str, wanted: str) -> bool:
+    """Whether they are the same, in a time that does not tell where they differ. What came may be no text in UTF-8."""
+    return hmac.compare_digest(given.encode(errors="surrogatepass"), wanted.encode())
 
 
 def is_loopback(host: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
 
 from bot.web import words
+from bot.web.access import same_text
 from bot.web.errors import BadParameter, Forbidden
 from bot.web.grants import visitor_of
 
@@ -25,10 +25,10 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             posted = await request.post()
-    except (TimeoutError, ValueError, web.HTTPRequestEntityTooLarge):
+    except (TimeoutError, ValueError, LookupError, web.HTTPRequestEntityTooLarge):  # LookupError: an unknown charset
         raise BadParameter(words.NO_FORM) from None
     fields = {name: value for name, value in posted.items() if isinstance(value, str)}
     token = visitor_of(request).csrf
-    if not token or not hmac.compare_digest(fields.get("csrf", "").encode(), token.encode()):
+    if not token or not same_text(fields.get("csrf", ""), token):
         raise Forbidden(words.STALE_FORM)
     return fields

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 _CONDITIONS: Final = frozenset({"If-None-Match", "If-Modified-Since", "Range"})
 """Requests that may be answered without a body, or with a part of one; aiohttp would compress those too."""
+_MAX_NAME_CHARS: Final = 255
+"""Of a part of an address; ours are shorter."""
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -107,6 +109,8 @@ class Guards:
         host = request.headers.get("Host")
         if not self._access.host_allowed(host):
             raise Forbidden(words.WRONG_HOST)
+        if any(len(name) > _MAX_NAME_CHARS for name in request.raw_path.partition("?")[0].split("/")):
+            raise NotFound(words.NO_PAGE)  # a disk would refuse to look for it
         if request.method in _SAFE_METHODS:
             return
         origin, fetch_site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
@@ -143,7 +147,7 @@ def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamRes
     if error.status < 400:
         raise error
     if error.status == 404:
-        return _of_problem(request, NotFound("There is no page at this address."))
+        return _of_problem(request, NotFound(words.NO_PAGE))
     response = _answer(request, error.status, "http_error", error.reason, error.reason)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]

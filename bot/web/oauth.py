@@ -8,7 +8,6 @@ bound by PKCE (RFC 7636): whoever sees it on its way cannot use it.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from base64 import b64encode, urlsafe_b64encode
 from typing import Final
@@ -19,7 +18,7 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bot.web.access import SESSION_LIFETIME_S, STATE_LIFETIME_S, Access, OAuthSettings
+from bot.web.access import SESSION_LIFETIME_S, STATE_LIFETIME_S, Access, OAuthSettings, same_text
 from bot.web.errors import BadParameter, NotFound, Unavailable
 from bot.web.forms import read_form
 from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
@@ -70,7 +69,7 @@ async def callback(request: web.Request) -> web.StreamResponse:
     access, oauth = _configured(request)
     claims = access.read(request.query.get("state", ""), purpose="state")
     nonce = request.cookies.get(STATE_COOKIE, "")
-    if claims is None or not nonce or not hmac.compare_digest(str(claims.get("nonce")), nonce):
+    if claims is None or not nonce or not same_text(nonce, str(claims.get("nonce"))):
         raise BadParameter("This sign-in was not begun here, or took too long. Please try again.")
     code = request.query.get("code")
     if not code or len(code) > 256:

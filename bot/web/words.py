@@ -66,6 +66,7 @@ STALE_FORM: Final = "This form is out of date: you signed in or out since the pa
 NOT_YOURS: Final = (
     "This report is open to those who took part, to the person who started it, and to the role that its server chose."
 )
+NO_PAGE: Final = "There is no page at this address."
 NO_SESSION: Final = "There is no such session. Reports are deleted after some days, or when somebody asks for it."
 NO_SPEAKER: Final = "There is no such speaker in this session."
 NO_SHARE: Final = "This link has expired, was revoked, or never existed."

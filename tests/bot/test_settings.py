@@ -83,6 +83,13 @@ def test_an_address_of_a_database_is_taken(monkeypatch: pytest.MonkeyPatch, addr
     assert load_settings(env_file=None).database_url.endswith(address.partition("://")[2])
 
 
+@pytest.mark.parametrize("address", ["http://", "https://[", "https://here:port", "https:///reports"])
+def test_an_address_without_a_host_is_said(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("UNDERTONE_PUBLIC_URL", address)
+    with pytest.raises(SettingsError, match="UNDERTONE_PUBLIC_URL: must name a host"):
+        load_settings(env_file=None)
+
+
 def test_overrides_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCORD_TOKEN", "a real one")
     monkeypatch.setenv("DATABASE_URL", "postgres://real")

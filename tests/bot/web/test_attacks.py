@@ -14,6 +14,7 @@ from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
 from storage import SessionRecord
 from tests.bot.web.conftest import MakeClient
 from tests.bot.web.test_predict import _form
+from tests.fakes.log import written
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +93,39 @@ async def test_what_is_packed_small_counts_unpacked(client: Client) -> None:
         assert response.status in (400, 413)
     async with client.get("/health") as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "statuses"),
+    [
+        (b"GET /", b"Cookie: undertone_key=\xff", (b"403",)),
+        (b"GET /", b"Authorization: Bearer \xed\xa0\x80", (b"403",)),
+        (b"GET /sign-out", b"Cookie: undertone_session=\xff", (b"404", b"405")),
+        (b"POST /predict", b"Origin: http://[\r\nContent-Length: 0", (b"403",)),
+        (b"POST /sign-out", b"Origin: http://]\r\nContent-Length: 0", (b"403",)),
+        (b"GET /static/" + 300 * b"a", b"X: y", (b"404",)),
+        (b"GET /static/" + 90 * b"%F0%9F%98%80", b"X: y", (b"404",)),
+        (
+            b"POST /sign-out",
+            b"Content-Type: application/x-www-form-urlencoded; charset=x\r\nContent-Length: 3\r\n\r\na=b",
+            (b"400",),
+        ),
+        (
+            b"POST /sign-out",
+            b"Content-Type: application/x-www-form-urlencoded; charset=unicode_escape\r\nContent-Length: 11\r\n"
+            b"\r\ncsrf=\\ud800",
+            (b"400", b"403"),
+        ),
+    ],
+)
+async def test_what_is_no_text_no_address_and_no_name_breaks_nothing(
+    make_client: MakeClient, request_line: bytes, headers: bytes, statuses: tuple[bytes, ...]
+) -> None:
+    client = await make_client(access=KEYED)
+    with written() as log:
+        answer = await raw(client, b"%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n" % (request_line, headers))
+    assert answer.split()[1] in statuses
+    assert "Traceback" not in log.getvalue()
 
 
 @pytest.mark.parametrize(
