@@ -41,19 +41,23 @@ class WriteQueue:
         try:
             await _acquire(self._places)
             try:
-                if self._closed:
-                    raise StorageUnavailable("The database is closed: the program is stopping.")
+                self._refuse_when_closed()
                 yield
+                self._refuse_when_closed()  # a commit on a connection that is closed says nothing, and does nothing
             finally:
                 self._places.release()
         finally:
             self.writers -= 1
 
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise StorageUnavailable("The database is closed: the program is stopping.")
+
     def turn(self) -> Turn:
         return Turn(self._file)
 
     def close(self) -> None:
-        """Refuse those that still wait, when they get a place."""
+        """Refuse those that still wait, when they get a place, and those that still write, when they are done."""
         self._closed = True
 
 

@@ -146,7 +146,8 @@ async def test_closing_does_not_wait_for_ever(
     tasks = [asyncio.create_task(storage.add_moment(session.id, MARK)) for _ in range(4 * PLACES)]
     await asyncio.sleep(0)
     await storage.close()
-    await holding.__aexit__(None, None, None)
+    with pytest.raises(StorageUnavailable, match="closed"):
+        await holding.__aexit__(None, None, None)
     faults = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(fault) for fault in faults} == {StorageUnavailable}
 
