@@ -66,6 +66,8 @@ class Texts:
         compiled.seek(0)
         self._translations = gettext.GNUTranslations(compiled)
         self.keys = frozenset(str(entry.id[0] if entry.pluralizable else entry.id) for entry in entries if entry.id)
+        self._counted = frozenset(str(entry.id[0]) for entry in entries if entry.id and entry.pluralizable)
+        """Those with a form for one and a form for many."""
         groups: dict[str, dict[str, str]] = defaultdict(dict)
         for group, _, name in (key.partition(".") for key in self.keys if "." in key):
             groups[group][name] = self._translations.gettext(f"{group}.{name}")
@@ -85,7 +87,8 @@ class Texts:
         n = values.get("n")
         if not isinstance(n, int):
             return self._translations.gettext(key).format(**values)
-        return self._translations.ngettext(key, key, n).format(**values | {"n": self.number(n)})
+        form = self._translations.ngettext(key, key, n) if key in self._counted else self._translations.gettext(key)
+        return form.format(**values | {"n": self.number(n)})
 
     def refused(self, error: EngineError) -> str:
         """What the engine refuses; a text that stands in no catalogue stays in the log."""

@@ -16,6 +16,7 @@ import structlog
 from bot.cards import Card, embed_of
 from bot.errors import in_words
 from bot.listening.events import window_record
+from bot.listening.inert import inert
 from bot.pictures import palette, summary_png
 from bot.texts import Texts
 from ser_engine.analysis import Analysis
@@ -25,6 +26,9 @@ from storage.report import build_report
 
 MAX_STRETCHES: Final = 5
 """Lines about how a recording goes on; more of them become a picture."""
+
+NAME_CHARS: Final = 100
+"""Of a file's name: ten of them and what is said of each stand in 4,096 characters."""
 
 _log = structlog.get_logger(__name__)
 
@@ -85,7 +89,7 @@ def list_card(outcomes: Sequence[Outcome], texts: Texts, *, model: str) -> Card:
     for number, outcome in enumerate(outcomes, 1):
         result = outcome.result
         said = _in_all(result.summary, texts) if isinstance(result, Analysis) else in_words(result, texts)
-        lines.append(f"{number}. {discord.utils.escape_markdown(outcome.filename)}: {said}")
+        lines.append(f"{number}. {inert(outcome.filename, NAME_CHARS)}: {said}")
     return Card(title=texts.ANALYSIS_TITLE, text="\n".join(lines), footer=texts("FOOTER", model=model))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import discord
 from discord import app_commands
@@ -27,8 +27,12 @@ from bot.commands.common import (
 from bot.commands.language import described, texts_of
 from bot.commands.settings_menus import TOPIC, Menu, Topic, changed, menus_for
 from bot.commands.settings_words import settings_lines, warnings
+from bot.listening.inert import fitting
 from bot.texts import Texts
 from storage.records import ServerSettings
+
+CARD_CHARS: Final = 4_000
+"""Of the 4,096 that Discord takes: a server may have many channels with something missing."""
 
 
 def settings_command(app: App) -> app_commands.Command[Any, ..., None]:
@@ -45,9 +49,11 @@ def settings_command(app: App) -> app_commands.Command[Any, ..., None]:
 
 
 def settings_card(app: App, guild: discord.Guild, server: ServerSettings, texts: Texts) -> Card:
-    lines = settings_lines(server, texts)
+    said = "\n".join(settings_lines(server, texts))
     wrong = [f"⚠️ {warning}" for warning in warnings(app, guild, server, texts)]
-    return Card(title=texts.SETTINGS_TITLE, text="\n".join([*lines, *(["", *wrong] if wrong else [])]))
+    if wrong:
+        said += "\n\n" + fitting(wrong, CARD_CHARS - len(said), texts)
+    return Card(title=texts.SETTINGS_TITLE, text=said)
 
 
 def settings_view(

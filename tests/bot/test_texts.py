@@ -137,3 +137,18 @@ def test_a_name_that_is_not_there_is_an_error() -> None:
 def test_every_packet_that_is_dropped_is_accounted_for_in_words() -> None:
     drops = {name for name in ReceiveCounters().as_dict() if name.startswith("dropped_")}
     assert drops <= english.LOSSES.keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_is_filled_in_it_is_a_sentence_and_not_its_name(language: str) -> None:
+    texts = of(language)
+    for key, message in entries(language).items():
+        wanted = {name: "x" for form in forms(message) for name in fields(form)}
+        for n in (1, 2, 1_000):
+            said = texts(
+                key,
+                **{name: n if name == "n" else value for name, value in wanted.items()},
+                **({} if wanted else {"n": n}),
+            )
+            assert said != key
+            assert ("n" not in wanted) or texts.number(n) in said or n == 1, key

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bot.commands.analysis import MAX_BYTES, Analyst
-from bot.commands.answers import MAX_STRETCHES, analysis_card
+from bot.commands.answers import MAX_STRETCHES, Outcome, analysis_card, list_card
 from bot.errors import NotPossible
 from bot.settings import load_settings
 from bot.texts import english as texts
@@ -82,3 +82,13 @@ def test_ten_minutes_of_changes_fit_an_embed() -> None:
     over_time = dict(analysis_card(analysis(*said, summary=said[0]), texts, model="m").fields)[texts.OVER_TIME_TITLE]
     assert len(over_time) <= 1024
     assert over_time.splitlines()[-1] == texts("AND_MORE", n=200 - MAX_STRETCHES)
+
+
+def test_ten_files_with_long_names_fit_an_embed_and_name_nobody() -> None:
+    happy = analysis(prediction("Happy", 0.8), summary=prediction("Happy", 0.8))
+    names = ["_" * 250 + ".wav", "www.example.org_<@1>.wav", *(f"{number}.wav" for number in range(8))]
+    card = list_card([Outcome(name, happy) for name in names], texts, model="m")
+    assert len(card.text) <= 4096
+    assert "<@1>" not in card.text
+    assert "9. 6.wav: " in card.text
+    assert len(list_card([Outcome("_" * 250, happy)] * 10, texts, model="m").text) <= 4096

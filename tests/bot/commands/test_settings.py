@@ -113,6 +113,15 @@ async def test_it_warns_of_what_is_missing(world: World) -> None:
     assert lacks in shown
 
 
+async def test_many_warnings_do_not_keep_the_menus_away(world: World) -> None:
+    gone = {10**18 + number: VoiceMode.REACT for number in range(50)}
+    await world.attested(voice_modes=gone, auto_listen_ids=tuple(range(2 * 10**18, 2 * 10**18 + 25)))
+    message = await opened(world)
+    assert MENU.format("topic") in message.custom_ids()
+    assert len(message.embeds[0]["description"]) <= 4096
+    assert "more" in text_of(message).splitlines()[-1]
+
+
 async def ended(world: World) -> None:
     """A session with Mara in it, over."""
     world.sit(world.owner, world.mara)
