@@ -178,10 +178,10 @@ def _create_engine(url: str) -> AsyncEngine:
         parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
         if parsed.get_backend_name() != "sqlite":
             return create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, pool_pre_ping=True)
+        engine = create_async_engine(parsed)  # refuses what is no address, so that no file is made for it
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             _try_file(parsed.database)
-        engine = create_async_engine(parsed)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StorageError(
             f"No driver for {parsed.get_backend_name()} is installed. "

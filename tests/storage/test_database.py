@@ -122,9 +122,13 @@ async def test_a_newer_schema_is_refused_in_words(storage: Storage, database_url
         ("postgresql://undertone@127.0.0.1:1/undertone", StorageUnavailable),
     ],
 )
-async def test_bad_addresses_are_refused_in_words(url: str, error: type[StorageError]) -> None:
+async def test_bad_addresses_are_refused_in_words(
+    url: str, error: type[StorageError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(error):
         await Storage.open(url, key=KEY)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
