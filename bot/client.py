@@ -118,10 +118,12 @@ class UndertoneClient(SteadyClient):
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState
     ) -> None:
+        channel = after.channel  # discord.py writes into `after` when the member moves on
+        arrived = channel is not None and channel != before.channel and not member.bot
         never_heard = member.bot
-        if after.channel is not None and after.channel != before.channel and not member.bot:
+        if channel is not None and arrived:
             never_heard = await self._arriving(member)
-            if member.id not in after.channel.voice_states:  # left again meanwhile, and that was told already
+            if member.id not in channel.voice_states:  # left again meanwhile, and that was told already
                 return
         await self._sessions.voice_changed(
             VoiceChange(
@@ -130,12 +132,12 @@ class UndertoneClient(SteadyClient):
                 bot=never_heard,
                 itself=self.user is not None and member.id == self.user.id,
                 before_id=before.channel.id if before.channel else None,
-                after_id=after.channel.id if after.channel else None,
+                after_id=channel.id if channel else None,
                 server_deaf=after.deaf,
             )
         )
-        if after.channel is not None and after.channel != before.channel and not member.bot:
-            await maybe_start(self.app, after.channel)
+        if channel is not None and arrived:
+            await maybe_start(self.app, channel)
 
     async def _arriving(self, member: discord.Member) -> bool:
         """Somebody comes into a voice channel: whether they are never heard here. Their answers may be out of date."""

@@ -18,12 +18,12 @@ from bot.web import words
 from bot.web.access import Access, Mode, Visitor
 from bot.web.errors import Forbidden, Gone, NotFound, SignInNeeded
 from bot.web.keys import ACCESS, NAMES, READERS, STORAGE
+from bot.web.names import readable
 from storage.records import ParticipantRecord, SessionRecord
 
 SESSION_COOKIE: Final = "undertone_session"
 KEY_COOKIE: Final = "undertone_key"
 _NAMES_TIMEOUT_S: Final = 2.5
-_MAX_NAME_CHARS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +131,9 @@ async def heading_of(
 
 
 async def bounded(look_up: Awaitable[str | None]) -> str | None:
-    """A name that is looked up for a bounded time, not too long and not empty."""
+    """A readable name that is looked up for a bounded time."""
     try:
         async with asyncio.timeout(_NAMES_TIMEOUT_S):
-            name = await look_up
+            return readable(await look_up)
     except TimeoutError:
         return None
-    return name[:_MAX_NAME_CHARS].strip() or None if name else None

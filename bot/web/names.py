@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+MAX_NAME_CHARS: Final = 64
+_TURNING: Final = dict.fromkeys(map(ord, "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+"""Unicode's Bidi_Control: they turn the text around a name, and close the isolates that names stand in."""
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that show nothing. People make a name of them in order to have none."""
+
+
+def readable(name: str | None) -> str | None:
+    """A name as a page may show it: not too long, turning nothing around it, and None where there is nothing to see."""
+    shown = (name or "")[:MAX_NAME_CHARS].translate(_TURNING).strip()
+    seen = any(c not in _BLANK and unicodedata.category(c)[0] not in "CZ" for c in shown)
+    return shown if seen else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

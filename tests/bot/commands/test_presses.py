@@ -12,6 +12,8 @@ from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening.session import ListeningSession
 from bot.texts import english as texts
 from sandbox import Message, User
+from tests.fakes.listening import Held
+from tests.fakes.log import written
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
 from tests.load.flood import flood
@@ -117,3 +119,27 @@ async def test_the_statement_pressed_by_two_at_once_is_made_once(world: World) -
     said = {text_of(await world.sandbox.answer(press)) for press in presses}
     assert texts("ALREADY_LISTENING", channel_id=world.sandbox.voice_channel.id) in said
     assert texts.STORAGE_REFUSED not in said
+
+
+async def test_who_leaves_while_the_database_is_asked_about_them_is_not_there_and_breaks_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.attest_and_start()
+    storage = world.service.storage
+    held = Held(storage.end_consents_before, first=world.theo.id)
+    monkeypatch.setattr(storage, "end_consents_before", held)
+    with written("info") as log:
+        world.sit(world.theo)
+        await held.asked.wait()
+        world.sandbox.state.leave_voice(world.sandbox.guild.id, world.theo.id)
+        late = world.sandbox.add_person("Late")
+        world.sit(late)
+        present = world.running().people.book.present_ids
+        await world.sandbox.wait_for(lambda: late.id in present())  # so the bot knows that Theo left
+        held.go.set()
+        world.sandbox.state.leave_voice(world.sandbox.guild.id, late.id)
+        await world.sandbox.wait_for(lambda: late.id not in present())
+    assert world.theo.id not in present()
+    assert "event_failed" not in log.getvalue()
