@@ -105,15 +105,16 @@ def spectral_figures(pcm: Pcm) -> SpectralFigures:
         spectrum = np.fft.rfft(frames[i : i + _BLOCK_FRAMES] * _hanning(), axis=1)[:, _LOW_BIN:_HIGH_BIN]
         np.square(spectrum.real, out=power[i : i + _BLOCK_FRAMES])
         power[i : i + _BLOCK_FRAMES] += np.square(spectrum.imag)
-    level_db = 10 * np.log10(power.sum(axis=1) + 1e-9)
+    total = power.sum(axis=1)
+    level_db = 10 * np.log10(total + 1e-9)
     active = level_db > level_db.max() - _ACTIVE_DB
     pairs = active[:-_LAG_FRAMES] & active[_LAG_FRAMES:]
     low, high = np.percentile(level_db, (10, 95))
     heard = power[active] + 1e-12
-    correlation, flatness = _median_correlation(np.sqrt(power), pairs), 0.0
+    correlation, flatness = _median_correlation(np.sqrt(power), total, pairs), 0.0
     if correlation < _NOISE_CORRELATION:
         flatness = float(np.median(np.exp(np.log(heard).mean(axis=1)) / heard.mean(axis=1)))
-    strongest = np.partition(heard, -_STRONGEST, axis=1)[:, -_STRONGEST:].sum(axis=1) / heard.sum(axis=1)
+    strongest = np.sort(heard, axis=1)[:, -_STRONGEST:].sum(axis=1) / heard.sum(axis=1)
     return SpectralFigures(
         range_db=float(high - low),
         shape_db=_shape_db(power[active]),
@@ -137,10 +138,14 @@ def _hanning() -> NDArray[np.float32]:
     return np.hanning(_FRAME).astype(np.float32)
 
 
-def _median_correlation(magnitudes: NDArray[np.float32], pairs: NDArray[np.bool_]) -> float:
+def _median_correlation(
+    magnitudes: NDArray[np.float32], squares: NDArray[np.float32], pairs: NDArray[np.bool_]
+) -> float:
+    """`squares` are the sums of each frame's squared magnitudes."""
     if not pairs.any():
         return 0.0
-    centred = magnitudes - magnitudes.mean(axis=1, keepdims=True)
-    norms = np.sqrt(np.square(centred).sum(axis=1)) + 1e-9
-    products = (centred[:-_LAG_FRAMES] * centred[_LAG_FRAMES:]).sum(axis=1)
+    lines, mean = magnitudes.shape[1], magnitudes.mean(axis=1)
+    norms = np.sqrt(np.maximum(squares - lines * np.square(mean), 0)) + 1e-9
+    products = np.einsum("ij,ij->i", magnitudes[:-_LAG_FRAMES], magnitudes[_LAG_FRAMES:])
+    products -= lines * mean[:-_LAG_FRAMES] * mean[_LAG_FRAMES:]
     return float(np.median((products / (norms[:-_LAG_FRAMES] * norms[_LAG_FRAMES:]))[pairs]))
