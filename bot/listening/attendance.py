@@ -153,6 +153,8 @@ class Attendance:
         async with self._changing:
             wanted, participant = self.book.wants_in(user_id), self._participants.get(user_id)
             if wanted and participant is None:
+                if not self.book.included(user_id):  # not in the channel: they take part when they come
+                    return
                 participant = await self._storage.include_participant(self._record.id, user_id)
                 self._released(user_id)  # what waits was said before
                 self._participants[user_id] = participant

@@ -193,3 +193,15 @@ async def test_a_standing_answer_that_was_pressed_earlier_does_not_overwrite_a_l
     assert await stage.manager.decide(GUILD, GUEST, Decision.OPT_OUT, later)
     assert not await stage.manager.decide(GUILD, GUEST, Decision.OPT_IN, earlier)
     assert await stage.storage.standing_consent(GUILD, GUEST) is Decision.OPT_OUT
+
+
+async def test_who_opts_in_from_elsewhere_takes_no_part_before_they_come(stage: Stage) -> None:
+    """A report is for those who took part: nobody gets into a running one by a command from another channel."""
+    session, absent = await stage.start(), 77
+    await stage.manager.decide(GUILD, absent, Decision.OPT_IN, stage.press())
+    assert absent not in {person.user_id for person in await stage.storage.participants(session.record.id)}
+    assert not await stage.storage.may_open(session.record.id, absent)
+    await stage.moves(absent, None, CHANNEL)
+    assert session.consents(absent)
+    assert await stage.storage.may_open(session.record.id, absent)
+    await stage.end()
