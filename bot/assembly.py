@@ -53,7 +53,7 @@ def port_error(error: OSError, host: str, port: int) -> StartError:
             f"Port {port} on {host} is taken by another program. Stop that one, or choose another: PORT={port + 1}."
         )
     if error.errno == errno.EACCES:
-        return PortInUse(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
+        return StartError(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
     return StartError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Check UNDERTONE_HOST and PORT.")
 
 

@@ -8,8 +8,8 @@ import logging
 import click
 
 from bot import logs, recognition
-from bot.cli.running import check_host, fail, first_of, next_free_port, port_is_free, settings_of, until_stopped
-from bot.errors import PortInUse, SettingsError, StartError
+from bot.cli.running import check_host, fail, first_of, next_free_port, port_trouble, settings_of, until_stopped
+from bot.errors import SettingsError, StartError
 from bot.settings import load_settings
 
 DEMO_PORT = 8080
@@ -68,9 +68,7 @@ def demo_ports(host: str, wanted: int | None) -> tuple[int, int]:
     check_host(host)
     if wanted == 0:
         return 0, 0
-    if wanted is not None and not port_is_free(host, wanted):
-        raise PortInUse(
-            f"Port {wanted} on {host} is taken by another program. Stop that one, or try --port {wanted + 1}."
-        )
+    if wanted is not None and (trouble := port_trouble(host, wanted)) is not None:
+        raise trouble
     web_port = wanted if wanted is not None else next_free_port(host, DEMO_PORT)
     return web_port, next_free_port(host, web_port + 1)

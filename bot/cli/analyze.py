@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from ser_engine.analysis import Analysis
     from ser_engine.recognizer import Recognizer
 
+_ANY_FILE: Final = click.Path(path_type=Path, allow_dash=True, readable=False)
+"""One that cannot be read is refused in its turn, like any other, and the rest go on."""
 _LONG_BYTES: Final = 5 * 1024 * 1024
 """A file of this size takes long enough for a bar."""
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, type=_ANY_FILE, metavar="FILE…")
 @click.option("--model", default="default", show_default=True, help="Name or directory of the model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, each on a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table with a row for each window of 3 s.")

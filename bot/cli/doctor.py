@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from bot.cli.running import fail, port_is_free
-from bot.errors import SettingsError
+from bot.cli.running import fail, port_trouble
+from bot.errors import KeyFileError, PortInUse, SettingsError
 from bot.settings import Settings, load_settings, variable
 
 MAX_CLOCK_ERROR_S: Final = 5.0
@@ -29,6 +29,9 @@ class CheckStatus(StrEnum):
     NOTE = "note"
     """Works, but not as well as it could, or not needed for the demo."""
     BAD = "bad"
+
+
+SIGNS: Final = {CheckStatus.OK: ("✔", "green"), CheckStatus.NOTE: ("•", "yellow"), CheckStatus.BAD: ("✘", "red")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +68,7 @@ def doctor(as_json: bool, offline: bool, timed: bool, channel_id: int | None, me
         if as_json:
             click.echo(json.dumps(asdict(finding)))
         else:
-            sign = {CheckStatus.OK: "✔", CheckStatus.NOTE: "•", CheckStatus.BAD: "✘"}[finding.verdict]
-            colour = {CheckStatus.OK: "green", CheckStatus.NOTE: "yellow", CheckStatus.BAD: "red"}[finding.verdict]
+            sign, colour = SIGNS[finding.verdict]
             click.echo(f"{click.style(sign, fg=colour)} {finding.subject}: {finding.text}")
     sys.exit(1 if any(finding.verdict is CheckStatus.BAD for finding in findings) else 0)
 
@@ -150,7 +152,6 @@ def _public_url(address: str) -> Finding:
 
 
 def check_data_dir(settings: Settings) -> list[Finding]:
-    from bot.errors import KeyFileError
     from bot.secret import KEY_FILE, load_key
 
     if settings.secret_key is not None:
@@ -234,9 +235,11 @@ def check_socket(_: Settings) -> list[Finding]:
 
 
 def check_port(settings: Settings) -> list[Finding]:
-    if settings.port == 0 or port_is_free(settings.host, settings.port):
-        return [_ok("PORT", f"{settings.port} on {settings.host} is free")]
-    return [_note("PORT", f"{settings.port} on {settings.host} is taken (is Undertone running?). Else set PORT.")]
+    trouble = port_trouble(settings.host, settings.port) if settings.port else None
+    if isinstance(trouble, PortInUse):
+        text = f"{settings.port} on {settings.host} is taken (is Undertone running?). Else set PORT."
+        return [_note("PORT", text)]
+    return [_bad("PORT", str(trouble)) if trouble else _ok("PORT", f"{settings.port} on {settings.host} is free")]
 
 
 def check_discord(settings: Settings) -> list[Finding]:

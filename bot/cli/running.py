@@ -108,16 +108,23 @@ def check_host(host: str) -> None:
         raise StartError(f"{host} is no address of this machine: {error.strerror}. Try --host 127.0.0.1.") from error
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+def port_trouble(host: str, port: int) -> StartError | None:
+    """What keeps a server from listening there now, in words."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            from bot.assembly import port_error  # brings the whole service along
+
+            return port_error(error, host, port)
+    return None
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    return port_trouble(host, port) is None
 
 
 def next_free_port(host: str, wanted: int, *, tries: int = 50, without: frozenset[int] = frozenset()) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -242,3 +244,22 @@ def test_where_a_picture_cannot_be_drawn_is_said_before_the_work(model: Path, tm
     assert result.exit_code == 1
     assert "There is no folder" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_file_that_may_not_be_read_does_not_keep_the_others_away(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, opened = tmp_path / "locked.wav", Path.open
+    locked.touch()
+
+    def refused(path: Path, *rest: Any, **more: Any) -> Any:
+        if path == locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: Path(path) != locked)  # root may read everything
+    monkeypatch.setattr(Path, "open", refused)
+    result = CliRunner().invoke(analyze, [str(locked), str(clip_paths()[0]), "--model", str(model)])
+    assert result.exit_code == 1
+    assert "The file cannot be read: Permission denied" in result.output
+    assert "summary" in result.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -70,6 +71,19 @@ def test_the_demo_refuses_a_host_that_is_not_this_machine(host: str) -> None:
     assert result.exit_code == 1
     assert f"{host} is no address of this machine" in result.output
     assert isinstance(result.exception, SystemExit)
+
+
+def test_a_port_that_only_root_may_open_is_not_called_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("lab.cli.check_host", lambda host: None)
+    monkeypatch.setattr(socket, "socket", type("Refusing", (socket.socket,), {"bind": refused}))
+    result = CliRunner().invoke(main, ["demo", "--port", "80"])
+    assert result.exit_code == 1
+    assert "Port 80 may not be opened by this user" in result.output
+    (finding,) = check_port(load_settings(env_file=None, port=80, data_dir=tmp_path))
+    assert (finding.verdict, "taken" in finding.text) == (CheckStatus.BAD, False)
 
 
 def test_the_demo_takes_the_next_port_when_nobody_named_one(taken_port: int) -> None:
