@@ -10,9 +10,13 @@ import asyncio
 from typing import Any, Final
 
 import aiohttp
+import click
 import discord
 
-from bot.settings import Settings
+from bot.cli.running import fail
+from bot.errors import SettingsError
+from bot.own_messages import TROUBLE
+from bot.settings import Settings, load_settings
 from bot.voice import check_call
 
 READY_S: Final = 30.0
@@ -20,6 +24,14 @@ READY_S: Final = 30.0
 
 class CannotCheck(Exception):
     """The check could not begin; the text says why."""
+
+
+def printed(channel_id: int, *, me: int | None, seconds: float) -> None:
+    """Print the report of a call, or end in words. It names nobody, so it can be pasted into a bug report."""
+    try:
+        click.echo(asyncio.run(report(load_settings(), channel_id, me=me, seconds=seconds)))
+    except (SettingsError, CannotCheck) as error:
+        fail(str(error))
 
 
 async def report(
@@ -54,6 +66,8 @@ async def report(
         return await check_call(channel, consent=lambda user_id: user_id == me, seconds=seconds)
     except discord.LoginFailure as error:
         raise CannotCheck("Discord refuses DISCORD_TOKEN.") from error
+    except (*TROUBLE, discord.GatewayNotFound) as error:
+        raise CannotCheck(f"{settings.discord_api_base} does not answer ({type(error).__name__}).") from error
     finally:
         await client.close()
         for task in (running, ready):

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from bot.cli.running import fail, port_trouble
+from bot.cli.running import port_trouble
 from bot.errors import KeyFileError, PortInUse, SettingsError
 from bot.settings import Settings, load_settings, variable
 
@@ -56,7 +56,9 @@ class Finding:
 def doctor(as_json: bool, offline: bool, timed: bool, channel_id: int | None, me: int | None, seconds: float) -> None:
     """Check the settings and what they lead to, and say what to do. Exit status 1 when something is wrong."""
     if channel_id is not None:
-        check_the_call(channel_id, me, seconds)
+        from bot.cli import call
+
+        call.printed(channel_id, me=me, seconds=seconds)
         return
     if timed:
         from bot.cli import start
@@ -71,16 +73,6 @@ def doctor(as_json: bool, offline: bool, timed: bool, channel_id: int | None, me
             sign, colour = SIGNS[finding.verdict]
             click.echo(f"{click.style(sign, fg=colour)} {finding.subject}: {finding.text}")
     sys.exit(1 if any(finding.verdict is CheckStatus.BAD for finding in findings) else 0)
-
-
-def check_the_call(channel_id: int, me: int | None, seconds: float) -> None:
-    """Print the report of a call. It names nobody, so it can be pasted into a bug report."""
-    from bot.cli import call
-
-    try:
-        click.echo(asyncio.run(call.report(load_settings(), channel_id, me=me, seconds=seconds)))
-    except (SettingsError, call.CannotCheck) as error:
-        fail(str(error))
 
 
 def examine(*, offline: bool = False) -> list[Finding]:

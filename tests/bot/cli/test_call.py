@@ -9,6 +9,7 @@ import discord
 import pytest
 
 from bot.cli import call
+from bot.settings import load_settings
 from sandbox import Sandbox
 from tests.fakes.settings import settings_for
 
@@ -38,3 +39,11 @@ async def test_what_is_no_voice_channel_and_a_token_that_is_refused_are_said(tmp
         settings = settings_for(sandbox, tmp_path, discord_token="not.the.token")
         with pytest.raises(call.CannotCheck, match="refuses DISCORD_TOKEN"):
             await call.report(settings, sandbox.voice_channel.id, me=None, seconds=0.5)
+
+
+async def test_a_discord_that_does_not_answer_is_said(tmp_path: Path) -> None:
+    settings = load_settings(
+        env_file=None, data_dir=tmp_path, discord_token="a.b.c", discord_api_base="http://127.0.0.1:1/api"
+    )
+    with pytest.raises(call.CannotCheck, match="does not answer"):
+        await call.report(settings, 1, me=None, seconds=0.5)
