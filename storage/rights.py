@@ -108,7 +108,8 @@ class RightsRepository:
         async with self._database.writing() as db:
             consents = await self._consents(db, user_id, guild_id)
             for consent in consents:
-                await db.delete(consent)
+                mine = {"guild_id": consent.guild_id, "user_hash": consent.user_hash, "purpose": consent.purpose}
+                await db.execute(delete(schema.Consent).filter_by(**mine))
             started, participated, hashes = await self._find(db, user_id, guild_id)
             counts = {"consents": len(consents), "sessions_unlinked": len(started), "participants": len(participated)}
             for sessions in _chunks(sorted(await self._sessions_with(db, participated, hashes))):
@@ -145,11 +146,8 @@ class RightsRepository:
     async def delete_session(self, session_id: str) -> bool:
         """Delete a session with all that hangs on it; False when there was none."""
         async with self._database.writing() as db:
-            row = await db.get(schema.Session, session_id)
-            if row is None:
-                return False
-            await db.delete(row)
-        return True
+            gone = await db.scalars(delete(schema.Session).filter_by(id=session_id).returning(schema.Session.id))
+            return gone.first() is not None  # one statement: two who delete it at once are both right
 
     async def purge_expired(self, now: datetime) -> int:
         """Delete sessions older than their server's retention; returns how many.

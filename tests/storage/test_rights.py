@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -243,3 +244,11 @@ async def test_messages_about_a_person_are_found_and_end_with_retention(storage:
     assert [m.message_id for m in await storage.messages_about(ALICE, None)] == [1]
     assert await storage.messages_about(ALICE, 11) == []
     assert len(await storage.doomed_messages(datetime.now(UTC) + timedelta(days=8))) == 2
+
+
+async def test_deleting_twice_at_once_is_deleting_once(storage: Storage, session: SessionRecord) -> None:
+    """Somebody presses the button of the page twice, or two people do."""
+    await storage.set_standing_consent(session.guild_id, 1, Decision.OPT_IN)
+    assert sorted(await asyncio.gather(*(storage.delete_session(session.id) for _ in range(4)))) == [False] * 3 + [True]
+    await asyncio.gather(*(storage.delete_person(1, None) for _ in range(4)))
+    assert await storage.standing_consent(session.guild_id, 1) is None
