@@ -37,6 +37,7 @@ from bot.shards import SteadyClient, settle
 from bot.statuses import ChannelStatuses
 from bot.texts import english
 from bot.voice import logs
+from storage.errors import StorageError
 
 FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 60.0
@@ -120,9 +121,13 @@ class UndertoneClient(SteadyClient):
     ) -> None:
         channel = after.channel  # discord.py writes into `after` when the member moves on
         arrived = channel is not None and channel != before.channel and not member.bot
-        never_heard = member.bot
+        never_heard, unasked = member.bot, False
         if channel is not None and arrived:
-            never_heard = await self._arriving(member)
+            try:
+                never_heard = await self._arriving(member)
+            except StorageError as error:  # they are there all the same, and can press the button
+                _log.warning("arrival_not_looked_up", guild=member.guild.id, error=error.code)
+                unasked = True
             if member.id not in channel.voice_states:  # left again meanwhile, and that was told already
                 return
         await self._sessions.voice_changed(
@@ -130,6 +135,7 @@ class UndertoneClient(SteadyClient):
                 guild_id=member.guild.id,
                 user_id=member.id,
                 bot=never_heard,
+                unasked=unasked,
                 itself=self.user is not None and member.id == self.user.id,
                 before_id=before.channel.id if before.channel else None,
                 after_id=channel.id if channel else None,

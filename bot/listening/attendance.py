@@ -66,11 +66,14 @@ class Attendance:
         """The row of somebody who was included and did not withdraw, present or not."""
         return self._participants.get(user_id) if self.book.wants_in(user_id) else None
 
-    async def arrive(self, user_id: int, *, bot: bool) -> None:
+    async def arrive(self, user_id: int, *, bot: bool, unasked: bool = False) -> None:
         """Somebody is in the channel. A standing opt-in includes them, if the database can be asked."""
         if bot:
             return
-        await self._admit(user_id, unknown=self.book.arrive(user_id))
+        unknown = self.book.arrive(user_id)
+        if unknown and unasked:
+            self.book.learn(user_id, None)
+        await self._admit(user_id, unknown=unknown and not unasked)
         await self._changed()
 
     async def meet(self, present: Iterable[tuple[int, bool]]) -> None:

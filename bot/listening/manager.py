@@ -54,6 +54,8 @@ class VoiceChange:
     before_id: int | None
     after_id: int | None
     server_deaf: bool
+    unasked: bool = False
+    """The database did not tell what the person answered before: they start excluded."""
 
 
 class SessionManager:
@@ -173,7 +175,7 @@ class SessionManager:
         if change.itself:
             self._moved_itself(session, change, ours)
         elif change.after_id == ours and change.before_id != ours:
-            await session.people.arrive(change.user_id, bot=change.bot)
+            await session.people.arrive(change.user_id, bot=change.bot, unasked=change.unasked)
         elif change.before_id == ours and change.after_id != ours and not change.bot:
             await session.people.depart(change.user_id)
 

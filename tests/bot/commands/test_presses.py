@@ -12,6 +12,8 @@ from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening.session import ListeningSession
 from bot.texts import english as texts
 from sandbox import Message, User
+from storage.errors import StorageUnavailable
+from storage.records import Decision
 from tests.fakes.listening import Held
 from tests.fakes.log import written
 from tests.fakes.voice_link import tone_burst
@@ -143,3 +145,24 @@ async def test_who_leaves_while_the_database_is_asked_about_them_is_not_there_an
         await world.sandbox.wait_for(lambda: late.id not in present())
     assert world.theo.id not in present()
     assert "event_failed" not in log.getvalue()
+
+
+async def test_who_comes_while_the_database_is_away_starts_excluded_and_can_include_themselves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = world.service.storage
+    await storage.set_standing_consent(world.sandbox.guild.id, world.theo.id, Decision.OPT_IN)
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    panel = await world.attest_and_start()
+    session = world.running()
+
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(storage, "end_consents_before", away)
+        world.sit(world.theo)
+        await world.sandbox.wait_for(lambda: world.theo.id in session.people.book.present_ids())
+    assert not session.consents(world.theo.id)  # whether the old answer still counts was not looked up
+    assert text_of(await world.press(world.theo, panel, INCLUDE_ID)) == texts.INCLUDED
