@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import discord
 
 from bot.app import App
+from bot.cards import embed_of
 from bot.commands.common import Interaction, asker_of, guild_of, member_of, say
 from bot.commands.language import texts_of
 from bot.commands.membership import end_stale_answers, people_in
 from bot.commands.permissions import require_start, require_voice
 from bot.errors import NotAllowed, NotPossible
+from bot.listening.board import ended_card
 from bot.listening.manager import StartRequest
 from bot.own_messages import message_link
 from bot.voice import refusal
@@ -44,7 +48,13 @@ async def start(interaction: Interaction, app: App, wanted: VoiceChannel | None 
         )
     )
     texts, panel = texts_of(interaction), session.panel.posted
-    if panel is None:
+    if session.ending:  # stopped, or taken out of the channel, while it came in
+        record = await asyncio.shield(session.ended)
+        reason = (record.end_reason if record is not None else None) or ""
+        lasted_s = session.limits.elapsed_s
+        card = ended_card(texts, channel_id=channel.id, reason=reason, duration_s=lasted_s, report_url=None)
+        await say(interaction, embed=embed_of(card))
+    elif panel is None:
         await say(interaction, texts("LISTENING_IN", channel_id=channel.id))
     else:
         url = message_link(guild.id, panel.channel_id, panel.message_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -68,17 +69,21 @@ class FakeLink:
 
 
 class FakeVoice:
-    """Satisfies Connect; keeps the links it gave. `fail_with` makes joining fail."""
+    """Satisfies Connect; keeps the links it gave. `fail_with` makes joining fail, `may_join` lets it wait."""
 
     def __init__(self, fail_with: Exception | None = None) -> None:
         self.links: list[FakeLink] = []
         self.fail_with = fail_with
+        self.joining, self.may_join = asyncio.Event(), asyncio.Event()
+        self.may_join.set()
 
     async def __call__(
         self, channel: Any, *, sink: FrameSink, consent: Callable[[int], bool], on_state: StateListener
     ) -> FakeLink:
         if self.fail_with is not None:
             raise self.fail_with
+        self.joining.set()
+        await self.may_join.wait()
         link = FakeLink(channel, sink, consent, on_state)
         self.links.append(link)
         on_state(LinkState.LISTENING, Reason.JOINED)

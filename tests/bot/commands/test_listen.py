@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -215,3 +216,18 @@ async def test_a_call_is_checked_for_whoever_may_start_and_nobody_else_is_heard(
     assert answer.attachments[0].content == b"what was met"
     (consent,) = asked
     assert (consent(world.owner.id), consent(world.mara.id)) == (True, False)
+
+
+async def test_a_start_that_is_stopped_before_the_bot_is_in_says_that_it_ended(world: World) -> None:
+    await world.attested()
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    world.voice.may_join.clear()
+    starting = asyncio.create_task(world.ask(world.owner, "listen start"), name="starts")
+    await world.voice.joining.wait()
+    panel = await world.panel()
+    stopping = asyncio.create_task(world.press(world.owner, panel, STOP_ID), name="stops")
+    await world.sandbox.wait_for(lambda: world.running().ending)
+    world.voice.may_join.set()
+    assert texts.END_REASONS["stopped"] in text_of(await starting)
+    assert text_of(await stopping) == texts.STOPPING_SESSION
