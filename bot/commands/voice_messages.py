@@ -25,6 +25,8 @@ from bot.commands.recordings import Found, found_in, is_long
 from bot.commands.voice_buttons import author_buttons, statement_buttons
 from bot.commands.whose_voice import Case, Refusals, Statements, Verdict, decide
 from bot.errors import MessageGone, NotPossible, code_of, expected, in_words
+from ser_engine.errors import AudioError, BackendError
+from storage.errors import StorageError
 from storage.records import Decision, MessageKind, VoiceMode
 
 UNASKED: Final = frozenset({VoiceMode.REACT, VoiceMode.REPLY})
@@ -62,11 +64,12 @@ class VoiceMessages:
 
     async def _unasked(self, request: Request, message: discord.Message) -> None:
         """A voice message that asks nothing: answered where the server chose so, for those who opted in."""
-        mode = await mode_of(self._app, message)
-        if mode in UNASKED and await standing_of(self._app, message) is Decision.OPT_IN:
-            with suppress(NotPossible):  # nobody asked, so nobody is told to wait
+        with suppress(NotPossible, StorageError, BackendError):  # nobody asked, so nobody is told to wait
+            mode = await mode_of(self._app, message)
+            if mode in UNASKED and await standing_of(self._app, message) is Decision.OPT_IN:
                 self._turns.admit(message.author.id)
-                await self._analyse(request, reply=mode is VoiceMode.REPLY)
+                with suppress(*(() if mode is VoiceMode.REPLY else (AudioError,))):  # an emoji, or nothing
+                    await self._analyse(request, reply=mode is VoiceMode.REPLY)
 
     async def asked_in_menu(self, interaction: Interaction, message: discord.Message) -> None:
         """*Apps → Analyze emotion*. The interaction is deferred already."""
@@ -181,9 +184,8 @@ class VoiceMessages:
             texts = await texts_for(self._app, request.message)
             buttons = statement_buttons(texts, question.ticket, request.asker_id)
             try:
-                question.shown = await request.message.reply(
-                    texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS
-                )
+                reply = request.message.reply(texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS)
+                question.shown = await reply
             except BaseException as error:
                 self._questions.close(question)
                 raise_gone(error)
@@ -252,9 +254,8 @@ class VoiceMessages:
         try:
             self._require_agreed(request)
         except NotPossible:
-            about = await self._app.storage.messages_about(
-                message.author.id, message.guild.id if message.guild else None
-            )
+            guild_id = message.guild.id if message.guild else None
+            about = await self._app.storage.messages_about(message.author.id, guild_id)
             await self._app.own.remove(record for record in about if record.message_id in made)
             raise
 

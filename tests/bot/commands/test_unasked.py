@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,14 +11,17 @@ import pytest
 
 from bot.service import Service
 from bot.texts import english as texts
+from lab.demo import ogg_opus
 from sandbox import Sandbox
 from sandbox.gateway import Intent
-from storage.records import Decision, Purpose, VoiceMode
+from ser_engine.refusals import refusal
+from storage.errors import StorageUnavailable
+from storage.records import Decision, Purpose, ServerSettings, VoiceMode
 from tests.bot.commands.test_analyze import answer_to, recorded, replies, spoken
 from tests.fakes.backend import FakeBackend
 from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
-from tests.fakes.world import World
+from tests.fakes.world import World, wav
 
 pytestmark = pytest.mark.integration
 
@@ -73,3 +77,39 @@ async def test_nobody_elses_and_nothing_elsewhere(reader: World) -> None:
     last = spoken(reader, reader.sandbox.people.direct_messages(reader.mara))
     await answer_to(reader, last)
     assert [message.reactions for message in (unasked, elsewhere, theirs)] == [[], [], []]
+
+
+@pytest.mark.parametrize("mode", [VoiceMode.REACT, VoiceMode.REPLY])
+async def test_what_cannot_be_analysed_is_told_only_where_answers_are_wanted(
+    reader: World, tmp_path: Path, mode: VoiceMode
+) -> None:
+    await reader.attested(voice_modes={reader.sandbox.text.id: mode})
+    await opted_in(reader, Purpose.VOICE)
+    quiet = tmp_path / "quiet.wav"
+    quiet.write_bytes(wav(0.3))
+    message = reader.sandbox.send_voice_message(reader.mara, reader.sandbox.text, ogg_opus(quiet))
+    next_one = spoken(reader)  # a person's recordings take their turns
+    await reader.sandbox.wait_for(lambda: next_one.reactions)
+    await answer_to(reader, spoken(reader, reader.sandbox.people.direct_messages(reader.mara)))
+    if mode is VoiceMode.REPLY:
+        await reader.sandbox.wait_for(lambda: replies(reader, message))
+    said = [] if mode is VoiceMode.REACT else [str(refusal("no_speech", seconds=0.8))]
+    assert [reply.content for reply in replies(reader, message)] == said
+
+
+async def test_nobody_is_told_that_the_database_is_away_who_asked_nothing(
+    reader: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, asked = reader.service.storage.server, asyncio.Event()
+
+    async def away_once(guild_id: int) -> ServerSettings:
+        if asked.is_set():
+            return await server(guild_id)
+        asked.set()
+        raise StorageUnavailable("away")
+
+    monkeypatch.setattr(reader.service.storage, "server", away_once)
+    message = spoken(reader)
+    await asked.wait()
+    await answer_to(reader, spoken(reader, reader.sandbox.people.direct_messages(reader.mara)))
+    assert replies(reader, message) == []
