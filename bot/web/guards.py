@@ -109,8 +109,9 @@ class Guards:
         host = request.headers.get("Host")
         if not self._access.host_allowed(host):
             raise Forbidden(words.WRONG_HOST)
-        if any(len(name) > _MAX_NAME_CHARS for name in request.raw_path.partition("?")[0].split("/")):
-            raise NotFound(words.NO_PAGE)  # a disk would refuse to look for it
+        names = request.raw_path.partition("?")[0].split("/")
+        if "\0" in request.path or any(len(name) > _MAX_NAME_CHARS for name in names):
+            raise NotFound(words.NO_PAGE)  # a database or a disk would refuse to look for it
         if request.method in _SAFE_METHODS:
             return
         origin, fetch_site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")

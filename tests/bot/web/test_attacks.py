@@ -11,7 +11,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
-from storage import SessionRecord
+from storage import SessionRecord, Storage
+from storage.errors import StorageUnavailable
 from tests.bot.web.conftest import MakeClient
 from tests.bot.web.test_predict import _form
 from tests.fakes.log import written
@@ -126,6 +127,18 @@ async def test_what_is_no_text_no_address_and_no_name_breaks_nothing(
         answer = await raw(client, b"%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n" % (request_line, headers))
     assert answer.split()[1] in statuses
     assert "Traceback" not in log.getvalue()
+
+
+async def test_what_postgresql_takes_for_no_text_is_not_asked_of_it(
+    client: Client, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(session_id: str) -> None:
+        raise StorageUnavailable(f"invalid byte sequence: {session_id!r}")
+
+    monkeypatch.setattr(storage, "report", refused)
+    monkeypatch.setattr(storage, "edition", refused)
+    for path in ("/sessions/a%00b", "/api/v1/sessions/a%00b", "/sessions/a%00b/strip.svg"):
+        assert (await raw(client, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())).split()[1] == b"404"
 
 
 @pytest.mark.parametrize(
