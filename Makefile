@@ -20,7 +20,7 @@ help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 run: $(VENV)/.run ## the bot with DISCORD_TOKEN set (or in .env), the demo without
-	@if [ -n "$$DISCORD_TOKEN" ] || grep -qsE '^ *DISCORD_TOKEN *= *[^ #]' .env; then exec $(BIN)/undertone run; else exec $(BIN)/undertone demo; fi
+	@if [ -n "$$DISCORD_TOKEN" ] || grep -qsE '^ *(export +)?DISCORD_TOKEN *= *[^ #[:cntrl:]]' .env; then exec $(BIN)/undertone run; else exec $(BIN)/undertone demo; fi
 
 demo: $(VENV)/.run ## the demo, token or not
 	@exec $(BIN)/undertone demo

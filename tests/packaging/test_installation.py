@@ -17,6 +17,8 @@ from types import ModuleType
 
 import pytest
 
+from bot.settings import load_settings
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -282,3 +284,28 @@ def test_a_python_that_was_named_and_is_not_there_ends_in_words(tmp_path: Path) 
     status, said = install(tmp_path, PYTHON="python3.99")
     assert status == 1
     assert "python3.99 cannot be run here" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DISCORD_TOKEN=a",
+        "export DISCORD_TOKEN=a",
+        " DISCORD_TOKEN = a",
+        "DISCORD_TOKEN=",
+        "DISCORD_TOKEN= # none",
+        "DISCORD_TOKEN=\r",
+        "# DISCORD_TOKEN=a",
+        "OTHER_DISCORD_TOKEN=a",
+    ],
+)
+def test_make_run_sees_a_token_where_the_program_sees_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.delenv("DISCORD_TOKEN", raising=False)
+    pattern = re.search(r"grep -qsE '([^']+)' \.env", (ROOT / "Makefile").read_text())
+    assert pattern is not None
+    file = tmp_path / ".env"
+    file.write_bytes(f"PORT=1\n{line}\n".encode())
+    found = subprocess.run(["grep", "-qsE", pattern[1], file], check=False).returncode == 0  # noqa: S603, S607
+    assert found == (load_settings(env_file=file).discord_token is not None)
