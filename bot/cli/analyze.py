@@ -52,6 +52,8 @@ def analyze(files: Sequence[Path], model: str, as_json: bool, as_csv: bool, pict
     drawn: list[tuple[str, Analysis]] = []
     failed = False
     paths = each(files)
+    if picture is not None and any(_is_same(path, picture) for path in paths):
+        raise click.ClickException(f"{shown(picture)} is one of the recordings; name another file for the picture.")
     with _watched(paths) as bar:
         for path in paths:
             try:
@@ -67,6 +69,13 @@ def analyze(files: Sequence[Path], model: str, as_json: bool, as_csv: bool, pict
         _draw(picture, drawn, recognizer)
     if failed:
         raise SystemExit(1)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def analysis_of(path: Path, recognizer: Recognizer, bar: Bar | None = None) -> Analysis:

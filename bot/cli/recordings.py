@@ -64,7 +64,7 @@ def opened(path: Path, read: Callable[[int], None]) -> Iterator[Source]:
 
     Raises UndecodableAudio when it cannot be read.
     """
-    if path == STDIN and sys.stdin is None:  # as `<&-` leaves it
+    if path == STDIN and (sys.stdin is None or sys.stdin.closed):  # as `<&-` leaves it, or read already
         raise refusal("unreadable", reason="standard input is closed")
     if is_folder(path):
         raise refusal("no_recordings")

@@ -263,3 +263,21 @@ def test_a_file_that_may_not_be_read_does_not_keep_the_others_away(
     assert result.exit_code == 1
     assert "The file cannot be read: Permission denied" in result.output
     assert "summary" in result.output
+
+
+def test_standard_input_is_read_once(model: Path) -> None:
+    result = CliRunner().invoke(analyze, ["-", "-", "--model", str(model)], input=clip_paths()[0].read_bytes())
+    assert (result.exit_code, result.output.count("summary")) == (1, 1)
+    assert "standard input is closed" in result.output
+
+
+def test_a_picture_is_not_drawn_over_a_recording(model: Path, tmp_path: Path) -> None:
+    recording = Path(shutil.copy(clip_paths()[0], tmp_path / "voice.flac"))
+    before = recording.read_bytes()
+    link = tmp_path / "link.svg"
+    link.symlink_to(recording)
+    for picture in (recording, link):
+        result = CliRunner().invoke(analyze, [str(recording), "--model", str(model), "--picture", str(picture)])
+        assert result.exit_code == 1
+        assert "is one of the recordings" in result.output
+    assert recording.read_bytes() == before
