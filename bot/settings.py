@@ -218,6 +218,15 @@ def _is_address(value: str) -> bool:
     return "@" not in host and not (host and address.get_backend_name() == "sqlite")
 
 
+def unknown_variables(env_file: Path = Path(".env")) -> list[str]:
+    """What is named like a setting of ours and is none: misspelt, most likely, and without effect."""
+    from dotenv import dotenv_values
+
+    known = {variable(field) for field in Settings.model_fields}
+    named = {name.upper() for name in (*os.environ, *dotenv_values(env_file))}
+    return sorted(name for name in named - known if name.startswith("UNDERTONE_"))
+
+
 def variable(field: str) -> str:
     """The environment variable that sets `field`."""
     alias = Settings.model_fields[field].validation_alias

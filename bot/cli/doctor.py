@@ -19,7 +19,7 @@ import click
 
 from bot.cli.running import port_trouble
 from bot.errors import KeyFileError, PortInUse, SettingsError
-from bot.settings import Settings, load_settings, variable
+from bot.settings import Settings, load_settings, unknown_variables, variable
 
 MAX_CLOCK_ERROR_S: Final = 5.0
 
@@ -126,6 +126,8 @@ def check_settings(settings: Settings) -> list[Finding]:
     if unnamed:
         names = ", ".join(variable(name) for name in unnamed)
         findings.append(_note("operator", f"{names} not set: people are not told who runs this bot. Set them."))
+    if unknown := unknown_variables():
+        findings.append(_note("settings", f"{', '.join(unknown)}: there are none of that name. Misspelt?"))
     cores = os.cpu_count() or 1
     if settings.workers > cores:
         findings.append(_note("UNDERTONE_WORKERS", f"{settings.workers} on {cores} cores: more than helps"))

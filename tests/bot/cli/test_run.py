@@ -129,6 +129,17 @@ def test_the_doctor_finds_voice_and_a_taken_port_as_they_are(taken_port: int, tm
     assert [finding.verdict for finding in check_database(broken)] == [CheckStatus.BAD]
 
 
+def test_the_doctor_names_settings_that_are_misspelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("UNDERTONE_OPERATER=Mara\nUNDERTONE_MODEL=seed\n")
+    monkeypatch.setenv("UNDERTONE_RETENTION", "3")
+    (finding,) = [one for one in check_settings(load_settings()) if one.subject == "settings"]
+    assert finding.verdict is CheckStatus.NOTE
+    assert "UNDERTONE_OPERATER, UNDERTONE_RETENTION:" in finding.text
+    monkeypatch.delenv("UNDERTONE_RETENTION")
+    (tmp_path / ".env").unlink()
+    assert not [one for one in check_settings(load_settings()) if one.subject == "settings"]
+
+
 def test_the_doctor_reports_wrong_settings_instead_of_dying(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "x")
     result = CliRunner().invoke(main, ["doctor", "--offline"])
