@@ -21,7 +21,7 @@ from sqlalchemy.util import await_only
 
 from storage.errors import NewerSchema, StorageConflict, StorageError, StorageUnavailable
 from storage.schema import REVISION, Base
-from storage.write_queue import QueuedSession, WriteQueue
+from storage.write_queue import CLOSED, QueuedSession, WriteQueue
 
 _BUSY_TIMEOUT_MS: Final = 5_000
 _MIGRATION_WAIT_MS: Final = 120_000
@@ -38,10 +38,10 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._closed = False
+        self._closed = self._shut = False
         self._queue = WriteQueue()
         self._open: set[Any] = set()  # connections to the database that are not closed
-        event.listen(engine.sync_engine, "connect", lambda connection, _record: self._open.add(connection))
+        event.listen(engine.sync_engine, "connect", self._connected)
         event.listen(engine.sync_engine, "close", lambda connection, _record: self._open.discard(connection))
         kind = QueuedSession if engine.dialect.name == "sqlite" else Session
         self._make_session = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=kind)
@@ -64,8 +64,7 @@ class Database:
     async def close(self) -> None:
         """Refuse new transactions, let those under way end for at most 5 s, and close every connection.
 
-        SQLAlchemy's `dispose` leaves a connection that is in use to whoever uses it. A task that was cancelled gives
-        its connection back a moment later, to a pool that nobody closes any more.
+        SQLAlchemy's `dispose` leaves a connection in use to its user, who gives it back to a pool that nobody closes.
         """
         self._closed = True
         with suppress(TimeoutError):
@@ -73,12 +72,19 @@ class Database:
                 while self._queue.writers or self._in_use():  # noqa: ASYNC110 - they tell nobody when idle
                     await asyncio.sleep(0.005)
         self._queue.close()
+        self._shut = True
         await self._engine.dispose()
         for connection in tuple(self._open):
             with suppress(Exception):  # it may be closing already
                 async with asyncio.timeout(1):
                     await connection.driver_connection.close()
         self._open.clear()
+
+    def _connected(self, connection: Any, _record: Any) -> None:
+        if self._shut:  # by somebody who was let in before: nobody else would close it
+            connection.close()
+            raise StorageUnavailable(CLOSED)
+        self._open.add(connection)
 
     def _in_use(self) -> int:
         pool = self._engine.pool
@@ -139,7 +145,7 @@ class Database:
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
-            raise StorageUnavailable("The database is closed: the program is stopping.")
+            raise StorageUnavailable(CLOSED)
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[AsyncSession]:

@@ -18,6 +18,7 @@ from sqlalchemy.util import await_only
 
 from storage.errors import StorageUnavailable
 
+CLOSED: Final = "The database is closed: the program is stopping."
 WAIT_S: Final = 30.0
 PLACES: Final = 5
 """So many writers have a connection at once, and read what they need while another one has the file. The rest of the
@@ -51,7 +52,7 @@ class WriteQueue:
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
-            raise StorageUnavailable("The database is closed: the program is stopping.")
+            raise StorageUnavailable(CLOSED)
 
     def turn(self) -> Turn:
         return Turn(self._file)

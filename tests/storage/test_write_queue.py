@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import aiosqlite
 import pytest
 from sqlalchemy import update
+from sqlalchemy.util import await_only
 
-from storage import MomentRecord, SessionRecord, Storage, WindowWriter, schema
+from storage import MomentRecord, SessionRecord, Storage, WindowWriter, database, schema
 from storage.errors import StorageUnavailable
 from storage.write_queue import PLACES
 from tests.fakes.records import window
@@ -150,6 +153,32 @@ async def test_closing_does_not_wait_for_ever(
         await holding.__aexit__(None, None, None)
     faults = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(fault) for fault in faults} == {StorageUnavailable}
+
+
+async def test_a_connection_that_is_opened_while_the_database_closes_is_closed_too(
+    storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[aiosqlite.Connection] = []
+    connect, switch = aiosqlite.connect, database._switch_to_wal
+
+    def connecting(*args: Any, **options: Any) -> aiosqlite.Connection:
+        made.append(connect(*args, **options))
+        return made[-1]
+
+    def slowly(cursor: Any) -> None:
+        await_only(asyncio.sleep(0.3))
+        switch(cursor)
+
+    monkeypatch.setattr(aiosqlite, "connect", connecting)
+    monkeypatch.setattr(database, "_switch_to_wal", slowly)
+    monkeypatch.setattr(database, "_CLOSE_WAIT_S", 0.05)
+    tasks = [asyncio.create_task(storage.add_moment(session.id, MARK)) for _ in range(PLACES)]
+    while not made:
+        await asyncio.sleep(0.001)
+    await storage.close()
+    faults = await asyncio.gather(*tasks, return_exceptions=True)
+    assert StorageUnavailable in {type(fault) for fault in faults}
+    assert [one for one in made if one._connection is not None] == []
 
 
 async def test_two_processes_on_one_file_wait_for_each_other(
