@@ -19,13 +19,13 @@ def moving_mel(frames: int, seed: int) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     steps = rng.standard_normal((frames + 12, 80))
     smooth = np.stack([np.convolve(band, np.hanning(13), mode="valid") for band in steps.T], axis=1)
-    return (smooth / smooth.std()).astype(np.float32)
+    return np.asarray(smooth / smooth.std(), np.float32)
 
 
 def given(made: stem.Stem, mel: NDArray[np.float32]) -> NDArray[np.float32]:
     """What stands before the last activation."""
     first, second = made.convolutions
-    inner = stem.gelu(stem.convolved(mel, first)).numpy()
+    inner = np.asarray(stem.gelu(stem.convolved(mel, first)), np.float32)
     return stem.convolved(inner, second)
 
 
