@@ -158,8 +158,11 @@ class VoiceServer:
     ) -> None:
         """A user's voice state is now this; who left or moved is disconnected from where they were with 4014.
 
-        `mute` and `deaf` are the server's and the user's own together: a deaf client is sent no audio.
+        `mute` and `deaf` are the server's and the user's own together: a deaf client is sent no audio. What was said
+        before is relayed as it was then.
         """
+        if self._udp is not None:
+            self._udp.drain()
         connection = self.connection(user_id, guild_id)
         if channel_id is None:
             self._seats.pop((guild_id, user_id), None)

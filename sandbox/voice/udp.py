@@ -40,9 +40,13 @@ class UdpServer:
     def add(self, connection: VoiceConnection) -> None:
         self._by_ssrc[connection.ssrc] = connection
 
+    def drain(self) -> None:
+        """Relay what was sent until now."""
+        self._port.drain()
+
     def remove(self, connection: VoiceConnection) -> None:
         """Know a client no more; what it sent until now is still relayed."""
-        self._port.drain()
+        self.drain()
         self._by_ssrc.pop(connection.ssrc, None)
         if connection.address is not None and self._by_address.get(connection.address) is connection:
             del self._by_address[connection.address]

@@ -219,6 +219,21 @@ async def test_the_deaf_hear_nothing_and_the_mute_are_not_heard(
     assert await heard(ben, 11, len(spoken)) == frames(spoken)
 
 
+async def test_what_was_said_before_a_change_is_relayed_as_it_was_then(
+    voice: VoiceServer, anna: Speaker, ben: Speaker
+) -> None:
+    await anna.join(CHANNEL_ID)
+    await ben.join(CHANNEL_ID)
+    await voice.settled(CHANNEL_ID)
+    assert voice._udp is not None
+    port, loop = voice._udp._port, asyncio.get_running_loop()
+    loop.remove_reader(port._socket)  # the server does not come to it
+    spoken = await anna.say(noise(0.1))
+    voice.voice_state(guild_id=5, user_id=11, channel_id=CHANNEL_ID, mute=True)
+    loop.add_reader(port._socket, port.drain)
+    assert await heard(ben, 11, len(spoken)) == frames(spoken)
+
+
 async def test_what_the_wire_loses_is_listed_exactly(voice: VoiceServer, anna: Speaker, ben: Speaker) -> None:
     wire = voice.faults(12).wire
     dressed = WirePlan(padding=0.5, extension=0.5, sources=0.3, padding_burst=0.1)
