@@ -38,7 +38,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._closed = self._shut = False
+        self._closed = False
         self._queue = WriteQueue()
         self._open: set[Any] = set()  # connections to the database that are not closed
         event.listen(engine.sync_engine, "connect", self._connected)
@@ -72,7 +72,6 @@ class Database:
                 while self._queue.writers or self._in_use():  # noqa: ASYNC110 - they tell nobody when idle
                     await asyncio.sleep(0.005)
         self._queue.close()
-        self._shut = True
         await self._engine.dispose()
         for connection in tuple(self._open):
             with suppress(Exception):  # it may be closing already
@@ -81,7 +80,7 @@ class Database:
         self._open.clear()
 
     def _connected(self, connection: Any, _record: Any) -> None:
-        if self._shut:  # by somebody who was let in before: nobody else would close it
+        if self._queue.closed:  # by somebody who was let in before: nobody else would close it
             connection.close()
             raise StorageUnavailable(CLOSED)
         self._open.add(connection)

@@ -31,7 +31,7 @@ class WriteQueue:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(PLACES)
         self._file = asyncio.Lock()
-        self._closed = False
+        self.closed = False
         self.writers = 0
         """Who has a place, and who waits for one."""
 
@@ -51,7 +51,7 @@ class WriteQueue:
             self.writers -= 1
 
     def _refuse_when_closed(self) -> None:
-        if self._closed:
+        if self.closed:
             raise StorageUnavailable(CLOSED)
 
     def turn(self) -> Turn:
@@ -59,7 +59,7 @@ class WriteQueue:
 
     def close(self) -> None:
         """Refuse those that still wait, when they get a place, and those that still write, when they are done."""
-        self._closed = True
+        self.closed = True
 
 
 class Turn:
