@@ -12,10 +12,10 @@ from discord.shard import EventItem, EventType
 from bot.application import intents
 from bot.errors import DiscordRefused
 from bot.service import Service
-from bot.settings import Settings, load_settings
 from bot.shards import ForgivingQueue, mendable
 from sandbox import Sandbox
 from tests.fakes.backend import FakeBackend
+from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
 
 pytestmark = pytest.mark.integration
@@ -26,17 +26,6 @@ def restored_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     gateway = discord.gateway.DiscordWebSocket
     monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
-
-
-def settings_for(sandbox: Sandbox, data_dir: Path, **changes: object) -> Settings:
-    values: dict[str, object] = {
-        "data_dir": data_dir,
-        "port": 0,
-        "discord_token": sandbox.token,
-        "discord_api_base": sandbox.api_base,
-        "database_address": None,
-    }
-    return load_settings(env_file=None, **values | changes)
 
 
 def test_only_the_smallest_intents_are_asked_for() -> None:

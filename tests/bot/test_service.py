@@ -16,7 +16,6 @@ from bot.errors import KeyFileError, PortInUse
 from bot.listening.manager import SessionManager
 from bot.secret import load_key
 from bot.service import Service
-from bot.settings import Settings, load_settings
 from bot.texts import english as texts
 from sandbox import Sandbox
 from ser_engine.errors import ModelError
@@ -24,6 +23,7 @@ from storage import NewSession, Storage
 from storage.errors import StorageError, StorageUnavailable, WrongKey
 from tests.fakes.backend import FakeBackend
 from tests.fakes.clock import FakeClock
+from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.world import World, text_of
 
@@ -35,17 +35,6 @@ def restored_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
     gateway = discord.gateway.DiscordWebSocket
     monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
-
-
-def settings_for(sandbox: Sandbox, data_dir: Path, **changes: object) -> Settings:
-    values: dict[str, object] = {
-        "data_dir": data_dir,
-        "port": 0,
-        "discord_token": sandbox.token,
-        "discord_api_base": sandbox.api_base,
-        "database_address": None,
-    }
-    return load_settings(env_file=None, **values | changes)
 
 
 class BrokenBackend(FakeBackend):

@@ -14,7 +14,6 @@ import aiohttp
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.session import ListeningSession
 from bot.service import Service
-from bot.settings import load_settings
 from bot.voice import LinkState, Reason, VoiceLink, connect
 from sandbox import Message, Sandbox, User
 from sandbox.state import Change
@@ -22,6 +21,7 @@ from sandbox.voice import Speaker, SpokenFrame
 from sandbox.voice.faults import Faults
 from storage.records import SessionRecord
 from tests.fakes.backend import FakeBackend
+from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.world import World, text_of
 
@@ -153,15 +153,8 @@ async def conversation(sandbox: Sandbox, data_dir: Path, **settings: Any) -> Asy
         links.append(link)
         return link
 
-    values: dict[str, Any] = {
-        "data_dir": data_dir,
-        "port": 0,
-        "discord_token": sandbox.token,
-        "discord_api_base": sandbox.api_base,
-        "database_address": None,
-    }
     service = Service(
-        load_settings(env_file=None, **values | settings),
+        settings_for(sandbox, data_dir, **settings),
         make_connector=lambda: aiohttp.TCPConnector(ssl=sandbox.ssl_context()),
         backend=FakeBackend(),
         connect=tapped,
