@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     discord_api_base: str = Field(DISCORD_API, validation_alias="DISCORD_API_BASE")
     """Where Discord's REST interface is; another address is a loopback Discord."""
     database_address: str | None = Field(None, validation_alias="DATABASE_URL")
-    """SQLAlchemy address; None is SQLite in `data_dir`. Read `database_url`, which fills that in."""
+    """Address of the database, such as ``postgresql://user:password@host/name``; not set: SQLite in the data folder."""
     port: int = Field(8080, validation_alias="PORT", ge=0, le=65535)
     """TCP port of the web pages; 0 takes a free one."""
 
@@ -51,32 +51,36 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Folder of the database and the key file."""
     secret_key: SecretStr | None = None
-    """The key that hides user ids in the database, 64 hex digits; None keeps it in a file in `data_dir`."""
+    """The key that hides user ids in the database, 64 hex digits; not set: it is kept in a file in the data folder."""
     model: str = "default"
-    """Name or path of the model directory that is served."""
+    """The model that is served: ``default``, ``fast``, ``seed``, or the path of a model directory."""
     runtime: Literal["onnxruntime", "tensorflow"] | None = None
-    """What runs the network; None takes ONNX Runtime. TensorFlow needs the extra ``train``."""
+    """What runs the network: ``onnxruntime`` (also when not set) or ``tensorflow``, which needs the extra ``train``."""
     backend: Literal["workers", "ray"] = "workers"
-    """Where recognition runs: in processes of this machine, or on Ray Serve, which needs the extra ``ray``."""
+    """Where recognition runs: ``workers`` (processes of this machine), or ``ray`` (Ray Serve; the extra ``ray``)."""
     ray_address: str | None = None
-    """A Ray cluster, such as ``head:6379`` or ``auto``; None starts Ray on this machine."""
+    """Address of a Ray cluster, such as ``head:6379`` or ``auto``; not set: Ray is started on this machine."""
     workers: int = Field(1, ge=0, le=64)
     """Inference processes; 0 runs inference in this process. On Ray, the replicas."""
     degrade_after_s: float = Field(2.0, ge=0, le=10)
     """Seconds that speech may wait for recognition before the model ``fast`` answers in place of a slower one, until it
     eases; 0: it never does. Not with ``UNDERTONE_WORKERS=0`` and not on Ray."""
     log_level: LogLevel = "info"
+    """The least serious events that are logged: ``debug``, ``info``, ``warning`` or ``error``."""
     log_json: bool = False
     """One JSON object a line instead of lines for people."""
     shards: Annotated[Shards | None, NoDecode] = None
-    """Which of the bot's shards this process has, such as ``0,1/4``; None is all of them. Processes that share the
+    """Which of the bot's shards this process has, such as ``0,1/4``; not set: all of them. Processes that share the
     shards of one bot need PostgreSQL."""
     public_url: str | None = None
     """Address under which people reach the web pages, for links in Discord."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Sites whose pages may use ``/predict`` and ``/health``, with commas between them."""
     oauth_client_id: str | None = None
+    """For signing in with Discord: the client id on the application's OAuth2 page. It also needs the secret and the
+    public address."""
     oauth_client_secret: SecretStr | None = None
+    """The client secret on the same page."""
     operator: str | None = None
     """Who runs this bot, as people are told."""
     contact: str | None = None
@@ -84,8 +88,9 @@ class Settings(BaseSettings):
     policy_url: str | None = None
     """Address of the operator's privacy policy."""
     retention_days: int = Field(7, ge=1, le=90)
-    """Days after which a session's results are deleted, unless a server chose otherwise."""
+    """Days after which a session's results are deleted, unless a server chose otherwise; 1 to 90."""
     max_session_h: float = Field(6.0, gt=0, le=24)
+    """Hours after which a session ends by itself; 24 at most."""
 
     @field_validator("shards", mode="before")
     @classmethod
@@ -149,6 +154,7 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
+        """SQLAlchemy's address of the database: the one that was set, or that of a SQLite file in `data_dir`."""
         return self.database_address or f"sqlite+aiosqlite:///{(self.data_dir / 'undertone.db').absolute()}"
 
     @property
@@ -173,8 +179,10 @@ class Settings(BaseSettings):
 
 
 def load_routed(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
-    """The same for a service: where a host says PORT in the environment and nothing of an address, its router comes
-    from outside of this machine, so every network is listened to."""
+    """`load_settings` for a service on a host that gives it PORT: its router comes from another machine.
+
+    Where PORT stands in the environment and no address is set, the service listens on every network.
+    """
     settings = load_settings(env_file, **overrides)
     if not os.environ.get("PORT") or "host" in settings.model_fields_set:
         return settings

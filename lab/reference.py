@@ -23,6 +23,7 @@ from bot.commands.register import register
 from bot.listening.ends import EndReason
 from bot.settings import Settings, load_settings, variable
 from bot.voice.counters import ReceiveCounters
+from storage.owners import PROCESS_ENDED
 
 FILE: Final = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 _HEAD: Final = """# Reference
@@ -86,23 +87,31 @@ def _slash(prefix: str, command: Any) -> Iterator[tuple[str, str]]:
         for each in command.commands:
             yield from _slash(f"{prefix}{command.name} ", each)
         return
-    takes = "".join(f" {each.name}" for each in getattr(command, "parameters", ()))
-    yield f"`{prefix}{command.name}{takes}`", str(getattr(command, "description", ""))
+    parameters = getattr(command, "parameters", ())
+    takes = "".join(f" {each.name}" if each.required else f" [{each.name}]" for each in parameters)
+    description = getattr(command, "description", "") or "Tell how the recordings of a message sound"
+    yield f"`{prefix}{command.name}{takes}`", str(description)
 
 
 def _settings() -> Iterator[str]:
     said = _explained(Settings)
     rows: list[tuple[str, ...]] = []
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"`{field.default}`"
-        rows.append((f"`{variable(name)}`", default, said.get(name, "")))
+        rows.append((f"`{variable(name)}`", _default(field.default), said.get(name, "")))
     intro = "From the environment or `.env` ([`.env.example`](../.env.example) has them with comments)."
     yield from _table("Settings", intro, ("variable", "default", "meaning"), rows)
 
 
+def _default(value: object) -> str:
+    """As it is written in `.env`; nothing for what is not set."""
+    if value is None or value == ():
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
 def _ends() -> Iterator[str]:
     words = texts.of("en").END_REASONS
-    rows = [(f"`{reason.value}`", words.get(reason.name, words.get(reason.value, ""))) for reason in EndReason]
+    rows = [(f"`{reason}`", words[reason]) for reason in (*EndReason, PROCESS_ENDED)]
     yield from _table("How a session ends", "", ("stored as", "what people read"), rows)
 
 

@@ -20,6 +20,7 @@ from storage.sessions import SessionRepository
 from storage.windows import last_end_s
 
 PROCESS_ENDED: Final = "process_ended"
+"""The end reason of a session that its process left open; the next start stores it."""
 _LIVE: Final = schema.Session.state == SessionState.LIVE
 
 

@@ -46,6 +46,7 @@ class ReceiveCounters:
     dropped_bad_payload: int = 0
     """An extension or a padding longer than the packet."""
     dropped_duplicate: int = 0
+    """A packet with this sequence number was decrypted before."""
     dropped_late: int = 0
     """After its place on the timeline was filled."""
     dropped_stray: int = 0
@@ -63,6 +64,7 @@ class ReceiveCounters:
     dropped_dave_not_in_group: int = 0
     """The speaker is not in the encryption group."""
     dropped_dave_other: int = 0
+    """DAVE refused it for another reason, or failed in itself, until the hold was over."""
     dave_panics: int = 0
     """Times the DAVE library failed in itself; the packet is held like any other failure."""
     held_unknown: int = 0
@@ -72,6 +74,7 @@ class ReceiveCounters:
 
     # Dropped by Opus.
     dropped_opus: int = 0
+    """Decrypted, and not a packet of Opus."""
 
     # What happened to streams and the connection.
     lost: int = 0
@@ -79,14 +82,19 @@ class ReceiveCounters:
     resyncs: int = 0
     """Streams that jumped in sequence and were begun anew."""
     ssrc_changes: int = 0
+    """Times that a speaker went on under another SSRC."""
     gateway_errors: int = 0
     """Voice gateway messages that could not be handled, and were survived."""
     resumes: int = 0
     """Cuts of the voice websocket after which the same session went on."""
     resumes_failed: int = 0
+    """Tries to resume that failed; after them comes another try, or a new connection."""
     reconnects: int = 0
+    """Connections that were lost and made anew."""
     reconnects_failed: int = 0
+    """Tries to make one anew that failed; three in a row end the link."""
     keepalives: int = 0
+    """Packets sent to keep the UDP path open."""
     internal_errors: int = 0
     """A defect of this layer or of what listens to it; each is logged."""
 

@@ -22,6 +22,15 @@ def test_the_reference_is_what_the_code_says(monkeypatch: pytest.MonkeyPatch) ->
     assert FILE.read_text(encoding="utf-8") == reference(), "run: make docs"
 
 
+def test_the_reference_says_something_of_each_setting_end_and_counter() -> None:
+    tables = re.split(r"^## ", reference(), flags=re.MULTILINE)
+    rows = [line for table in tables for line in table.splitlines() if line.startswith("| `")]
+    silent = [line for line in rows if not line.startswith("| `undertone ") and line.endswith(" |  |")]
+    assert rows
+    assert silent == []
+    assert "| `process_ended` |" in reference()
+
+
 def test_the_example_of_settings_names_each_and_no_other() -> None:
     named = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", EXAMPLE, re.MULTILINE))
     assert named == {variable(field) for field in Settings.model_fields}
