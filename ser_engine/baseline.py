@@ -51,7 +51,6 @@ class WindowOutput:
 class _Earlier:
     start_s: float
     heard: WindowOutput = field(compare=False)
-    speech_s: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,21 +80,16 @@ class SpeakerBaseline:
         return len(self._earlier)
 
     @property
-    def heard_s(self) -> float:
-        """Seconds of speech in them."""
-        return sum(one.speech_s for one in self._earlier)
-
-    @property
     def settled(self) -> bool:
         """False while the engine still gets to know this voice."""
         return self.heard >= SETTLED_AFTER
 
-    def update(self, start_s: float, heard: WindowOutput, *, speech_s: float = 0.0) -> None:
+    def update(self, start_s: float, heard: WindowOutput) -> None:
         """Take in what was heard of the window that began at `start_s`; the same window again changes nothing."""
         at = bisect_left(self._earlier, start_s, key=lambda one: one.start_s)
         if at < len(self._earlier) and self._earlier[at].start_s == start_s:
             return
-        insort(self._earlier, _Earlier(start_s=start_s, heard=heard, speech_s=speech_s))
+        insort(self._earlier, _Earlier(start_s=start_s, heard=heard))
         del self._earlier[:-MOST_WINDOWS]
 
     def discard(self) -> None:

@@ -50,7 +50,7 @@ class Decider:
         context = baseline.before(window.start_s)
         answer = self._prediction(heard, context, context.windows if context else 0)
         if heard.gated is None:
-            baseline.update(window.start_s, heard, speech_s=window.speech_ratio * window.duration_s)
+            baseline.update(window.start_s, heard)
         return answer
 
     def strangeness(self, heard: WindowOutput) -> float:

@@ -57,17 +57,6 @@ class ShareRepository:
             row = await db.scalar(select(schema.Share).filter_by(token_hash=token_hash(token)))
         return None if row is None else _to_record(row)
 
-    async def session_of(self, token: str) -> str | None:
-        """The session a live link opens; None when it is unknown, expired or revoked."""
-        async with self._database.transaction() as db:
-            return await db.scalar(
-                select(schema.Share.session_id).where(
-                    schema.Share.token_hash == token_hash(token),
-                    schema.Share.expires_at > datetime.now(UTC),
-                    schema.Share.revoked_at.is_(None),
-                )
-            )
-
     async def revoke(self, session_id: str, *, maker_id: int | None) -> int:
         """Revoke the live links of a session that `maker_id` made, or all of them; returns how many."""
         theirs = schema.Share.session_id == session_id

@@ -238,9 +238,6 @@ class Storage:
     async def share(self, token: str) -> ShareRecord | None:
         return await self._shares.get(token)
 
-    async def session_of_share(self, token: str) -> str | None:
-        return await self._shares.session_of(token)
-
     async def revoke_shares(self, session_id: str, *, maker_id: int | None = None) -> int:
         return await self._shares.revoke(session_id, maker_id=maker_id)
 

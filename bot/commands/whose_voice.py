@@ -15,8 +15,7 @@ from typing import Any, Final
 from storage.records import Decision
 
 STATEMENT_S: Final = 24 * 3600.0
-QUESTION_S: Final = 24 * 3600.0
-"""After this time a question that nobody answered counts as open no more."""
+"""How long a statement about a recording holds."""
 MAX_REMEMBERED: Final = 10_000
 
 

@@ -89,9 +89,5 @@ def _row(
     return f'<g class="bands">{"".join(drawn)}</g>'
 
 
-def _below(upper: Sequence[float], part: Sequence[float]) -> list[float]:
-    return [edge + thick for edge, thick in zip(upper, part, strict=True)]
-
-
 def _line(xs: Sequence[float], ys: Sequence[float]) -> str:
     return "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True))

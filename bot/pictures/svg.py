@@ -14,7 +14,6 @@ from markupsafe import Markup, escape
 
 from bot.pictures.geometry import Cell, Mark, Segment, Strip
 from bot.pictures.palette import UNCLEAR, tone
-from bot.pictures.ridges import Ridges
 from bot.pictures.scale import Tick
 from bot.pictures.times import clock
 
@@ -45,28 +44,6 @@ def strip_svg(
     parts += [_mark_number(mark) for mark in strip.marks]
     parts.append(_axis(strip.ticks, strip.bottom, strip.width))
     return _svg(strip.width, strip.height, "".join(parts), ident=ident, title=title, css_class=f"strip {css_class}")
-
-
-def ridges_svg(ridges: Ridges, *, ident: str, title: str, css_class: str = "") -> Markup:
-    """Probability lines, one above the other, each with its own base line."""
-    parts = [_hatch(ident)]
-    for x, width in ridges.unclear:
-        parts.append(
-            f'<rect class="veil" x="{x:.1f}" y="0" width="{width:.1f}" height="{ridges.bottom:.1f}" '
-            f'fill="url(#{ident}-hatch)"/>'
-        )
-    for ridge in ridges.ridges:
-        look = tone(ridge.label)
-        base = ridge.y + ridge.height
-        name_y = ridge.y + ridge.height / 2 + 5 if ridges.plot_x else ridge.y - 5
-        parts.append(f'<text class="name {look.css_class}" x="0" y="{name_y:.1f}">{escape(look.word)}</text>')
-        right = ridges.plot_x + ridges.plot_width
-        parts.append(f'<line class="base" x1="{ridges.plot_x:.1f}" y1="{base:.1f}" x2="{right:.1f}" y2="{base:.1f}"/>')
-        half = ridge.y + ridge.height / 2
-        parts.append(f'<line class="half" x1="{ridges.plot_x:.1f}" y1="{half:.1f}" x2="{right:.1f}" y2="{half:.1f}"/>')
-        parts += [_line(line, base, look.css_class) for line in ridge.lines]
-    parts.append(_axis(ridges.ticks, ridges.bottom, ridges.width))
-    return _svg(ridges.width, ridges.height, "".join(parts), ident=ident, title=title, css_class=f"ridges {css_class}")
 
 
 def bar_svg(
@@ -125,15 +102,6 @@ def _cell(cell: Cell, y: float, height: float, ident: str, *, titled: bool = Tru
     return (
         f'<g class="{look.css_class} s{cell.level}"><rect class="area" {box} y="{y:.1f}" height="{height:.1f}"/>'
         f'<rect class="note" {box} y="{note_y:.1f}" height="{NOTE_PX:.0f}"/>{title}</g>'
-    )
-
-
-def _line(points: Sequence[tuple[float, float]], base: float, css_class: str) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    first, last = points[0][0], points[-1][0]
-    return (
-        f'<polygon class="under {css_class}" points="{first:.1f},{base:.1f} {path} {last:.1f},{base:.1f}"/>'
-        f'<polyline class="line {css_class}" points="{path}"/>'
     )
 
 

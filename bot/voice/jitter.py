@@ -67,7 +67,7 @@ class JitterBuffer(Generic[Packet]):
             self._begin(sequence)
         unwrapped = self._unwrap(sequence)
         if abs(unwrapped - (self._newest if expected is None else expected)) > MAX_JUMP:
-            return self._jumped(sequence, unwrapped, packet, now_s)
+            return self._jumped(sequence, packet, now_s)
         if self._outlier is not None:
             self._outlier = None
             self.counters.stray += 1
@@ -133,7 +133,7 @@ class JitterBuffer(Generic[Packet]):
         out.append(Released(packet, lost, self._next is None))
         self._next = unwrapped + 1
 
-    def _jumped(self, sequence: int, unwrapped: int, packet: Packet, now_s: float) -> list[Released[Packet]]:
+    def _jumped(self, sequence: int, packet: Packet, now_s: float) -> list[Released[Packet]]:
         """A lone far packet is a stray; a second one beside it is the stream, gone elsewhere."""
         if self._outlier is None:
             self._outlier = (sequence, now_s, packet)

@@ -124,7 +124,9 @@ async def test_everybodys_results_are_the_starters_to_share_and_everybody_is_tol
     assert f"<@{world.owner.id}>" in told[0].content
     assert text_of(await world.ask(world.mara, "report revoke")) == texts.NOTHING_TO_REVOKE
     assert text_of(await world.ask(world.owner, "report revoke")) == texts("REVOKED", n=1)
-    assert await world.service.storage.session_of_share(token) is None
+    share = await world.service.storage.share(token)
+    assert share is not None
+    assert share.revoked_at is not None
 
 
 async def test_ones_own_results_are_ones_own_to_share(world: World) -> None:
@@ -148,7 +150,9 @@ async def test_a_manager_revokes_links_of_a_session_without_them(world: World) -
     assert text_of(await world.ask(world.theo, "report revoke", options)) == texts.NO_REPORT
     assert text_of(await world.ask(warden, "report export", options)) == texts.NO_REPORT
     assert text_of(await world.ask(warden, "report revoke", options)) == texts("REVOKED", n=1)
-    assert await world.service.storage.session_of_share(token) is None
+    share = await world.service.storage.share(token)
+    assert share is not None
+    assert share.revoked_at is not None
 
 
 async def test_choosing_a_report_looks_at_the_sessions_of_its_server_only(

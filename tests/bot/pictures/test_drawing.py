@@ -13,7 +13,6 @@ from bot.pictures import geometry, png, summary_png, svg
 from bot.pictures.names import writable
 from bot.pictures.palette import DARK, UNCLEAR, blend, strength, tone
 from bot.pictures.png import SCALE, WIDTH
-from bot.pictures.ridges import ridges
 from bot.pictures.times import clock, spell
 from bot.pictures.words import MAX_SPEAKERS, Words
 from storage import MomentRecord, SessionReport, WindowRecord
@@ -47,11 +46,7 @@ def test_the_strip_is_well_formed_and_escaped() -> None:
     assert not any("style" in element.attrib for element in root.iter())
 
 
-def test_ridges_and_bars_are_well_formed() -> None:
-    windows = [window(1, 0.0), window(1, 3.0), window(1, 40.0, unclear=True)]
-    laid = ridges(windows, ["Angry", "<b>"], width=360, gutter=0, from_s=0, to_s=60)
-    root = _parse(svg.ridges_svg(laid, ident="r", title="t"))
-    assert len(root.findall(f"{SVG}polyline")) == len(root.findall(f"{SVG}polygon")) == 4
+def test_a_bar_has_the_letter_of_each_emotion() -> None:
     bar = _parse(svg.bar_svg(geometry.talk_segments({"Angry": 1.0}, 0.25, width=100), width=100, ident="b", title="t"))
     assert [text.text for text in bar.findall(f"{SVG}text")] == ["A", "?"]
     assert "75 %" in (bar.find(f".//{SVG}rect/{SVG}title").text or "")  # type: ignore[union-attr]

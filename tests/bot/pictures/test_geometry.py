@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from bot.pictures import geometry
 from bot.pictures.palette import UNCLEAR
-from bot.pictures.ridges import ridges
 from storage import MomentRecord, SessionReport, WindowRecord
 from storage.report import build_report
 from tests.fakes.records import participant, session, window
@@ -110,7 +109,6 @@ def test_nobody_and_nothing() -> None:
     strip = geometry.strip(_report([], people=0), {}, width=960)
     assert strip.rows == ()
     assert strip.height > 0
-    assert ridges([], ["Angry"], width=960, from_s=0, to_s=60).ridges[0].lines == ()
     assert geometry.talk_segments({}, 0.0, width=100) == ()
 
 
@@ -141,21 +139,6 @@ def test_nothing_leaves_the_picture(
             assert cell.width >= 1
             assert cell.x + cell.width <= strip.plot_x + strip.plot_width + 1.01
             assert 0 < cell.strength <= 1
-
-
-def test_probability_lines_break_in_silence() -> None:
-    windows = [window(1, start) for start in (0.0, 3.0, 6.0, 60.0, 63.0, 200.0)]
-    laid = ridges(windows, ["Happy", "Angry"], width=960, from_s=0, to_s=210)
-    assert [ridge.label for ridge in laid.ridges] == ["Angry", "Happy"]
-    angry = laid.ridges[0]
-    assert [len(line) for line in angry.lines] == [6, 4, 2]
-    assert angry.lines[0][0][1] == pytest.approx(angry.y + angry.height * 0.2)
-
-
-def test_unclear_stretches_are_veiled() -> None:
-    windows = [window(1, 0.0), window(1, 3.0, unclear=True)]
-    laid = ridges(windows, ["Angry"], width=960, from_s=0, to_s=60)
-    assert len(laid.unclear) == 1
 
 
 @given(
