@@ -74,6 +74,11 @@ class Recognizer:
         return made
 
     @property
+    def directory(self) -> ModelDirectory:
+        """What it was loaded from."""
+        return self._parts.directory
+
+    @property
     def manifest(self) -> Manifest:
         return self._parts.directory.manifest
 

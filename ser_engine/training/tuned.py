@@ -18,7 +18,7 @@ import numpy as np
 
 from ser_engine.errors import CorpusError
 from ser_engine.features import Features, FeatureSettings
-from ser_engine.models import ENCODER_ONNX, NETWORK_KERAS, NETWORK_ONNX, find_model, open_directory
+from ser_engine.models import ENCODER_ONNX, NETWORK_KERAS, NETWORK_ONNX
 from ser_engine.networks import logarithms
 from ser_engine.recognizer import Recognizer
 from ser_engine.training import finetune, finish
@@ -141,9 +141,7 @@ def train(recipe: TunedRecipe, corpus: Corpus, out: Path, options: TrainOptions,
     wanted, layers = smoothed_targets(split.train.clips, recipe), None
     if recipe.teacher is not None:
         teacher = load_teacher(recipe.teacher, LABELS)
-        layers = (
-            layers_of(open_directory(find_model(recipe.teacher)).read(ENCODER_ONNX)) if recipe.from_teacher else None
-        )
+        layers = layers_of(teacher.directory.read(ENCODER_ONNX)) if recipe.from_teacher else None
         stated["teacher"] = f"{teacher.info.name} {teacher.info.version}"
         taught = answers(teacher, split.train.clips, softness=recipe.softness, progress=progress)
         wanted = recipe.teacher_share * taught + (1 - recipe.teacher_share) * wanted
