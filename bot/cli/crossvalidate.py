@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,11 +15,12 @@ from bot.cli.train import PACKAGES, SEED
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
 from ser_engine.extras import need_training
+from ser_engine.training.recipes import RECIPES
 
 
 @click.command()
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
-@click.option("--engine", type=click.Choice(("default", "fast", "seed")), default="default", show_default=True)
+@click.option("--engine", type=click.Choice(sorted(RECIPES)), default="default", show_default=True)
 @click.option("--folds", default=4, show_default=True, type=click.IntRange(2, 20), help="Groups of speakers.")
 @click.option("--sentences", is_flag=True, help="Hold out sentences as well as speakers.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the recipe: votes_share=0.5.")
@@ -50,20 +50,14 @@ def crossvalidate(
         need_training("Comparing recipes", *PACKAGES)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
-    from ser_engine.training import crossval, default, fast
-    from ser_engine.training import seed as seed_engine
+    from ser_engine.training import crossval
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.metrics import rounded
+    from ser_engine.training.seed import one_thread_each
 
-    seed_engine.one_thread_each(1)
+    one_thread_each(1)
     try:
-        untaught = replace(fast.RECIPE, teacher=None)  # the teacher may have heard the speakers that judge here
-        recipes: dict[str, crossval.VariableRecipe] = {
-            "default": default.RECIPE,
-            "fast": untaught,
-            "seed": seed_engine.RECIPE,
-        }
-        recipe = crossval.vary(recipes[engine], changes)
+        recipe = crossval.vary(crossval.recipe_of(engine), changes)
         with Bar(console) as bar:
             found = crossval.cross_validate(
                 *(recipe, read_corpus(corpus)),

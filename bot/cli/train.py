@@ -13,6 +13,7 @@ from bot.cli.progress import Bar
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
 from ser_engine.extras import need_training
+from ser_engine.training.recipes import RECIPES
 
 _INTERRUPTED = 130
 SEED = click.IntRange(0, 2**32 - 1)
@@ -23,7 +24,7 @@ PACKAGES = ("tensorflow", "keras", "onnx", "sklearn")
 @click.command()
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Model directory to write.")
-@click.option("--engine", default=None, help="seed, fast or default; the out directory's name unless given.")
+@click.option("--engine", default=None, help=f"{', '.join(RECIPES)}; the out directory's name unless given.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, help="Passes over the corpus.")
 @click.option("--units", type=click.IntRange(min=2), default=None, help="Width of the first recurrent layer.")

@@ -11,6 +11,7 @@ easier than others.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -25,7 +26,7 @@ from ser_engine.features import Features, FeatureSettings
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature
 from ser_engine.training.corpus import LABELS, Clip, Corpus
-from ser_engine.training.recipes import Progress
+from ser_engine.training.recipes import RECIPES, Progress
 from ser_engine.training.split import choose, folds
 from ser_engine.training.views import AS_RECORDED, CLEANED_FROM, ClipViews, View, ViewsOfClips
 from ser_engine.training.work import clear, digest, views_of
@@ -114,6 +115,13 @@ class _Part:
 
     def __getitem__(self, number: int) -> View:
         return self._heard[number].of(self._rows)
+
+
+def recipe_of(engine: str) -> VariableRecipe:
+    """The `RECIPE` of the engine's module, untaught: a teacher may have heard the speakers that judge here."""
+    found: Any = importlib.import_module(RECIPES[engine]).RECIPE
+    untaught: VariableRecipe = replace(found, teacher=None) if getattr(found, "teacher", None) else found
+    return untaught
 
 
 def vary(recipe: _R, changes: Sequence[str]) -> _R:

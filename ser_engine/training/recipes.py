@@ -1,7 +1,8 @@
 """Which recipe trains which engine, and what all recipes have in common.
 
 A recipe is a function `train(corpus, out, options, progress)` that leaves a finished model directory in `out`. Its
-module is imported only when it is called: recipes load TensorFlow.
+module also has a `RECIPE`: the frozen settings that a cross-validation varies (`crossval.VariableRecipe`). It is
+imported only when it is needed, because it loads TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ RECIPES: Final[Mapping[str, str]] = {
     "fast": "ser_engine.training.fast",
     "default": "ser_engine.training.default",
 }
-"""Engine name → module with a `train` function."""
+"""Engine name → module with `train` and `RECIPE`."""
 
 
 class Progress(Protocol):
