@@ -16,8 +16,8 @@ from ser_engine.loading import loading
 _COMMANDS: Final = {
     # name: (module, attribute, one line of help)
     "run": ("bot.cli.run", "run", "Run the bot and its web pages."),
-    "demo": ("lab.cli", "demo", "Run everything against a Discord inside the process; no account needed."),
-    "analyze": ("bot.cli.analyze", "analyze", "Tell how audio files sound."),
+    "demo": ("lab.cli", "demo", "Show everything against a Discord inside the process; no account needed."),
+    "analyze": ("bot.cli.analyze", "analyze", "Tell how recordings sound."),
     "train": ("bot.cli.train", "train", "Train a model directory from a corpus folder."),
     "broaden": ("bot.cli.broaden", "broaden", "Teach a trained engine with further corpora and ordinary speech."),
     "evaluate": ("bot.cli.evaluate", "evaluate", "Measure models on a corpus folder."),
@@ -26,15 +26,15 @@ _COMMANDS: Final = {
         "crossvalidate",
         "Compare recipes on speakers and sentences held out.",
     ),
-    "model": ("bot.cli.model", "model", "Inspect model directories and adopt one of the old app."),
-    "bench": ("lab.bench", "bench", "Measure the engine on this machine, as ratios."),
+    "model": ("bot.cli.model", "model", "Look at model directories, make one cheaper, adopt one of the old app."),
+    "bench": ("lab.bench", "bench", "Measure what a window and a voice packet cost on this machine."),
     "load": ("lab.load", "load", "Find how many people this machine carries, against a loopback Discord."),
     "doctor": ("bot.cli.doctor", "doctor", "Check the settings and say what to do."),
     "report": ("bot.cli.report", "report", "Write a stored session's report as a file of its own."),
     "backup": ("bot.cli.backup", "backup", "Copy the database and its key."),
     "log-name": ("bot.cli.log_name", "log_name", "Say what Discord ids are called in the log."),
     "db": ("bot.cli.db", "db", "Look after the database."),
-    "soak": ("lab.soak", "soak", "Let ten simulated speakers join, leave, cut and move at random."),
+    "soak": ("lab.soak", "soak", "Let simulated speakers join, leave, cut and move at random."),
 }
 
 

@@ -69,15 +69,23 @@ class Result:
 
 @click.command()
 @click.option("--rounds", default=40, show_default=True, type=click.IntRange(3, 1000), help="How often each is timed.")
-@click.option("--model", "models", multiple=True, help="Only these models; all that are present otherwise.")
+@click.option("--model", "models", multiple=True, help="Only this one; may be given several times.")
 @click.option("--packets/--no-packets", default=True, help="Measure a voice packet's way, too.")
 @click.option("--service", is_flag=True, help="Measure the whole service instead, with people who talk all the time.")
-@click.option("--people", default=50, show_default=True, type=click.IntRange(1, 200), help="For --service.")
-@click.option("--servers", default=5, show_default=True, type=click.IntRange(1, 50), help="For --service.")
-@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="For --service.")
+@click.option("--people", default=50, show_default=True, type=click.IntRange(1, 200), help="With --service.")
+@click.option("--servers", default=5, show_default=True, type=click.IntRange(1, 50), help="With --service.")
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="With --service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--write", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Put the table in there.")
-@click.option("--scale", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Put there what follows.")
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Also write the table of costs into this document.",
+)
+@click.option(
+    "--scale",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Also write into this document how many people a core carries.",
+)
 def bench(
     rounds: int,
     models: Sequence[str],
@@ -90,9 +98,12 @@ def bench(
     write: Path | None,
     scale: Path | None,
 ) -> None:
-    """Measure this machine: the old app's way, the whole way of each present model, its floor, the steps before it (and
-    how equal our features are to librosa's), a voice packet's way. With --service: what a packet costs in the whole
-    service."""
+    """Measure what a window of speech and a voice packet cost on this machine.
+
+    A window: the old app's way, the way of each model, the least that the model's arithmetic takes (the floor), and the
+    steps before the network, with how far the features are from librosa's. With --service: what a packet costs in the
+    whole service, while --people talk in --servers for --seconds.
+    """
     if service:
         from lab.service_cost import told
 

@@ -23,10 +23,11 @@ _FOLDER = click.Path(path_type=Path)
     type=_FOLDER,
     multiple=True,
     required=True,
-    help="Labelled recordings; the first is what the engine was trained on, and says who is held out.",
+    help="Folder of labelled recordings; may be given several times. The first is what the engine was trained on, and "
+    "says who is held out.",
 )
-@click.option("--ordinary", type=_FOLDER, required=True, help="Speech that nobody meant as emotional.")
-@click.option("--sounds", type=_FOLDER, required=True, help="Sounds without speech.")
+@click.option("--ordinary", type=_FOLDER, required=True, help="Folder of speech that nobody meant as emotional.")
+@click.option("--sounds", type=_FOLDER, required=True, help="Folder of sounds without speech.")
 @click.option("--teacher", default=None, help="An engine whose answers are part of the targets.")
 @click.option("--keep-head", is_flag=True, help="Leave the head as it is: only compare, and calibrate for strangers.")
 @click.option(
@@ -34,7 +35,7 @@ _FOLDER = click.Path(path_type=Path)
     default=0.25,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Share of the head's weights as they were before, in those that are written.",
+    help="How much of the head's weights is kept from before.",
 )
 @click.option(
     "--clear-ordinary",
@@ -47,7 +48,7 @@ _FOLDER = click.Path(path_type=Path)
     "--context-temperature",
     default=None,
     type=click.FloatRange(0.1, 10),
-    help="The temperature in a call; looked for where none is given.",
+    help="The temperature in a call; the best one is looked for unless it is given.",
 )
 @click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")

@@ -41,7 +41,13 @@ _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
     show_default=True,
     help="What the recordings are put through; may be given several times.",
 )
-@click.option("--model", "models", multiple=True, default=("default",), show_default=True, help="Name or directory.")
+@click.option(
+    *("--model", "models"),
+    multiple=True,
+    default=("default",),
+    show_default=True,
+    help="Name or directory; may be given several times.",
+)
 @click.option("--call", "in_call", is_flag=True, help="In calls: after 0, 4, 8 and 16 others of the speaker.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the report and its pictures.")
