@@ -17,6 +17,7 @@ from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
 from sandbox import Message
+from sandbox.commands import CommandForm, OptionForm
 from sandbox.permissions import EVERYONE, Permission
 from storage import NewSession, Storage
 from storage.identity import Identity
@@ -252,7 +253,13 @@ async def test_what_everybody_reads_is_in_the_servers_language(world: World) -> 
 
 
 async def test_menus_are_in_german_too(world: World) -> None:
+    def without_german(form: CommandForm | OptionForm) -> list[str]:
+        inner = [name for option in form.options for name in without_german(option)]
+        return inner if "de" in (form.name_localizations or {}) else [form.name, *inner]
+
     german = of("de")
-    listen = next(c for c in world.sandbox.world.commands.listed(None) if c.form.name == "listen")
-    assert listen.form.name_localizations == {"de": german.NAMES["listen"]}
-    assert listen.form.description_localizations == {"de": german.CMD_LISTEN}
+    commands = [command.form for command in world.sandbox.world.commands.listed(None)]
+    listen = next(form for form in commands if form.name == "listen")
+    assert listen.name_localizations == {"de": german.NAMES["listen"]}
+    assert listen.description_localizations == {"de": german.CMD_LISTEN}
+    assert [name for form in commands for name in without_german(form)] == []
