@@ -113,7 +113,7 @@ class Server(Base):
     retention_days: Mapped[int]
     language: Mapped[str | None] = mapped_column(String(8))
     left_at: Mapped[datetime | None]
-    """When the bot was removed from it; after `RightsRepository.GONE_AFTER` everything of it goes."""
+    """When the bot was removed from it; after `storage.rights.GONE_AFTER` everything of it goes."""
 
 
 class Consent(Base):

@@ -88,7 +88,7 @@ def create_app(
     """The application; storage, backend and bus stay the caller's to open and close.
 
     `ready` says by name what else must hold (``{"gateway": True}``). `counters` gives totals by part and kind
-    (``{"voice": {"dropped_not_included": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here;
+    (``{"sessions": {"dropped_excluded": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here;
     `each_session` gives those of each running session under a number.
     `tell` says in Discord that everybody's results were shared; `operator` stands below every page.
     `connections` are those of the server that runs it. `frame_ancestors` are origins whose pages may show ours in a

@@ -5,6 +5,7 @@
     ├── Gone               410
     ├── BadParameter       400
     ├── Forbidden          403
+    ├── Conflict           409
     ├── SignInNeeded       401 (a page redirects to the sign-in instead)
     ├── Unavailable        503, says when to come back
     └── UploadRefused      a recording that is not analysed; status and code are the engine's

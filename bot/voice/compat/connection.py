@@ -31,7 +31,7 @@ class _NoThread:
 
 
 class ConnectionSeam(VoiceConnectionState):
-    """discord.py's connection with its private hooks under public names. `bot.voice.client` fills in the hooks."""
+    """discord.py's connection with its private hooks under public names. `bot.voice.connection` fills in the hooks."""
 
     shown_deaf = False
     """Whether people see the bot deafened; kept through reconnects."""
