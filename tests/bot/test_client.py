@@ -15,7 +15,7 @@ from bot.service import Service
 from bot.shards import ForgivingQueue, mendable
 from sandbox import Sandbox
 from tests.fakes.backend import FakeBackend
-from tests.fakes.settings import settings_for
+from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
 
 pytestmark = pytest.mark.integration
@@ -23,9 +23,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(autouse=True)
 def restored_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    keep_addresses(monkeypatch)
 
 
 def test_only_the_smallest_intents_are_asked_for() -> None:

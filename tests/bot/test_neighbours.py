@@ -23,7 +23,7 @@ from storage.records import SessionState
 from storage.wire import NAME
 from tests.fakes.backend import FakeBackend
 from tests.fakes.postgres import new_database
-from tests.fakes.settings import settings_for
+from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.waiting import until
 from tests.fakes.world import World
@@ -49,9 +49,7 @@ class Two:
 
 @pytest.fixture
 async def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    keep_addresses(monkeypatch)
     database = await asyncio.to_thread(new_database)
     async with Sandbox(rate_limits=False) as sandbox, AsyncExitStack() as stack:
         number, voice = (sandbox.guild.id >> 22) % 2, FakeVoice()

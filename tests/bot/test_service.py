@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
-import discord
 import pytest
 
 from bot.errors import KeyFileError, PortInUse
@@ -23,7 +22,7 @@ from storage import NewSession, Storage
 from storage.errors import StorageError, StorageUnavailable, WrongKey
 from tests.fakes.backend import FakeBackend
 from tests.fakes.clock import FakeClock
-from tests.fakes.settings import settings_for
+from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.world import World, text_of
 
@@ -32,9 +31,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(autouse=True)
 def restored_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    keep_addresses(monkeypatch)
 
 
 class BrokenBackend(FakeBackend):

@@ -23,7 +23,7 @@ from bot.texts import english as texts
 from sandbox import Channel, Message, Sandbox, User
 from storage.records import MessageKind
 from tests.fakes.backend import FakeBackend
-from tests.fakes.settings import settings_for
+from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
 
@@ -135,12 +135,12 @@ class World:
 
 
 @asynccontextmanager
-async def standing(data_dir: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> AsyncIterator[World]:
-    """A world whose service has these settings."""
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
-    async with Sandbox(rate_limits=False) as sandbox:
+async def standing(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, *, privileged: int = 0, **changes: Any
+) -> AsyncIterator[World]:
+    """A world whose service has these settings; `privileged` intents are switched on for its application."""
+    keep_addresses(monkeypatch)
+    async with Sandbox(rate_limits=False, allowed_privileged_intents=int(privileged)) as sandbox:
         voice = FakeVoice()
         about = {name: value(sandbox) if callable(value) else value for name, value in changes.items()}
         settings = settings_for(sandbox, data_dir, **about)

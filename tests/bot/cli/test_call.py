@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import aiohttp
-import discord
 import pytest
 
 from bot.cli import call
 from bot.settings import load_settings
 from sandbox import Sandbox
-from tests.fakes.settings import settings_for
+from tests.fakes.settings import keep_addresses, settings_for
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)
 def own_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+    keep_addresses(monkeypatch)
 
 
 async def test_it_joins_reports_and_leaves(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import discord
 import pytest
 from click.testing import CliRunner
 
@@ -23,6 +22,7 @@ from bot.settings import Settings, load_settings, variable
 from lab.cli import demo_ports
 from lab.demo import Demo
 from tests.fakes.backend import FakeBackend
+from tests.fakes.settings import keep_addresses
 
 pytestmark = pytest.mark.integration
 
@@ -176,9 +176,7 @@ async def test_first_of_passes_on_what_broke_and_cancels_the_others() -> None:
 async def test_the_demo_seats_people_and_hears_the_included_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    keep_addresses(monkeypatch)
     settings = load_settings(env_file=None, data_dir=tmp_path)
     async with Demo(settings, web_port=0, chat_port=0, backend=FakeBackend()) as demo:
         (session,) = demo.service.sessions.running()

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -27,7 +28,7 @@ PUBLIC = "http://127.0.0.1:9"
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """As elsewhere, with a sign-in, and every membership asked for anew."""
     monkeypatch.setattr(directory, "FRESH_S", 0.0)
-    signing_in = {
+    signing_in: dict[str, Any] = {
         "operator": "The Tone Club",
         "contact": "hello@tone.example",
         "policy_url": "https://tone.example/privacy",

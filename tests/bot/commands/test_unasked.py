@@ -6,22 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import discord
 import pytest
 
-from bot.service import Service
 from bot.texts import english as texts
 from lab.demo import ogg_opus
-from sandbox import Sandbox
 from sandbox.gateway import Intent
 from ser_engine.refusals import refusal
 from storage.errors import StorageUnavailable
 from storage.records import Decision, Purpose, ServerSettings, VoiceMode
 from tests.bot.commands.test_analyze import answer_to, recorded, replies, spoken
-from tests.fakes.backend import FakeBackend
-from tests.fakes.settings import settings_for
-from tests.fakes.voice_link import FakeVoice
-from tests.fakes.world import World, wav
+from tests.fakes.world import World, standing, wav
 
 pytestmark = pytest.mark.integration
 
@@ -29,15 +23,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 async def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A bot whose owner switched *Message Content Intent* on."""
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
-    async with Sandbox(rate_limits=False, allowed_privileged_intents=int(Intent.MESSAGE_CONTENT)) as sandbox:
-        settings = settings_for(sandbox, tmp_path)
-        voice = FakeVoice()
-        async with Service(settings, backend=FakeBackend(), connect=voice) as service:
-            await service.discord_ready()
-            yield World(sandbox, service, voice)
+    async with standing(tmp_path, monkeypatch, privileged=Intent.MESSAGE_CONTENT) as made:
+        yield made
 
 
 async def opted_in(world: World, purpose: Purpose) -> None:

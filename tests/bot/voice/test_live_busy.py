@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import discord
 import pytest
 
 from bot.voice import reader
@@ -20,6 +19,7 @@ from sandbox import Sandbox
 from sandbox.voice import VoiceSettings
 from tests.fakes.backend import FakeBackend
 from tests.fakes.conversation import conversation
+from tests.fakes.settings import keep_addresses
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -81,9 +81,7 @@ async def test_what_a_busy_machine_loses_is_said_in_the_panel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speech: list[bytes]
 ) -> None:
     """The system gives the socket room for three packets, so that what is not read at once is lost."""
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    keep_addresses(monkeypatch)
     async with (
         Sandbox(rate_limits=False, voice_settings=VoiceSettings(resume_window_s=0.5)) as sandbox,
         conversation(sandbox, tmp_path) as talk,

@@ -14,7 +14,7 @@ from bot.service import Service
 from bot.texts import english as texts
 from sandbox import Sandbox
 from tests.fakes.backend import FakeBackend
-from tests.fakes.settings import settings_for
+from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.world import World
 
@@ -26,9 +26,7 @@ TOLD_WITHIN_S: Final = 3.0
 async def test_a_channel_at_its_limit_is_told_within_three_seconds_and_nothing_is_asked_of_discord(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    keep_addresses(monkeypatch)
     asked: list[Any] = []
     async with Sandbox(rate_limits=False) as sandbox:
         answer_request = sandbox.gateway.voice_request

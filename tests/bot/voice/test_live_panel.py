@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import davey
-import discord
 import pytest
 
 from bot.listening import limits, panel
@@ -22,6 +21,7 @@ from sandbox.permissions import Permission
 from sandbox.voice import VoiceSettings
 from storage.records import SessionState
 from tests.fakes.conversation import Conversation, conversation
+from tests.fakes.settings import keep_addresses
 from tests.fakes.world import text_of
 
 pytestmark = pytest.mark.integration
@@ -39,9 +39,7 @@ def quick_panel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Conversation]:
-    monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    gateway = discord.gateway.DiscordWebSocket
-    monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+    keep_addresses(monkeypatch)
     async with (
         Sandbox(rate_limits=False, voice_settings=VoiceSettings(resume_window_s=0.5)) as sandbox,
         conversation(sandbox, tmp_path) as talk,
@@ -339,9 +337,7 @@ async def test_the_last_one_gone_is_said_and_it_leaves_after_its_time(
 class TestTimeLimit:
     @pytest.fixture
     async def talk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Conversation]:
-        monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-        gateway = discord.gateway.DiscordWebSocket
-        monkeypatch.setattr(gateway, "DEFAULT_GATEWAY", gateway.DEFAULT_GATEWAY)
+        keep_addresses(monkeypatch)
         async with Sandbox(rate_limits=False) as sandbox, conversation(sandbox, tmp_path, max_session_h=0.001) as talk:
             yield talk
 
