@@ -52,7 +52,7 @@ def environment() -> jinja2.Environment:
         tone=palette.tone,
         EMOTIONS=palette.EMOTIONS,
     )
-    env.filters.update(clock=clock, spell=spell, percent=percent, when=when, day=day, hour=hour)
+    env.filters.update(clock=clock, spell=spell, percent=percent, unbroken=unbroken, when=when, day=day, hour=hour)
     return env
 
 
@@ -123,6 +123,11 @@ def redirect(location: str) -> web.Response:
 
 def percent(share: float) -> str:
     return f"{round(share * 100)} %"
+
+
+def unbroken(sentence: str) -> str:
+    """The sentence with each figure and its % kept in one line; `speakers.js` does the same."""
+    return sentence.replace(" %", "\u00a0%")
 
 
 def when(moment: datetime) -> Markup:

@@ -111,6 +111,11 @@ async def test_it_says_first_how_it_sounded(client: Client, session: SessionReco
     assert found == sorted(found)
 
 
+async def test_a_figure_and_its_percent_sign_stay_in_one_line(client: Client, session: SessionRecord) -> None:
+    async with client.get(f"/sessions/{session.id}") as response:
+        assert "\u00a0% of the speech was unclear." in await response.text()
+
+
 async def test_the_models_own_figures_stand_beside_the_method(client: Client, storage: Storage) -> None:
     manifest = load_manifest(find_model("default"))
     for version, shown in ((manifest.version, True), ("0" * 12, False)):  # another network of that name proves nothing
