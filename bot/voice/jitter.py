@@ -1,7 +1,8 @@
 """Packets of one stream back into the order in which they were sent.
 
 A packet whose predecessor is there passes at once, so reordering costs nothing until it happens. A missing one is
-waited for 60 ms and then counted as lost. Clock-free: the caller says what time it is.
+waited for 60 ms and then counted as lost. Only `due` concludes that: packets are taken many at a time, and the missing
+one may be the next of them. Clock-free: the caller says what time it is.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from .hold import STREAM_PACKETS
+
 Packet = TypeVar("Packet")
 
 WAIT_S: Final = 0.060
 MAX_JUMP: Final = 50
 """Packets. Further off is another beginning, not a gap: the sender restarted, or was away."""
+MAX_WAITING: Final = STREAM_PACKETS
+"""Packets that wait for a missing one: as many as a stream may have waiting elsewhere."""
 _HALF: Final = 1 << 15
 _MASK: Final = (1 << 16) - 1
 
@@ -36,7 +41,7 @@ class JitterCounters:
 
 
 class JitterBuffer(Generic[Packet]):
-    """At most `MAX_JUMP` packets wait, each at most `WAIT_S`."""
+    """At most `MAX_WAITING` packets wait, each at most `WAIT_S` and until `due` is asked next."""
 
     def __init__(self, counters: JitterCounters | None = None) -> None:
         self.counters = counters if counters is not None else JitterCounters()
@@ -59,14 +64,13 @@ class JitterBuffer(Generic[Packet]):
         return True
 
     def push(self, sequence: int, packet: Packet, now_s: float) -> list[Released[Packet]]:
-        """Take a packet of 16-bit `sequence` and return what can be released, in order."""
+        """Take a packet of 16-bit `sequence` and return what is in order now. `now_s` is when it arrived."""
         if self.passes(sequence):
             return [Released(packet, 0, False)]
-        expected = self._next
         if not self._began:
             self._begin(sequence)
         unwrapped = self._unwrap(sequence)
-        if abs(unwrapped - (self._newest if expected is None else expected)) > MAX_JUMP:
+        if self._is_far(unwrapped):
             return self._jumped(sequence, packet, now_s)
         if self._outlier is not None:
             self._outlier = None
@@ -79,25 +83,22 @@ class JitterBuffer(Generic[Packet]):
             return []
         self._waiting[unwrapped] = (now_s, packet)
         self._newest = max(self._newest, unwrapped)
-        return self.due(now_s)
+        return self._in_order()
 
     def continues(self, sequence: int) -> bool:
         """Whether this number lies near those that came before."""
         return self._began and abs(self._unwrap(sequence) - self._newest) <= MAX_JUMP
 
     def due(self, now_s: float) -> list[Released[Packet]]:
-        """What can be released at `now_s`: what is in order, and what has waited long enough for what is missing."""
+        """What has waited long enough at `now_s` for what is missing. To be asked when all that came until then was
+        pushed."""
         out: list[Released[Packet]] = []
-        while self._waiting:
-            if self._next in self._waiting:
-                self._release(self._next, out)
-                continue
-            if now_s - min(since for since, _ in self._waiting.values()) < WAIT_S:
-                break
+        while self._waiting and now_s - min(since for since, _ in self._waiting.values()) >= WAIT_S:
             self._release(min(self._waiting), out)
+            out += self._in_order()
         if self._outlier is not None and now_s - self._outlier[1] >= WAIT_S:
             sequence, since, packet = self._outlier
-            out += self._restart(sequence, [(sequence, since, packet)], now_s)
+            out += self._restart(sequence, [(sequence, since, packet)])
             out += self.flush()
         return out
 
@@ -126,6 +127,22 @@ class JitterBuffer(Generic[Packet]):
         ahead = (sequence - self._newest) & _MASK
         return self._newest + (ahead if ahead < _HALF else ahead - _MASK - 1)
 
+    def _is_far(self, unwrapped: int) -> bool:
+        """Whether a number lies near none from the oldest that is waited for, or waits, to the newest."""
+        oldest = self._next if self._next is not None else min(self._waiting, default=self._newest)
+        return not oldest - MAX_JUMP <= unwrapped <= self._newest + MAX_JUMP
+
+    def _in_order(self) -> list[Released[Packet]]:
+        out: list[Released[Packet]] = []
+        while self._waiting:
+            if self._next in self._waiting:
+                self._release(self._next, out)
+            elif len(self._waiting) > MAX_WAITING:
+                self._release(min(self._waiting), out)
+            else:
+                break
+        return out
+
     def _release(self, unwrapped: int, out: list[Released[Packet]]) -> None:
         lost = 0 if self._next is None else unwrapped - self._next
         self.counters.lost += lost
@@ -147,9 +164,9 @@ class JitterBuffer(Generic[Packet]):
             self.counters.stray += 1
             self._outlier = (sequence, now_s, packet)
             return []
-        return self._restart(first, [(first, since, earlier), (sequence, now_s, packet)], now_s)
+        return self._restart(first, [(first, since, earlier), (sequence, now_s, packet)])
 
-    def _restart(self, sequence: int, packets: list[tuple[int, float, Packet]], now_s: float) -> list[Released[Packet]]:
+    def _restart(self, sequence: int, packets: list[tuple[int, float, Packet]]) -> list[Released[Packet]]:
         out = self.flush()
         self.counters.resyncs += 1
         self._outlier = None
@@ -158,4 +175,4 @@ class JitterBuffer(Generic[Packet]):
             unwrapped = self._unwrap(number)
             self._waiting[unwrapped] = (since, packet)
             self._newest = max(self._newest, unwrapped)
-        return out + self.due(now_s)
+        return out

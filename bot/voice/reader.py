@@ -183,6 +183,8 @@ class SocketReader:
     def slice(self) -> bool:
         """Work on packets until a slice of time is over; True when some are left."""
         began_s = time.perf_counter()
+        if self._turn:
+            self._read()  # the loop may have stood still since the timer read: nothing that is there counts as lost
         left = self._receiver.drain()
         self._wake()
         if self._turn:

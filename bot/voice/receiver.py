@@ -253,8 +253,9 @@ class Receiver:
         late = now_s - self._ticked_s > STALL_S
         waiting = {self.ssrcs.user(ssrc) for ssrc in self._backlog.ssrcs()}
         self._ticked_s = now_s
-        self._hold.expire(now_s)
-        self._forget_left(now_s)
+        if not late:  # the word that packets wait for may have been waiting, too
+            self._hold.expire(now_s)
+            self._forget_left(now_s)
         busy = not self._hold.empty or bool(self._backlog) or bool(self._leaving)
         for user_id, speaker in self._speakers.items():
             stalled = late or user_id in waiting

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.voice.jitter import MAX_JUMP, WAIT_S, JitterBuffer, Released
+from bot.voice.jitter import MAX_JUMP, MAX_WAITING, WAIT_S, JitterBuffer, Released
 
 pytestmark = pytest.mark.unit
 
@@ -87,6 +87,37 @@ def test_a_missing_packet_is_waited_for_60_ms_and_no_longer() -> None:
     assert buffer.counters.late == 1
 
 
+def test_what_comes_beside_a_missing_packet_does_not_make_it_lost_before_all_that_came_was_looked_at() -> None:
+    """After a moment in which nothing was read, the packets of that moment come at once, out of order as they are."""
+    buffer: JitterBuffer[int] = JitterBuffer()
+    feed(buffer, [(0.0, 10)])
+    assert buffer.push(12, 12, 5.0) == []
+    out = [item for number in (13, 11, 14) for item in buffer.push(number, number, 5.0 + 10 * WAIT_S)]
+    assert [item.packet for item in out] == [11, 12, 13, 14]
+    assert (buffer.counters.lost, buffer.counters.late) == (0, 0)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("overtaking", [MAX_JUMP, MAX_JUMP + 10, MAX_WAITING - 1])
+def test_a_packet_that_many_overtake_at_once_is_neither_lost_nor_a_stray(overtaking: int, begun: bool) -> None:
+    buffer: JitterBuffer[int] = JitterBuffer()
+    feed(buffer, [(0.0, 10)] if begun else [])
+    numbers = [*range(12, 12 + overtaking), 11]
+    out = [item.packet for number in numbers for item in buffer.push(number, number, 5.0)]
+    out += [item.packet for item in buffer.due(5.1 + WAIT_S)]
+    assert out == [11, *range(12, 12 + overtaking)]
+    assert (buffer.counters.lost, buffer.counters.stray, buffer.counters.resyncs) == (0, 0, 0)
+
+
+def test_more_than_may_wait_do_not_wait_for_a_missing_packet() -> None:
+    buffer: JitterBuffer[int] = JitterBuffer()
+    feed(buffer, [(0.0, 10)])
+    numbers = range(12, 13 + MAX_WAITING)
+    out = [item for number in numbers for item in buffer.push(number, number, 5.0)]
+    assert [item.packet for item in out] == list(numbers)
+    assert buffer.counters.lost == out[0].lost_before == 1
+
+
 def test_the_first_packets_of_a_stream_may_come_in_any_order() -> None:
     buffer: JitterBuffer[int] = JitterBuffer()
     out = feed(buffer, [(0.0, 3), (0.01, 1), (0.02, 2), (0.03, 4)])
@@ -125,7 +156,7 @@ def test_no_order_of_numbers_breaks_it_or_lets_it_grow(numbers: list[int], chanc
     for number in numbers:
         now += chance.choice((0.0, 0.001, 0.02, 0.5))
         released += len(buffer.push(number, number, now))
-        assert len(buffer) <= 2 * MAX_JUMP + 2
+        assert len(buffer) <= MAX_WAITING + 1
     released += len(buffer.due(now + 1.0)) + len(buffer.flush())
     assert len(buffer) == 0
     counters = buffer.counters

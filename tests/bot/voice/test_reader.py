@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.voice.jitter import WAIT_S
 from bot.voice.pace import TICK_S, WORK_TICKS, Pace
 from bot.voice.reader import BUFFER_BYTES, SocketReader
 from tests.fakes.clock import settle
 from tests.fakes.rtp import RtpSender
-from tests.fakes.voice import Ears
+from tests.fakes.voice import Ears, FakeClock
 
 pytestmark = pytest.mark.integration
 
@@ -168,6 +169,22 @@ async def test_what_came_before_the_keys_change_is_worked_on_with_the_keys_of_th
     assert line.ears.counters.decrypted == 3
     line.ears.connection.key = bytes(32)
     await line.heard(3)  # the timer runs, so that what was kept for its order is heard without another packet
+
+
+async def test_what_has_come_is_read_before_a_packet_counts_as_lost(line: Line, speech: list[bytes]) -> None:
+    """Between the timer's reading and the work on it, the loop may have stood still."""
+    clock = line.ears.receiver._clock = FakeClock()
+    line.open()
+    first, late, *others = [RtpSender(ssrc=SSRC, sequence=index).packet(speech[index]) for index in range(4)]
+    for datagram in (first, *others):
+        line.far.send(datagram)
+    line.reader.catch_up()
+    line.reader.tick(work=True)
+    line.far.send(late)
+    clock.advance(3 * WAIT_S)
+    line.reader.slice()
+    assert line.ears.opus[1] == speech[:4]
+    assert line.ears.counters.lost == 0
 
 
 async def test_what_came_before_somebody_closes_the_socket_is_heard(line: Line, speech: list[bytes]) -> None:

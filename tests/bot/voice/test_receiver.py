@@ -9,7 +9,7 @@ import davey
 import numpy as np
 import pytest
 
-from bot.voice.hold import STREAM_PACKETS
+from bot.voice.hold import HOLD_S, STREAM_PACKETS
 from ser_engine import opus
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears, FakeConnection, FakeDave
@@ -108,6 +108,22 @@ def test_withdrawing_works_with_the_next_packet_and_forgets_what_waits(speech: l
     ears.wait(0.5)
     assert ears.opus[1] == speech[:10]
     assert ears.counters.dropped_excluded == 1
+
+
+def test_keys_that_come_while_the_loop_stands_still_cost_no_packet(speech: list[bytes]) -> None:
+    session = FakeDave()
+    ears = Ears(connection=FakeConnection(session=session, version=1))
+    ears.receiver.speaking(1, SSRC)
+    sender = RtpSender(ssrc=SSRC)
+    ears.stream(sender, [session.encrypt(packet) for packet in speech[:10]])
+    ears.take(sender.packet(session.encrypt(speech[10], epoch=2)))
+    ears.clock.advance(2 * HOLD_S)
+    ears.receiver.tick()
+    session.epochs.add(2)
+    ears.receiver.keys_changed()
+    ears.work()
+    assert ears.opus[1] == speech[:11]
+    assert ears.counters.dropped == 0
 
 
 def test_an_epochs_keys_that_come_late_cost_no_packet(speech: list[bytes]) -> None:
