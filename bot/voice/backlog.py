@@ -1,4 +1,7 @@
-"""Packets whose owner is known and that wait to be worked on: each stream's in the order in which they came.
+"""Packets whose owner is known and that wait to be worked on: each stream's in the order in which they were sent.
+
+Those that one overtook are put back behind it before anything is decrypted: of what one key has sealed, davey opens
+nothing that was sent before the first packet that it opened.
 
 A stream's packets are taken several at a time: what is looked up for them is looked up once, and the decoder's memory
 is still at hand for the second one. The bound is one of each stream: a machine that is busy for a moment loses nobody's
@@ -11,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from .hold import STREAM_PACKETS, Packet
+from .jitter import MAX_JUMP
 
 
 class Backlog:
@@ -36,13 +40,18 @@ class Backlog:
             return True
         if len(waiting) >= STREAM_PACKETS:
             return False
-        waiting.append(packet)
+        _put_in_order(waiting, packet)
         return True
 
     def push_first(self, packets: Iterable[Packet]) -> None:
         """Put packets that waited elsewhere before all others of their streams, in their order."""
-        for packet in reversed(list(packets)):
-            self._streams.setdefault(packet.ssrc, deque()).appendleft(packet)
+        first: dict[int, deque[Packet]] = {}
+        for packet in packets:
+            _put_in_order(first.setdefault(packet.ssrc, deque()), packet)
+        for ssrc, waiting in first.items():
+            for packet in self._streams.get(ssrc, ()):
+                _put_in_order(waiting, packet)
+            self._streams[ssrc] = waiting
 
     def take(self, most: int) -> list[Packet]:
         """The oldest packets of the stream whose turn it is; empty when there are none. Its turn lasts until nothing of
@@ -65,3 +74,11 @@ class Backlog:
 
     def clear(self) -> None:
         self._streams.clear()
+
+
+def _put_in_order(waiting: deque[Packet], packet: Packet) -> None:
+    """Put a packet behind the last one that was not sent after it. One that is far from it is another beginning."""
+    place = len(waiting)
+    while place and 0 < waiting[place - 1].ahead_of(packet) <= MAX_JUMP:
+        place -= 1
+    waiting.insert(place, packet)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from . import rtp
 from .dave import Refusal
 from .rtp import RtpHeader
 
@@ -20,6 +21,8 @@ STREAM_PACKETS: Final = 150
 """Of one stream: 1.5 s of the shortest packets that clients send (10 ms), 3 s of Discord's usual ones."""
 MAX_STREAMS: Final = 1_024
 """Unknown SSRCs of which something waits at once."""
+_HALF: Final = 1 << 15
+_MASK: Final = (1 << 16) - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +37,15 @@ class Packet:
     user_id: int = 0
     refusal: Refusal | None = None
     waited: bool = False
+
+    @property
+    def sequence(self) -> int:
+        """The number that its sender gave it, 16 bits."""
+        return rtp.sequence_of(self.datagram) if self.header is None else self.header.sequence
+
+    def ahead_of(self, other: Packet) -> int:
+        """How many numbers after `other` it was sent; below 0 when it was before."""
+        return ((self.sequence - other.sequence + _HALF) & _MASK) - _HALF
 
 
 class Hold:

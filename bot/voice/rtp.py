@@ -41,6 +41,11 @@ def ssrc_of(datagram: bytes) -> int:
     return int.from_bytes(datagram[8:12], "big")
 
 
+def sequence_of(datagram: bytes) -> int:
+    """The sequence number of a datagram of at least `MIN_DATAGRAM_BYTES`."""
+    return int.from_bytes(datagram[2:4], "big")
+
+
 def parse_header(datagram: bytes) -> RtpHeader | None:
     """The header, or None when the datagram is no RTP packet that could carry a sealed payload."""
     size = len(datagram)

@@ -39,6 +39,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 async def test_what_does_not_lose_packets_loses_no_frame(call: Call, plan: WirePlan, speech: list[bytes]) -> None:
     anna, ben = await call.together("Anna", "Ben")
+    # Of what one key sealed, davey opens nothing that was sent before the first packet that it opened: begin in order.
+    await asyncio.gather(call.hears_exactly(anna, speech[140:145]), call.hears_exactly(ben, speech[145:]))
     call.faults.wire.use(plan)
     await asyncio.gather(call.hears(anna, speech[:60]), call.hears(ben, speech[60:120]))
     assert call.exact(anna)
@@ -46,6 +48,17 @@ async def test_what_does_not_lose_packets_loses_no_frame(call: Call, plan: WireP
     counters = call.counters
     assert (counters.lost, counters.concealed, counters.internal_errors) == (0, 0, 0)
     assert counters.frames == len(anna.spoken) + len(ben.spoken)
+
+
+async def test_the_first_packet_that_others_overtake_is_heard(call: Call, speech: list[bytes]) -> None:
+    """They are put in order before the first of them is decrypted: here they wait for whose they are."""
+    (anna,) = await call.together("Anna")
+    call.faults.speaking_delay_s = 0.3
+    call.faults.wire.use(WirePlan(seed=4, reorder=0.2))
+    await call.hears(anna, speech[:10])
+    assert call.faults.wire.counters["reordered"]
+    assert anna.spoken[0].opus == call.opus[anna.user_id][0]
+    assert call.exact(anna)
 
 
 async def test_loss_costs_the_packets_that_were_lost_and_no_more(call: Call, speech: list[bytes]) -> None:

@@ -31,6 +31,42 @@ class PersonalDave(FakeDave):
         return packet[1:-2]
 
 
+class OnwardDave(FakeDave):
+    """As davey: it opens nothing that was sealed before the first packet that it opened."""
+
+    first: int | None = None
+
+    def seal(self, number: int, packet: bytes) -> bytes:
+        return bytes([number]) + packet + b"\xfa\xfa"
+
+    def decrypt(self, user_id: int, media_type: davey.MediaType, packet: bytes) -> bytes:
+        if self.first is None:
+            self.first = packet[0]
+        if packet[0] < self.first:
+            raise ValueError("Failed to decrypt: DecryptionFailed(NoValidCryptorFound)")
+        return packet[1:-2]
+
+
+@pytest.mark.parametrize("named_first", [True, False])
+@pytest.mark.parametrize("sequence", [7, 65_533], ids=["in the middle", "at the wrap"])
+def test_the_first_packets_under_a_key_may_come_in_any_order(
+    sequence: int, named_first: bool, speech: list[bytes]
+) -> None:
+    session = OnwardDave()
+    ears = Ears(connection=FakeConnection(session=session, version=1))
+    if named_first:
+        ears.receiver.speaking(1, SSRC)
+    sender = RtpSender(ssrc=SSRC, sequence=sequence)
+    datagrams = [sender.packet(session.seal(number, speech[number])) for number in range(8)]
+    for number in (3, 1, 0, 2, 7, 5, 6, 4):
+        ears.receiver.datagram(datagrams[number])
+    ears.receiver.speaking(1, SSRC)
+    ears.work()
+    ears.wait(0.1)
+    assert ears.opus[1] == speech[:8]
+    assert ears.counters.held_dave == 0
+
+
 def test_what_was_spoken_comes_out_exactly_in_one_piece(ears: Ears, sender: RtpSender, speech: list[bytes]) -> None:
     ears.stream(sender, speech)
     assert ears.opus[1] == speech
