@@ -50,7 +50,7 @@ async def who_talks(channel: discord.VoiceChannel, question: CountMe, seconds: f
                 async for speaker, samples, _, _ in call:
                     if np.sqrt(np.mean(samples**2)) > LOUD:
                         talked[speaker] += len(samples)
-    return Counter({speaker: samples / 16_000 for speaker, samples in talked.items()})  # type: ignore[misc]
+    return Counter({speaker: samples / 16_000 for speaker, samples in talked.items()})
 
 
 class Bot(discord.Client):
