@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from bot.cli.options import Number
 from bot.cli.progress import Bar
 from lab.bench_table import machine, put, scaled, written
 from lab.soak_report import cost_table
@@ -74,7 +75,7 @@ class Result:
 @click.option("--service", is_flag=True, help="Measure the whole service instead, with people who talk all the time.")
 @click.option("--people", default=50, show_default=True, type=click.IntRange(1, 200), help="With --service.")
 @click.option("--servers", default=5, show_default=True, type=click.IntRange(1, 50), help="With --service.")
-@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="With --service.")
+@click.option("--seconds", default=60.0, show_default=True, type=Number(1, 3600), help="With --service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--write",

@@ -8,6 +8,7 @@ import logging
 import click
 
 from bot import logs, recognition
+from bot.cli.options import Number
 from bot.cli.running import check_host, fail, first_of, next_free_port, port_trouble, settings_of, until_stopped
 from bot.errors import SettingsError, StartError
 from bot.settings import load_settings
@@ -20,7 +21,7 @@ DEMO_PORT = 8080
 @click.option("--host", help="Address to listen on (UNDERTONE_HOST).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the web pages; the channel's page has the next.")
 @click.option("--model", help="Name or path of the model (UNDERTONE_MODEL).")
-@click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after this time.")
+@click.option("--seconds", type=Number(min=1), help="End by itself after this time.")
 @click.option("--quiet", is_flag=True, help="Print the two addresses and nothing else.")
 def demo(host: str | None, port: int | None, model: str | None, seconds: float | None, quiet: bool) -> None:
     """Show everything against a Discord inside the process; no account, no network."""

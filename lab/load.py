@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import click
 
+from bot.cli.options import Number
 from bot.listening.hearing import Recognition
 from bot.listening.intake import Intake
 from bot.service import Service
@@ -132,7 +133,7 @@ class Watch:
 @click.command()
 @click.option("--people", default=20, show_default=True, type=click.IntRange(1, 400), help="How many talk.")
 @click.option("--servers", default=4, show_default=True, type=click.IntRange(1, 100), help="In how many servers.")
-@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.05, 600), help="How long.")
+@click.option("--minutes", default=1.0, show_default=True, type=Number(0.05, 600), help="How long.")
 @click.option("--model", help="Name or path of the model; as the settings say otherwise.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 16), help="Inference processes.")
 @click.option("--at-once", is_flag=True, help="All begin in the same instant, not spread over a window's 3 s.")

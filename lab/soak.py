@@ -20,6 +20,7 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
+from bot.cli.options import Number
 from lab.soak_ledger import Ledger
 from lab.soak_line import Told, soak_line
 from lab.soak_report import Report, cost_table, memory_mb, table
@@ -42,13 +43,13 @@ OF_ITS_OWN: Final = "connections lost without a cut (a busy machine)"
 
 
 @click.command()
-@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.1, 24 * 60), help="How long.")
+@click.option("--minutes", default=1.0, show_default=True, type=Number(0.1, 24 * 60), help="How long.")
 @click.option("--speakers", default=10, show_default=True, type=click.IntRange(1, 40), help="How many people talk.")
 @click.option(
     "--pace",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(1.0, 20.0),
+    type=Number(1.0, 20.0),
     help="Seconds that a second of speech takes; more than 1 where the machine cannot carry so many people at once.",
 )
 @click.option("--seed", default=None, type=int, help="The same things happen in the same order again.")

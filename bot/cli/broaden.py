@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from bot.cli.options import Number
 from bot.cli.progress import Bar
 from bot.cli.train import SEED
 from ser_engine.backends.process import keep_to_one_thread
@@ -34,20 +35,20 @@ _FOLDER = click.Path(path_type=Path)
     "--kept",
     default=0.25,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="How much of the head's weights is kept from before.",
 )
 @click.option(
     "--clear-ordinary",
     default=0.02,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="At most this share of left-out ordinary speech is called clear with an emotion.",
 )
 @click.option(
     "--context-temperature",
     default=None,
-    type=click.FloatRange(0.1, 10),
+    type=Number(0.1, 10),
     help="The temperature in a call; the best one is looked for unless it is given.",
 )
 @click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from bot.cli.options import Number
 from bot.cli.running import port_trouble
 from bot.errors import KeyFileError, PortInUse, SettingsError
 from bot.settings import Settings, load_settings, unknown_variables, variable
@@ -50,9 +51,7 @@ class Finding:
     "--call", "channel_id", type=int, help="Join this voice channel and print what is met there, for a bug report."
 )
 @click.option("--me", type=int, help="With --call: your user id. You are heard, and what you say is thrown away.")
-@click.option(
-    "--seconds", default=60.0, show_default=True, type=click.FloatRange(1, 600), help="With --call: how long."
-)
+@click.option("--seconds", default=60.0, show_default=True, type=Number(1, 600), help="With --call: how long.")
 def doctor(as_json: bool, offline: bool, timed: bool, channel_id: int | None, me: int | None, seconds: float) -> None:
     """Check the settings and what they lead to, and say what to do. Exit status 1 when something is wrong."""
     if channel_id is not None:
