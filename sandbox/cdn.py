@@ -12,7 +12,7 @@ ROUTES: Final = web.RouteTableDef()
 _PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
-@ROUTES.get(r"/attachments/{channel_id:\d+}/{attachment_id:\d+}/{filename}")
+@ROUTES.get(r"/attachments/{channel_id:\d{1,20}}/{attachment_id:\d{1,20}}/{filename}")
 async def attachment(request: web.Request) -> web.Response:
     """Needs no token, as with Discord: whoever has the address may read it until it expires."""
     world = request.config_dict[WORLD]

@@ -123,6 +123,10 @@ def too_large() -> ApiError:
     return ApiError(413, 40005, "Request entity too large")
 
 
+def broken_body() -> ApiError:
+    return ApiError(400, 0, "The body is broken: it ends early, or is not what its headers say.")
+
+
 def invalid_json() -> ApiError:
     return ApiError(400, 50109, "The request body contains invalid JSON.")
 

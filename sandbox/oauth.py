@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from html import escape
 from typing import Final
 
@@ -38,7 +39,7 @@ def authorize(world: World) -> web.RouteDef:
             return web.Response(status=400, text="Of the ways to prove a code (PKCE), only S256 is known.")
         if not known or not world.grants.may_redirect_to(redirect_uri) or "identify" not in scope.split():
             return web.Response(status=400, text="This sign-in link is not valid: client, address or scope is wrong.")
-        chosen = world.state.users.get(int(query["as"])) if query.get("as", "").isdigit() else None
+        chosen = world.state.users.get(int(query["as"])) if re.fullmatch("[0-9]{1,20}", query.get("as", "")) else None
         if chosen is not None and not chosen.bot:
             answer = {"code": world.grants.code(chosen, scope, redirect_uri, challenge)}
             answer |= {"state": query["state"]} if "state" in query else {}
@@ -66,4 +67,6 @@ def is_application(world: World, authorization: str, form: dict[str, str]) -> bo
         except ValueError:
             return False
         name, _, secret = plain.partition(":")
-    return name == str(world.application_id) and hmac.compare_digest(secret, world.grants.client_secret)
+    return name == str(world.application_id) and hmac.compare_digest(
+        secret.encode(errors="surrogatepass"), world.grants.client_secret.encode()
+    )

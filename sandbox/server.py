@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, Final, Self, TypeVar
 from aiohttp import web
 
 from sandbox import cdn, chat, oauth
+from sandbox.bodies import is_ours
 from sandbox.commands import CommandBook
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
@@ -35,6 +37,9 @@ from sandbox.voice import Close, Speaker, SpeakingChange, VoiceServer, VoiceSett
 from sandbox.world import WORLD, SignedUrls, World
 
 T = TypeVar("T")
+
+_log = logging.getLogger("sandbox.http")
+_log.addFilter(is_ours)
 
 VOICE_HOST: Final = "127.0.0.1"
 """Those who talk are all inside this machine, and discord.py's voice knows no IPv6; `host` is for the pages."""
@@ -134,7 +139,7 @@ class Sandbox:
         app.add_routes(cdn.ROUTES)
         app.add_routes([oauth.authorize(self.world)])
         chat.mount(app, self.chat)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=1.0)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         self._stack.push_async_callback(self._hang_up)

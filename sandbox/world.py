@@ -44,7 +44,7 @@ class SignedUrls:
             fresh = int(expires, 16) > time.time()
         except ValueError:
             return False
-        return fresh and hmac.compare_digest(signature, self._sign(path, expires))
+        return fresh and hmac.compare_digest(signature.encode(), self._sign(path, expires).encode())
 
     def _sign(self, path: str, expires: str) -> str:
         return hmac.new(self._key, f"{path}?{expires}".encode(), hashlib.sha256).hexdigest()

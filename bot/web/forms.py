@@ -25,7 +25,13 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             posted = await request.post()
-    except (TimeoutError, ValueError, LookupError, web.HTTPRequestEntityTooLarge):  # LookupError: an unknown charset
+    except (
+        TimeoutError,
+        ValueError,
+        LookupError,  # an unknown charset
+        web.HTTPRequestEntityTooLarge,
+        web.RequestPayloadError,  # it ends early, or cannot be unpacked
+    ):
         raise BadParameter(words.NO_FORM) from None
     fields = {name: value for name, value in posted.items() if isinstance(value, str)}
     token = visitor_of(request).csrf

@@ -22,8 +22,8 @@ _READY: Final = 256
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """What is no HTTP is the other side's fault: it gets its 400, and the log no traceback."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    """What is no HTTP, or a body that cannot be unpacked, is the other side's fault: the log gets no traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], (HttpProcessingError, web.RequestPayloadError)))
 
 
 _log = logging.getLogger("bot.web.http")

@@ -17,6 +17,7 @@ from aiohttp import BodyPartReader, web
 from pydantic import BaseModel, Field, ValidationError
 from yarl import URL
 
+from sandbox.bodies import whole
 from sandbox.chat.stream import Stream
 from sandbox.chat.typed import read_command
 from sandbox.chat.view import View
@@ -209,11 +210,22 @@ class Chat:
 
 async def _read(request: web.Request) -> tuple[Act, list[tuple[str, bytes]]]:
     if not request.content_type.startswith("multipart/"):
-        return Act.model_validate_json(await request.read()), []
+        with whole():
+            raw = await request.read()
+        return Act.model_validate_json(raw), []
+    with whole():
+        told, files = await _parts(request)
+    if told is None:
+        raise NotOffered("an empty request")
+    return Act.model_validate_json(told), files
+
+
+async def _parts(request: web.Request) -> tuple[bytes | None, list[tuple[str, bytes]]]:
+    """What is to be done, as JSON, and the files that come with it."""
     act, files = None, []
     async for part in await request.multipart():
         if isinstance(part, BodyPartReader) and part.name == "act":
-            act = Act.model_validate_json(await part.read())
+            act = await part.read()
         elif isinstance(part, BodyPartReader) and part.name == "file":
             content = bytearray()
             while chunk := await part.read_chunk(256 * 1024):
@@ -221,8 +233,6 @@ async def _read(request: web.Request) -> tuple[Act, list[tuple[str, bytes]]]:
                 if len(content) > PERSON_UPLOAD_LIMIT_BYTES:
                     raise NotOffered("a file of more than 50 MB")
             files.append((part.filename or "file", bytes(content)))
-    if act is None:
-        raise NotOffered("an empty request")
     return act, files
 
 
@@ -241,6 +251,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return reply({"error": text}, status=400)
     except ApiError as error:
         return reply({"error": error.message}, status=error.status)
+    except web.HTTPRequestEntityTooLarge:
+        return reply({"error": "That is too large."}, status=413)
 
 
 def _listening_on(request: web.Request) -> str:

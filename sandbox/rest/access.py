@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
 from sandbox import errors, payloads
+from sandbox.bodies import loads, whole
 from sandbox.forms import ATTACHMENTS_LIMIT, UPLOAD_LIMIT_BYTES
 from sandbox.models import Channel, Guild, Json, Message, User
 from sandbox.permissions import Permission, in_channel, in_guild
@@ -32,6 +32,12 @@ def snowflake(request: web.Request, name: str) -> int:
     if not re.fullmatch(r"\d{1,20}", text):
         raise errors.invalid_field(name, "NUMBER_TYPE_COERCE", f'Value "{text[:40]}" is not snowflake.')
     return int(text)
+
+
+def number(request: web.Request, name: str) -> int | None:
+    """The whole number that the query gives under that name; None for none, and for what is no number."""
+    text = request.query.get(name, "")
+    return int(text) if re.fullmatch(r"\d{1,20}", text) else None
 
 
 def guild_of(request: web.Request) -> Guild:
@@ -84,34 +90,44 @@ def shown(request: web.Request, message: Message) -> Json:
     return payloads.message(message, world.state, world.urls, viewer_id=world.bot.id)
 
 
-async def json_body(request: web.Request) -> Any:
-    """The body, or an empty object when there is none."""
-    raw = await request.content.read(_JSON_LIMIT_BYTES + 1)
-    while not request.content.at_eof() and len(raw) <= _JSON_LIMIT_BYTES:
-        raw += await request.content.read(_JSON_LIMIT_BYTES)
+async def json_body(request: web.Request) -> Json:
+    """The body, which must be an object, or an empty object when there is none."""
+    return _object(await json_value(request))
+
+
+async def json_value(request: web.Request) -> Any:
+    """The body whatever it is, or an empty object when there is none."""
+    with whole():
+        raw = await request.content.read(_JSON_LIMIT_BYTES + 1)
+        while not request.content.at_eof() and len(raw) <= _JSON_LIMIT_BYTES:
+            raw += await request.content.read(_JSON_LIMIT_BYTES)
     if len(raw) > _JSON_LIMIT_BYTES:
         raise errors.too_large()
-    return _loads(raw) if raw else {}
+    return loads(raw) if raw else {}
 
 
-def _loads(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        raise errors.invalid_json() from None
+def _object(value: Any) -> Json:
+    if not isinstance(value, dict):
+        raise errors.invalid_field("_root", "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
+    return value
 
 
-async def form_body(request: web.Request) -> tuple[Any, Uploads]:
+async def form_body(request: web.Request) -> tuple[Json, Uploads]:
     """The JSON of a request and its files: plain JSON, or multipart with ``payload_json`` and ``files[n]``."""
     if not request.content_type.startswith("multipart/"):
         return await json_body(request), {}
-    body: Any = {}
+    with whole():
+        return await _parts(request)
+
+
+async def _parts(request: web.Request) -> tuple[Json, Uploads]:
+    body: Json = {}
     uploads: Uploads = {}
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader):
             continue
         if part.name == "payload_json":
-            body = _loads(await _read(part, _JSON_LIMIT_BYTES))
+            body = _object(loads(await _read(part, _JSON_LIMIT_BYTES)))
         elif found := _FILE_PART.fullmatch(part.name or ""):
             if len(uploads) == ATTACHMENTS_LIMIT:
                 raise errors.invalid_field(

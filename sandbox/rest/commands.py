@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sandbox import errors
 from sandbox.commands import Command
-from sandbox.rest.access import guild_of, json_body, snowflake, world_of
+from sandbox.rest.access import guild_of, json_body, json_value, snowflake, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
@@ -32,7 +32,7 @@ async def listed(request: web.Request) -> web.Response:
 
 async def replace_all(request: web.Request) -> web.Response:
     scope = _scope(request)
-    return reply(_written(request, world_of(request).commands.replace_all(scope, await json_body(request))))
+    return reply(_written(request, world_of(request).commands.replace_all(scope, await json_value(request))))
 
 
 async def upsert(request: web.Request) -> web.Response:

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from sandbox import errors, payloads
 from sandbox.forms import parse
 from sandbox.gateway import Intent
-from sandbox.models import ChannelType, Guild, Json, Member
+from sandbox.models import ChannelType, Guild, Member
 from sandbox.permissions import Permission, in_channel
-from sandbox.rest.access import guild_of, json_body, need_in_guild, snowflake, world_of
+from sandbox.rest.access import guild_of, json_body, need_in_guild, number, snowflake, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
@@ -69,7 +69,7 @@ async def members(request: web.Request) -> web.Response:
     record = guild_of(request)
     if not world.gateway.allowed_privileged & Intent.GUILD_MEMBERS:
         raise errors.missing_access()
-    after = int(request.query.get("after", "0"))
+    after = number(request, "after") or 0
     listed = sorted(m.user.id for m in record.members.values() if m.user.id > after)
     return reply([payloads.member(record.members[u]) for u in listed[: _limit(request, 1_000)]])
 
@@ -78,7 +78,7 @@ async def members(request: web.Request) -> web.Response:
 async def edit_member(request: web.Request) -> web.Response:
     world = world_of(request)
     record = guild_of(request)
-    raw: Json = await json_body(request)
+    raw = await json_body(request)
     form = parse(_MemberForm, raw)
     if request.match_info["user_id"] == "@me":
         who = record.members[world.bot.id]
@@ -150,7 +150,7 @@ def _member(request: web.Request, guild: Guild) -> Member:
 
 
 def _limit(request: web.Request, most: int) -> int:
-    text = request.query.get("limit", "1")
-    if not text.isdigit() or not 1 <= int(text) <= most:
+    limit = number(request, "limit") if "limit" in request.query else 1
+    if limit is None or not 1 <= limit <= most:
         raise errors.invalid_field("limit", "NUMBER_TYPE_MAX", f"int value should be between 1 and {most}.")
-    return int(text)
+    return limit

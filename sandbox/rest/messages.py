@@ -11,7 +11,7 @@ from sandbox.forms import MessageForm, parse
 from sandbox.models import Channel
 from sandbox.permissions import Permission, in_channel
 from sandbox.posting import Uploads
-from sandbox.rest.access import channel_of, form_body, json_body, message_of, shown, world_of
+from sandbox.rest.access import channel_of, form_body, json_body, message_of, number, shown, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
@@ -24,16 +24,15 @@ async def history(request: web.Request) -> web.Response:
     channel = channel_of(request)
     if not _may(request, channel, Permission.READ_MESSAGE_HISTORY):
         return reply([])
-    limit = request.query.get("limit", "50")
-    if not limit.isdigit() or not 1 <= int(limit) <= 100:
+    limit = number(request, "limit") if "limit" in request.query else 50
+    if limit is None or not 1 <= limit <= 100:
         raise errors.invalid_field("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
     found = [m for m in world.state.messages(channel.id) if not m.ephemeral]
-    before, after = request.query.get("before"), request.query.get("after")
-    if before and before.isdigit():
-        found = [m for m in found if m.id < int(before)]
-    if after and after.isdigit():
-        found = [m for m in found if m.id > int(after)][: int(limit)]
-    return reply([shown(request, m) for m in reversed(found[-int(limit) :])])
+    if before := number(request, "before"):
+        found = [m for m in found if m.id < before]
+    if after := number(request, "after"):
+        found = [m for m in found if m.id > after][:limit]
+    return reply([shown(request, m) for m in reversed(found[-limit:])])
 
 
 @ROUTES.get("/channels/{channel_id}/messages/{message_id}")
@@ -79,7 +78,7 @@ async def bulk_delete(request: web.Request) -> web.Response:
     if not isinstance(ids, list) or not 2 <= len(ids) <= 100:
         raise errors.invalid_field("messages", "BASE_TYPE_BAD_LENGTH", "Must be between 2 and 100 in length.")
     for message_id in ids:
-        record = world.state.message(channel.id, int(message_id))
+        record = world.state.message(channel.id, int(message_id) if str(message_id).isdecimal() else 0)
         if record is not None:
             world.state.delete_message(record)
     return no_content()

@@ -57,6 +57,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         response = reply(errors.method_not_allowed().body(), status=405)
     except web.HTTPRequestEntityTooLarge:
         response = reply(errors.too_large().body(), status=413)
+    except (ConnectionError, web.RequestPayloadError):  # whoever asked has hung up, and nobody reads this
+        response = reply(errors.broken_body().body(), status=400)
     except Exception:
         log.exception("sandbox.request_failed", method=request.method, path=api_path(request))
         response = reply({"message": "500: Internal Server Error", "code": 0}, status=500)

@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from sandbox import errors, payloads
+from sandbox.bodies import whole
 from sandbox.forms import parse
 from sandbox.gateway import Intent
 from sandbox.models import User
@@ -17,6 +18,8 @@ from sandbox.rest.access import SIGNED_IN, json_body, snowflake, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
+_FORM: Final = "application/x-www-form-urlencoded"
+"""All that OAuth2 takes (RFC 6749, appendix B); of a form with files aiohttp would write some to a disk."""
 _INTENT_FLAGS: Final = {Intent.GUILD_PRESENCES: 1 << 13, Intent.GUILD_MEMBERS: 1 << 15, Intent.MESSAGE_CONTENT: 1 << 19}
 
 
@@ -80,7 +83,12 @@ async def my_membership(request: web.Request) -> web.Response:
 async def token(request: web.Request) -> web.Response:
     """A code for a token, in OAuth2's form and with its errors."""
     world = world_of(request)
-    form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    try:
+        with whole():
+            posted = await request.post() if request.content_type == _FORM else {}
+    except errors.ApiError as error:
+        return reply({"error": "invalid_request", "error_description": error.message}, status=error.status)
+    form = {key: value for key, value in posted.items() if isinstance(value, str)}
     if not is_application(world, request.headers.get("Authorization", ""), form):
         return reply({"error": "invalid_client"}, status=401)
     if form.get("grant_type") != "authorization_code":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from html import unescape
 from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 
+from bot.web import words
 from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
 from storage import SessionRecord, Storage
 from storage.errors import StorageUnavailable
@@ -127,6 +129,12 @@ async def test_what_is_no_text_no_address_and_no_name_breaks_nothing(
         answer = await raw(client, b"%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n" % (request_line, headers))
     assert answer.split()[1] in statuses
     assert "Traceback" not in log.getvalue()
+
+
+async def test_a_form_that_cannot_be_unpacked_is_answered_in_words(client: Client) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
+    async with client.post("/sign-out", data=b"not packed", headers=headers) as response:
+        assert (response.status, words.NO_FORM in unescape(await response.text())) == (400, True)
 
 
 async def test_what_postgresql_takes_for_no_text_is_not_asked_of_it(

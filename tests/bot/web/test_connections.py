@@ -255,3 +255,17 @@ def test_what_a_process_can_afford(monkeypatch: pytest.MonkeyPatch) -> None:
     assert room(100_000) == 1_000
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert affordable().most == 1_000
+
+
+async def test_a_rest_that_cannot_be_unpacked_is_no_error_in_the_log(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was refused before it was read is read to its end, so that its sender sees the answer."""
+    await place.open()
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Encoding: gzip\r\nContent-Length: 300000\r\n\r\n"
+    reader = await place.connect(head)
+    assert b"400 Bad Request" in await reader.readuntil(b"\r\n\r\n")
+    place.send(b"not packed")
+    async with asyncio.timeout(10):
+        await reader.read()
+    assert not [record for record in caplog.records if record.name == "bot.web.http"]
