@@ -176,7 +176,7 @@ class ListeningSession:
         return {**self.call.tallies(), **self._heard(), "panel_edits": self.panel.edits}
 
     def _heard(self) -> dict[str, int]:
-        return {**self._hearing.counters(), **self.people.counters(), "moments": self._moments.count}
+        return {**self._hearing.counters(), **self.people.counters(), **self._moments.counters()}
 
     def _now_s(self) -> float:
         return self.limits.elapsed_s if (at_s := self.call.now_s()) is None else at_s
@@ -184,7 +184,7 @@ class ListeningSession:
     # --- people
 
     async def mark(self, user_id: int, note: str = "") -> float:
-        """Note a moment by hand; return where, in seconds. The mark belongs to who wrote it. Raises StorageError."""
+        """Note a moment by hand; return where, in seconds. It belongs to who wrote it. Raises as `Moments.mark`."""
         return await self._moments.mark(self._now_s(), note, author_id=user_id)
 
     def _forget_voice(self, user_id: int) -> None:

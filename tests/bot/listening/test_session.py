@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.cards import Buttons
 from bot.errors import NotPossible, VoiceFailed
+from bot.listening import moments
 from bot.listening.consent import PressResult
 from bot.texts import english
 from bot.texts import english as texts
 from ser_engine.errors import WorkerLost
+from storage.errors import StorageUnavailable
 from storage.records import Decision, SessionState
 from tests.fakes.clock import settle
 from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage
@@ -205,3 +209,29 @@ async def test_who_opts_in_from_elsewhere_takes_no_part_before_they_come(stage: 
     assert session.consents(absent)
     assert await stage.storage.may_open(session.record.id, absent)
     await stage.end()
+
+
+async def test_the_marks_of_one_person_have_a_bound(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "MAX_MARKS", 3)
+    session = await stage.start()
+    answers = await asyncio.gather(*(session.mark(GUEST) for _ in range(5)), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, NotPossible)]
+    assert [str(answer) for answer in refused] == 2 * [english("MARKS_FULL", n=3)]
+    assert await session.mark(HOST, "somebody else still can") >= 0
+
+    async def away(*_: object, **__: object) -> None:
+        raise StorageUnavailable("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.storage, "add_moment", away)
+        with pytest.raises(StorageUnavailable):
+            await session.mark(HOST)
+    for _ in range(2):
+        await session.mark(HOST)  # what was not kept does not count
+    with pytest.raises(NotPossible):
+        await session.mark(HOST)
+    await stage.end()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert len(report.moments) == 6
+    assert (report.session.counters["moments"], report.session.counters["marks_refused"]) == (6, 3)
