@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.web import words
 from storage.records import ParticipantRecord, SessionRecord, SessionReport
-from storage.report import speech_s, windows_in_order
+from storage.report import windows_in_order
 
 
 class Out(BaseModel):
@@ -257,10 +257,12 @@ def session_out(
     )
 
 
-def report_out(report: SessionReport, names: Mapping[int, str], *, title: str, last_event_id: int) -> ReportOut:
-    """Everything in the report; CPU-bound for long sessions, so call it in a thread."""
+def report_out(
+    report: SessionReport, names: Mapping[int, str], *, title: str, last_event_id: int, windows: bool = True
+) -> ReportOut:
+    """Everything in the report; without `windows` all but those, which `bot.web.rows` writes in less time."""
     session = report.session
-    windows = list(windows_in_order(report))
+    every = windows_in_order(report)
     return ReportOut(
         id=session.id,
         state=session.state.value,
@@ -283,12 +285,12 @@ def report_out(report: SessionReport, names: Mapping[int, str], *, title: str, l
             )
             for p in report.participants
         ],
-        windows=[WindowOut.model_validate(window, from_attributes=True) for window in windows],
+        windows=[WindowOut.model_validate(window, from_attributes=True) for window in every] if windows else [],
         moments=[MomentOut.model_validate(moment, from_attributes=True) for moment in report.moments],
         totals=TotalsOut(
-            windows=len(windows),
-            unclear_windows=sum(window.unclear for window in windows),
-            talk_s=sum(map(speech_s, windows)),
+            windows=len(every),
+            unclear_windows=int(every.unclear.sum()),
+            talk_s=sum(every.speech_s.tolist()),
             overlap_s=report.overlap_s,
             shares=report.shares,
         ),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.report.moments import _runs
+from bot.web import rows
 from bot.web.chart import chart_out, columns, summary_out
+from bot.web.schema import ReportOut, report_out
 from bot.web.views import PageQuery, build_view
 from lab.seed import LABELS
 from lab.talk import talk
@@ -89,6 +95,25 @@ def test_columns_are_the_windows_they_were_made_of(windows: list[WindowRecord], 
     assert windows_in_order(_report(windows)) == in_order
 
 
+@given(conversations(), st.sampled_from([1, 3, 250]))
+def test_the_whole_report_is_written_as_its_schema_writes_it(windows: list[WindowRecord], at_once: int) -> None:
+    report, names = _report(windows), {1: '"windows":[]', 2: "=2", 3: "Zoë"}
+    how: dict[str, Any] = {"title": '"windows":[],', "last_event_id": 7}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "AT_ONCE", at_once)
+        written = rows.report_json(report, names, **how)
+        table = list(csv.DictReader(io.StringIO(rows.windows_csv(report, names))))
+    assert ReportOut.model_validate_json(written) == report_out(report, names, **how)
+    assert json.loads(written) == json.loads(report_out(report, names, **how).model_dump_json())
+    assert [(row["speaker"], float(row["start_s"]), row["emotion"]) for row in table] == [
+        ({1: '"windows":[]', 2: "'=2", 3: "Zoë"}[one.participant_id], round(one.start_s, 3), one.emotion)
+        for one in windows_in_order(report)
+    ]
+    for row, one in zip(table, windows_in_order(report), strict=True):
+        chances = {label: round(one.probabilities.get(label, 0.0), 4) for label in LABELS}
+        assert {label: float(row[f"p_{label}"]) for label in LABELS} == chances
+
+
 def test_no_windows_at_all() -> None:
     assert not Windows.of([])
     assert list(Windows.joined([])) == []
@@ -125,8 +150,25 @@ def test_all_of_two_hours_costs_less_than_adding_up_some_of_it_window_by_window(
     assert _least_s(whole) < _least_s(one_by_one)
 
 
+@pytest.mark.slow
+def test_two_hours_are_written_in_less_time_than_an_object_a_window_takes() -> None:
+    """Those objects were made by calls that let nobody else work: the loop stood still for 150 ms, and now for 10."""
+    people = list(range(1, 9))
+    persons, names = [participant(number, number) for number in people], {n: f"Speaker {n}" for n in people}
+    report = build_report(session(labels=LABELS), persons, talk(people, LABELS, seconds=7200, crowded=True), [])
+    how: dict[str, Any] = {"title": "x", "last_event_id": 0}
+
+    def written() -> None:
+        rows.report_json(report, names, **how)
+
+    def object_by_object() -> None:
+        report_out(report, names, **how).model_dump_json()
+
+    assert _least_s(written) < _least_s(object_by_object)
+
+
 def _report(windows: list[WindowRecord]) -> SessionReport:
-    return build_report(session(), [participant(n, 100 + n) for n in range(1, PEOPLE + 1)], windows, [])
+    return build_report(session(labels=LABELS), [participant(n, 100 + n) for n in range(1, PEOPLE + 1)], windows, [])
 
 
 def _least_s(work: Callable[[], None]) -> float:
