@@ -5,8 +5,6 @@ in floats, and what they lose depends on how the bytes are chosen:
 
 - ``balanced``: signed weights. On older processors their kernels add two neighbours in 16 bits, so each column is
   scaled so that no such sum can overflow. What comes from a layer normalisation is balanced against the weights first.
-- ``blocks``: each 128 or 256 neighbours of a row, of the input and of the weights, have a scale of their own: half the
-  error, and less is gained.
 - ``unsigned``: unsigned weights, which have slower kernels and all 8 bits.
 - ``recurrent``: an LSTM with weights as in ``balanced``. Its input is given twice, coarse and what the coarse one
   lacks, so that few large values do not take the bits from all others.
@@ -28,10 +26,10 @@ from numpy.typing import NDArray
 from ser_engine.graphs import Graph, Node, by_output, made
 
 Matrix = NDArray[np.float32]
-Way = Literal["balanced", "recurrent", "blocks", "unsigned"]
+Way = Literal["balanced", "recurrent", "unsigned"]
 """How something is computed in bytes: see above."""
-WAYS: Final[tuple[Way, ...]] = ("balanced", "recurrent", "blocks", "unsigned")
-"""What gains most comes first."""
+GAIN: Final[Mapping[str, float]] = {"balanced": 0.5, "recurrent": 0.3, "unsigned": 0.3}
+"""About the share of its time that something saves, with and without the newer processors' instructions for bytes."""
 Plan = Mapping[str, str]
 """Ways by the name of what a product or an LSTM gives. A way that is not known, as of an older version, is left out."""
 
@@ -39,9 +37,6 @@ _DOMAIN: Final = "com.microsoft"
 _LEAST_WEIGHTS: Final = 1 << 16
 _PAIR: Final = 127.5
 """Two neighbouring weights, each times at most 255, stay within 16 bits."""
-_BYTES_FOR_BOTH: Final = 4
-"""`MatMulNBits` is to compute in bytes, not to make floats of them first."""
-_LONG_ROW: Final = 1024
 _REST: Final = np.float32(64)
 """What the coarse input lacks is given so many times as large."""
 
@@ -79,8 +74,7 @@ def places(data: bytes) -> list[Candidate]:
     found: list[Candidate] = []
     for node in work.graph.nodes:
         if (matrix := work.matrix(node)) is not None:
-            ways = tuple(way for way in WAYS if way != "recurrent" and (way != "blocks" or _block(len(matrix))))
-            found.append(Candidate(name=given_by(node), weights=matrix.size, ways=ways))
+            found.append(Candidate(name=given_by(node), weights=matrix.size, ways=("balanced", "unsigned")))
         elif (matrices := work.matrices(node)) is not None:
             weights = sum(one.size for one in matrices)
             found.append(Candidate(name=given_by(node), weights=weights, ways=("recurrent",)))
@@ -125,14 +119,12 @@ class _Work:
 
     def product(self, node: Node, way: str | None) -> list[Node]:
         """In place of a product and its bias, or nothing."""
-        weights, added = (self.matrix(node), self._bias(node)) if way in WAYS else (None, None)
-        if weights is None or added is None or (way == "blocks" and not _block(len(weights))):
+        weights, added = (self.matrix(node), self._bias(node)) if way in GAIN else (None, None)
+        if weights is None or added is None:
             return []
         bias, adding = added
         self.taken.add(id(adding))
         out, value = adding.outputs[0], node.inputs[0]
-        if way == "blocks":
-            return [self._in_blocks(value, weights, bias, out)]
         if way == "unsigned":
             return [self._in_bytes(value, _unsigned(weights), bias, out)]
         weights, nodes, value = self._balanced(weights, value, out)
@@ -166,25 +158,6 @@ class _Work:
             operator="DynamicQuantizeLSTM", inputs=inputs, outputs=node.outputs, domain=_DOMAIN, attributes=attributes
         )
         return [*nodes, made_of_bytes]
-
-    def _in_blocks(self, value: str, weights: Matrix, bias: Matrix, out: str) -> Node:
-        rows, columns = weights.shape
-        size = _block(rows)
-        blocks = weights.T.reshape(columns, -1, size)
-        scales = np.maximum(np.abs(blocks).max(axis=2) / 127, 1e-12).astype(np.float32)
-        values = (np.rint(blocks / scales[..., None]) + 128).astype(np.uint8)
-        names = [self._constant(out, "bytes", values), self._constant(out, "scales", scales)]
-        return made(
-            "MatMulNBits",
-            [value, *names, "", "", self._constant(out, "bias", bias)],
-            [out],
-            domain=_DOMAIN,
-            K=rows,
-            N=columns,
-            bits=8,
-            block_size=size,
-            accuracy_level=_BYTES_FOR_BOTH,
-        )
 
     def _in_bytes(self, value: str, made_of: _Bytes, bias: Matrix, out: str) -> Node:
         parts = {"bytes": made_of.values, "scales": made_of.scales, "zeros": made_of.zeros, "bias": bias}
@@ -232,12 +205,6 @@ class _Bytes:
     values: NDArray[np.int8] | NDArray[np.uint8]
     scales: Matrix
     zeros: NDArray[np.int8] | NDArray[np.uint8]
-
-
-def _block(rows: int) -> int:
-    """How many neighbours in a row share a scale; 0 where it does not come out even."""
-    size = 256 if rows >= _LONG_ROW else 128
-    return 0 if rows % size else size
 
 
 def _signed(weights: Matrix) -> _Bytes:

@@ -60,8 +60,8 @@ def quicken(name: str, clips: Path) -> None:
     from ser_engine.quickening import Tried, quicken
 
     def say(tried: Tried) -> None:
-        last, way = list(tried.plan.items())[-1]
-        click.echo(f"{last} {way}: answers move by {tried.moved:.4f} at most, {tried.mean_moved:.4f} in the mean")
+        plan = ", ".join(f"{name} {way}" for name, way in tried.plan.items())
+        click.echo(f"{plan}: answers move by {tried.moved:.4f} at most, {tried.mean_moved:.4f} in the mean")
 
     try:
         taken = quicken(name, _windows(clips), say)
