@@ -35,8 +35,6 @@ _CLIPPED_SHARE: Final = 0.2
 """Held-out recordings driven into it lose 0.03 of their accuracy up to this share, and three times as much beyond."""
 _FRAME: Final = 1024
 _BLOCK_FRAMES: Final = 16
-_HOP: Final = 512
-_LAG_FRAMES: Final = 2
 _LOW_BIN: Final = 6  # 94 Hz: under it lie hum and rumble, which a voice may well stand in
 _HIGH_BIN: Final = 450  # 7 kHz
 _ACTIVE_DB: Final = 25.0
@@ -96,10 +94,14 @@ def sounds_like_speech(figures: SpectralFigures) -> bool:
 
 
 def spectral_figures(pcm: Pcm) -> SpectralFigures:
-    """The figures of a window, from 94 Hz to 7 kHz; shorter than 128 ms it is lengthened with zeros."""
-    short = _FRAME + _LAG_FRAMES * _HOP - len(pcm)
+    """The figures of a window, from 94 Hz to 7 kHz; in frames of 64 ms; shorter than two of them it is
+    lengthened with zeros.
+
+    The frames do not overlap: that costs half of what it costs with frames that do, and decides five windows in a
+    thousand otherwise."""
+    short = 2 * _FRAME - len(pcm)
     samples = np.pad(pcm, (0, short)) if short > 0 else pcm
-    frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
     power = np.empty((len(frames), _HIGH_BIN - _LOW_BIN), dtype=np.float32)
     for i in range(0, len(frames), _BLOCK_FRAMES):  # what is made on the way stays in the cache: three times as fast
         spectrum = np.fft.rfft(frames[i : i + _BLOCK_FRAMES] * _hanning(), axis=1)[:, _LOW_BIN:_HIGH_BIN]
@@ -108,13 +110,13 @@ def spectral_figures(pcm: Pcm) -> SpectralFigures:
     total = power.sum(axis=1)
     level_db = 10 * np.log10(total + 1e-9)
     active = level_db > level_db.max() - _ACTIVE_DB
-    pairs = active[:-_LAG_FRAMES] & active[_LAG_FRAMES:]
+    pairs = active[:-1] & active[1:]
     low, high = np.percentile(level_db, (10, 95))
     heard = power[active] + 1e-12
     correlation, flatness = _median_correlation(np.sqrt(power), total, pairs), 0.0
     if correlation < _NOISE_CORRELATION:
         flatness = float(np.median(np.exp(np.log(heard).mean(axis=1)) / heard.mean(axis=1)))
-    strongest = np.sort(heard, axis=1)[:, -_STRONGEST:].sum(axis=1) / heard.sum(axis=1)
+    strongest = np.partition(heard, -_STRONGEST, axis=1)[:, -_STRONGEST:].sum(axis=1) / heard.sum(axis=1)
     return SpectralFigures(
         range_db=float(high - low),
         shape_db=_shape_db(power[active]),
@@ -146,6 +148,6 @@ def _median_correlation(
         return 0.0
     lines, mean = magnitudes.shape[1], magnitudes.mean(axis=1)
     norms = np.sqrt(np.maximum(squares - lines * np.square(mean), 0)) + 1e-9
-    products = np.einsum("ij,ij->i", magnitudes[:-_LAG_FRAMES], magnitudes[_LAG_FRAMES:])
-    products -= lines * mean[:-_LAG_FRAMES] * mean[_LAG_FRAMES:]
-    return float(np.median((products / (norms[:-_LAG_FRAMES] * norms[_LAG_FRAMES:]))[pairs]))
+    products = np.einsum("ij,ij->i", magnitudes[:-1], magnitudes[1:])
+    products -= lines * mean[:-1] * mean[1:]
+    return float(np.median((products / (norms[:-1] * norms[1:]))[pairs]))
