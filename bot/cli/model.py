@@ -1,4 +1,4 @@
-"""`undertone model`: look into a model directory, and adopt one of the old app by stating what is in it."""
+"""`undertone model`: look into a model directory, make one cheaper, and adopt one of the old app."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 Only what is *shown* is smoothed. A single window flickers, so the shown tone is a mean over the last seconds of speech
 (half-life 4 s of speech, 8 s of silence), and it changes only when another emotion leads clearly, or leads twice in a
-row. The stored
-windows are never touched: reports and exports show what the model said.
+row. The stored windows are never touched: reports and exports show what the model said.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ corpora, of ordinary speech and of sounds without speech; then a second, small h
 speaker's earlier ones (`episodes`). Ordinary speech is no hard label: half of its target is the engine's own answer
 made softer, half lies between Neutral and every label alike. What nobody said as a sentence gets every label alike.
 
-It is done twice. The first time whole corpora are left out, and what those networks say of them decides temperature and
-threshold (`no_speech`); the second time everything is in, and that engine is written.
+It is done three times. Twice whole corpora are left out, and what those networks say of them decides temperature and
+threshold (`strangers`); the third time everything is in, and that engine is written.
 """
 
 from __future__ import annotations
