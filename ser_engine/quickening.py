@@ -94,8 +94,8 @@ class Search:
             for at in rng.permutation(len(self._found))[: rng.integers(1, 3)]:
                 place = self._found[at]
                 plan.pop(place.name, None)
-                if (way := rng.integers(0, len(place.ways) + 1)) < len(place.ways):
-                    plan[place.name] = place.ways[way]
+                if (drawn := rng.integers(0, len(place.ways) + 1)) < len(place.ways):
+                    plan[place.name] = place.ways[drawn]
             if self._gain(plan) > self._gain(taken.plan) and frozenset(plan.items()) not in self._seen:
                 taken = self._better(plan) or taken
         return taken
