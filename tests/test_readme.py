@@ -14,18 +14,33 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "document",
-    sorted(
-        p.relative_to(ROOT).as_posix()
-        for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "model" / "MODEL_CARD.md")
-    ),
+DOCUMENTS = sorted(
+    p.relative_to(ROOT).as_posix()
+    for p in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        ROOT / "model" / "MODEL_CARD.md",
+        ROOT / "sandbox" / "README.md",
+    )
 )
-def test_links_lead_to_files(document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    links = [link.split("#")[0] for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)\s]+)", text)]
-    missing = [link for link in links if link and not ((ROOT / document).parent / link).exists()]
-    assert not missing, missing
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)")
+
+
+def anchors(text: str) -> set[str]:
+    """What a forge calls the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_to_files_and_headings(document: str) -> None:
+    missing = []
+    for link in LINK.findall((ROOT / document).read_text(encoding="utf-8")):
+        file, _, heading = link.partition("#")
+        target = (ROOT / document).parent / file if file else ROOT / document
+        if not target.exists() or (heading and heading not in anchors(target.read_text(encoding="utf-8"))):
+            missing.append(link)
+    assert missing == []
 
 
 def test_the_invitation_asks_for_what_it_says_and_no_administrator() -> None:
