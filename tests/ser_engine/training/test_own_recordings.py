@@ -146,7 +146,7 @@ def test_what_cannot_be_trained_on_is_said_in_a_sentence(recordings: Path, tmp_p
     result = run.invoke(main, ["train", "--corpus", str(recordings), "--out", str(tmp_path / "mine")])
     assert result.exit_code == 1
     assert "--engine" in result.output
-    assert set(RECIPES) == {"seed", "fast", "default"}
+    assert all(name in result.output for name in RECIPES)
 
 
 def test_evaluate_says_which_speaker_or_model_is_missing(recordings: Path) -> None:
