@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 from structlog.testing import capture_logs
 
 from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage, WindowRecord, WindowWriter
@@ -137,13 +140,35 @@ async def test_the_writer_keeps_windows_through_a_locked_database(
     writer.put(session.id, window(person.id))
     holder = sqlite3.connect(tmp_path / "undertone.db")
     holder.execute("BEGIN IMMEDIATE")
-    flush = asyncio.create_task(writer.flush())
-    await asyncio.sleep(0.2)
+    with inserting() as begun:
+        flush = asyncio.create_task(writer.flush())
+        async with asyncio.timeout(60):
+            await begun.wait()
     assert not flush.done()  # the busy timeout waits for the lock
     holder.rollback()
     holder.close()
     await flush
     assert writer.written == 1
+
+
+@contextmanager
+def inserting() -> Iterator[asyncio.Event]:
+    """Set when SQLite itself has begun with a statement that inserts."""
+    begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_statement(statement: str) -> None:
+        if statement.startswith("INSERT"):
+            loop.call_soon_threadsafe(begun.set)
+
+    def on_execute(connection: Connection, *_: object) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        driver.run_async(lambda sqlite: sqlite.set_trace_callback(on_statement))
+
+    event.listen(Engine, "before_cursor_execute", on_execute)
+    try:
+        yield begun
+    finally:
+        event.remove(Engine, "before_cursor_execute", on_execute)
 
 
 async def test_the_writer_outlives_any_fault_and_writes_when_it_is_over(
