@@ -145,6 +145,7 @@ def configure(
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("discord").setLevel(logging.NOTSET if level == "debug" else logging.WARNING)
     logging.getLogger("discord.gateway").setLevel(gateway_level)
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # warns of what others ask for, with their address
     logging.captureWarnings(capture=True)
 
 

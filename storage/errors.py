@@ -5,7 +5,8 @@ StorageError
 ├── StorageConflict     a row does not fit to what is stored; what it belongs to may have been deleted
 ├── WrongKey            the key does not belong to this database
 ├── NewerSchema         the database was written by a newer Undertone
-└── UnknownSession      no session has this id
+├── UnknownSession      no session has this id
+└── TooManyShares       a session has as many live links as it may have
 """
 
 from __future__ import annotations
@@ -39,3 +40,7 @@ class NewerSchema(StorageError):
 
 class UnknownSession(StorageError):
     code = "unknown_session"
+
+
+class TooManyShares(StorageError):
+    code = "too_many_shares"

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from storage import schema
 from storage.database import Database
-from storage.errors import StorageError, UnknownSession
+from storage.errors import TooManyShares, UnknownSession
 from storage.identity import Identity, token_hash
 from storage.records import ShareRecord
 
@@ -27,7 +27,7 @@ class ShareRepository:
     ) -> tuple[ShareRecord, str]:
         """A new link and its token; `participant_id` limits it to that person's row.
 
-        Raises UnknownSession; StorageError when 50 links of the session are alive.
+        Raises UnknownSession; TooManyShares when 50 links of the session are alive.
         """
         token = secrets.token_urlsafe(32)
         now = datetime.now(UTC)
@@ -47,7 +47,7 @@ class ShareRepository:
             if await db.get(schema.Session, session_id) is None:
                 raise UnknownSession("There is no such session; it may have been deleted.")
             if (await db.scalar(live) or 0) >= _MAX_LIVE_SHARES:
-                raise StorageError(f"This session has {_MAX_LIVE_SHARES} share links already; revoke them first.")
+                raise TooManyShares(f"This session has {_MAX_LIVE_SHARES} share links already; revoke them first.")
             db.add(row)
         return _to_record(row), token
 

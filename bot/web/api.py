@@ -34,27 +34,28 @@ async def sessions(request: web.Request) -> web.Response:
         for item, heading in zip(page.listed, page.headings, strict=True)
     ]
     following = f"{base}/api/v1/sessions?{page.older.query(limit=str(limit))}" if page.older else None
-    return _json(SessionListOut(sessions=out, next=following).model_dump_json())
+    return _json(request, SessionListOut(sessions=out, next=following).model_dump_json())
 
 
 async def report(request: web.Request) -> web.Response:
     """``GET /api/v1/sessions/{id}``: everything in the report."""
     reading = await read_report(request, fresh=True)
     return _json(
+        request,
         await asyncio.to_thread(
             rows.report_json,
             reading.report,
             reading.heading.names,
             title=reading.heading.title,
             last_event_id=reading.last_event_id,
-        )
+        ),
     )
 
 
 async def summary(request: web.Request) -> web.Response:
     """``GET …/summary``: what the report says before its pictures."""
     reading = await read_report(request)
-    return _json((await reading.summary()).model_dump_json())
+    return _json(request, (await reading.summary()).model_dump_json())
 
 
 async def chart(request: web.Request) -> web.Response:
@@ -71,7 +72,7 @@ async def voice(request: web.Request) -> web.Response:
     if person is None:
         raise NotFound(words.NO_SPEAKER)
     out = await asyncio.to_thread(voice_out, person, reading.report, last_event_id=reading.last_event_id)
-    return _json(out.model_dump_json())
+    return _json(request, out.model_dump_json())
 
 
 async def windows_csv(request: web.Request) -> web.Response:
@@ -94,9 +95,9 @@ async def _csv(
     started_at = reading.report.session.started_at
     disposition = f'attachment; filename="undertone-{started_at:%Y-%m-%d-%H%M}-{name}.csv"'
     headers = {"Content-Disposition": disposition}
-    return compressed(web.Response(text=text, content_type="text/csv", charset="utf-8", headers=headers))
+    return compressed(request, web.Response(text=text, content_type="text/csv", charset="utf-8", headers=headers))
 
 
-def _json(body: str | bytes) -> web.Response:
+def _json(request: web.Request, body: str | bytes) -> web.Response:
     data = body.encode() if isinstance(body, str) else body
-    return compressed(web.Response(body=data, content_type="application/json", charset="utf-8"))
+    return compressed(request, web.Response(body=data, content_type="application/json", charset="utf-8"))

@@ -7,6 +7,7 @@
     ├── Forbidden          403
     ├── Conflict           409
     ├── SignInNeeded       401 (a page redirects to the sign-in instead)
+    ├── Refused            409
     ├── Unavailable        503, says when to come back
     └── UploadRefused      a recording that is not analysed; status and code are the engine's
 
@@ -66,6 +67,12 @@ class Conflict(Problem):
     status = 409
     code = "conflict"
     title = "Not while it runs"
+
+
+class Refused(Problem):
+    status = 409
+    code = "refused"
+    title = "That cannot be done"
 
 
 class Unavailable(Problem):

@@ -26,6 +26,11 @@ from storage.records import SessionState
 
 HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 2_000
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would otherwise hold events back
+}
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -42,13 +47,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     last_id = _last_id(request)
     if bus.full:
         raise Unavailable("Too many pages follow live at the moment.", retry_after_s=30)
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream; charset=utf-8",
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",  # nginx would otherwise hold events back
-        }
-    )
+    if request.method == "HEAD":
+        return web.Response(headers=_HEADERS)
+    response = web.StreamResponse(headers=_HEADERS)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # a handler always runs in one
     request.app[STREAMS].tasks.add(task)

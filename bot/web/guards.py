@@ -12,13 +12,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from bot.web import cors, words
 from bot.web.access import SESSION_LIFETIME_S, Access, Mode
-from bot.web.errors import Forbidden, NotFound, Problem, SignInNeeded, UploadProblem
+from bot.web.errors import Forbidden, NotFound, Problem, Refused, SignInNeeded, UploadProblem
 from bot.web.forms import FORM_TYPE
 from bot.web.grants import KEY_COOKIE, local_path
 from bot.web.keys import ACCESS, CONNECTIONS, METRICS
 from bot.web.predict import OLD_PATH, problem_response, refusal
-from bot.web.templating import redirect, render
-from storage.errors import StorageError
+from bot.web.templating import STATIC, redirect, render, takes_packed
+from storage.errors import StorageError, TooManyShares, UnknownSession
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +47,7 @@ class Guards:
         self._access = access
         self._csp = _CSP.format(ancestors=" ".join(frame_ancestors) or "'none'")
         self._framed = bool(frame_ancestors)
+        self._files = frozenset(path.name for path in STATIC.iterdir() if path.is_file())
 
     @property
     def middleware(self) -> Middleware:
@@ -85,15 +86,15 @@ class Guards:
         try:
             self._admit(request)
             response = cors.preflight(request) or self._entered(request) or await handler(request)
-            if isinstance(response, web.FileResponse) and not _CONDITIONS & request.headers.keys():
+            whole = not _CONDITIONS & request.headers.keys()
+            if isinstance(response, web.FileResponse) and whole and takes_packed(request):
                 response.enable_compression()  # style sheets and modules: a third of their size
         except web.HTTPException as error:
             response = _of_aiohttp(request, error)
         except Problem as problem:
             response = _of_problem(request, problem)
         except StorageError as error:
-            log.warning("storage_failed", code=error.code, path=_route(request))
-            response = _answer(request, 503, "unavailable", "Not available", "The database does not answer now.")
+            response = _of_storage(request, error)
         except (ConnectionError, web.RequestPayloadError):
             response = web.Response(status=400)  # whoever asked has hung up, which is no fault and nobody reads this
             response.force_close()
@@ -112,6 +113,9 @@ class Guards:
         names = request.raw_path.partition("?")[0].split("/")
         if "\0" in request.path or any(len(name) > _MAX_NAME_CHARS for name in names):
             raise NotFound(words.NO_PAGE)  # a database or a disk would refuse to look for it
+        path = local_path(request)
+        if path.startswith("/static/") and path.removeprefix("/static/") not in self._files:
+            raise NotFound(words.NO_PAGE)  # aiohttp would say so without a word
         if request.method in _SAFE_METHODS:
             return
         origin, fetch_site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
@@ -144,12 +148,25 @@ class Guards:
         return response
 
 
+def _of_storage(request: web.Request, error: StorageError) -> web.StreamResponse:
+    """What cannot be stored is said in storage's own sentence; whether it answers at all is the operator's matter."""
+    if isinstance(error, UnknownSession):
+        return _of_problem(request, NotFound(words.NO_SESSION))
+    if isinstance(error, TooManyShares):
+        return _of_problem(request, Refused(str(error)))
+    log.warning("storage_failed", code=error.code, path=_route(request))
+    return _answer(request, 503, "unavailable", "Not available", "The database does not answer now.")
+
+
 def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         raise error
     if error.status == 404:
         return _of_problem(request, NotFound(words.NO_PAGE))
-    response = _answer(request, error.status, "http_error", error.reason, error.reason)
+    detail = error.reason
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        detail = words.other_methods(error.allowed_methods)
+    response = _answer(request, error.status, "http_error", error.reason, detail)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response

@@ -95,7 +95,7 @@ OPERATIONS: Final = (
 async def document(request: web.Request) -> web.Response:
     """``GET /api/openapi.json``."""
     server = request.app[ACCESS].base or "/"
-    return compressed(web.json_response(openapi() | {"servers": [{"url": server}]}))
+    return compressed(request, web.json_response(openapi() | {"servers": [{"url": server}]}))
 
 
 @cache

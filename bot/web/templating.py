@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from bot.web.keys import ACCESS, OPERATOR, READY, TEMPLATES
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final = _HERE / "static"
+_REFUSED: Final = re.compile(r"(gzip|deflate)\s*;\s*q\s*=\s*0(\.0*)?\s*(,|$)")
 PACKED_LEVEL: Final = 4
 """Of zlib: a long report's columns are a twelfth larger than at its usual 6, and cost a quarter of the time."""
 
@@ -81,7 +83,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
             **context,
         )
     )
-    return compressed(web.Response(text=text, status=status, content_type="text/html", charset="utf-8"))
+    return compressed(request, web.Response(text=text, status=status, content_type="text/html", charset="utf-8"))
 
 
 def _unsaved(app: web.Application) -> bool:
@@ -91,10 +93,16 @@ def _unsaved(app: web.Application) -> bool:
     return isinstance(state, Mapping) and not state.get("saving", True)
 
 
-def compressed(response: web.Response) -> web.Response:
+def compressed(request: web.Request, response: web.Response) -> web.Response:
     """Let a text go out compressed: a long report shrinks to a tenth. Big ones are compressed in a thread."""
-    response.enable_compression()
+    if takes_packed(request):
+        response.enable_compression()
     return response
+
+
+def takes_packed(request: web.Request) -> bool:
+    """Whether nothing packed is refused (``gzip;q=0``): aiohttp only looks whether the word is there."""
+    return not _REFUSED.search(request.headers.get("Accept-Encoding", "").lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ class Packed:
         return cls(text, gzip.compress(text, PACKED_LEVEL, mtime=0))
 
     def response(self, request: web.Request, *, content_type: str) -> web.Response:
-        if "gzip" not in request.headers.get("Accept-Encoding", "").lower():
+        if "gzip" not in request.headers.get("Accept-Encoding", "").lower() or not takes_packed(request):
             return web.Response(body=self.plain, content_type=content_type, charset="utf-8")
         headers = {"Content-Encoding": "gzip"}
         return web.Response(body=self.small, content_type=content_type, charset="utf-8", headers=headers)

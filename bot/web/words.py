@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from ser_engine.baseline import SETTLED_AFTER as SETTLED_AFTER
@@ -77,6 +78,10 @@ SIGN_IN: Final = "Sign in with Discord to see the reports of conversations that 
 def sounded(name: str, tone: str, lasted: str) -> str:
     """A change of tone in the list of moments."""
     return f"{name} sounded {tone} for {lasted}"
+
+
+def other_methods(methods: Iterable[str]) -> str:
+    return f"This address takes {' and '.join(sorted(methods))} requests only."
 
 
 # --- the microphone page's stream

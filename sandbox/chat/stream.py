@@ -38,6 +38,8 @@ class Stream:
         if len(self._viewers) >= _VIEWERS_LIMIT:
             return web.Response(status=503, text="Too many pages are open.")
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return web.Response(headers=headers)
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         queue: _Queue = asyncio.Queue(_QUEUE_LIMIT)

@@ -270,3 +270,13 @@ async def test_menus_offer_what_is_there_and_take_nothing_too(page: Page, bot: P
     for values, status in (([str(role.id)], 200), ([], 200), (["5"], 409), ([str(role.id), "5"], 409)):
         assert (await page.act("press", values=values, **pressed))[0] == status, values
     assert chosen == [[role.id], []]
+
+
+async def test_a_head_request_for_the_events_has_no_body(page: Page, sandbox: Sandbox) -> None:
+    async with asyncio.timeout(10), page.http.head(f"{sandbox.url}/page/events") as response:
+        assert (response.status, response.content_type) == (200, "text/event-stream")
+    reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
+    writer.write(b"HEAD /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await reader.read()).endswith(b"\r\n\r\n")
+    writer.close()
