@@ -9,9 +9,12 @@ import os
 import sys
 from typing import Any, Final
 
-import click
+try:
+    import click
 
-from ser_engine.loading import loading
+    from ser_engine.loading import loading
+except KeyboardInterrupt:  # these take a tenth of a second, and nobody is there yet who says it in words
+    raise SystemExit(130) from None
 
 _COMMANDS: Final = {
     # name: (module, attribute, one line of help)

@@ -41,6 +41,8 @@ def load_key(data_dir: Path) -> bytes:
                 "stored user ids cannot be read."
             )
         path.chmod(0o600)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise KeyFileError(f"{data_dir} is no folder. Name one for the data: UNDERTONE_DATA_DIR=…") from error
     except OSError as error:
         raise KeyFileError(f"{path} cannot be used: {error.strerror}. Check the owner of the folder.") from error
     return key

@@ -35,6 +35,7 @@ from bot.voice import dave, reader
 from bot.voice.opening import PacketOpener
 from ser_engine import opus
 from ser_engine.backends.base import InferenceBackend
+from ser_engine.backends.process import deaf_to_signals
 from ser_engine.loading import loaded
 from ser_engine.types import WINDOW_S
 
@@ -145,7 +146,8 @@ async def crowd(people: int, servers: int, spread_s: float) -> AsyncIterator[tup
     """The other process; where it is, and what lets its people talk and tells how much they said."""
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "lab.crowd", str(people), str(servers), str(spread_s))
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1 << 20)
+    with deaf_to_signals():  # Ctrl-C is for this process; that one ends with its standard input
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1 << 20)
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     stdin, stdout = process.stdin, process.stdout

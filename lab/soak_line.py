@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ser_engine.backends.process import deaf_to_signals
+
 START_S: Final = 180.0
 END_S: Final = 20.0
 _LONGEST_LINE: Final = 1 << 24
@@ -102,7 +104,8 @@ async def soak_line(speakers: int, pace: float, seed: int, told: Callable[[Told]
     """The other process, with everybody seated; it ends with the block."""
     command = (sys.executable, "-m", "lab.soak_people", str(speakers), str(pace), str(seed))
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LONGEST_LINE)
+    with deaf_to_signals():  # Ctrl-C is for this process; that one ends with its standard input
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LONGEST_LINE)
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     listening: asyncio.Task[None] | None = None

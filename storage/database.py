@@ -195,7 +195,7 @@ def _create_engine(url: str) -> AsyncEngine:
     except (ArgumentError, ValueError) as error:  # the second for a port that is no number
         raise StorageError("DATABASE_URL is not a database address. Try sqlite:///data/undertone.db") from error
     except OSError as error:
-        raise StorageUnavailable(f"The database's folder cannot be made: {_first_line(error)}") from error
+        raise StorageUnavailable(f"The database's folder cannot be made: {_first_line(error)}.") from error
     event.listen(engine.sync_engine, "connect", _switch_on_sqlite)
     return engine
 
@@ -210,7 +210,7 @@ def _try_file(path: str) -> None:
     try:
         sqlite3.connect(path).close()
     except sqlite3.Error as error:
-        raise StorageUnavailable(f"The database cannot be opened: {error}") from error
+        raise StorageUnavailable(f"The database cannot be opened: {error}.") from error
 
 
 def _switch_on_sqlite(connection: Any, _record: Any) -> None:
@@ -289,11 +289,11 @@ def _in_words(what: str) -> Iterator[None]:
     except IntegrityError as error:
         raise StorageConflict("A row does not fit to what is stored; what it belongs to may be deleted.") from error
     except (DBAPIError, PoolTimeoutError, OSError) as error:
-        raise StorageUnavailable(f"{what}: {_first_line(error)}") from error
+        raise StorageUnavailable(f"{what}: {_first_line(error)}.") from error
 
 
 def _first_line(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(cause, TimeoutError | PoolTimeoutError):
         return "it took too long"
-    return (str(cause).splitlines() or [type(cause).__name__])[0]
+    return (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     from ser_engine.analysis import Analysis
     from ser_engine.recognizer import Recognizer
 
-_ANY_FILE: Final = click.Path(path_type=Path, allow_dash=True, readable=False)
-"""One that cannot be read is refused in its turn, like any other, and the rest go on."""
+
+class _AnyFile(click.Path):
+    """One that cannot be read is refused in its turn, like any other, and the rest go on."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":  # as of a variable that is not set; for a path it is the folder at hand
+            self.fail("An empty name is no file's.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_ANY_FILE: Final = _AnyFile(path_type=Path, allow_dash=True, readable=False)
 _LONG_BYTES: Final = 5 * 1024 * 1024
 """A file of this size takes long enough for a bar."""
 

@@ -34,13 +34,13 @@ def backup(folder: Path) -> None:
         settings = load_settings()
         if folder.is_dir() and any(folder.iterdir()):
             fail(f"{folder} is not empty. Name a new folder: a backup overwrites nothing.")
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
         address = make_url(settings.database_url)
         sqlite = address.get_backend_name() == "sqlite"
         if sqlite and not Path(address.database or "").is_file():
             fail(f"There is no database {address.database} yet.")
         key = _key_of(settings)  # before the copy: without it nothing can be restored
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         copied = _of_sqlite(address, folder) if sqlite else _of_postgres(address, folder)
         _write(folder / KEY_FILE, key)
     except StartError as error:

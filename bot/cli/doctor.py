@@ -172,6 +172,8 @@ def check_database(settings: Settings) -> list[Finding]:
     kind = settings.database_url.split(":", 1)[0].split("+", 1)[0]
     try:
         asyncio.run(look())
+    except KeyFileError:
+        return []  # told of the data folder
     except StorageError as error:
         return [_bad("database", f"{error} Check DATABASE_URL.")]
     except ImportError:

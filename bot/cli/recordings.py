@@ -28,7 +28,10 @@ def shown(path: Path) -> str:
 
 
 def each(paths: Sequence[Path]) -> list[Path]:
-    """The files that are meant: a folder stands for the recordings in it, by their names."""
+    """The files that are meant: a folder stands for the recordings in it, by their names.
+
+    Folders in it that may not be looked into stand among them, and are refused in their turn.
+    """
     from ser_engine.container import ENDINGS
 
     found: list[Path] = []
@@ -36,9 +39,16 @@ def each(paths: Sequence[Path]) -> list[Path]:
         if path == STDIN or not is_folder(path):
             found.append(path)
             continue
-        inside = [one for one in path.rglob("*") if one.suffix.lower().lstrip(".") in ENDINGS and one.is_file()]
-        found += sorted(inside) or [path]
+        files, closed = _inside(path)
+        found += sorted([one for one in files if one.suffix.lower().lstrip(".") in ENDINGS] + closed) or [path]
     return found
+
+
+def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files in it, at any depth, and the folders that may not be looked into."""
+    closed: list[Path] = []
+    walk = os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
+    return [one for at, _, names in walk for name in names if (one := Path(at, name)).is_file()], closed
 
 
 def is_folder(path: Path) -> bool:
@@ -66,9 +76,10 @@ def opened(path: Path, read: Callable[[int], None]) -> Iterator[Source]:
     """
     if path == STDIN and (sys.stdin is None or sys.stdin.closed):  # as `<&-` leaves it, or read already
         raise refusal("unreadable", reason="standard input is closed")
-    if is_folder(path):
-        raise refusal("no_recordings")
     try:
+        if is_folder(path):
+            next(path.iterdir(), None)  # says why, where it may not be looked into
+            raise refusal("no_recordings")
         with sys.stdin.buffer if path == STDIN else path.open("rb") as stream:
             yield _source(stream, None if path == STDIN else size_of(path), read)
     except OSError as error:

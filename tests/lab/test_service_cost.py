@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from lab import service_cost
+from lab.processes import Processes
 from lab.service_cost import ServiceCost, clocked, measure_service
 from tests.fakes.backend import FakeBackend
 
@@ -49,3 +53,13 @@ def test_people_a_core_follow_from_a_packets_cost() -> None:
     figures = {"people": 1, "servers": 1, "seconds": 1.0, "packets": 50, "parts_us": {}, "missing": 0.0}
     cost = ServiceCost(**figures, total_us=100.0, lag_p99_ms=1.0, lag_max_ms=2.0)  # type: ignore[arg-type]
     assert cost.people_a_core == 200
+
+
+@pytest.mark.integration
+async def test_ctrl_c_does_not_end_those_who_talk_before_the_service() -> None:
+    """A terminal sends it to both processes; the one with the people ends with its standard input, without a word."""
+    async with service_cost.crowd(1, 1, 0.0) as (_, ask):
+        (people,) = [name for name in Processes().used() if name.startswith("loopback Discord")]
+        os.kill(int(people.split()[-1]), signal.SIGINT)
+        await ask(answered=False)
+        assert "sent" in await ask()

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -281,3 +282,35 @@ def test_a_picture_is_not_drawn_over_a_recording(model: Path, tmp_path: Path) ->
         assert result.exit_code == 1
         assert "is one of the recordings" in result.output
     assert recording.read_bytes() == before
+
+
+def test_a_folder_that_may_not_be_looked_into_is_refused_and_not_left_out(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by its mode: tests may run as root, which may look into everything."""
+    closed = tmp_path / "folder" / "closed"
+    closed.mkdir(parents=True)
+    shutil.copy(clip_paths()[0], tmp_path / "folder" / "open.flac")
+    shutil.copy(clip_paths()[0], closed / "lost.flac")
+
+    def refusing(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(path: Any = ".") -> Any:
+            if Path(path) == closed:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return look(path)
+
+        return looked
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    for folder in (tmp_path / "folder", closed):
+        result = CliRunner().invoke(analyze, ["--model", str(model), "--json", str(folder)])
+        answers = {Path(answer["file"]).name: answer for answer in map(json.loads, result.stdout.splitlines())}
+        assert result.exit_code == 1
+        assert answers["closed"]["error"] == "The file cannot be read: Permission denied."
+        assert ("open.flac" in answers) == (folder != closed)
+
+
+def test_an_empty_name_is_not_the_folder_at_hand(model: Path) -> None:
+    result = CliRunner().invoke(analyze, ["--model", str(model), ""])
+    assert (result.exit_code, "An empty name is no file's." in result.output) == (2, True)

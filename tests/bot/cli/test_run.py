@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +193,31 @@ async def test_the_demo_seats_people_and_hears_the_included_ones(
         assert (len(now.included), len(now.excluded)) == (4, 1)
         assert demo.report_url.endswith(session.record.id)
     assert list((tmp_path / "demo").iterdir()) == []
+
+
+def test_a_data_folder_that_is_a_file_is_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("UNDERTONE_DATA_DIR", place)
+        for words in (["db", "upgrade"], ["log-name", "5"], ["report", "x", "--json"]):
+            result = CliRunner().invoke(main, words)
+            assert (result.exit_code, result.output.strip()) == (
+                1,
+                f"{place} is no folder. Name one for the data: UNDERTONE_DATA_DIR=…",
+            )
+        result = CliRunner().invoke(main, ["doctor", "--json", "--offline"])
+        findings = [finding for finding in map(json.loads, result.output.splitlines()) if finding["verdict"] == "bad"]
+        assert [(finding["subject"], "is no folder" in finding["text"]) for finding in findings] == [
+            ("data folder", True)
+        ]
+
+
+def test_ctrl_c_before_anything_is_loaded_prints_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    words = [sys.executable, "-c", "import bot.__main__"]
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(words, env={**os.environ, **paths}, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout + done.stderr) == (130, "")
 
 
 def test_the_doctor_tells_how_people_get_in() -> None:
