@@ -1,7 +1,7 @@
 """A cheaper graph of the same answers, made when a model is loaded from whatever encoder it has.
 
-Most of a window's time goes into a few large products and recurrences. In bytes they are two to three times as fast as
-in floats, and what they lose depends on how the bytes are chosen:
+Most of a window's time goes into a few large products and recurrences. In bytes they are one and a half to three times
+as fast as in floats, and what they lose depends on how the bytes are chosen:
 
 - ``balanced``: signed weights. On older processors their kernels add two neighbours in 16 bits, so each column is
   scaled so that no such sum can overflow. What comes from a layer normalisation is balanced against the weights first.
