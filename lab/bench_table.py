@@ -18,12 +18,16 @@ BEGIN: Final = "<!-- written by `make bench`, from here … -->"
 END: Final = "<!-- … to here -->"
 
 
-def machine() -> str:
-    """The processor, and what computes on it."""
+def machine(described: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor, with the instructions that decide how fast products of floats and of bytes are where the system
+    says so, and what computes on it."""
     processor = platform.processor() or platform.machine()
-    described = Path("/proc/cpuinfo")
-    if described.is_file() and (found := re.search(r"model name\s*:\s*(.+)", described.read_text())):
-        processor = found[1]
+    if described.is_file() and (found := re.search(r"model name\s*:\s*(.+)", text := described.read_text())):
+        told = re.search(r"flags\s*:\s*(.+)", text)
+        flags = told[1].split() if told else []
+        floats = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
+        bytes_too = "VNNI" if {"avx512_vnni", "avx_vnni"} & set(flags) else "no VNNI"
+        processor = f"{found[1]} ({floats}, {bytes_too})" if flags else found[1]
     names = ("numpy", "onnxruntime", "tensorflow-cpu")
     return f"{processor}; Python {platform.python_version()}, " + ", ".join(f"{n} {_version(n)}" for n in names)
 

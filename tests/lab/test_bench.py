@@ -11,7 +11,7 @@ from click import ClickException
 from click.testing import CliRunner
 
 from lab.bench import OLD_WAY, SGEMM, Step, bench, measure
-from lab.bench_table import BEGIN, END, put
+from lab.bench_table import BEGIN, END, machine, put
 from lab.floor import network_flop
 from ser_engine.features import extract
 from ser_engine.models import find_model, open_directory
@@ -85,3 +85,20 @@ def test_a_page_without_a_place_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ClickException, match="no place"):
         put(page, "table")
     assert page.read_text() == "nothing"
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("flags\t\t: fpu avx avx2 fma\n", "Some Processor (AVX2, no VNNI); "),
+        ("flags\t\t: avx2 avx_vnni\n", "Some Processor (AVX2, VNNI); "),
+        ("flags\t\t: avx2 avx512f avx512_vnni\n", "Some Processor (AVX-512, VNNI); "),
+        ("flags\t\t: fpu sse2\n", "Some Processor (no AVX2, no VNNI); "),
+        ("", "Some Processor; "),
+    ],
+)
+def test_a_machine_is_named_with_what_decides_its_speed(tmp_path: Path, flags: str, told: str) -> None:
+    described = tmp_path / "cpuinfo"
+    described.write_text(f"model name\t: Some Processor\n{flags}")
+    assert machine(described).startswith(told)
