@@ -2,7 +2,7 @@
 
 Publishing is synchronous and never waits: a slow browser must not hold up a conversation. Each session keeps its last
 2,000 events, numbered, so that a browser that lost its connection asks for what it missed. Numbers never go backwards:
-what begins after something was forgotten begins above all that was. What no longer fits is counted; a subscriber that
+what begins after something was forgotten begins above all that was. What no longer fits is counted; a follower that
 cannot keep up is dropped and counted, and may come back with the id it saw last.
 
 Kinds and their data (the listening session publishes them, the report page reads them):
@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -33,8 +33,8 @@ from bot.listening.follower import Follower, LiveEvent
 
 HISTORY_EVENTS: Final = 2_000
 BACKLOG_EVENTS: Final = 500
-"""What one subscriber may be behind before it is dropped."""
-MAX_SUBSCRIBERS: Final = 500
+"""What one follower may be behind before it is dropped."""
+MAX_FOLLOWERS: Final = 500
 ELSEWHERE_EVENTS: Final = 200
 """Held of a session that another process runs: for pages that come back at once."""
 LATE_ROWS_S: Final = 3.0
@@ -43,7 +43,7 @@ MAX_ENDED_SESSIONS: Final = 32
 """Ended sessions whose events are still held, for browsers that were away at the end."""
 
 
-class TooManySubscribers(Exception):
+class TooManyFollowers(Exception):
     """As many browsers follow live as this process allows."""
 
 
@@ -54,7 +54,7 @@ class _Channel:
     before: int = 0
     """Where its numbers begin: the one before the first."""
     ended: bool = False
-    subscribers: set[Follower] = field(default_factory=set)
+    followers: set[Follower] = field(default_factory=set)
     series: int = 0
     """Tells a channel from one of the same session that was forgotten."""
     mending: bool = False
@@ -69,12 +69,12 @@ class LiveBus:
         *,
         history: int = HISTORY_EVENTS,
         backlog: int = BACKLOG_EVENTS,
-        max_subscribers: int = MAX_SUBSCRIBERS,
+        max_followers: int = MAX_FOLLOWERS,
         max_ended: int = MAX_ENDED_SESSIONS,
     ) -> None:
         self._history = history
         self._backlog = backlog
-        self._max_subscribers = max_subscribers
+        self._max_followers = max_followers
         self._max_ended = max_ended
         self._channels: dict[str, _Channel] = {}
         self._published = 0
@@ -88,7 +88,7 @@ class LiveBus:
         self.tell: Callable[[str, int, LiveEvent], None] | None = None
 
     def publish(self, session_id: str, kind: str, data: dict[str, Any]) -> None:
-        """Number the event, keep it and hand it to whoever follows. Never blocks, never raises for a subscriber."""
+        """Number the event, keep it and hand it to whoever follows. Never blocks, never raises for a follower."""
         channel = self._channel(session_id)
         event = LiveEvent(id=channel.last_id + 1, kind=kind, data=data)
         self._published += 1
@@ -124,15 +124,15 @@ class LiveBus:
         if len(channel.history) == channel.history.maxlen:
             self._forgotten += 1
         channel.history.append(event)
-        for subscriber in list(channel.subscribers):
-            if len(subscriber.queue) >= self._backlog:
+        for follower in list(channel.followers):
+            if len(follower.queue) >= self._backlog:
                 self._slow_dropped += 1
-                channel.subscribers.discard(subscriber)
-                subscriber.queue.clear()
-                subscriber.close()
+                channel.followers.discard(follower)
+                follower.queue.clear()
+                follower.close()
                 continue
-            subscriber.queue.append(event)
-            subscriber.wake.set()
+            follower.queue.append(event)
+            follower.wake.set()
         if _is_end(event.kind, event.data):
             self._end(session_id, channel)
 
@@ -150,9 +150,9 @@ class LiveBus:
         """Drop what is held of a session, because it was deleted."""
         if (channel := self._channels.pop(session_id, None)) is not None:
             self._floor = max(self._floor, channel.last_id + 1)
-            for subscriber in channel.subscribers:
-                subscriber.queue.clear()
-                subscriber.close()
+            for follower in channel.followers:
+                follower.queue.clear()
+                follower.close()
 
     def knows(self, session_id: str) -> bool:
         """Whether events of the session are held, live or lately ended."""
@@ -175,45 +175,38 @@ class LiveBus:
     @property
     def full(self) -> bool:
         """Whether as many follow as may."""
-        return sum(len(channel.subscribers) for channel in self._channels.values()) >= self._max_subscribers
+        return sum(len(channel.followers) for channel in self._channels.values()) >= self._max_followers
 
     @contextmanager
     def follow(self, session_id: str, last_id: int | None = None) -> Iterator[Follower]:
         """Follow the events after `last_id` (None: from now on), until the session ends.
 
-        Begins with a ``reset`` event when some of the events asked for are gone. Raises TooManySubscribers.
+        Begins with a ``reset`` event when some of the events asked for are gone. Raises TooManyFollowers.
         """
         channel = self._channel(session_id)
         if self.full:
             self._refused += 1
-            raise TooManySubscribers("Too many pages follow live at the moment.")
+            raise TooManyFollowers("Too many pages follow live at the moment.")
         follower = Follower(queue=deque(_missed(channel, last_id)))
         if not channel.ended:
-            channel.subscribers.add(follower)
+            channel.followers.add(follower)
         else:
             follower.close()
         try:
             yield follower
         finally:
-            channel.subscribers.discard(follower)
+            channel.followers.discard(follower)
             if (
                 channel.last_id == channel.before
-                and not channel.subscribers
+                and not channel.followers
                 and self._channels.get(session_id) is channel
             ):
                 del self._channels[session_id]  # nothing was ever published: only this page made the channel
 
-    async def subscribe(self, session_id: str, last_id: int | None = None) -> AsyncIterator[LiveEvent]:
-        """The events of `follow`, one by one."""
-        with self.follow(session_id, last_id) as follower:
-            while (found := await follower.next()) is not None:
-                for event in found:
-                    yield event
-
     def nudge(self, session_id: str) -> None:
         """Wake everybody who follows, without an event."""
         if (channel := self._channels.get(session_id)) is not None:
-            for follower in channel.subscribers:
+            for follower in channel.followers:
                 follower.wake.set()
 
     def counters(self) -> dict[str, int]:
@@ -224,7 +217,7 @@ class LiveBus:
             "slow_dropped": self._slow_dropped,
             "refused": self._refused,
             "gaps": self._gaps,
-            "subscribers": sum(len(channel.subscribers) for channel in self._channels.values()),
+            "subscribers": sum(len(channel.followers) for channel in self._channels.values()),
         }
 
     def _channel(self, session_id: str, history: int | None = None) -> _Channel:
@@ -239,9 +232,9 @@ class LiveBus:
 
     def _end(self, session_id: str, channel: _Channel) -> None:
         channel.ended = True
-        for subscriber in channel.subscribers:
-            subscriber.close()
-        channel.subscribers.clear()
+        for follower in channel.followers:
+            follower.close()
+        channel.followers.clear()
         self._channels[session_id] = self._channels.pop(session_id)  # the newest end comes last
         ended = [key for key, other in self._channels.items() if other.ended]
         for key in ended[: max(0, len(ended) - self._max_ended)]:
@@ -258,7 +251,7 @@ def _mend(channel: _Channel) -> None:
 
 def _reset(channel: _Channel) -> None:
     channel.mending = False
-    for follower in channel.subscribers:
+    for follower in channel.followers:
         follower.queue.append(LiveEvent(id=channel.last_id, kind="reset", data={}))
         follower.wake.set()
 

@@ -15,7 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from bot.listening.follower import Follower, LiveEvent
-from bot.listening.live import TooManySubscribers
+from bot.listening.live import TooManyFollowers
 from bot.report import MARKED
 from bot.web import words
 from bot.web.errors import BadParameter, NotFound, Problem, Unavailable
@@ -62,7 +62,7 @@ async def events(request: web.Request) -> web.StreamResponse:
                     async for piece in pieces:
                         await response.write(piece)
         await response.write_eof()
-    except (TooManySubscribers, ConnectionError):
+    except (TooManyFollowers, ConnectionError):
         pass  # the last place was just taken, or the browser left; it comes back by itself
     finally:
         request.app[STREAMS].tasks.discard(task)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import discord
 
 from bot.app import App
 from bot.listening.ends import EndReason
+from bot.listening.follower import LiveEvent
 from bot.listening.live import LiveBus
 from bot.listening.manager import StartRequest, VoiceChange
 from bot.listening.session import ListeningSession
@@ -22,6 +23,14 @@ from tests.fakes.surface import FakeSurface
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
 GUILD, CHANNEL, HOST, GUEST, SHY = 10, 20, 1, 2, 3
+
+
+async def told_live(bus: LiveBus, session_id: str, last_id: int | None = None) -> AsyncGenerator[LiveEvent, None]:
+    """The events that a page is told, one by one."""
+    with bus.follow(session_id, last_id) as follower:
+        while (found := await follower.next()) is not None:
+            for event in found:
+                yield event
 
 
 class Held:

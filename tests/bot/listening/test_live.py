@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Any, cast
 
 import pytest
 
 from bot.listening.follower import LiveEvent
-from bot.listening.live import LiveBus, TooManySubscribers
+from bot.listening.live import LiveBus, TooManyFollowers
+from tests.fakes.listening import told_live
 
 pytestmark = pytest.mark.unit
 
 
 async def _collect(bus: LiveBus, session_id: str, last_id: int | None) -> list[LiveEvent]:
-    return [event async for event in bus.subscribe(session_id, last_id)]
+    return [event async for event in told_live(bus, session_id, last_id)]
 
 
 def _publish(bus: LiveBus, count: int, session_id: str = "a") -> None:
@@ -83,7 +83,7 @@ async def test_an_id_of_an_earlier_process_resets() -> None:
 
 async def test_a_slow_follower_is_dropped_and_counted_and_the_others_go_on() -> None:
     bus = LiveBus(backlog=4)
-    slow = cast(Any, bus.subscribe("a", 0))
+    slow = told_live(bus, "a", 0)
     async with aclosing(slow):
         first = asyncio.create_task(anext(slow), name="slow")
         await asyncio.sleep(0)
@@ -101,10 +101,10 @@ async def test_a_slow_follower_is_dropped_and_counted_and_the_others_go_on() -> 
 
 
 async def test_followers_are_bounded() -> None:
-    bus = LiveBus(max_subscribers=1)
+    bus = LiveBus(max_followers=1)
     first = asyncio.create_task(_collect(bus, "a", 0), name="first")
     await asyncio.sleep(0)
-    with pytest.raises(TooManySubscribers):
+    with pytest.raises(TooManyFollowers):
         await _collect(bus, "a", 0)
     assert bus.counters()["refused"] == 1
     bus.close_all()

@@ -16,7 +16,7 @@ from ser_engine.errors import WorkerLost
 from storage.errors import StorageUnavailable
 from storage.records import Decision, SessionState
 from tests.fakes.clock import settle
-from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage
+from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage, told_live
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
 pytestmark = pytest.mark.integration
@@ -88,7 +88,7 @@ async def test_live_events_follow_the_session_to_its_end(stage: Stage) -> None:
     stage.voice.link.hear(GUEST, tone_burst())
     await stage.said(session, 1)
     await stage.end()
-    events = [(e.kind, e.data) async for e in stage.bus.subscribe(session.record.id, last_id=0)]
+    events = [(e.kind, e.data) async for e in told_live(stage.bus, session.record.id, last_id=0)]
     kinds = [kind for kind, _ in events]
     assert {"participant", "window", "state"} <= set(kinds)
     assert kinds[-1] == "state"

@@ -125,7 +125,7 @@ async def test_a_revoked_link_ends_the_stream(
 
 
 async def test_too_many_followers(make_client: MakeClient, live_session: SessionRecord) -> None:
-    bus = LiveBus(max_subscribers=1)
+    bus = LiveBus(max_followers=1)
     client = await make_client(bus=bus)
     async with client.get(_path(live_session)):
         await followed(bus)
