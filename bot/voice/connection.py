@@ -70,6 +70,8 @@ class HearingConnection(ConnectionSeam):
         self._answered = False
         """Whether the main gateway has said anything about us since the last request to join."""
         self._reallocating = False
+        self._seated = False
+        """Whether the main gateway has had us in a channel since then: who is in none cannot be taken out of one."""
         self._joined = False
         self._session: str | None = None
         super().__init__(client)
@@ -99,7 +101,7 @@ class HearingConnection(ConnectionSeam):
         self.refresh_channel()
         self.register()
         self._interrupted.clear()
-        self._answered = self._reallocating = False
+        self._answered = self._reallocating = self._seated = False
         handshake = asyncio.create_task(self.handshake(timeout_s), name="voice-handshake")
         interrupted = asyncio.create_task(self._interrupted.wait(), name="voice-handshake-interrupted")
         try:
@@ -197,13 +199,16 @@ class HearingConnection(ConnectionSeam):
         """The gateway says where we are now."""
         self._answered = True
         if data["channel_id"] is None:
-            if not self.note_left():
+            if not self.note_left() and self._seated:  # otherwise it is the word on our leaving before this request
                 self._lost(Reason.REMOVED if self.channel_exists else Reason.CHANNEL_GONE, None)
+                self.interrupt()
             return
+        self._seated = True
         self.shown_deaf = bool(data.get("self_deaf"))
         channel_id = int(data["channel_id"])
-        if not self.at_rest and channel_id != self.voice_client.channel.id:
-            # discord.py would start a second handshake beside the first, and each would undo the other.
+        if (self.apart or not self.at_rest) and channel_id != self.voice_client.channel.id:
+            # discord.py would start a second handshake beside the first, and each would undo the other; between two
+            # connections it would go back to where somebody took us from.
             self.enter_channel(channel_id)
             self.interrupt()
             return

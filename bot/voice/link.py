@@ -173,6 +173,8 @@ class VoiceLink:
         reason = Reason.GAVE_UP
         for wait_s in TRIES_S:
             await asyncio.sleep(wait_s)
+            if self._supervisor.final is not None:  # taken out meanwhile: stay out
+                break
             try:
                 async with asyncio.timeout(TRY_TIMEOUT_S + 1.0):
                     await self._client.connection.join(TRY_TIMEOUT_S)
@@ -189,6 +191,7 @@ class VoiceLink:
                 self._tell(LinkState.LISTENING, Reason.JOINED)
                 self._task = asyncio.create_task(self._supervise(), name=f"voice-supervisor-{self.channel_id}")
                 return
+        reason = self._supervisor.final or reason
         self._tell(LinkState.FAILED, reason)
         raise CannotJoin(reason)
 

@@ -103,9 +103,14 @@ class Supervisor:
 
     def lost(self, reason: Reason, code: int | None) -> None:
         """The connection reports its end. The first report that is final stays."""
-        if self._end is None or self._end[0] not in _FINAL:
+        if self.final is None:
             self._end = (reason, code)
         self._ended.set()
+
+    @property
+    def final(self) -> Reason | None:
+        """Why nobody may come back, as far as the connection reported it."""
+        return self._end[0] if self._end is not None and self._end[0] in _FINAL else None
 
     async def run(self) -> Reason:
         """Watch until nothing can be done any more; why that is."""
@@ -231,8 +236,8 @@ class Supervisor:
         while not self._connection.gateway_up() and self._clock() - began_s < TRY_TIMEOUT_S:
             await self._sleep(LOOK_S)
         while True:
-            if self._end is not None and self._end[0] in _FINAL:  # taken out while it waited: stay out
-                return self._end[0]
+            if self.final is not None:  # taken out while it waited: stay out
+                return self.final
             left_s = TRY_TIMEOUT_S - (self._clock() - began_s)
             try:
                 async with asyncio.timeout(max(left_s, 0.0) + 1.0):
@@ -255,7 +260,7 @@ class Supervisor:
             await self._sleep(LOOK_S)
 
     def _forget_end(self) -> None:
-        if self._end is None or self._end[0] not in _FINAL:
+        if self.final is None:
             self._end = None
             self._ended.clear()
 

@@ -36,7 +36,11 @@ class HearingWebSocket(WebSocketSeam):
         if op in (self.CLIENT_DISCONNECT, *self._GROUP_CHANGES):
             self.connection.reader.catch_up()
         essential = op in (self.READY, self.SESSION_DESCRIPTION, self.HELLO) and not self._described
-        await self._guarded(super().received_message(msg), op, essential=essential)
+        try:
+            await self._guarded(super().received_message(msg), op, essential=essential)
+        except (TimeoutError, OSError):
+            await self.check_open()  # it says why; that our address was not found out says nothing
+            raise
         try:
             self._note(op, msg.get("d"))
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -105,6 +105,11 @@ class ConnectionSeam(VoiceConnectionState):
         )
 
     @property
+    def apart(self) -> bool:
+        """Between two connections: nothing is asked of the main gateway."""
+        return self.state is ConnectionFlowState.disconnected
+
+    @property
     def watching(self) -> bool:
         """Whether the task that handles the voice gateway's messages is alive."""
         return self._runner is not None and not self._runner.done()

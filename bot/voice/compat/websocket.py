@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from typing import Any
+from typing import Any, Final
 
+from aiohttp import WSMsgType
 from discord.errors import ConnectionClosed
 from discord.gateway import DiscordVoiceWebSocket
+
+_LAST_WORD_S: Final = 0.1
+_OVER: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
 
 
 class WebSocketSeam(DiscordVoiceWebSocket):
@@ -23,6 +29,18 @@ class WebSocketSeam(DiscordVoiceWebSocket):
     def go_on_from(self, last: WebSocketSeam) -> None:
         """Take over what the gateway told on the last websocket and does not tell again."""
         self.secret_key = last.secret_key
+
+    async def check_open(self) -> None:
+        """Whether the gateway has hung up while something else than its messages was waited for; these are lost then.
+
+        Raises:
+            ConnectionClosed: it has; the code says why.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORD_S):
+                while (await self.ws.receive()).type not in _OVER:
+                    pass
+                raise ConnectionClosed(self.ws, shard_id=None)
 
     @property
     def latency_s(self) -> float | None:

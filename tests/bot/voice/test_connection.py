@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,9 +36,10 @@ def connection(state: ConnectionFlowState) -> Any:
     cache = SimpleNamespace(_get_guild=lambda guild_id: guild)
     made.voice_client = SimpleNamespace(guild=guild, channel=channels[HERE], _state=cache)
     made._state = state
+    made._state_event, made._connected = asyncio.Event(), threading.Event()
     made._interrupted = asyncio.Event()
     made._disconnected = asyncio.Event()
-    made._expecting_disconnect = False
+    made._expecting_disconnect, made._seated = False, True
     made.token, made.server_id, made.endpoint = "first", 9, "one"
     made.losses = []
     made._lost = lambda reason, code: made.losses.append(reason)
@@ -78,6 +80,19 @@ async def test_being_in_no_channel_is_a_loss_only_when_it_was_not_asked_for() ->
     assert left.losses == []
     await left.voice_state_update({"channel_id": None})
     assert left.losses == [Reason.REMOVED]
+
+
+async def test_a_late_word_on_the_last_leaving_takes_nobody_out_of_the_call_that_is_joined() -> None:
+    """Somebody stops and starts again at once: the gateway says first that we left, and then that we are there."""
+    joining = connection(ConnectionFlowState.set_guild_voice_state)
+    joining._seated = False
+    await joining.voice_state_update({"channel_id": None})
+    assert joining.losses == []
+    assert not joining._interrupted.is_set()
+    await joining.voice_state_update({"channel_id": str(HERE), "session_id": "s"})
+    await joining.voice_state_update({"channel_id": None})
+    assert joining.losses == [Reason.REMOVED]
+    assert joining._interrupted.is_set()
 
 
 async def test_once_connected_nothing_is_left_of_what_was_asked_before() -> None:

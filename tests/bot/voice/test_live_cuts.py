@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.voice import CannotJoin, LinkState, Reason, VoiceLink, connect, connection
+from bot.voice import CannotJoin, LinkState, Reason, VoiceLink, connect, connection, supervisor, websocket
 from sandbox.permissions import Permission
+from sandbox.voice.udp import UdpServer
 from tests.fakes.call import Call
 
 pytestmark = pytest.mark.integration
@@ -171,6 +172,70 @@ async def test_joining_itself_has_three_tries_and_fails_in_words(call: Call, spe
         )
     assert caught.value.reason is Reason.DAVE_REFUSED
     assert states[-1] == (LinkState.FAILED, Reason.DAVE_REFUSED)
+
+
+@pytest.mark.parametrize("step", ["asked", "connecting"])
+async def test_taken_out_while_it_joins_it_stays_out_and_says_so(
+    call: Call, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await call.person("Anna")
+    monkeypatch.setattr(UdpServer, "_discover", lambda *_: None)  # it does not get to the end
+    state, guild_id = call.sandbox.state, call.sandbox.guild.id
+    joining = asyncio.create_task(call.listen(), name="join")
+    if step == "asked":
+        await call.until(lambda: state.voice_state(guild_id, call.bot_id))
+    else:
+        await call.until(lambda: call.voice.connection(call.bot_id))
+    state.leave_voice(guild_id, call.bot_id)
+    with pytest.raises(CannotJoin) as caught:
+        await joining
+    assert caught.value.reason in (Reason.REMOVED, Reason.CALL_ENDED)
+    assert call.told(LinkState.LISTENING) == []
+    assert call.voice.connection(call.bot_id) is None
+    assert state.voice_state(guild_id, call.bot_id) is None
+
+
+@pytest.mark.parametrize(("code", "reason"), [(4014, Reason.CALL_ENDED), (4021, Reason.RATE_LIMITED)])
+async def test_a_code_that_comes_while_our_address_is_looked_for_is_obeyed(
+    call: Call, code: int, reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nobody reads the websocket, and the voice server answers no more."""
+    monkeypatch.setattr(websocket, "DISCOVERY_WAIT_S", 0.05)
+    monkeypatch.setattr(UdpServer, "_discover", lambda *_: None)
+    joining = asyncio.create_task(call.listen(), name="join")
+    await call.until(lambda: call.voice.connection(call.bot_id))
+    await call.voice.close(call.bot_id, code)
+    with pytest.raises(CannotJoin) as caught:
+        await joining
+    assert caught.value.reason is reason
+
+
+async def test_moved_between_two_connections_it_comes_back_where_it_was_moved_to(
+    call: Call, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "TRIES_S", (0.0, 0.5))
+    _, ben = await call.together("Anna", "Ben")
+    other = call.sandbox.add_voice_channel("Elsewhere")
+    await ben.join(other.id)
+    call.faults.refuse_connections = 1
+    closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
+    await call.until(lambda: call.counters.reconnects_failed == 1)
+    await closing
+    assert call.link is not None
+    connection = call.link._client.connection
+    assert connection.apart
+    await connection.voice_state_update({"channel_id": str(other.id), "session_id": "s"})
+    await call.back()
+    assert call.link.channel_id == other.id
+    await call.voice.settled(other.id)
+    await call.until(
+        lambda: (
+            ben.client is not None
+            and call.link is not None
+            and ben.client.dave.epoch_authenticator == epoch_of(call.link)
+        )
+    )
+    await call.hears_exactly(ben, speech[:20])
 
 
 async def test_another_voice_server_is_followed(call: Call, speech: list[bytes]) -> None:
