@@ -115,7 +115,8 @@ class VoiceLink:
         return self.receiver.now_samples()
 
     def discard(self, user_id: int) -> None:
-        """Forget everything of a user that waits to be heard; call it when consent is withdrawn."""
+        """Forget everything of a user that came until now: when consent is withdrawn, and before it is given."""
+        self._reader.catch_up()  # what lies in the socket came before, too
         self.receiver.discard(user_id)
 
     def adopt(self, channel: discord.VoiceChannel | discord.StageChannel) -> None:

@@ -34,6 +34,9 @@ RUN_PACKETS: Final = 10
 """So many packets of a stream are worked on together at the most: half a millisecond."""
 STALL_S: Final = 0.25
 """The timer comes every 100 ms; this late, packets may be waiting in the socket."""
+DISCARD_KEPT_S: Final = 60.0
+"""No packet waits for so long."""
+NEVER_S: Final = float("-inf")
 
 
 class Receiver:
@@ -65,6 +68,8 @@ class Receiver:
         self._speakers: dict[int, HeardSpeaker] = {}
         self._leaving: dict[int, float] = {}
         """Users who left, and until when their SSRCs are still theirs."""
+        self._discarded: dict[int, float] = {}
+        """By user: what came until then is never heard, whoever it was known to be of."""
         self._ticked_s = self._began_s
 
     def now_samples(self) -> int:
@@ -124,6 +129,8 @@ class Receiver:
                     self._wait_unknown(packet)
                 elif not self._included(user_id):
                     self.counters.dropped_excluded += 1
+                elif self._discarded and packet.arrived_s <= self._discarded.get(user_id, NEVER_S):
+                    self.counters.dropped_withdrawn += 1
                 elif (header := packet.header or self._open_transport(packet)) is not None:
                     packet.user_id = user_id
                     if ears is None:
@@ -185,9 +192,9 @@ class Receiver:
 
     def speaking(self, user_id: int, ssrc: int) -> None:
         """The gateway names an SSRC's owner; what waited for it is heard, or dropped unheard."""
-        self._leaving.pop(user_id, None)
+        back = self._leaving.pop(user_id, None) is not None
         self.journal.named(ssrc)
-        if not self.ssrcs.assign(ssrc, user_id):
+        if not self.ssrcs.assign(ssrc, user_id) and not back:
             return
         self.trouble.claimed(ssrc)
         waiting = self._hold.take_unknown(ssrc) + self._hold.take_refused_of(ssrc)
@@ -222,7 +229,13 @@ class Receiver:
         return speaker
 
     def discard(self, user_id: int) -> None:
-        """Forget everything of a user that waits to be heard: they withdrew."""
+        """Forget everything of a user that came until now and waits to be heard: they withdrew, or agree from now on.
+
+        What waits for whose it is, or for the transport's key, is found out to be theirs only later.
+        """
+        now_s = self._clock()
+        self._discarded = {one: at_s for one, at_s in self._discarded.items() if now_s - at_s < DISCARD_KEPT_S}
+        self._discarded[user_id] = now_s
         dropped = len(self._hold.take_user(user_id))
         speaker = self._speakers.get(user_id)
         if speaker is not None:

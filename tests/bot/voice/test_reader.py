@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.voice.jitter import WAIT_S
+from bot.voice.link import VoiceLink
 from bot.voice.pace import TICK_S, WORK_TICKS, Pace
 from bot.voice.reader import BUFFER_BYTES, SocketReader
 from tests.fakes.clock import settle
@@ -185,6 +186,23 @@ async def test_what_has_come_is_read_before_a_packet_counts_as_lost(line: Line, 
     line.reader.slice()
     assert line.ears.opus[1] == speech[:4]
     assert line.ears.counters.lost == 0
+
+
+async def test_what_lies_in_the_socket_when_somebody_agrees_was_said_before(line: Line, speech: list[bytes]) -> None:
+    line.open()
+    link = VoiceLink.__new__(VoiceLink)
+    link._reader, link.receiver = line.reader, line.ears.receiver
+    line.ears.included.clear()
+    sender = RtpSender(ssrc=SSRC)
+    for packet in speech[:3]:
+        line.far.send(sender.packet(packet))
+    link.discard(1)
+    line.ears.included.add(1)
+    await asyncio.sleep(0.001)
+    for packet in speech[3:6]:
+        line.far.send(sender.packet(packet))
+    await line.heard(3)
+    assert line.ears.opus[1] == speech[3:6]
 
 
 async def test_what_came_before_somebody_closes_the_socket_is_heard(line: Line, speech: list[bytes]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bot.voice.hold import HOLD_S, STREAM_PACKETS
 from ser_engine import opus
-from tests.fakes.rtp import RtpSender
+from tests.fakes.rtp import KEY, RtpSender
 from tests.fakes.voice import Ears, FakeConnection, FakeDave
 
 pytestmark = pytest.mark.unit
@@ -159,6 +159,56 @@ def test_keys_that_come_while_the_loop_stands_still_cost_no_packet(speech: list[
     ears.receiver.keys_changed()
     ears.work()
     assert ears.opus[1] == speech[:11]
+    assert ears.counters.dropped == 0
+
+
+def test_what_was_said_before_somebody_agreed_is_not_heard_though_it_is_found_out_later_whose_it_was(
+    speech: list[bytes],
+) -> None:
+    ears = Ears(included=set())
+    sender = RtpSender(ssrc=SSRC)
+    ears.stream(sender, speech[:10])
+    ears.receiver.discard(1)
+    ears.included.add(1)
+    ears.wait(0.02)
+    ears.receiver.speaking(1, SSRC)
+    ears.work()
+    ears.stream(sender, speech[10:20])
+    ears.wait(0.2)
+    assert ears.opus[1] == speech[10:20]
+    assert ears.counters.dropped_withdrawn == 10
+
+
+def test_what_waited_for_the_transports_key_when_somebody_withdrew_stays_unheard_when_they_agree_again(
+    ears: Ears, sender: RtpSender, speech: list[bytes]
+) -> None:
+    ears.connection.key = None
+    ears.stream(sender, speech[:10])
+    ears.included.clear()
+    ears.receiver.discard(1)
+    ears.wait(0.1)
+    ears.receiver.discard(1)
+    ears.included.add(1)
+    ears.wait(0.02)
+    ears.connection.key = KEY
+    ears.receiver.keys_changed()
+    ears.stream(sender, speech[10:20])
+    ears.wait(0.2)
+    assert ears.opus[1] == speech[10:20]
+
+
+def test_whoever_comes_back_with_the_same_ssrc_is_heard_from_the_first_word(
+    ears: Ears, sender: RtpSender, speech: list[bytes]
+) -> None:
+    ears.stream(sender, speech[:20])
+    ears.receiver.left(1)
+    back = RtpSender(ssrc=SSRC, sequence=30_000, timestamp=5)
+    ears.stream(back, speech[20:30])  # before the word on whose it is now
+    ears.receiver.speaking(1, SSRC)
+    ears.work()
+    ears.stream(back, speech[30:40])
+    ears.wait(0.2)
+    assert ears.opus[1] == speech[:40]
     assert ears.counters.dropped == 0
 
 
