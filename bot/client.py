@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import aiohttp
@@ -113,8 +113,14 @@ class UndertoneClient(SteadyClient):
         session = self._sessions.of(guild.id)
         channel = guild.get_channel(session.record.channel_id) if session is not None else None
         if isinstance(channel, discord.VoiceChannel | discord.StageChannel):
-            server = await self.app.storage.server(guild.id)
-            await self._sessions.seen_present(guild.id, people_in(channel, server.unheard_role_ids))
+            unheard_role_ids: Collection[int] = ()
+            unasked = False
+            try:
+                unheard_role_ids = (await self.app.storage.server(guild.id)).unheard_role_ids
+            except StorageError as error:  # who left is gone all the same, and who came can press the button
+                _log.warning("arrivals_not_looked_up", guild=guild.id, error=error.code)
+                unasked = True
+            await self._sessions.seen_present(guild.id, people_in(channel, unheard_role_ids), unasked=unasked)
 
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState

@@ -76,8 +76,9 @@ class Attendance:
         await self._admit(user_id, unknown=unknown and not unasked)
         await self._changed()
 
-    async def meet(self, present: Iterable[tuple[int, bool]]) -> None:
+    async def meet(self, present: Iterable[tuple[int, bool]], *, unasked: bool = False) -> None:
         """Everybody who is in the channel at this moment, and whether each is a bot: who is not among them has left.
+        `unasked`: the database does not tell what those who came answered before.
 
         The book has it before anything is waited for, so that whoever goes meanwhile is not booked as present again.
         """
@@ -87,7 +88,9 @@ class Attendance:
         known = set(self.book.present_ids())
         came = {user_id: self.book.arrive(user_id) for user_id in here if user_id not in known}
         for user_id, unknown in came.items():
-            await self._admit(user_id, unknown=unknown)
+            if unknown and unasked:
+                self.book.learn(user_id, None)
+            await self._admit(user_id, unknown=unknown and not unasked)
         await self._changed()
 
     async def depart(self, user_id: int) -> None:

@@ -187,12 +187,13 @@ class SessionManager:
         else:
             session.call.server_deafened(deaf=change.server_deaf)
 
-    async def seen_present(self, guild_id: int, present: Iterable[tuple[int, bool]]) -> None:
-        """The gateway told anew who is there: arrivals and departures may have been missed."""
+    async def seen_present(self, guild_id: int, present: Iterable[tuple[int, bool]], *, unasked: bool = False) -> None:
+        """The gateway told anew who is there: arrivals and departures may have been missed. `unasked` as for
+        `VoiceChange`: whoever came."""
         session = self.of(guild_id)
         if session is None or session.ending:
             return
-        await session.people.meet(present)
+        await session.people.meet(present, unasked=unasked)
 
     def channel_deleted(self, guild_id: int, channel_id: int) -> None:
         session = self.of(guild_id)

@@ -147,6 +147,30 @@ async def test_who_leaves_while_the_database_is_asked_about_them_is_not_there_an
     assert "event_failed" not in log.getvalue()
 
 
+async def test_who_came_and_went_while_gateway_and_database_were_away_is_known_from_who_is_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    panel = await world.attest_and_start()
+    session, client = world.running(), world.service.gateway.client
+    book = session.people.book
+    book.depart(world.mara.id)  # her arrival was missed, and so was the departure of somebody else
+    book.arrive(7)
+
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    guild = client.get_guild(world.sandbox.guild.id)
+    assert guild is not None
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(world.service.storage, "server", away)
+        await client.on_guild_available(guild)
+    assert set(book.present_ids()) == {world.owner.id, world.mara.id}
+    assert not session.consents(world.mara.id)
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.INCLUDED
+
+
 async def test_who_comes_while_the_database_is_away_starts_excluded_and_can_include_themselves(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
