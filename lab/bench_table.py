@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from lab.bench import Result
+    from lab.timing import Result
 
 BEGIN: Final = "<!-- written by `make bench`, from here … -->"
 END: Final = "<!-- … to here -->"

@@ -15,8 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 from ser_engine.backends.process import keep_to_one_thread
+
+if TYPE_CHECKING:
+    from ser_engine.types import Pcm
+
+_WINDOW_S: Final = 3.0
 
 
 def main() -> None:
@@ -26,7 +32,6 @@ def main() -> None:
     import keras
     import numpy as np
 
-    from lab.bench import by_librosa, voice_like
     from ser_engine.models import NETWORK_KERAS, find_model
 
     network = keras.saving.load_model(str(find_model("seed") / NETWORK_KERAS), compile=False)
@@ -69,6 +74,27 @@ def old_way() -> Iterator[Callable[[], float]]:
             yield once
         finally:
             questions.close()
+
+
+def by_librosa(pcm: Pcm) -> Pcm:
+    """The old app's front end: shape ``(120, frames)``."""
+    import librosa
+    import numpy as np
+
+    trimmed, _ = librosa.effects.trim(pcm)
+    mfcc = librosa.feature.mfcc(y=trimmed, sr=16_000, n_mfcc=40, n_fft=400, hop_length=160)
+    return np.vstack([mfcc, librosa.feature.delta(mfcc), librosa.feature.delta(mfcc, order=2)])
+
+
+def voice_like() -> Pcm:
+    """Three seconds with a moving pitch and syllables; the time of every step depends on the length alone."""
+    import numpy as np
+
+    t = np.arange(round(_WINDOW_S * 16_000)) / 16_000
+    phase = 2 * np.pi * np.cumsum(130 + 40 * np.sin(2 * np.pi * 0.9 * t)) / 16_000
+    voice = sum(np.sin(h * phase) / h for h in range(1, 30)) * (0.55 + 0.45 * np.sin(2 * np.pi * 3.7 * t))
+    breath = np.random.default_rng(1).standard_normal(len(t))
+    return np.asarray(0.1 * voice + 0.004 * breath, dtype=np.float32)
 
 
 if __name__ == "__main__":

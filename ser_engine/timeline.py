@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-    from ser_engine.audio import DecodeLimits
+    from ser_engine.limits import DecodeLimits
 
 _MIN_RATE_HZ: Final = 4_000
 _MAX_RATE_HZ: Final = 384_000

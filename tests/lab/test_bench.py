@@ -10,9 +10,10 @@ import pytest
 from click import ClickException
 from click.testing import CliRunner
 
-from lab.bench import OLD_WAY, SGEMM, Step, bench, measure
+from lab.bench import bench
 from lab.bench_table import BEGIN, END, machine, put
 from lab.floor import network_flop
+from lab.timing import OLD_WAY, SGEMM, Step, measure
 from ser_engine.features import extract
 from ser_engine.models import find_model, open_directory
 from tests.fakes.clips import clip, clip_paths
