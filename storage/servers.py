@@ -57,9 +57,6 @@ class ServerRepository:
         async with self._database.transaction() as db:
             return {server: role for server, role in await db.execute(query) if role is not None}
 
-    async def save(self, settings: ServerSettings) -> None:
-        await self.change(settings.guild_id, lambda _: settings)
-
     async def change(self, guild_id: int, changed: Callable[[ServerSettings], ServerSettings]) -> ServerSettings:
         """Save what `changed` makes of the settings as they are now; nothing is saved when it raises."""
         async with self._writing:

@@ -106,9 +106,6 @@ class Storage:
     async def server(self, guild_id: int) -> ServerSettings:
         return await self._servers.get(guild_id)
 
-    async def save_server(self, settings: ServerSettings) -> None:
-        await self._servers.save(settings)
-
     async def change_server(self, guild_id: int, changed: Callable[[ServerSettings], ServerSettings]) -> ServerSettings:
         """Save what `changed` makes of a server's settings, with nothing of anybody else's choice lost between."""
         return await self._servers.change(guild_id, changed)

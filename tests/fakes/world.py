@@ -86,8 +86,9 @@ class World:
 
     async def attested(self, **changes: Any) -> None:
         """The statement was made before, and the settings are as `changes` say."""
-        server = await self.service.storage.server(self.sandbox.guild.id)
-        await self.service.storage.save_server(replace(server, attested_at=datetime.now(UTC), **changes))
+        await self.service.storage.change_server(
+            self.sandbox.guild.id, lambda now: replace(now, attested_at=datetime.now(UTC), **changes)
+        )
 
     def running(self) -> ListeningSession:
         """The session that runs now."""

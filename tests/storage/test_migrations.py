@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from alembic import command
 from sqlalchemy import Connection, MetaData, select
 
 from storage import MomentRecord, NewSession, SessionState, Storage
-from storage.records import Decision, MessageKind, MessageRecord, ServerSettings
+from storage.records import Decision, MessageKind, MessageRecord
 from tests.fakes.records import window
 from tests.storage.conftest import KEY, move
 
@@ -72,7 +73,7 @@ async def _fill(storage: Storage) -> str:
     await storage.note_message(
         MessageRecord(message_id=5, channel_id=20, guild_id=10, kind=MessageKind.PANEL, session_id=session.id)
     )
-    await storage.save_server(ServerSettings(guild_id=10, attested_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    await storage.change_server(10, lambda now: replace(now, attested_at=datetime(2026, 1, 1, tzinfo=UTC)))
     await storage.set_standing_consent(10, 100, Decision.OPT_IN)
     ended = await storage.start_session(
         NewSession(guild_id=10, channel_id=20, started_by=1, model="m", model_version="v", labels=("A",), owner="b")

@@ -17,7 +17,6 @@ from storage import (
     MessageRecord,
     MomentRecord,
     NewSession,
-    ServerSettings,
     SessionRecord,
     SessionState,
     Storage,
@@ -41,7 +40,7 @@ async def sessions_of(storage: Storage, user_id: int) -> set[str]:
 
 async def _fill(storage: Storage, session: SessionRecord) -> None:
     """A row in every table, for two people."""
-    await storage.save_server(ServerSettings(guild_id=10, attested_at=datetime.now(UTC)))
+    await storage.change_server(10, lambda now: replace(now, attested_at=datetime.now(UTC)))
     for person in (ALICE, BOB):
         await storage.set_standing_consent(10, person, Decision.OPT_IN)
         row = await storage.include_participant(session.id, person)
@@ -184,7 +183,7 @@ async def test_reports_belong_to_participants_and_the_starter(storage: Storage, 
 
 async def test_retention_deletes_old_sessions_and_spares_live_ones(storage: Storage) -> None:
     old, live, kept = [await storage.start_session(_new(guild_id=guild_id)) for guild_id in (10, 10, 11)]
-    await storage.save_server(ServerSettings(guild_id=11, retention_days=30))
+    await storage.change_server(11, lambda now: replace(now, retention_days=30))
     for session in (old, kept):
         await storage.include_participant(session.id, ALICE)
         await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})

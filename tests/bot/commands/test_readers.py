@@ -209,9 +209,9 @@ async def test_a_server_that_bot_left_lets_nobody_read(world: World) -> None:
     await world.session_with(world.mara)
     storage, guild_id = world.service.storage, world.sandbox.guild.id
     assert list(await storage.viewer_roles()) == [guild_id]
-    await storage.save_server(replace(await storage.server(guild_id), viewer_role_id=None))
+    await storage.change_server(guild_id, lambda now: replace(now, viewer_role_id=None))
     assert await storage.viewer_roles() == {}
-    await storage.save_server(replace(await storage.server(guild_id), viewer_role_id=5))
+    await storage.change_server(guild_id, lambda now: replace(now, viewer_role_id=5))
     await storage.server_left(guild_id, world.service.app.clock.now())
     assert await storage.viewer_roles() == {}
     async with await signed_in(world, rosa) as http:

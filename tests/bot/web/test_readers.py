@@ -23,7 +23,7 @@ async def in_servers(storage: Storage, number: int) -> None:
     for guild_id in range(1, number + 1):
         new = NewSession(guild_id=guild_id, channel_id=2, started_by=1, model="m", model_version="v", labels=("Angry",))
         await storage.start_session(new)
-        await storage.save_server(replace(await storage.server(guild_id), viewer_role_id=ROLE))
+        await storage.change_server(guild_id, lambda now: replace(now, viewer_role_id=ROLE))
 
 
 async def test_the_newest_servers_are_asked_and_the_others_are_counted(
@@ -43,7 +43,7 @@ async def test_the_newest_servers_are_asked_and_the_others_are_counted(
 
 async def test_a_server_without_a_role_is_not_asked_about(storage: Storage) -> None:
     await in_servers(storage, 1)
-    await storage.save_server(replace(await storage.server(1), viewer_role_id=None))
+    await storage.change_server(1, lambda now: replace(now, viewer_role_id=None))
     names = FakeNames(members={(1, ALICE): Membership(role_ids=frozenset({ROLE}))})
     assert not await Readers(storage, names).reads(1, ALICE)
     assert names.asked == []
