@@ -78,8 +78,7 @@ def evaluate(
     from ser_engine.models import find_model
     from ser_engine.recognizer import Recognizer
     from ser_engine.training.corpus import read_corpus
-    from ser_engine.training.pictures import write_pictures
-    from ser_engine.training.report import build, record, to_markdown, warnings
+    from ser_engine.training.report import build, record, warnings
 
     console = Console(stderr=True)
     asked = _CONDITIONS if "all" in conditions else tuple(dict.fromkeys(conditions))
@@ -109,6 +108,17 @@ def evaluate(
             record(report, directory)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
+    _give(report, out, as_json=as_json)
+    known = [(one.info.name, f"trained on {heard}") for one in loaded if (heard := _heard(chosen, one.manifest))]
+    for where, warning in [*warnings(report), *known]:
+        console.print(f"Warning ({where}): {warning}.", style="bold", soft_wrap=True)
+
+
+def _give(report: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Print the report, and keep it with its pictures in the folder `out`."""
+    from ser_engine.training.pictures import write_pictures
+    from ser_engine.training.report import to_markdown
+
     markdown, text = to_markdown(report), json.dumps(report, indent=2, ensure_ascii=False)
     if out is not None:
         (out / "report.md").write_text(markdown, encoding="utf-8")
@@ -120,9 +130,6 @@ def evaluate(
         Console().print(Markdown(markdown))
     else:
         click.echo(markdown)
-    known = [(one.info.name, f"trained on {heard}") for one in loaded if (heard := _heard(chosen, one.manifest))]
-    for where, warning in [*warnings(report), *known]:
-        console.print(f"Warning ({where}): {warning}.", style="bold", soft_wrap=True)
 
 
 def _print_beside(corpus: Path, actors: str, models: tuple[str, ...], *, in_call: bool, as_json: bool) -> None:
