@@ -92,6 +92,14 @@ class Settings(BaseSettings):
     max_session_h: float = Field(6.0, gt=0, le=24)
     """Hours after which a session ends by itself; 24 at most."""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        """No system takes a name with a zero byte in it, and each says so in another way."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must be a text without zero bytes")
+        return value
+
     @field_validator("shards", mode="before")
     @classmethod
     def _of_shards(cls, value: object) -> object:
@@ -116,7 +124,7 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
-        if value is not None and set(value) & set("?# "):
+        if value is not None and (set(value) & set("?# ") or not value.isprintable()):
             raise ValueError("must be an address without spaces, ? and #")
         if value is not None and not _names_a_host(value):
             raise ValueError("must name a host, such as https://undertone.example.org")

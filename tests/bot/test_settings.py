@@ -136,7 +136,7 @@ def test_a_damaged_key_is_refused_and_not_replaced(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
-    with pytest.raises(KeyFileError, match="cannot be used"):
+    with pytest.raises(KeyFileError, match="is no folder"):
         load_key(tmp_path / "data")
 
 
@@ -158,3 +158,18 @@ def test_origins_are_a_list_and_checked(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("UNDERTONE_ALLOWED_ORIGINS", wrong)
         with pytest.raises(SettingsError, match="UNDERTONE_ALLOWED_ORIGINS"):
             load_settings(env_file=None)
+
+
+@pytest.mark.parametrize(
+    "variable", ["UNDERTONE_DATA_DIR", "UNDERTONE_HOST", "UNDERTONE_MODEL", "UNDERTONE_PUBLIC_URL", "DATABASE_URL"]
+)
+def test_a_zero_byte_is_refused_wherever_it_stands(tmp_path: Path, variable: str) -> None:
+    (tmp_path / ".env").write_bytes(f"{variable}=https://a\0b\n".encode())
+    with pytest.raises(SettingsError, match=f"{variable}: must be a text without zero bytes"):
+        load_settings(tmp_path / ".env")
+
+
+def test_an_address_has_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERTONE_PUBLIC_URL", "https://example.org/\x07")
+    with pytest.raises(SettingsError, match="UNDERTONE_PUBLIC_URL"):
+        load_settings(None)
