@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,6 +14,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from sandbox import errors
 
+WITHIN_S: Final = 60.0
+"""How long a body may take."""
 _BROKEN: Final = (
     ValueError,
     LookupError,  # an unknown charset
@@ -29,11 +32,14 @@ def is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], (HttpProcessingError, web.RequestPayloadError)))
 
 
-@contextmanager
-def whole() -> Iterator[None]:
-    """Around what aiohttp reads. Raises ApiError where a body breaks off, is packed wrongly or is no form."""
+@asynccontextmanager
+async def whole() -> AsyncIterator[None]:
+    """Around what aiohttp reads. Raises ApiError where a body stops or breaks off, is packed wrongly or is no form."""
     try:
-        yield
+        async with asyncio.timeout(WITHIN_S):
+            yield
+    except TimeoutError:
+        raise errors.too_slow() from None
     except _BROKEN:
         raise errors.broken_body() from None
 

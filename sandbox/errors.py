@@ -127,6 +127,10 @@ def broken_body() -> ApiError:
     return ApiError(400, 0, "The body is broken: it ends early, or is not what its headers say.")
 
 
+def too_slow() -> ApiError:
+    return ApiError(408, 0, "The body did not arrive in time.")
+
+
 def invalid_json() -> ApiError:
     return ApiError(400, 50109, "The request body contains invalid JSON.")
 

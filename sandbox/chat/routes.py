@@ -210,10 +210,10 @@ class Chat:
 
 async def _read(request: web.Request) -> tuple[Act, list[tuple[str, bytes]]]:
     if not request.content_type.startswith("multipart/"):
-        with whole():
+        async with whole():
             raw = await request.read()
         return Act.model_validate_json(raw), []
-    with whole():
+    async with whole():
         told, files = await _parts(request)
     if told is None:
         raise NotOffered("an empty request")

@@ -29,7 +29,7 @@ class Stream:
     def __init__(self, state: State, view: View, snapshot: Callable[[], Json]) -> None:
         self._view = view
         self._snapshot = snapshot
-        self._viewers: set[_Queue] = set()
+        self._viewers: dict[_Queue, web.Request] = {}
         self._stop = state.listen(self._on_change)
         self.dropped = 0
         """Pages that were cut off because they read too slowly."""
@@ -43,7 +43,7 @@ class Stream:
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         queue: _Queue = asyncio.Queue(_QUEUE_LIMIT)
-        self._viewers.add(queue)
+        self._viewers[queue] = request
         try:
             await response.write(_event("all", self._snapshot()).encode())
             while (text := await self._next(queue)) is not None:
@@ -51,7 +51,7 @@ class Stream:
         except ConnectionError:
             pass
         finally:
-            self._viewers.discard(queue)
+            self._viewers.pop(queue, None)
         return response
 
     def publish(self, kind: str, data: Json) -> None:
@@ -61,15 +61,22 @@ class Stream:
                 queue.put_nowait(text)
             except asyncio.QueueFull:
                 self.dropped += 1
-                self._end(queue)
+                self._cut_off(queue)
 
     def close(self) -> None:
         self._stop()
         for queue in tuple(self._viewers):
             self._end(queue)
 
+    def _cut_off(self, queue: _Queue) -> None:
+        """Whoever reads nothing would not read the end either, and would be written to for ever."""
+        request = self._viewers[queue]
+        self._end(queue)
+        if request.transport is not None:
+            request.transport.abort()
+
     def _end(self, queue: _Queue) -> None:
-        self._viewers.discard(queue)
+        self._viewers.pop(queue, None)
         while not queue.empty():
             queue.get_nowait()
         queue.put_nowait(None)

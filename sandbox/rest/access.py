@@ -97,7 +97,7 @@ async def json_body(request: web.Request) -> Json:
 
 async def json_value(request: web.Request) -> Any:
     """The body whatever it is, or an empty object when there is none."""
-    with whole():
+    async with whole():
         raw = await request.content.read(_JSON_LIMIT_BYTES + 1)
         while not request.content.at_eof() and len(raw) <= _JSON_LIMIT_BYTES:
             raw += await request.content.read(_JSON_LIMIT_BYTES)
@@ -116,7 +116,7 @@ async def form_body(request: web.Request) -> tuple[Json, Uploads]:
     """The JSON of a request and its files: plain JSON, or multipart with ``payload_json`` and ``files[n]``."""
     if not request.content_type.startswith("multipart/"):
         return await json_body(request), {}
-    with whole():
+    async with whole():
         return await _parts(request)
 
 

@@ -84,7 +84,7 @@ async def token(request: web.Request) -> web.Response:
     """A code for a token, in OAuth2's form and with its errors."""
     world = world_of(request)
     try:
-        with whole():
+        async with whole():
             posted = await request.post() if request.content_type == _FORM else {}
     except errors.ApiError as error:
         return reply({"error": "invalid_request", "error_description": error.message}, status=error.status)

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from sandbox import Sandbox
+from sandbox import Sandbox, bodies
 from sandbox.permissions import Permission
 
 pytestmark = pytest.mark.integration
@@ -53,6 +53,27 @@ async def test_a_broken_body_is_refused_in_words(
     assert status == 400, text
     assert text.startswith("{")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("path", ["/page/say", "/api/v10/channels/{channel}/messages", "/api/v10/oauth2/token"])
+async def test_a_body_that_stops_is_given_up(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(bodies, "WITHIN_S", 0.1)
+    headers = {
+        "X-Sandbox-Page": "1",
+        "Authorization": f"Bot {sandbox.token}",
+        "Content-Length": "500",
+        "Connection": "close",
+    }
+    headers["Content-Type"] = "application/x-www-form-urlencoded" if path.endswith("token") else "application/json"
+    reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"POST {path.format(channel=sandbox.text.id)} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n{{".encode())
+    async with asyncio.timeout(10):
+        heard = await reader.readuntil(b"}")
+        writer.write(499 * b" ")  # the rest is read and thrown away
+        await reader.read()
+    writer.close()
+    assert (heard.split()[1], b"did not arrive in time" in heard) == (b"408", True)
 
 
 @pytest.mark.parametrize("charset", ["no-such", "hex", "rot13", "undefined"])

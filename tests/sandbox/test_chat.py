@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -279,4 +280,19 @@ async def test_a_head_request_for_the_events_has_no_body(page: Page, sandbox: Sa
     writer.write(b"HEAD /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     async with asyncio.timeout(10):
         assert (await reader.read()).endswith(b"\r\n\r\n")
+    writer.close()
+
+
+async def test_a_page_that_never_reads_is_cut_off(sandbox: Sandbox) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port, limit=1)
+    writer.write(b"GET /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    await reader.readexactly(1)
+    stream = sandbox.chat.stream
+    while not stream.dropped:
+        stream.publish("message", {"text": "x" * 100_000})
+        await asyncio.sleep(0)
+    with suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while await reader.read(1 << 20):
+                pass
     writer.close()
