@@ -100,6 +100,7 @@ class Deletions:
             tasks.create_task(self._every_hour(self._forget), name="retention-events")
             await self._app.connected()
             tasks.create_task(self._every_hour(self.remove_doomed), name="retention-messages")
+            tasks.create_task(self._every_hour(self._note_servers), name="retention-servers")
 
     async def _in_turn(self) -> None:
         while True:
@@ -134,6 +135,13 @@ class Deletions:
         for session_id in self._app.bus.held():
             if await self._app.storage.session(session_id) is None:
                 self._app.bus.forget(session_id)
+
+    async def _note_servers(self) -> None:
+        """In which servers the bot is: what Discord said of it while the database was away is not in it."""
+        client = self._app.client()
+        if client.is_ready():
+            here = {guild.id for guild in client.guilds}
+            await self._app.storage.servers_present(here, self._app.clock.now(), self._app.neighbours.has)
 
     async def remove_doomed(self) -> None:
         """The messages of what is gone, and those that speak of it."""

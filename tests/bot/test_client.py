@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import discord
 import pytest
 from discord.shard import EventItem, EventType
 
+from bot import deletion
 from bot.application import intents
 from bot.errors import DiscordRefused
 from bot.service import Service
 from bot.shards import ForgivingQueue, mendable
 from sandbox import Sandbox
+from storage import Storage
+from storage.errors import StorageUnavailable
+from storage.records import Decision
 from tests.fakes.backend import FakeBackend
 from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
@@ -76,6 +82,40 @@ async def test_a_client_that_ended_is_replaced(tmp_path: Path) -> None:
                 while service.gateway.client is first or not service.gateway.ready:
                     await asyncio.sleep(0.05)
             assert service.gateway.restarts == 1
+
+
+async def test_in_which_servers_the_bot_is_is_noted_though_the_database_was_away_when_discord_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is out of a server for 14 days loses all that is stored of it: that must neither be missed nor made up."""
+    monkeypatch.setattr(deletion, "EVERY_S", 0.05)
+    asked: list[set[int]] = []
+    note = Storage.servers_present
+
+    async def away_at_first(storage: Storage, here: set[int], *rest: Any) -> None:
+        asked.append(here)
+        if len(asked) <= 2:
+            raise StorageUnavailable("away")
+        await note(storage, here, *rest)
+
+    monkeypatch.setattr(Storage, "servers_present", away_at_first)
+    gone = 4_711
+    async with (
+        Sandbox(rate_limits=False) as sandbox,
+        Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice()) as service,
+    ):
+        await service.discord_ready()
+        storage = service.storage
+        for guild_id in (sandbox.guild.id, gone):
+            await storage.set_standing_consent(guild_id, 7, Decision.OPT_IN)
+        await storage.server_left(sandbox.guild.id, service.app.clock.now())  # that it is back was not noted
+        seen = len(asked)
+        async with asyncio.timeout(20):
+            while len(asked) < max(seen, 2) + 2:
+                await asyncio.sleep(0.01)
+        later = service.app.clock.now() + timedelta(days=30)
+        assert await storage.purge_left(later) == [gone]
+    assert asked[-1] == {sandbox.guild.id}
 
 
 async def test_a_refused_token_ends_the_service_in_words(tmp_path: Path) -> None:
