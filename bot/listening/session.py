@@ -196,5 +196,7 @@ class ListeningSession:
         """Somebody came, left or decided: the panel says so, and who hears nobody shows it by being deafened."""
         self.limits.note(alone=not self.people.book.present_ids())
         self.panel.check_place()
+        if self.ending or self._intake.closed:  # asked of who has just left, being deafened is another request to join
+            return
         with suppress(SurfaceGone, *DISCORD_TROUBLE):
             await self._surface.deafen(deaf=not self.people.included_ids())

@@ -14,6 +14,18 @@ from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage
 pytestmark = pytest.mark.integration
 
 
+async def test_nothing_is_asked_of_the_voice_channel_once_the_session_ends(stage: Stage) -> None:
+    """A word on being deafened names the channel: after the word on leaving it, it is a request to join."""
+    session = await stage.start()
+    await session.people.include(GUEST, stage.press())
+    assert stage.surface.deaf is False
+    session.end(EndReason.STOPPED)
+    await session.people.exclude(GUEST, stage.press())
+    assert not session.consents(GUEST)
+    assert stage.surface.deaf is False
+    await stage.over()
+
+
 @pytest.mark.parametrize(
     ("happening", "reason", "state"),
     [
