@@ -27,6 +27,8 @@ from storage.records import MessageKind
 NOTICE_S: Final = 5.0
 READ_S: Final = 2.0
 CLEAR_S: Final = 2.0
+TAKE_BACK_S: Final = 5.0
+"""For all messages together."""
 GATHER_S: Final = 1.0
 """People who come together are told in one message."""
 CHIME_GAP_S: Final = 10.0
@@ -87,11 +89,17 @@ class Notices:
             await self._show("chime", self._chime())
 
     async def clear(self) -> None:
-        """Put people's own status line back, and take the messages to single people away. Never raises."""
+        """Put people's own status line back. Never raises."""
         if "status" in self._shown:
             await quietly("status", self._surface.show_status(self._status_before), CLEAR_S)
-        for posted in self._messages:
-            await quietly("notice", self._surface.remove(posted), CLEAR_S)
+
+    async def take_back(self) -> None:
+        """Take the messages to single people away; they may be many, and Discord slow. Never raises."""
+        await quietly("notices", self._remove_messages(), TAKE_BACK_S)
+
+    async def _remove_messages(self) -> None:
+        while self._messages:
+            await quietly("notice", self._surface.remove(self._messages.pop()), CLEAR_S)
 
     async def _post(self, people: list[int]) -> None:
         texts = self._surface.texts

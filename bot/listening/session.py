@@ -127,6 +127,7 @@ class ListeningSession:
         self._hearing.end()
         await quietly("rows", self.people.settle_all(), HANG_UP_S)
         record = await self._farewell.store(reason, counters | self._heard())
+        await self._display.notices.take_back()
         await self._farewell.tell(reason, record, lasted_s=self.limits.elapsed_s)
         if not self.ended.done():
             self.ended.set_result(record)

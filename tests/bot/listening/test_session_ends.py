@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from bot.listening import notices
 from bot.listening.ends import EndReason
 from bot.listening.recovery import clear_status
+from bot.listening.surface import Posted
 from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
-from storage.records import SessionState
+from storage.records import Decision, MessageKind, SessionState
 from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage
 
 pytestmark = pytest.mark.integration
+
+
+async def test_messages_to_single_people_are_taken_back_after_it_left_and_in_their_time_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Discord that hangs must not keep the bot in the channel for seconds with each of them."""
+    monkeypatch.setattr(notices, "TAKE_BACK_S", 0.05)
+    left: list[bool] = []
+
+    async def hangs(_: Posted) -> None:
+        left.append(stage.voice.link.closed)
+        await asyncio.Event().wait()
+
+    people = (7, 8, 9)
+    for person in people:
+        await stage.storage.set_standing_consent(GUILD, person, Decision.OPT_IN)
+    session = await stage.start()
+    for number, person in enumerate(people, start=1):
+        await stage.moves(person, None, CHANNEL)
+        while sum(bool(message.mention) for message in stage.surface.messages) < number:
+            await stage.clock.advance(notices.GATHER_S)
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(stage.surface, "remove", hangs)
+    await stage.end()
+    assert left == [True]
+    record = await stage.storage.session(session.record.id)
+    assert record is not None
+    assert record.state is SessionState.ENDED
+    assert stage.surface.messages[-1].kind is MessageKind.SUMMARY
 
 
 async def test_nothing_is_asked_of_the_voice_channel_once_the_session_ends(stage: Stage) -> None:
