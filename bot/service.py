@@ -160,6 +160,7 @@ class Service:
             "writer": {
                 "written": self.writer.written,
                 "dropped": self.writer.dropped,
+                "orphaned": self.writer.orphaned,
                 "failures": self.writer.failures,
             },
             "recordings": self.app.turns.counters(),

@@ -51,7 +51,7 @@ class Intake:
         """How long the oldest of what `take` gave last had waited."""
         self._wake = asyncio.Event()
         self.closed = False
-        self._short_before = 0
+        self._short_before = self._late_before = 0
         self._samples = 0
         self.windows = 0
         self.dropped = 0
@@ -87,6 +87,7 @@ class Intake:
         """Forget the window in the making and those that wait, because the speaker withdrew."""
         if (stream := self._streams.pop(speaker, None)) is not None:
             self._short_before += stream.segmenter.dropped_short
+            self._late_before += stream.segmenter.late_samples
             stream.gathered.clear()
             stream.segmenter.discard()
         self._waiting = deque(waiting for waiting in self._waiting if waiting[1].speaker != speaker)
@@ -112,11 +113,12 @@ class Intake:
         return [self._waiting.popleft()[1] for _ in range(min(most, len(self._waiting)))]
 
     def counters(self) -> dict[str, int]:
-        short = self._short_before + sum(stream.segmenter.dropped_short for stream in self._streams.values())
+        segmenters = [stream.segmenter for stream in self._streams.values()]
         return {
             "frames": self.frames,
             "windows": self.windows,
-            "windows_too_short": short,
+            "windows_too_short": self._short_before + sum(one.dropped_short for one in segmenters),
+            "samples_late": self._late_before + sum(one.late_samples for one in segmenters),
             "windows_dropped_queue_full": self.dropped,
             "windows_waiting": len(self._waiting),
         }

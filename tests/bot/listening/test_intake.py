@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,3 +79,15 @@ async def test_nothing_stays_of_who_withdrew_or_was_never_included() -> None:
     for frame in frames(tone_burst(1.9), ["heard"]):
         intake.frame(frame)
     assert await windows_of(intake) == []
+
+
+async def test_what_comes_for_a_time_that_is_over_is_counted() -> None:
+    """For who is still there and for who has withdrawn."""
+    intake = Intake(lambda _: True)
+    for speaker in ("1", "2"):
+        once = [replace(frame, speaker=speaker) for frame in frames(tone_burst(1.0), ["heard"])]
+        for frame in [*once, once[0]]:
+            intake.frame(frame)
+        intake.silence(speaker, 16_000)
+    intake.discard("2")
+    assert intake.counters()["samples_late"] == 2 * FRAME_SAMPLES
