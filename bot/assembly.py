@@ -67,8 +67,12 @@ def need_shared(shards: Shards | None, storage: Storage) -> None:
 
 
 async def interrupted(storage: Storage, shards: Shards | None) -> list[SessionRecord]:
-    """The sessions that a process before left open, now closed: those of this process' shards. Raises StartError."""
+    """The sessions that a process before left open, now closed: those of this process' shards.
+
+    Raises StartError, and AlreadyServed where that process still runs.
+    """
     need_shared(shards, storage)
+    storage.claim()
     records = await storage.interrupt_live_sessions(shards.has if shards is not None else None)
     for record in records:
         _log.warning("session_was_interrupted", session=record.id, guild=record.guild_id)

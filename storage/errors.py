@@ -6,7 +6,8 @@ StorageError
 ├── WrongKey            the key does not belong to this database
 ├── NewerSchema         the database was written by a newer Undertone
 ├── UnknownSession      no session has this id
-└── TooManyShares       a session has as many live links as it may have
+├── TooManyShares       a session has as many live links as it may have
+└── AlreadyServed       another process serves this SQLite file
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class NewerSchema(StorageError):
 
 class UnknownSession(StorageError):
     code = "unknown_session"
+
+
+class AlreadyServed(StorageError):
+    code = "already_served"
 
 
 class TooManyShares(StorageError):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from storage import schema
+from storage.claim import Claim, file_of
 from storage.database import Database
 from storage.errors import StorageConflict, WrongKey
 from storage.identity import Identity
@@ -42,8 +44,12 @@ class Storage:
     """The database of the service. Safe to use from many tasks at once; every method raises StorageUnavailable when the
     database does not answer."""
 
-    def __init__(self, database: Database, identity: Identity, *, retention_days: int) -> None:
+    def __init__(
+        self, database: Database, identity: Identity, *, retention_days: int, file: Path | None = None
+    ) -> None:
         self._database = database
+        self._file = file
+        self._claim: Claim | None = None
         self._identity = identity
         self._servers = ServerRepository(database, default_retention_days=retention_days)
         self._consents = ConsentRepository(database, identity)
@@ -68,10 +74,17 @@ class Storage:
         except BaseException:
             await database.close()
             raise
-        return cls(database, identity, retention_days=retention_days)
+        return cls(database, identity, retention_days=retention_days, file=file_of(url))
 
     async def close(self) -> None:
         await self._database.close()
+        if self._claim is not None:
+            self._claim.release()
+
+    def claim(self) -> None:
+        """Serve this SQLite file alone until it is closed; PostgreSQL is for many. Raises AlreadyServed."""
+        if self._file is not None and self._claim is None:
+            self._claim = Claim(self._file)
 
     # --- other processes on the same database
 

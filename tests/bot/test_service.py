@@ -18,8 +18,8 @@ from bot.service import Service
 from bot.texts import english as texts
 from sandbox import Sandbox
 from ser_engine.errors import ModelError
-from storage import NewSession, Storage
-from storage.errors import StorageError, StorageUnavailable, WrongKey
+from storage import NewSession, SessionState, Storage
+from storage.errors import AlreadyServed, StorageError, StorageUnavailable, WrongKey
 from tests.fakes.backend import FakeBackend
 from tests.fakes.clock import FakeClock
 from tests.fakes.settings import keep_addresses, settings_for
@@ -128,6 +128,26 @@ async def test_stopping_ends_sessions_with_a_summary_within_ten_seconds(tmp_path
         assert (await world.embed(texts.SUMMARY_TITLE)).embeds
         assert voice.link.closed
         await service.stop()  # twice does no harm
+
+
+async def test_a_second_start_beside_the_first_leaves_its_sessions_alone(tmp_path: Path) -> None:
+    """With a port of its own, too: the running session would be closed as one of a process that died."""
+    async with Sandbox(rate_limits=False) as sandbox:
+        voice = FakeVoice()
+        settings = settings_for(sandbox, tmp_path)
+        async with Service(settings, backend=FakeBackend(), connect=voice) as service:
+            await service.discord_ready()
+            world = World(sandbox, service, voice)
+            world.sit(world.owner)
+            await world.seen(world.owner)
+            await world.attest_and_start()
+            with pytest.raises(AlreadyServed, match=r"Another Undertone serves .*undertone\.db already"):
+                await started(Service(settings, backend=FakeBackend(), connect=FakeVoice()))
+            record = await service.storage.session(world.running().record.id)
+            assert record is not None
+            assert record.state is SessionState.LIVE
+        async with Service(settings, backend=FakeBackend(), connect=voice):
+            pass  # the place is free again
 
 
 async def test_a_session_that_waits_for_discord_does_not_hold_up_the_stop(
