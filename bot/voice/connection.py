@@ -28,13 +28,17 @@ from .websocket import HearingWebSocket
 Lost = Callable[[Reason, int | None], None]
 """Told once for each connection that ended: why, and the close code if there was one."""
 
+_ELSEWHERE: Final = "another voice server, channel or gateway session"
 _RESUMED: Final = 0
+_LOOK_S: Final = 0.02
 ANSWER_WAIT_S: Final = 8.0
 """Discord does not answer a request to join that it refuses; after so long without a word, it is refused."""
 FOLLOW_WAIT_S: Final = 4.0
 """How long the main gateway has to say what a close by the voice server means."""
 REALLOCATION_WAIT_S: Final = 4.0
 """How much longer when it said that another voice server is being looked for."""
+MIND_WAIT_S: Final = 1.0
+"""How long it has when the voice server closes while it is joined."""
 FOLLOW_TIMEOUT_S: Final = 9.0
 RESUME_WAITS_S: Final = (0.0, 0.5, 1.5)
 RESUME_TIMEOUT_S: Final = 3.0
@@ -102,6 +106,7 @@ class HearingConnection(ConnectionSeam):
         self.register()
         self._interrupted.clear()
         self._answered = self._reallocating = self._seated = False
+        session = self.gateway_session
         handshake = asyncio.create_task(self.handshake(timeout_s), name="voice-handshake")
         interrupted = asyncio.create_task(self._interrupted.wait(), name="voice-handshake-interrupted")
         try:
@@ -112,15 +117,30 @@ class HearingConnection(ConnectionSeam):
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if handshake.done():
                 handshake.result()
+        except ConnectionClosed as error:
+            if error.code in _DECIDED_ELSEWHERE and await self._otherwise(session):
+                raise InterruptedError(_ELSEWHERE) from error
+            raise
         finally:
             for task in (handshake, interrupted):
                 task.cancel()
             await asyncio.gather(handshake, interrupted, return_exceptions=True)
-        if self._interrupted.is_set():  # also where the handshake with the last one had just come to its end
-            raise InterruptedError("another voice server or channel")
+        if (
+            self._interrupted.is_set() or self.gateway_session != session
+        ):  # also where the handshake with the last one had just come to its end
+            raise InterruptedError(_ELSEWHERE)
         self._session = self.gateway_session
         self.settle()
         self.receiver.journal.note("connected")
+
+    async def _otherwise(self, session: str | None) -> bool:
+        """Whether the voice server closed because we were moved, or taken out, or the gateway's session was lost."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MIND_WAIT_S):
+                while self.gateway_session == session and not self._interrupted.is_set():  # noqa: ASYNC110 - two events
+                    await asyncio.sleep(_LOOK_S)
+                return True
+        return False
 
     def interrupt(self) -> None:
         """Give up a handshake that is under way."""

@@ -35,6 +35,8 @@ class ConnectionSeam(VoiceConnectionState):
 
     shown_deaf = False
     """Whether people see the bot deafened; kept through reconnects."""
+    _asked = False
+    """Whether we have asked to be in a channel since the last word that we are in none, and not asked to leave."""
     _key_told: Any = None
     _key = b""
     """`_key_told`, the list that discord.py keeps, as bytes."""
@@ -125,7 +127,7 @@ class ConnectionSeam(VoiceConnectionState):
 
     def note_left(self) -> bool:
         """We are in no channel; True when that was asked for by ourselves."""
-        expected, self._expecting_disconnect = self._expecting_disconnect, False
+        expected, self._expecting_disconnect, self._asked = self._expecting_disconnect, False, False
         self._disconnected.set()
         return expected
 
@@ -140,7 +142,7 @@ class ConnectionSeam(VoiceConnectionState):
             ConnectionClosed: the voice gateway refused; its code says why.
             OSError: the network or Discord's gateway is not there.
         """
-        self.timeout = timeout_s
+        self.timeout, self._asked = timeout_s, True
         await self._connect(False, timeout_s, self.shown_deaf, False, False)
 
     def await_server(self) -> None:
@@ -197,7 +199,10 @@ class ConnectionSeam(VoiceConnectionState):
         """discord.py's, which leaves the websocket and its thread behind when the main gateway is not there."""
         if self.ws is not MISSING:
             await self.ws.close()
+        answered, self._asked = self._asked or self._expecting_disconnect, False
         await super().disconnect(force=force, cleanup=cleanup, wait=wait and self.gateway_session is not None)
+        if cleanup or not answered:  # no word on leaving reaches who is forgotten, or who was in no channel
+            self._expecting_disconnect = False
 
     async def tear_down(self, *, for_good: bool) -> None:
         """Leave the channel and close everything; `for_good` also forgets the client."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.voice import CannotJoin, LinkState, Reason, VoiceLink, connect, connection, supervisor, websocket
+from bot.voice import CannotJoin, LinkState, Reason, VoiceLink, connect, connection, link, supervisor, websocket
 from sandbox.permissions import Permission
 from sandbox.voice.udp import UdpServer
 from tests.fakes.call import Call
@@ -193,6 +193,38 @@ async def test_taken_out_while_it_joins_it_stays_out_and_says_so(
     assert call.told(LinkState.LISTENING) == []
     assert call.voice.connection(call.bot_id) is None
     assert state.voice_state(guild_id, call.bot_id) is None
+
+
+async def test_taken_out_in_the_second_try_to_join_it_stays_out(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first try has left the channel already, and nobody answers who leaves twice."""
+    monkeypatch.setattr(link, "TRIES_S", (0.0, 0.2, 0.2))
+    await call.person("Anna")
+    state, guild_id = call.sandbox.state, call.sandbox.guild.id
+    call.faults.refuse_connections = 1
+    joining = asyncio.create_task(call.listen(), name="join")
+    await call.until(lambda: not call.faults.refuse_connections and state.voice_state(guild_id, call.bot_id) is None)
+    monkeypatch.setattr(UdpServer, "_discover", lambda *_: None)  # it does not get to the end
+    await call.until(lambda: call.voice.connection(call.bot_id))
+    state.leave_voice(guild_id, call.bot_id)
+    with pytest.raises(CannotJoin) as caught:
+        await joining
+    assert caught.value.reason is Reason.REMOVED
+    assert call.voice.connection(call.bot_id) is None
+
+
+async def test_a_gateway_session_that_is_lost_while_it_joins_takes_nobody_out(
+    call: Call, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = await call.person("Anna")
+    discover = UdpServer._discover
+    monkeypatch.setattr(UdpServer, "_discover", lambda *_: None)
+    joining = asyncio.create_task(call.listen(), name="join")
+    await call.until(lambda: call.voice.connection(call.bot_id))
+    call.sandbox.gateway.invalidate()
+    monkeypatch.setattr(UdpServer, "_discover", discover)
+    await joining
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
 
 
 @pytest.mark.parametrize(("code", "reason"), [(4014, Reason.CALL_ENDED), (4021, Reason.RATE_LIMITED)])
