@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
@@ -17,11 +18,12 @@ from bot.settings import Settings, load_routed, load_settings
 from ser_engine.errors import EngineError
 from storage.errors import StorageError
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,)))
+"""Ctrl-C, a service manager, and a terminal that is closed."""
 
 
 def until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run `main` with an event that SIGINT and SIGTERM set. A second signal ends it at once.
+    """Run `main` with an event that the signals set. A second one ends it at once.
 
     Errors that have words end with them and exit status 1.
     """
@@ -68,6 +70,8 @@ def signals(stop: asyncio.Event) -> Iterator[None]:
 
     installed = []
     for number in SIGNALS:
+        if number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is signal.SIG_IGN:
+            continue  # as by `nohup`: it goes on without its terminal
         try:
             loop.add_signal_handler(number, asked)
         except (NotImplementedError, RuntimeError):

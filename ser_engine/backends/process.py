@@ -40,8 +40,8 @@ DECODER_BYTES: Final = 768 * 1024 * 1024
 NICE: Final = 5
 """Steps that a worker stands behind its parent when both want a core (Unix): an answer may come a moment later, a voice
 packet that is not read in time is lost."""
-PARENTS_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-"""Requests to end that are the parent's to obey."""
+PARENTS_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,)))
+"""Requests to end that are the parent's to obey; the last comes when the terminal is closed."""
 
 
 def keep_to_one_thread() -> None:

@@ -1,4 +1,7 @@
-"""SIGTERM to the whole process group, as systemd, containers and terminals send it: sessions end with a summary."""
+"""Signals to the whole process group, as systemd, containers and terminals send them: sessions end with a summary.
+
+A terminal that is closed sends SIGHUP.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ pytestmark = pytest.mark.e2e
 WITHIN_S = 10.0
 
 
-async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
+async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     async with Sandbox(rate_limits=False) as discord:
         role = discord.state.add_role(discord.guild, "Host", permissions=int(EVERYONE | Permission.MANAGE_GUILD))
         host = discord.add_person("Hanna", role_ids=(role.id,))
@@ -44,7 +50,7 @@ async def test_a_signal_to_the_group_ends_the_session_with_its_summary_in_time(t
             talking = asyncio.create_task(voice.say(clip_paths()[1]), name="talks on")
             spoken = voice.counters["spoken"]
             await discord.wait_for(lambda: voice.counters["spoken"] >= spoken + 100, timeout_s=30.0)
-            os.killpg(program.pid, signal.SIGTERM)
+            os.killpg(program.pid, number)
             began_s = time.monotonic()
             code = await program.ended(WITHIN_S)
             took_s = time.monotonic() - began_s

@@ -167,6 +167,22 @@ async def test_the_first_signal_asks_and_the_second_insists() -> None:
     assert stop.is_set()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+async def test_a_closed_terminal_asks_unless_it_was_to_be_outlived() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals(asyncio.Event()):  # as `nohup` starts it
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        stop = asyncio.Event()
+        with signals(stop):
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(10):
+                await stop.wait()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def test_first_of_passes_on_what_broke_and_cancels_the_others() -> None:
     async def breaks() -> None:
         raise StartError("broken")
