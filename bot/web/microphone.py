@@ -22,7 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from bot.listening.aggregate import SpeakerTone
 from bot.listening.intake import Intake
 from bot.web import words
-from bot.web.errors import Forbidden, Unavailable
+from bot.web.errors import BadParameter, Forbidden, Unavailable
 from bot.web.keys import ACCESS, BACKEND, MICROPHONES, STREAMS
 from bot.web.limits import GateFull
 from bot.web.predict import client_of
@@ -46,13 +46,15 @@ _log = structlog.get_logger(__name__)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """``GET /microphone/stream``, a WebSocket. Raises Forbidden, Unavailable before it is one."""
+    """``GET /microphone/stream``, a WebSocket. Raises BadParameter, Forbidden, Unavailable before it is one."""
     access, backend = request.app[ACCESS], request.app[BACKEND]
     headers = request.headers
     if not access.origin_allowed(headers.get("Origin"), headers.get("Sec-Fetch-Site"), headers.get("Host")):
         raise Forbidden(words.FOREIGN_PAGE)
     if not backend.ready:
         raise Unavailable(words.STARTING, retry_after_s=5)
+    if not web.WebSocketResponse().can_prepare(request):
+        raise BadParameter(words.NO_WEBSOCKET)
     with ExitStack() as place:
         try:
             place.enter_context(request.app[MICROPHONES].place(client_of(request)))

@@ -88,6 +88,21 @@ async def test_one_link_too_many_is_refused_as_that(client: Client, storage: Sto
         assert "50 share links already" in unescape(await response.text())
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Upgrade": "h2c", "Connection": "Upgrade"},
+        {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "99"},
+        {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "!"},
+    ],
+)
+async def test_what_is_no_websocket_is_told_what_it_has_come_to(client: Client, headers: dict[str, str]) -> None:
+    async with client.get("/microphone/stream", headers=headers) as response:
+        assert response.status == 400
+        assert words.NO_WEBSOCKET in unescape(await response.text())
+
+
 async def test_a_websocket_that_asks_for_a_protocol_is_not_in_the_log(make_client: MakeClient) -> None:
     """Aiohttp warns of it with the address of whoever asks."""
     client = await make_client()
