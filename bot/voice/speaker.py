@@ -104,7 +104,7 @@ class HeardSpeaker:
         stream = self._streams.get(ssrc)
         if stream is None:
             if len(self._streams) >= _MAX_STREAMS:
-                del self._streams[next(old for old in self._streams if old != self._active_ssrc)]
+                self._end(next(old for old in self._streams if old != self._active_ssrc))
             stream = self._streams[ssrc] = Stream(self._jitter_counters)
         return stream
 
@@ -173,12 +173,16 @@ class HeardSpeaker:
 
     def end_stream(self) -> None:
         """The connection is gone, and with it the meaning of SSRCs, sequence numbers and timestamps."""
-        for ssrc, stream in list(self._streams.items()):
-            self._emit(ssrc, stream, stream.jitter.flush())
-        self._streams.clear()
+        for ssrc in list(self._streams):
+            self._end(ssrc)
         self._active_ssrc = None
         self._timeline.restart()
         self.refused_packets = 0
+
+    def _end(self, ssrc: int) -> None:
+        stream = self._streams.pop(ssrc)
+        self._emit(ssrc, stream, stream.jitter.flush())
+        self._counters.dropped_stray += stream.jitter.drop()
 
     def drop(self) -> int:
         """Forget everything that waits to be heard; returns how many packets that were."""

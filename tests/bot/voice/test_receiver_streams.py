@@ -72,6 +72,23 @@ def test_a_new_ssrc_is_a_new_stream_on_the_same_timeline(ears: Ears, sender: Rtp
     assert ears.counters.ssrc_changes == 1
 
 
+def test_a_stray_that_waits_when_its_stream_ends_is_counted(ears: Ears, sender: RtpSender, speech: list[bytes]) -> None:
+    ears.stream(sender, speech[:10])
+    sender.skip(1_000)
+    ears.take(sender.packet(speech[10]))
+    ears.receiver.connection_began()
+    assert ears.opus[1] == speech[:10]
+    assert ears.counters.dropped_stray == 1
+
+
+def test_what_waits_of_the_oldest_of_many_streams_is_heard_when_another_begins(ears: Ears, speech: list[bytes]) -> None:
+    for number in range(5):
+        ears.receiver.speaking(1, 500 + number)
+        ears.take(RtpSender(ssrc=500 + number, sequence=9).packet(speech[number]))
+    ears.wait(0.2)
+    assert sorted(ears.opus[1]) == sorted(speech[:5])
+
+
 def test_another_connection_forgets_ssrcs_and_keeps_the_timeline(
     ears: Ears, sender: RtpSender, speech: list[bytes]
 ) -> None:
