@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -138,14 +137,18 @@ class Attendance:
         """Somebody was booked as present: ask for their standing answer if it is unknown, and carry it out."""
         if unknown:
             standing: Decision | None = None
-            with suppress(StorageError):
+            try:
                 standing = await self._storage.standing_consent(self._record.guild_id, user_id)
+            except StorageError as error:  # they start excluded, and can press the button
+                _log.warning("standing_answer_not_read", session=self._record.id, error=error.code)
             wanted = self.book.wants_in(user_id)
             self.book.learn(user_id, standing)
             if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
                 self._released(user_id)
-        with suppress(StorageError):  # without a row they are not taken
+        try:
             await self._settle(user_id)
+        except StorageError as error:  # without a row they are not taken
+            _log.warning("participant_not_written", session=self._record.id, error=error.code)
         if self.consents(user_id) and self.book.by_standing(user_id):
             self._by_standing(user_id)
 

@@ -17,6 +17,7 @@ from storage.errors import StorageUnavailable
 from storage.records import Decision, SessionState
 from tests.fakes.clock import settle
 from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage, told_live
+from tests.fakes.log import written
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
 pytestmark = pytest.mark.integration
@@ -55,6 +56,25 @@ async def test_a_late_joiner_starts_excluded_and_a_standing_opt_in_is_included(s
     await stage.moves(7, None, CHANNEL)
     await stage.moves(8, None, CHANNEL)
     assert (session.consents(7), session.consents(8)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "event"),
+    [("standing_consent", "standing_answer_not_read"), ("include_participant", "participant_not_written")],
+)
+async def test_who_is_not_included_for_want_of_the_database_is_logged(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: str, event: str
+) -> None:
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("the database is away")
+
+    await stage.storage.set_standing_consent(GUILD, 8, Decision.OPT_IN)
+    session = await stage.start()
+    monkeypatch.setattr(stage.storage, asked, away)
+    with written("warning") as log:
+        await stage.moves(8, None, CHANNEL)
+    assert not session.consents(8)
+    assert event in log.getvalue()
 
 
 async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage) -> None:
