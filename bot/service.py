@@ -157,12 +157,7 @@ class Service:
         """Totals by part, for ``/metrics``."""
         return {
             "sessions": self.sessions.counters(),
-            "writer": {
-                "written": self.writer.written,
-                "dropped": self.writer.dropped,
-                "orphaned": self.writer.orphaned,
-                "failures": self.writer.failures,
-            },
+            "writer": self.writer.counters(),
             "recordings": self.app.turns.counters(),
             "discord": {
                 "restarts": self.gateway.restarts,

@@ -46,6 +46,15 @@ class WindowWriter:
     def pending(self) -> int:
         return len(self._pending)
 
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, by name."""
+        return {
+            "written": self.written,
+            "dropped": self.dropped,
+            "orphaned": self.orphaned,
+            "failures": self.failures,
+        }
+
     def put(self, session_id: str, result: WindowRecord | MomentRecord) -> None:
         """A moment has to be about a participant; a mark by hand is `Storage.add_moment`'s."""
         if len(self._pending) >= self._limit:

@@ -27,8 +27,7 @@ TRAINING = ROOT / "ser_engine" / "training"
 TOO_HEAVY = {"tensorflow", "tensorflow-cpu", "keras", "librosa", "numba", "scipy", "scikit-learn", "onnx", "libclang"}
 MAY_ASK = {
     "ser_engine/networks.py": {"keras", "tensorflow", "joblib"},  # the reference, and the old app's scaler
-    "lab/bench.py": {"librosa"},  # what the old way is measured with
-    "lab/old_way.py": {"keras"},
+    "lab/old_way.py": {"keras", "librosa"},
     "ser_engine/backends/ray_replica.py": {"ray"},
     "ser_engine/backends/ray_serve.py": {"ray"},
 }

@@ -7,12 +7,12 @@ import contextlib
 import time
 from typing import Any, Final
 
-from aiohttp import WSMsgType
 from discord.errors import ConnectionClosed
 from discord.gateway import DiscordVoiceWebSocket
 
 _LAST_WORD_S: Final = 0.1
-_OVER: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
+_OVER: Final = frozenset({"CLOSE", "CLOSING", "CLOSED", "ERROR"})
+"""Kinds of message after which no other comes, by aiohttp's names."""
 
 
 class WebSocketSeam(DiscordVoiceWebSocket):
@@ -38,7 +38,7 @@ class WebSocketSeam(DiscordVoiceWebSocket):
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORD_S):
-                while (await self.ws.receive()).type not in _OVER:
+                while (await self.ws.receive()).type.name not in _OVER:
                     pass
                 raise ConnectionClosed(self.ws, shard_id=None)
 
