@@ -197,9 +197,11 @@ class HearingConnection(ConnectionSeam):
 
     def _why(self, code: int | None) -> Reason:
         """What a close code means. 4014 and 4022 are final only while the gateway session that brought us here lasts:
-        when it is lost, Discord takes us out of the call without anybody having wished so."""
+        when it is lost, Discord takes us out of the call without anybody having wished so. And where another voice
+        server was named, the call goes on there, though it could not be connected to at first."""
         if code in _DECIDED_ELSEWHERE:
-            return Reason.CALL_ENDED if self.gateway_session == self._session else Reason.CONNECTION_LOST
+            over = self.gateway_session == self._session and not self.named
+            return Reason.CALL_ENDED if over else Reason.CONNECTION_LOST
         return final_reason(code) or Reason.CONNECTION_LOST
 
     async def _follow(self) -> bool:

@@ -37,6 +37,8 @@ class ConnectionSeam(VoiceConnectionState):
     """Whether people see the bot deafened; kept through reconnects."""
     _asked = False
     """Whether we have asked to be in a channel since the last word that we are in none, and not asked to leave."""
+    named = False
+    """Whether a voice server was named to `follow` to."""
     _key_told: Any = None
     _key = b""
     """`_key_told`, the list that discord.py keeps, as bytes."""
@@ -147,6 +149,7 @@ class ConnectionSeam(VoiceConnectionState):
 
     def await_server(self) -> None:
         """The voice server let us go: whatever the main gateway names next is where to connect."""
+        self.named = False
         if self.is_connected():
             self.state = ConnectionFlowState.got_voice_state_update
 
@@ -174,7 +177,9 @@ class ConnectionSeam(VoiceConnectionState):
             await last.close()
 
     async def follow(self, wait_s: float) -> bool:
-        """The voice server let us go: connect to the one that is named next. False when none is named."""
+        """The voice server let us go: connect to the one that is named next. False when none is named (`named`), or it
+        cannot be connected to.
+        """
         with contextlib.suppress(TimeoutError):
             await self._wait_for_state(
                 ConnectionFlowState.got_voice_server_update,
@@ -183,6 +188,7 @@ class ConnectionSeam(VoiceConnectionState):
                 timeout=wait_s,
             )
             if self.state is not ConnectionFlowState.disconnected:
+                self.named = True
                 return await self._potential_reconnect()
         return False
 

@@ -118,6 +118,19 @@ async def test_after_4022_another_voice_server_is_followed(call: Call, speech: l
     assert call.sandbox.state.voice_state(call.sandbox.guild.id, call.bot_id) is not None
 
 
+async def test_a_voice_server_that_is_named_and_cannot_be_connected_to_at_once_is_no_end(
+    call: Call, speech: list[bytes]
+) -> None:
+    (anna,) = await call.together("Anna")
+    call.faults.refuse_connections = 1
+    changing = asyncio.create_task(call.sandbox.end_call(region_changed=True, word_after_s=0.3), name="region")
+    await call.back()
+    await changing
+    assert not call.faults.refuse_connections
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+
+
 async def test_after_4022_being_in_no_channel_is_the_end(call: Call) -> None:
     await call.together("Anna")
     await call.sandbox.end_call(region_changed=False)
