@@ -21,8 +21,6 @@ STREAM_PACKETS: Final = 150
 """Of one stream: 1.5 s of the shortest packets that clients send (10 ms), 3 s of Discord's usual ones."""
 MAX_STREAMS: Final = 1_024
 """Unknown SSRCs of which something waits at once."""
-_HALF: Final = 1 << 15
-_MASK: Final = (1 << 16) - 1
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +43,7 @@ class Packet:
 
     def ahead_of(self, other: Packet) -> int:
         """How many numbers after `other` it was sent; below 0 when it was before."""
-        return ((self.sequence - other.sequence + _HALF) & _MASK) - _HALF
+        return rtp.after(self.sequence, other.sequence, rtp.HALF_SEQUENCE)
 
 
 class Hold:

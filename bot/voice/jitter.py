@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from . import rtp
 from .hold import STREAM_PACKETS
 
 Packet = TypeVar("Packet")
@@ -19,7 +20,6 @@ MAX_JUMP: Final = 50
 """Packets. Further off is another beginning, not a gap: the sender restarted, or was away."""
 MAX_WAITING: Final = STREAM_PACKETS
 """Packets that wait for a missing one: as many as a stream may have waiting elsewhere."""
-_HALF: Final = 1 << 15
 _MASK: Final = (1 << 16) - 1
 
 
@@ -124,8 +124,7 @@ class JitterBuffer(Generic[Packet]):
         self._newest = (1 << 16) + sequence  # room to unwrap downwards
 
     def _unwrap(self, sequence: int) -> int:
-        ahead = (sequence - self._newest) & _MASK
-        return self._newest + (ahead if ahead < _HALF else ahead - _MASK - 1)
+        return self._newest + rtp.after(sequence, self._newest, rtp.HALF_SEQUENCE)
 
     def _is_far(self, unwrapped: int) -> bool:
         """Whether a number lies near none from the oldest that is waited for, or waits, to the newest."""
@@ -156,11 +155,11 @@ class JitterBuffer(Generic[Packet]):
             self._outlier = (sequence, now_s, packet)
             return []
         first, since, earlier = self._outlier
-        apart = (sequence - first) & _MASK
+        apart = rtp.after(sequence, first, rtp.HALF_SEQUENCE)
         if apart == 0:
             self.counters.duplicate += 1
             return []
-        if min(apart, _MASK + 1 - apart) > MAX_JUMP:
+        if abs(apart) > MAX_JUMP:
             self.counters.stray += 1
             self._outlier = (sequence, now_s, packet)
             return []

@@ -13,6 +13,9 @@ _VERSION: Final = 2
 _FIXED: Final = struct.Struct(">BBHII")
 _EXTENSION: Final = struct.Struct(">HH")
 NONCE_BYTES: Final = 4
+HALF_SEQUENCE: Final = 1 << 15
+HALF_TIMESTAMP: Final = 1 << 31
+"""Half of what sequence numbers and timestamps count to before they begin anew."""
 TAG_BYTES: Final = 16
 MIN_DATAGRAM_BYTES: Final = _FIXED.size + TAG_BYTES + NONCE_BYTES
 """Less cannot hold a header, a seal and a nonce."""
@@ -39,6 +42,11 @@ def is_audio(datagram: bytes) -> bool:
 def ssrc_of(datagram: bytes) -> int:
     """The SSRC of a datagram of at least `MIN_DATAGRAM_BYTES`: enough to ask for consent before anything else."""
     return int.from_bytes(datagram[8:12], "big")
+
+
+def after(number: int, other: int, half: int) -> int:
+    """How far `number` lies after `other`, counted modulo 2 · `half`: at least −`half`, and less than `half`."""
+    return (number - other + half) % (2 * half) - half
 
 
 def sequence_of(datagram: bytes) -> int:

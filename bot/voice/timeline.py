@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from . import rtp
+
 RTP_HZ: Final = 48_000
 OUT_HZ: Final = 16_000
 _RATIO: Final = RTP_HZ // OUT_HZ
@@ -20,7 +22,6 @@ MAX_DRIFT_SAMPLES: Final = OUT_HZ
 MAX_GAP_SAMPLES: Final = 60 * OUT_HZ
 """Longer than this, a step of the timestamps is a jump and no pause."""
 _MASK: Final = (1 << 32) - 1
-_HALF: Final = 1 << 31
 
 
 class Placement(NamedTuple):
@@ -83,8 +84,7 @@ class Timeline:
         return Placement(t, fill)
 
     def _by_timestamp(self, timestamp: int, first_rtp: int) -> int | None:
-        ahead = (timestamp - self._last_rtp) & _MASK
-        unwrapped = self._last_rtp + (ahead if ahead < _HALF else ahead - _MASK - 1)
+        unwrapped = self._last_rtp + rtp.after(timestamp, self._last_rtp, rtp.HALF_TIMESTAMP)
         t = self._origin_samples + (unwrapped - first_rtp) // _RATIO
         if not self.end_samples - MAX_DRIFT_SAMPLES <= t <= self.end_samples + MAX_GAP_SAMPLES:
             return None
