@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from bot import logs
 from bot.errors import SettingsError, StartError
 from bot.settings import Settings, load_routed, load_settings
+from ser_engine.backends.process import ASKED_TO_END
 from ser_engine.errors import EngineError
 from storage.errors import StorageError
-
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,)))
-"""Ctrl-C, a service manager, and a terminal that is closed."""
 
 
 def until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -69,7 +66,7 @@ def signals(stop: asyncio.Event) -> Iterator[None]:
         stop.set()
 
     installed = []
-    for number in SIGNALS:
+    for number in ASKED_TO_END:
         if number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is signal.SIG_IGN:
             continue  # as by `nohup`: it goes on without its terminal
         try:

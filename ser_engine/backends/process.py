@@ -40,8 +40,8 @@ DECODER_BYTES: Final = 768 * 1024 * 1024
 NICE: Final = 5
 """Steps that a worker stands behind its parent when both want a core (Unix): an answer may come a moment later, a voice
 packet that is not read in time is lost."""
-PARENTS_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,)))
-"""Requests to end that are the parent's to obey; the last comes when the terminal is closed."""
+ASKED_TO_END: Final = (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,)))
+"""Signals of Ctrl-C, a service manager and a terminal that is closed. In a worker they are the parent's to obey."""
 
 
 def keep_to_one_thread() -> None:
@@ -67,12 +67,12 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def deaf_to_signals() -> Iterator[None]:
-    """Processes started inside this, on this thread, are deaf to `PARENTS_SIGNALS` from their first instruction."""
+    """Processes started inside this, on this thread, are deaf to `ASKED_TO_END` from their first instruction."""
     if sys.platform == "win32":  # has no masks; the child ignores them from `main` on
         yield
         return
     resource_tracker.ensure_running()  # when it has to start, it opens this thread's ears again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKED_TO_END)
     try:
         yield
     finally:
@@ -121,7 +121,7 @@ def main(connection: Connection, kind: str, model_dir: str, runtime: str | None)
     ``("error", class name, sentence, key, facts)``. The first message, unasked, is ``("done", information)`` after the
     warm-up.
     """
-    for number in PARENTS_SIGNALS:
+    for number in ASKED_TO_END:
         signal.signal(number, signal.SIG_IGN)
     end_with_parent()
     stand_behind()
