@@ -94,11 +94,11 @@ def sounds_like_speech(figures: SpectralFigures) -> bool:
 
 
 def spectral_figures(pcm: Pcm) -> SpectralFigures:
-    """The figures of a window, from 94 Hz to 7 kHz; in frames of 64 ms; shorter than two of them it is
-    lengthened with zeros.
+    """The figures of a window, from 94 Hz to 7 kHz, over frames of 64 ms; fewer than two are filled up with zeros.
 
     The frames do not overlap: that costs half of what it costs with frames that do, and decides five windows in a
-    thousand otherwise."""
+    thousand otherwise.
+    """
     short = 2 * _FRAME - len(pcm)
     samples = np.pad(pcm, (0, short)) if short > 0 else pcm
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)

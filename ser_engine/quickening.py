@@ -134,12 +134,16 @@ class _Trial:
         self._exact = [answers(path, some, {}) for some in self._sets]
 
     def once(self, plan: Plan) -> NDArray[np.float64]:
-        return np.asarray(np.abs(answers(self._path, self._sets[0], plan) - self._exact[0]).max(axis=1))
+        return self._moved(plan, 0)
 
     def __call__(self, plan: Plan) -> NDArray[np.float64]:
         moved = np.zeros(0)
-        for windows, exact in zip(self._sets, self._exact, strict=True):
-            moved = np.append(moved, np.abs(answers(self._path, windows, plan) - exact).max(axis=1))
+        for number in range(len(self._sets)):
+            moved = np.append(moved, self._moved(plan, number))
             if moved.max() > MOST_MOVED * _MARGIN:
                 break
         return moved
+
+    def _moved(self, plan: Plan, number: int) -> NDArray[np.float64]:
+        """Each answer's largest difference."""
+        return np.asarray(np.abs(answers(self._path, self._sets[number], plan) - self._exact[number]).max(axis=1))

@@ -40,6 +40,14 @@ def number(request: web.Request, name: str) -> int | None:
     return int(text) if re.fullmatch(r"\d{1,20}", text) else None
 
 
+def limit_of(request: web.Request, *, default: int, most: int) -> int:
+    """How many the query asks for. Raises ApiError for what is no number from 1 to `most`."""
+    limit = number(request, "limit") if "limit" in request.query else default
+    if limit is None or not 1 <= limit <= most:
+        raise errors.invalid_field("limit", "NUMBER_TYPE_MAX", f"int value should be between 1 and {most}.")
+    return limit
+
+
 def guild_of(request: web.Request) -> Guild:
     """The server in the path; to a bot that is not a member it does not exist."""
     world = world_of(request)

@@ -12,7 +12,7 @@ from sandbox.forms import parse
 from sandbox.gateway import Intent
 from sandbox.models import ChannelType, Guild, Member
 from sandbox.permissions import Permission, in_channel
-from sandbox.rest.access import guild_of, json_body, need_in_guild, number, snowflake, world_of
+from sandbox.rest.access import guild_of, json_body, limit_of, need_in_guild, number, snowflake, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
@@ -54,7 +54,7 @@ async def roles(request: web.Request) -> web.Response:
 async def search_members(request: web.Request) -> web.Response:
     start = request.query.get("query", "").lower()
     found = [m for m in guild_of(request).members.values() if m.name.lower().startswith(start)]
-    return reply([payloads.member(m) for m in found[: _limit(request, 1_000)]])
+    return reply([payloads.member(m) for m in found[: limit_of(request, default=1, most=1_000)]])
 
 
 @ROUTES.get("/guilds/{guild_id}/members/{user_id}")
@@ -71,7 +71,7 @@ async def members(request: web.Request) -> web.Response:
         raise errors.missing_access()
     after = number(request, "after") or 0
     listed = sorted(m.user.id for m in record.members.values() if m.user.id > after)
-    return reply([payloads.member(record.members[u]) for u in listed[: _limit(request, 1_000)]])
+    return reply([payloads.member(record.members[u]) for u in listed[: limit_of(request, default=1, most=1_000)]])
 
 
 @ROUTES.patch("/guilds/{guild_id}/members/{user_id}")
@@ -147,10 +147,3 @@ def _member(request: web.Request, guild: Guild) -> Member:
     if who is None:
         raise errors.unknown_member()
     return who
-
-
-def _limit(request: web.Request, most: int) -> int:
-    limit = number(request, "limit") if "limit" in request.query else 1
-    if limit is None or not 1 <= limit <= most:
-        raise errors.invalid_field("limit", "NUMBER_TYPE_MAX", f"int value should be between 1 and {most}.")
-    return limit

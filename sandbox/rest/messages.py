@@ -11,7 +11,7 @@ from sandbox.forms import MessageForm, parse
 from sandbox.models import Channel
 from sandbox.permissions import Permission, in_channel
 from sandbox.posting import Uploads
-from sandbox.rest.access import channel_of, form_body, json_body, message_of, number, shown, world_of
+from sandbox.rest.access import channel_of, form_body, json_body, limit_of, message_of, number, shown, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
@@ -24,9 +24,7 @@ async def history(request: web.Request) -> web.Response:
     channel = channel_of(request)
     if not _may(request, channel, Permission.READ_MESSAGE_HISTORY):
         return reply([])
-    limit = number(request, "limit") if "limit" in request.query else 50
-    if limit is None or not 1 <= limit <= 100:
-        raise errors.invalid_field("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
+    limit = limit_of(request, default=50, most=100)
     found = [m for m in world.state.messages(channel.id) if not m.ephemeral]
     if before := number(request, "before"):
         found = [m for m in found if m.id < before]
