@@ -143,3 +143,11 @@ class Ears:
             self.clock.advance(0.02)
             self.receiver.tick()
             self.work()
+
+
+def under_dave(ssrc: int) -> tuple[FakeDave, Ears, RtpSender]:
+    """An included speaker whose SSRC is known, in an encrypted call with the keys of its first epoch."""
+    session = FakeDave()
+    ears = Ears(connection=FakeConnection(session=session, version=1))
+    ears.receiver.speaking(1, ssrc)
+    return session, ears, RtpSender(ssrc=ssrc)

@@ -12,7 +12,7 @@ import pytest
 from bot.voice.hold import HOLD_S, STREAM_PACKETS
 from ser_engine import opus
 from tests.fakes.rtp import KEY, RtpSender
-from tests.fakes.voice import Ears, FakeConnection, FakeDave
+from tests.fakes.voice import Ears, FakeConnection, FakeDave, under_dave
 
 pytestmark = pytest.mark.unit
 
@@ -126,10 +126,7 @@ def test_packets_held_for_a_stranger_are_dropped_unheard_when_the_owner_is_not_i
 
 
 def test_withdrawing_works_with_the_next_packet_and_forgets_what_waits(speech: list[bytes]) -> None:
-    session = FakeDave()
-    ears = Ears(connection=FakeConnection(session=session, version=1))
-    ears.receiver.speaking(1, SSRC)
-    sender = RtpSender(ssrc=SSRC)
+    session, ears, sender = under_dave(SSRC)
     ears.stream(sender, [session.encrypt(packet) for packet in speech[:10]])
     sender.skip()
     ears.take(sender.packet(session.encrypt(speech[11])))  # waits for the one that is missing
@@ -147,10 +144,7 @@ def test_withdrawing_works_with_the_next_packet_and_forgets_what_waits(speech: l
 
 
 def test_keys_that_come_while_the_loop_stands_still_cost_no_packet(speech: list[bytes]) -> None:
-    session = FakeDave()
-    ears = Ears(connection=FakeConnection(session=session, version=1))
-    ears.receiver.speaking(1, SSRC)
-    sender = RtpSender(ssrc=SSRC)
+    session, ears, sender = under_dave(SSRC)
     ears.stream(sender, [session.encrypt(packet) for packet in speech[:10]])
     ears.take(sender.packet(session.encrypt(speech[10], epoch=2)))
     ears.clock.advance(2 * HOLD_S)
@@ -213,10 +207,7 @@ def test_whoever_comes_back_with_the_same_ssrc_is_heard_from_the_first_word(
 
 
 def test_an_epochs_keys_that_come_late_cost_no_packet(speech: list[bytes]) -> None:
-    session = FakeDave()
-    ears = Ears(connection=FakeConnection(session=session, version=1))
-    ears.receiver.speaking(1, SSRC)
-    sender = RtpSender(ssrc=SSRC)
+    session, ears, sender = under_dave(SSRC)
     ears.stream(sender, [session.encrypt(packet) for packet in speech[:50]])
     ears.stream(sender, [session.encrypt(packet, epoch=2) for packet in speech[50:120]])
     assert len(ears.opus[1]) == 50

@@ -13,7 +13,7 @@ from bot.voice.hold import MAX_STREAMS
 from ser_engine import opus
 from ser_engine.types import PcmFrame
 from tests.fakes.rtp import RtpSender
-from tests.fakes.voice import Ears, FakeConnection, FakeDave
+from tests.fakes.voice import Ears, FakeConnection, FakeDave, under_dave
 
 pytestmark = pytest.mark.unit
 
@@ -123,10 +123,7 @@ def test_the_end_of_speech_is_told_within_its_time_with_and_without_silence_fram
 
 
 def test_silence_is_not_told_while_speech_waits_for_its_keys(speech: list[bytes]) -> None:
-    session = FakeDave()
-    ears = Ears(connection=FakeConnection(session=session, version=1))
-    ears.receiver.speaking(1, SSRC)
-    sender = RtpSender(ssrc=SSRC)
+    session, ears, sender = under_dave(SSRC)
     ears.stream(sender, [session.encrypt(packet) for packet in speech[:10]])
     ears.stream(sender, [session.encrypt(packet, epoch=2) for packet in speech[10:60]])
     assert ears.heard.silences["1"] == []
