@@ -26,6 +26,7 @@ What goes wrong, per receiving user, before or while connected::
 
     faults = voice.faults(bot_id)                                    # see Faults: op 5, 25, 27, 29 and refusals
     faults.wire.use(WirePlan(seed=7, loss=0.05, reorder=0.02, padding=0.3, extension=0.5, …))
+    voice.drain()                                                    # relay what was sent until now
     faults.wire.lost, faults.wire.counters                           # exactly what was taken away
     await voice.close(bot_id, Close.SESSION_TIMEOUT)                 # any close code; 1006 cuts the connection
     voice.calls[channel_id].group.downgrade(); ….upgrade()           # protocol version 0 and back

@@ -161,8 +161,7 @@ class VoiceServer:
         `mute` and `deaf` are the server's and the user's own together: a deaf client is sent no audio. What was said
         before is relayed as it was then.
         """
-        if self._udp is not None:
-            self._udp.drain()
+        self.drain()
         connection = self.connection(user_id, guild_id)
         if channel_id is None:
             self._seats.pop((guild_id, user_id), None)
@@ -243,6 +242,11 @@ class VoiceServer:
             while any(m.unsent and not m.faults.commit_delay_s for m in call.members.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
             await asyncio.sleep(_LAST_WORD_S)
+
+    def drain(self) -> None:
+        """Relay what people sent until now: what `say` gave back has then arrived, or is in `faults.wire.lost`."""
+        if self._udp is not None:
+            self._udp.drain()
 
     @property
     def datagrams(self) -> Counter[str]:

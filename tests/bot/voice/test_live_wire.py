@@ -65,6 +65,7 @@ async def test_loss_costs_the_packets_that_were_lost_and_no_more(call: Call, spe
     anna, ben = await call.together("Anna", "Ben")
     call.faults.wire.use(WirePlan(seed=11, loss=0.1, reorder=0.05, duplicate=0.1, padding=0.2, extension=0.2))
     await asyncio.gather(call.hears(anna, speech[:100], 2.0), call.hears(ben, speech[50:], 2.0))
+    call.voice.drain()
     lost = {(packet.ssrc, packet.sequence) for packet in call.faults.wire.lost}
     assert lost
     for speaker in (anna, ben):

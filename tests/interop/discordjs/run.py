@@ -125,6 +125,7 @@ class Trial:
         wire.lost.clear()
         before = {speaker.user_id: len(self.listener.heard[speaker.user_id]) for speaker in talking}
         said = await asyncio.gather(*(s.say(CLIPS[(5 * i + 1) % len(CLIPS)]) for i, s in enumerate(talking)))
+        self.voice.drain()
         lost = {(packet.ssrc, packet.sequence) for packet in wire.lost}
         for speaker, spoken in zip(talking, said, strict=True):
             await self._compare(name, speaker, before[speaker.user_id], spoken, lost)

@@ -13,6 +13,7 @@ import pytest
 
 import sandbox
 from sandbox.voice import DirectSeats, Speaker, SpeakingChange, SpokenFrame, VoiceServer, VoiceSettings, WirePlan
+from sandbox.voice.port import Port
 from sandbox.voice.speaker import speech
 from ser_engine import opus
 
@@ -59,6 +60,11 @@ async def heard(listener: Speaker, user_id: int, count: int) -> list[bytes]:
     return listener.heard.get(user_id, [])
 
 
+def udp_port(voice: VoiceServer) -> Port:
+    assert voice._udp is not None
+    return voice._udp._port
+
+
 def frames(spoken: list[SpokenFrame]) -> list[bytes]:
     return [frame.opus for frame in spoken]
 
@@ -100,12 +106,15 @@ async def test_numbers_and_clock_run_as_a_microphones_do(anna: Speaker, ben: Spe
     anna.sequence, anna.timestamp = 65_530, 0xFFFF_F000
     first = await anna.say(noise(0.2), silence_frames=0)
     await anna.pause(2.0)
+    paused_s = asyncio.get_running_loop().time()
     second = await anna.say(noise(0.2), silence_frames=0)
+    late_s = (asyncio.get_running_loop().time() - paused_s) / FAST
     assert [frame.sequence for frame in first + second] == [(65_530 + i) & 0xFFFF for i in range(20)]
     steps = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(first)]
     assert set(steps) == {960}
     quiet = (second[0].timestamp - first[-1].timestamp) & 0xFFFFFFFF
-    assert quiet == pytest.approx(960 + 2 * 48_000, abs=3 * 960)
+    assert quiet % 960 == 0
+    assert 0 <= quiet - 960 - 2 * 48_000 <= late_s * 48_000 + 960  # and what a busy machine takes to begin
 
 
 async def test_the_clock_runs_on_while_somebody_is_quiet(anna: Speaker, ben: Speaker) -> None:
@@ -225,8 +234,7 @@ async def test_what_was_said_before_a_change_is_relayed_as_it_was_then(
     await anna.join(CHANNEL_ID)
     await ben.join(CHANNEL_ID)
     await voice.settled(CHANNEL_ID)
-    assert voice._udp is not None
-    port, loop = voice._udp._port, asyncio.get_running_loop()
+    loop, port = asyncio.get_running_loop(), udp_port(voice)
     loop.remove_reader(port._socket)  # the server does not come to it
     spoken = await anna.say(noise(0.1))
     voice.voice_state(guild_id=5, user_id=11, channel_id=CHANNEL_ID, mute=True)
@@ -240,7 +248,12 @@ async def test_what_the_wire_loses_is_listed_exactly(voice: VoiceServer, anna: S
     wire.use(replace(dressed, seed=3, loss=0.2, foreign=0.2, garbage=0.2))
     await anna.join(CHANNEL_ID)
     await ben.join(CHANNEL_ID)
+    loop, port = asyncio.get_running_loop(), udp_port(voice)
+    loop.remove_reader(port._socket)  # the server comes to it only when all has been said
     spoken = await anna.say(noise(2.0))
+    assert not wire.lost
+    voice.drain()
+    loop.add_reader(port._socket, port.drain)
     lost = {(packet.ssrc, packet.sequence) for packet in wire.lost}
     expected = [frame.opus for frame in spoken if (frame.ssrc, frame.sequence) not in lost]
     assert 0 < len(lost) < len(spoken)
