@@ -6,6 +6,7 @@ The session outlasts its websocket: a client that was cut off may come back with
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sandbox.voice.transport import Transport
 QUEUE_MESSAGES: Final = 2_000
 """A client that leaves more than this unread is cut off."""
 REPLAY_MESSAGES: Final = 500
+_LOOK_S: Final = 0.005
 _UNNUMBERED: Final = frozenset({Op.HELLO, Op.READY, Op.HEARTBEAT_ACK, Op.RESUMED})
 
 
@@ -58,6 +60,8 @@ class VoiceConnection:
         """False for simulated people who would throw away all they are sent: they are sent no audio."""
         self.closed_with: Close | None = None
         self._seq = -1
+        self._asked = self._ponged = 0
+        """The newest ping, and the newest that was answered."""
         self._replay: deque[tuple[int, str | bytes]] = deque(maxlen=REPLAY_MESSAGES)
         self._queue: asyncio.Queue[tuple[float, str | bytes]] = asyncio.Queue(QUEUE_MESSAGES)
         self._ws: web.WebSocketResponse | None = None
@@ -80,6 +84,23 @@ class VoiceConnection:
     def unsent(self) -> int:
         """Messages that wait for the websocket."""
         return self._queue.qsize() if self.attached else 0
+
+    async def has_read(self) -> None:
+        """Wait until the client has worked on all that was sent to it, or is gone: it answers a ping only then."""
+        while self.unsent:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+        self._asked += 1
+        ws, asked = self._ws, self._asked
+        if ws is None or ws.closed:
+            return
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await ws.ping(asked.to_bytes(4, "big"))
+        while self._ws is ws and not ws.closed and self._ponged < asked:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+
+    def ponged(self, data: bytes) -> None:
+        """The client has answered a ping."""
+        self._ponged = int.from_bytes(data[:4], "big")
 
     def acknowledge(self, seq: int) -> None:
         """The client has seen everything up to `seq`."""

@@ -36,7 +36,7 @@ class VoiceGateway:
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """aiohttp's handler for one websocket."""
-        ws = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, timeout=1.0)
+        ws = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, timeout=1.0, autoping=False)
         await ws.prepare(request)
         settings = self._server.settings
         connection: VoiceConnection | None = None
@@ -147,6 +147,10 @@ class VoiceGateway:
                     self._said(connection, Op(body["op"]), body["d"])
                 elif message.type is WSMsgType.BINARY:
                     self._sent(connection, message.data)
+                elif message.type is WSMsgType.PING:
+                    await ws.pong(message.data)
+                elif message.type is WSMsgType.PONG:
+                    connection.ponged(message.data)
                 else:
                     return
             except MlsError:
@@ -219,7 +223,8 @@ class VoiceGateway:
         call.keyed(connection)
 
     async def _json(self, ws: web.WebSocketResponse) -> tuple[int, Any]:
-        message = await ws.receive()
+        while (message := await ws.receive()).type is WSMsgType.PING:
+            await ws.pong(message.data)
         if message.type is not WSMsgType.TEXT:
             raise ConnectionResetError("gone before it said who it is")
         body = json.loads(message.data)

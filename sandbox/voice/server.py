@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -26,8 +26,6 @@ from sandbox.voice.ops import Close, Op
 from sandbox.voice.rounds import GroupSettings
 from sandbox.voice.transport import MODES, Rtp
 from sandbox.voice.udp import UdpServer
-
-_LAST_WORD_S: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,10 +224,10 @@ class VoiceServer:
         old = connection.ticket
         return self.ticket(guild_id=old.guild_id, channel_id=old.channel_id, user_id=user_id, session_id=old.session_id)
 
-    async def settled(self, channel_id: int, timeout_s: float = 10.0) -> None:
+    async def settled(self, channel_id: int, timeout_s: float = 60.0) -> None:
         """Wait until everyone connected to a channel is in its group and nothing is under way, and they know it.
 
-        Clients do not confirm the last word (op 22), so once it is sent they are given a moment to act on it.
+        Clients do not confirm the last word (op 22), so once it is sent they are asked whether they have read it.
 
         Raises:
             TimeoutError: it did not settle in time.
@@ -239,9 +237,7 @@ class VoiceServer:
                 await asyncio.sleep(0.01)
             call = self.calls[channel_id]
             await call.group.wait_settled()
-            while any(m.unsent and not m.faults.commit_delay_s for m in call.members.values()):  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-            await asyncio.sleep(_LAST_WORD_S)
+            await asyncio.gather(*(m.has_read() for m in call.members.values() if not m.faults.commit_delay_s))
 
     def drain(self) -> None:
         """Relay what people sent until now: what `say` gave back has then arrived, or is in `faults.wire.lost`."""

@@ -55,7 +55,7 @@ class VoiceSocket:
         data = {"address": "127.0.0.1", "port": 1, "mode": mode}
         await self.send(Op.SELECT_PROTOCOL, {"protocol": protocol, "data": data})
 
-    async def expect(self, op: int, timeout_s: float = 2.0) -> Any:
+    async def expect(self, op: int, timeout_s: float = 60.0) -> Any:
         """The next message of this kind; what comes before it is passed over. Bytes of a binary one."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -72,7 +72,7 @@ class VoiceSocket:
                 else:
                     raise ConnectionError(f"closed with {self.ws.close_code}")
 
-    async def close_code(self, timeout_s: float = 2.0) -> int | None:
+    async def close_code(self, timeout_s: float = 60.0) -> int | None:
         """Read on until the server closes."""
         async with asyncio.timeout(timeout_s):
             while (await self.ws.receive()).type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):

@@ -145,16 +145,43 @@ async def test_who_says_nothing_is_sent_away() -> None:
             assert await socket.close_code() == Close.SESSION_TIMEOUT
 
 
-async def test_heartbeats_are_answered_and_keep_a_session() -> None:
-    settings = VoiceSettings(heartbeat_interval_s=0.2, heartbeat_grace=3)
+async def test_heartbeats_are_answered_and_keep_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gives the session as much time again: no other message does."""
+    ends_s: list[float] = []
+    timeout_at = asyncio.timeout_at
+
+    def noted(when_s: float | None) -> asyncio.Timeout:
+        ends_s.append(when_s or 0.0)
+        return timeout_at(when_s)
+
+    settings = VoiceSettings(heartbeat_interval_s=20.0, heartbeat_grace=3)
     async with VoiceServer(settings=settings) as voice, VoiceSocket(voice, ticket_for(voice, 1)) as socket:
         await socket.send(Op.HEARTBEAT, {"t": 0})
         assert (await socket.expect(Op.HEARTBEAT_ACK))["t"] == 0
+        monkeypatch.setattr(asyncio, "timeout_at", noted)
         await socket.identify()
-        for beat in range(8):
+        for beat in range(3):
+            now_s = asyncio.get_running_loop().time()
             await socket.send(Op.HEARTBEAT, {"t": beat, "seq_ack": socket.last_seq})
             assert (await socket.expect(Op.HEARTBEAT_ACK))["t"] == beat
-            await asyncio.sleep(0.1)
+            assert ends_s[-1] >= now_s + 60.0
+            await socket.select()
+            await socket.expect(Op.SESSION_DESCRIPTION)
+            assert ends_s[-1] == ends_s[-2]
+
+
+async def test_a_call_is_settled_when_everybody_has_read_what_they_were_told(voice: VoiceServer) -> None:
+    async with VoiceSocket(voice, ticket_for(voice, 1)) as socket:
+        await socket.identify()
+        await socket.expect(Op.READY)
+        settled = asyncio.create_task(voice.settled(77), name="settled")
+        await asyncio.sleep(0.2)
+        assert not settled.done()
+        await socket.send(Op.HEARTBEAT, {"t": 1})
+        await socket.expect(Op.HEARTBEAT_ACK)
+        await settled
+        await voice.close(1, Close.ABNORMAL)
+        await voice.settled(77)  # who is gone is not waited for
 
 
 async def test_people_learn_of_each_other(voice: VoiceServer) -> None:
@@ -195,8 +222,8 @@ async def test_op_5_can_be_late_or_missing(voice: VoiceServer) -> None:
         for socket in (ben, cleo, anna):
             await socket.identify()
             ssrc = (await socket.expect(Op.READY))["ssrc"]
-        await anna.send(Op.SPEAKING, {"speaking": 1, "delay": 0, "ssrc": ssrc})
         started = asyncio.get_running_loop().time()
+        await anna.send(Op.SPEAKING, {"speaking": 1, "delay": 0, "ssrc": ssrc})
         await ben.expect(Op.SPEAKING)
         assert asyncio.get_running_loop().time() - started > 0.15
         with pytest.raises(TimeoutError):
