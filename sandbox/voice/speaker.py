@@ -33,6 +33,8 @@ SPOKEN_KEPT: Final = 50_000
 READY_TIMEOUT_S: Final = 10.0
 _SPEAK_RATE_HZ: Final = 48_000
 _YIELD_FRAMES: Final = 10
+_CATCH_UP_FRAMES: Final = 25
+"""So much is said at once when this process was late; the rest is said later, in its time."""
 
 
 class Seats(Protocol):
@@ -211,6 +213,7 @@ class Speaker:
                 yield frame
             assert self._clock_at_s is not None  # noqa: S101  (_catch_up set it)
             self._clock_at_s += FRAME_S * self.pace
+            self._clock_at_s = max(self._clock_at_s, loop.time() - _CATCH_UP_FRAMES * FRAME_S * self.pace)
             wait_s = self._clock_at_s - loop.time()
             if wait_s > 0 or count % _YIELD_FRAMES == 0:
                 await asyncio.sleep(max(0.0, wait_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
@@ -53,8 +54,8 @@ def noise(seconds: float, seed: int = 1) -> opus.Samples:
 
 
 async def heard(listener: Speaker, user_id: int, count: int) -> list[bytes]:
-    """What the listener has heard once it is so much, or after ten seconds."""
-    deadline = asyncio.get_running_loop().time() + 10.0
+    """What the listener has heard once it is so much, or after a minute."""
+    deadline = asyncio.get_running_loop().time() + 60.0
     while len(listener.heard.get(user_id, [])) < count and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.01)
     return listener.heard.get(user_id, [])
@@ -125,6 +126,25 @@ async def test_the_clock_runs_on_while_somebody_is_quiet(anna: Speaker, ben: Spe
     second = await anna.say(noise(0.1), silence_frames=0)
     quiet = (second[0].timestamp - first[-1].timestamp) & 0xFFFFFFFF
     assert quiet >= 960 + round(0.2 / FAST * 48_000) - 960
+
+
+async def test_what_was_not_said_while_the_process_stood_still_is_not_said_all_at_once(
+    anna: Speaker, ben: Speaker
+) -> None:
+    await ben.join(CHANNEL_ID)
+    await anna.join(CHANNEL_ID)
+    talk = asyncio.create_task(anna.say(noise(4.0), silence_frames=0), name="talk")
+    while anna.counters["spoken"] < 10:
+        await asyncio.sleep(0.001)
+    before = anna.counters["spoken"]
+    time.sleep(0.5)  # noqa: ASYNC251 - the loop has to stand still
+    now_s = asyncio.get_running_loop().time()
+    while anna.counters["spoken"] == before:
+        await asyncio.sleep(0)
+    assert anna._clock_at_s is not None
+    assert anna._clock_at_s >= now_s - 25 * 0.02 * FAST  # that much of 250 frames is due
+    spoken = await talk
+    assert {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(spoken)} == {960}
 
 
 async def test_muted_in_mid_word_there_is_no_silence_and_no_op_5(
