@@ -127,7 +127,7 @@ async def test_commands_and_interactions(api: Api, sandbox: Sandbox) -> None:
 
 async def test_an_interaction_that_nobody_answered_in_time(api: Api, sandbox: Sandbox) -> None:
     interaction = sandbox.world.interactions.create(2, sandbox.you, sandbox.text, {})
-    interaction.expires_at = 0.0
+    interaction.expired = True
     path = f"/interactions/{interaction.id}/{interaction.token}/callback"
     error = answers.Error.model_validate(await api("POST", path, json={"type": 4, "data": {"content": "hi"}}))
     assert (error.code, error.message) == (10062, "Unknown interaction")

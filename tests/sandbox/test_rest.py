@@ -212,6 +212,21 @@ async def test_an_answer_after_the_deadline_is_unknown(monkeypatch: pytest.Monke
             assert sandbox.messages(sandbox.text) == []
 
 
+async def test_a_machine_that_stands_still_takes_nothing_from_the_three_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Sandbox(interaction_deadline_s=1.0, rate_limits=False) as sandbox:
+        point_at(sandbox, monkeypatch)
+        async with logged_in(PlainBot(), sandbox) as bot:
+
+            async def stopped(interaction: discord.Interaction) -> None:
+                time.sleep(1.5)  # noqa: ASYNC251 - the whole process stands still
+                await interaction.response.send_message("in time")
+
+            await bot.add_slash("stopped", stopped)
+            assert (await sandbox.command(sandbox.you, sandbox.text, "stopped")).acknowledged
+
+
 async def test_an_interaction_is_answered_once_and_for_fifteen_minutes(bot: PlainBot, sandbox: Sandbox) -> None:
     kept: list[discord.Interaction] = []
 
