@@ -6,6 +6,7 @@ brings its own generator.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 
@@ -20,7 +21,8 @@ class RestFault:
     times: int
     retry_after_s: float = 0.1
     is_global: bool = False
-    delay_s: float = 0.0
+    held: asyncio.Event | None = None
+    """The answer, whatever it is, is not given before this is set."""
     after: bool = False
     """Carry the request out first and then lose the answer, as a gateway time-out does."""
     hits: int = 0
@@ -41,12 +43,12 @@ class Faults:
         times: int = 1,
         retry_after_s: float = 0.1,
         is_global: bool = False,
-        delay_s: float = 0.0,
+        held: asyncio.Event | None = None,
         after: bool = False,
     ) -> RestFault:
         """Answer the next `times` requests whose method and path (after ``/api/v10``) match with `status`.
 
-        Status 0 answers truthfully, but only after `delay_s`.
+        Status 0 answers truthfully, but only once `held` is set.
         """
         fault = RestFault(
             method=method,
@@ -55,7 +57,7 @@ class Faults:
             times=times,
             retry_after_s=retry_after_s,
             is_global=is_global,
-            delay_s=delay_s,
+            held=held,
             after=after,
         )
         self._rest.append(fault)

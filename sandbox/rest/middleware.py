@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -73,7 +72,8 @@ async def apply_faults(request: web.Request, handler: Handler) -> web.StreamResp
         return await handler(request)
     if fault.after or fault.status == 0:
         response = await handler(request)
-    await asyncio.sleep(fault.delay_s)
+    if fault.held is not None:
+        await fault.held.wait()
     if fault.status == 0:
         return response
     if fault.status == 429:
