@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import dave  # noqa: F401 - first of all: loaded after TensorFlow, libdave finds its functions there and crashes
 import pytest
 
 from tests.fakes.log import restored
+from tests.fakes.waiting import OwnTime
 
 GRACE_S = 3.0
 """What a transport that is being closed may take to end its own tasks."""
@@ -78,9 +78,10 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail when a task outlives the test that caused it: each must have an owner that ends it."""
     before = asyncio.all_tasks()
     yield
-    deadline_s = time.monotonic() + GRACE_S
-    while (leaked := _others() - before) and time.monotonic() < deadline_s:
+    own = OwnTime()
+    while (leaked := _others() - before) and own.s < GRACE_S:
         await asyncio.sleep(0.01)
+        own.look()
     names = sorted(task.get_name() for task in leaked)
     for task in leaked:
         task.cancel()

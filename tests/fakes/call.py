@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +19,19 @@ from sandbox.voice.faults import Faults
 
 from .plain_bot import PlainBot, logged_in
 from .voice import Heard
+from .waiting import until
+
+
+async def worked_off(link: VoiceLink) -> None:
+    """Until all that was said until now is heard or given up: what comes after it is from here on."""
+    receiver = link.receiver
+
+    def at_rest() -> bool:
+        streams = [stream for one in receiver._speakers.values() for stream in one._streams.values()]
+        return not receiver._backlog and receiver._hold.empty and not any(len(stream.jitter) for stream in streams)
+
+    link._reader.catch_up()
+    await until(at_rest)
 
 
 class Call:
@@ -102,13 +114,9 @@ class Call:
         under_way = any(getattr(member, "_pending", False) for member in here)
         return len(epochs) <= 1 and not under_way
 
-    async def until(self, true: Callable[[], object], timeout_s: float = 30.0) -> float:
-        """Wait until something is true; how long it took."""
-        began = asyncio.get_running_loop().time()
-        async with asyncio.timeout(timeout_s):
-            while not true():
-                await asyncio.sleep(0.01)
-        return asyncio.get_running_loop().time() - began
+    async def until(self, true: Callable[[], object], timeout_s: float = 60.0) -> float:
+        """Wait until something is true; how long it took, less what this machine was late."""
+        return await until(true, timeout_s)
 
     async def together(self, *names: str) -> list[Speaker]:
         """People who sit down one after the other; then the bot joins, and all are in one group."""
@@ -117,7 +125,7 @@ class Call:
         await self.settled()
         return speakers
 
-    async def back(self, timeout_s: float = 30.0) -> float:
+    async def back(self, timeout_s: float = 60.0) -> float:
         """Wait until the bot noticed that the connection ended, and is back; how long that took."""
         link = self.link
         assert link is not None
@@ -126,7 +134,7 @@ class Call:
             lambda: link.counters.reconnects > before and link.state is LinkState.LISTENING, timeout_s
         )
 
-    async def failed(self, timeout_s: float = 30.0) -> Reason:
+    async def failed(self, timeout_s: float = 60.0) -> Reason:
         """Wait until the link gave up; why."""
         await self.until(lambda: self.states[-1][0] is LinkState.FAILED, timeout_s)
         return self.states[-1][1]
@@ -144,7 +152,7 @@ class Call:
         """The reasons told for a state, in order."""
         return [reason for told, reason in self.states if told is state]
 
-    async def hears(self, speaker: Speaker, packets: list[bytes], timeout_s: float = 10.0) -> list[SpokenFrame]:
+    async def hears(self, speaker: Speaker, packets: list[bytes], timeout_s: float = 30.0) -> list[SpokenFrame]:
         """Let somebody talk, and wait until the bot heard the last of it or `timeout_s` is over."""
         heard = self.opus[speaker.user_id]
         before = len(heard)
@@ -156,7 +164,7 @@ class Call:
     async def hears_exactly(self, speaker: Speaker, packets: list[bytes]) -> None:
         """Let somebody talk: from here on, every frame is heard."""
         if self.link is not None:
-            self.link._reader.catch_up()  # what was said before is not from here on
+            await worked_off(self.link)
         heard = len(self.opus[speaker.user_id])
         spoken = await self.hears(speaker, packets)
         assert self.opus[speaker.user_id][heard:] == [frame.opus for frame in spoken]

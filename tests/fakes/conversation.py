@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -21,8 +20,10 @@ from sandbox.voice import Speaker, SpokenFrame
 from sandbox.voice.faults import Faults
 from storage.records import SessionRecord
 from tests.fakes.backend import FakeBackend
+from tests.fakes.call import worked_off
 from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
+from tests.fakes.waiting import until
 from tests.fakes.world import World, text_of
 
 
@@ -71,13 +72,9 @@ class Conversation:
         if change.kind == "MESSAGE_UPDATE" and change.subject.id == self.panel.id:
             self.said.append(text_of(change.subject))
 
-    async def until(self, true: Callable[[], object], timeout_s: float = 30.0) -> float:
-        """Wait until something is true; how long it took."""
-        began_s = asyncio.get_running_loop().time()
-        async with asyncio.timeout(timeout_s):
-            while not true():
-                await asyncio.sleep(0.01)
-        return asyncio.get_running_loop().time() - began_s
+    async def until(self, true: Callable[[], object], timeout_s: float = 60.0) -> float:
+        """Wait until something is true; how long it took, less what this machine was late."""
+        return await until(true, timeout_s)
 
     async def settled(self) -> None:
         """Until everyone is in one epoch and knows it."""
@@ -95,7 +92,7 @@ class Conversation:
 
     async def hears(self, packets: list[bytes]) -> None:
         """Anna talks, and every frame of it is heard, byte for byte."""
-        self.link._reader.catch_up()  # what was said before is not from here on
+        await worked_off(self.link)
         before = len(self.opus[self.user.id])
         spoken: list[SpokenFrame] = await self.anna.say_packets(packets)
         wanted = [frame.opus for frame in spoken]
@@ -103,18 +100,22 @@ class Conversation:
             await self.until(lambda: len(self.opus[self.user.id]) >= before + len(wanted))
         assert self.opus[self.user.id][before:] == wanted
 
-    async def back(self, timeout_s: float = 30.0) -> float:
+    async def back(self, timeout_s: float = 60.0) -> float:
         """Until the link noticed that it was cut and is back; how long that took."""
         before = self.link.counters.reconnects
         return await self.until(
             lambda: self.link.counters.reconnects > before and self.link.state is LinkState.LISTENING, timeout_s
         )
 
-    async def shows(self, text: str, timeout_s: float = 30.0) -> None:
+    async def shows(self, text: str, timeout_s: float = 60.0) -> None:
         """Until the panel reads so, now."""
         await self.until(lambda: text in text_of(self.panel), timeout_s)
 
-    async def shows_no_more(self, text: str, timeout_s: float = 30.0) -> None:
+    async def showed(self, text: str, timeout_s: float = 60.0) -> None:
+        """Until the panel has read so, if only for a moment."""
+        await self.until(lambda: self.was_shown(text), timeout_s)
+
+    async def shows_no_more(self, text: str, timeout_s: float = 60.0) -> None:
         await self.until(lambda: text not in text_of(self.panel), timeout_s)
 
     def was_shown(self, text: str) -> bool:
@@ -128,7 +129,7 @@ class Conversation:
         await self.world.seen(late)
         return self.sandbox.voice.connection(self.sandbox.bot.id) is None
 
-    async def over(self, timeout_s: float = 30.0) -> SessionRecord:
+    async def over(self, timeout_s: float = 60.0) -> SessionRecord:
         """Until the session has ended; its record as it is stored."""
         await self.until(self.session.ended.done, timeout_s)
         record = await self.service.storage.session(self.session.record.id)

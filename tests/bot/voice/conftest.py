@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 
@@ -16,6 +16,7 @@ from tests.fakes.call import Call, live_call
 from tests.fakes.plain_bot import point_at
 from tests.fakes.rtp import RtpSender
 from tests.fakes.voice import Ears
+from tests.fakes.waiting import until
 
 SSRC = 77
 
@@ -39,7 +40,7 @@ def speech() -> list[bytes]:
 @pytest.fixture
 def voice_settings() -> VoiceSettings:
     """Of the loopback Discord; a module or class may have its own."""
-    return VoiceSettings(resume_window_s=0.5)
+    return VoiceSettings()
 
 
 @pytest.fixture
@@ -49,12 +50,13 @@ async def call(monkeypatch: pytest.MonkeyPatch, voice_settings: VoiceSettings) -
         point_at(sandbox, monkeypatch)
         async with live_call(sandbox) as call:
             yield call
-        for _ in range(100):
-            left = [thread.name for thread in threading.enumerate() if thread.name.startswith("voice-")]
-            if not left:
-                break
-            await asyncio.sleep(0.01)
-    assert not left, "threads outlived the call"
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: not _voice_threads(), 30.0)
+    assert not _voice_threads(), "threads outlived the call"
+
+
+def _voice_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("voice-")]
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from bot.voice import reader
 from lab.service_cost import staged, totals, watch_lag
 from sandbox import Sandbox
-from sandbox.voice import VoiceSettings
 from tests.fakes.backend import FakeBackend
 from tests.fakes.conversation import conversation
 from tests.fakes.settings import keep_addresses
+from tests.fakes.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -28,7 +28,9 @@ FITS_S: Final = 1.5
 """So much of each speaker is kept while this machine does not get to it."""
 PEOPLE: Final = 6
 ON_THE_WAY: Final = 15 * PEOPLE
-"""Packets between the two processes when each counts: 0.3 s."""
+"""Packets between the two processes when each counts: 0.3 s, besides those of the time between both counts."""
+AFTERWARDS: Final = 50
+"""Looks at the event loop after it was kept busy: a second, and more where it is still late."""
 TOO_BUSY: Final = "this machine is too busy to hear everybody"
 
 
@@ -55,16 +57,20 @@ async def test_what_fits_one_and_a_half_seconds_a_speaker_is_heard_while_others_
     lags: list[float] = []
     async with staged(PEOPLE, 1, {}, say=lambda _: None, backend=FakeBackend()) as (_, sessions, ask):
         (session,) = sessions
-        async with asyncio.timeout(30.0):
-            while totals(sessions)["frames"] < 25 * PEOPLE:
-                await asyncio.sleep(0.05)
-        said, before = await ask(), totals(sessions)
+        await until(lambda: totals(sessions)["frames"] >= 25 * PEOPLE)
+        link: Any = session.call._link
         watching = asyncio.create_task(watch_lag(lags), name="lag")
+        asked_s = asyncio.get_running_loop().time()
+        said, before = await ask(), totals(sessions)
+        apart_s = asyncio.get_running_loop().time() - asked_s
         async with hogs():
             await asyncio.sleep(BUSY_S)
-        await asyncio.sleep(1.0)  # what waited is worked off
-        watching.cancel()
+        calm = len(lags)
+        await until(lambda: len(lags) > calm + AFTERWARDS and not link.receiver._backlog)  # what waited is worked off
+        asked_s = asyncio.get_running_loop().time()
         said, after = await ask() - said, totals(sessions)
+        apart_s += asyncio.get_running_loop().time() - asked_s
+        watching.cancel()
         lost = sum(after[name] - before[name] for name in ("dropped_overflow", "missed_socket"))
         heard = after["frames"] - before["frames"]
         overloaded = session.call.reason.code == "overloaded"
@@ -72,7 +78,7 @@ async def test_what_fits_one_and_a_half_seconds_a_speaker_is_heard_while_others_
     if max(lags) < FITS_S and reader.granted_bytes() >= PEOPLE * FITS_S * 50 * 1_280:
         assert lost == 0
     if not lost:
-        assert abs(heard - said["sent"]) <= ON_THE_WAY
+        assert abs(heard - said["sent"]) <= ON_THE_WAY + 50 * PEOPLE * apart_s
     assert overloaded == (lost > 0)
 
 
@@ -83,7 +89,7 @@ async def test_what_a_busy_machine_loses_is_said_in_the_panel(
     """The system gives the socket room for three packets, so that what is not read at once is lost."""
     keep_addresses(monkeypatch)
     async with (
-        Sandbox(rate_limits=False, voice_settings=VoiceSettings(resume_window_s=0.5)) as sandbox,
+        Sandbox(rate_limits=False) as sandbox,
         conversation(sandbox, tmp_path) as talk,
     ):
         await talk.hears(speech[:10])
@@ -99,6 +105,6 @@ async def test_what_a_busy_machine_loses_is_said_in_the_panel(
             async with hogs():
                 talking = [asyncio.create_task(one.say_packets(speech), name="talks") for one in (*others, talk.anna)]
                 await asyncio.gather(*talking)
-                await talk.shows(TOO_BUSY, 15.0)
+                await talk.shows(TOO_BUSY)
         assert talk.session.counters()["missed_socket"] > 0
         assert not talk.session.ending

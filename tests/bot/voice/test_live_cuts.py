@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.voice import LinkState, Reason, VoiceLink, connection, supervisor
+from bot.voice import LinkState, Reason, VoiceLink, connection
 from tests.fakes.call import Call
 
 pytestmark = pytest.mark.integration
@@ -167,18 +167,25 @@ async def test_a_try_that_is_refused_is_followed_by_one_that_works(call: Call, s
 async def test_moved_between_two_connections_it_comes_back_where_it_was_moved_to(
     call: Call, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "TRIES_S", (0.0, 0.5))
     _, ben = await call.together("Anna", "Ben")
+    moved = asyncio.Event()
+
+    async def until_moved(seconds: float) -> None:
+        if seconds:
+            await moved.wait()
+
+    assert call.link is not None
+    monkeypatch.setattr(call.link._supervisor, "_sleep", until_moved)  # between two tries
     other = call.sandbox.add_voice_channel("Elsewhere")
     await ben.join(other.id)
     call.faults.refuse_connections = 1
     closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
     await call.until(lambda: call.counters.reconnects_failed == 1)
     await closing
-    assert call.link is not None
     connection = call.link._client.connection
     assert connection.apart
     await connection.voice_state_update({"channel_id": str(other.id), "session_id": "s"})
+    moved.set()
     await call.back()
     assert call.link.channel_id == other.id
     await call.voice.settled(other.id)

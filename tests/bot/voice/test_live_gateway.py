@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import aiohttp
 import davey
@@ -38,9 +39,10 @@ async def test_a_call_that_cannot_be_decrypted_is_said_and_tried_anew(
     assert call.link is not None
     connection = call.link._client.connection
     connection.dave_session = davey.DaveSession(1, call.bot_id, call.link.channel_id)  # the group is lost, unsaid
-    talking = asyncio.create_task(anna.say_packets(speech * 2), name="anna talks")
+    talking = asyncio.create_task(anna.say_packets(itertools.cycle(speech)), name="anna talks")
     await call.until(lambda: LinkState.CANNOT_DECRYPT in dict(call.states))
     assert await call.back() < BACK_WITHIN_S
+    anna.mute()
     await talking
     await call.settled()
     await call.hears_exactly(anna, speech[:20])
@@ -93,10 +95,10 @@ async def test_the_main_gateway_may_be_cut_and_resume_while_voice_goes_on(call: 
 async def test_after_a_lost_gateway_session_it_hears_on_or_again(call: Call, speech: list[bytes]) -> None:
     (anna,) = await call.together("Anna")
     call.sandbox.gateway.invalidate()
-    await call.until(lambda: len(call.bot.of("ready")) > 1, 10.0)
+    await call.until(lambda: len(call.bot.of("ready")) > 1)
     link = call.link
     assert link is not None
-    await call.until(lambda: link.registered and link.voice_state()[0] and link.is_connected(), 15.0)
+    await call.until(lambda: link.registered and link.voice_state()[0] and link.is_connected())
     await call.settled()
     await call.hears_exactly(anna, speech[:20])
     closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
@@ -133,7 +135,7 @@ async def test_a_gateway_that_hangs_up_before_hello_ends_the_client_but_not_what
     call.sandbox.faults.cut_gateway_before_hello()
     call.sandbox.gateway.cut(1006)
     assert call.bot.running is not None
-    await asyncio.wait({call.bot.running}, timeout=15)
+    await asyncio.wait({call.bot.running}, timeout=60)
     assert call.bot.running.done()
     await call.bot.close()
     another = PlainBot(connector=aiohttp.TCPConnector(ssl=call.sandbox.ssl_context()))
@@ -151,22 +153,23 @@ async def test_a_gateway_that_hangs_up_before_hello_ends_the_client_but_not_what
 class TestKeepalive:
     @pytest.fixture
     def voice_settings(self) -> VoiceSettings:
-        return VoiceSettings(udp_idle_s=1.0)
+        return VoiceSettings(udp_idle_s=60.0)
 
     async def test_a_listener_that_says_nothing_is_still_sent_to(
         self, call: Call, speech: list[bytes], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(supervisor, "KEEPALIVE_S", 0.2)
         (anna,) = await call.together("Anna")
-        arrived = call.voice.datagrams["keepalives"]
-        await call.until(lambda: call.voice.datagrams["keepalives"] > arrived + 6, 10.0)
+        heard_from = call.voice.connection(call.bot_id)
+        assert heard_from is not None
+        for _ in range(3):
+            long_ago_s = heard_from.heard_at_s = asyncio.get_running_loop().time() - 61.0
+            await call.until(lambda: heard_from.heard_at_s > long_ago_s)  # noqa: B023 - it is waited for here
         await call.hears_exactly(anna, speech[:20])
         # Without it the server falls silent, which is what the keepalive is for.
         monkeypatch.setattr(supervisor, "KEEPALIVE_S", 1e9)
-        heard_from = call.voice.connection(call.bot_id)
-        assert heard_from is not None
-        clock = asyncio.get_running_loop().time
-        await call.until(lambda: clock() - heard_from.heard_at_s > 1.1, 10.0)
+        call.voice.drain()
+        heard_from.heard_at_s -= 61.0
         heard = len(call.opus[anna.user_id])
         spoken = await anna.say_packets(speech[:20])
         await call.until(lambda: call.voice.datagrams["withheld_without_keepalive"] >= len(spoken))

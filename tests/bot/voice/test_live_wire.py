@@ -64,13 +64,15 @@ async def test_the_first_packet_that_others_overtake_is_heard(call: Call, speech
 async def test_loss_costs_the_packets_that_were_lost_and_no_more(call: Call, speech: list[bytes]) -> None:
     anna, ben = await call.together("Anna", "Ben")
     call.faults.wire.use(WirePlan(seed=11, loss=0.1, reorder=0.05, duplicate=0.1, padding=0.2, extension=0.2))
-    await asyncio.gather(call.hears(anna, speech[:100], 2.0), call.hears(ben, speech[50:], 2.0))
+    await asyncio.gather(anna.say_packets(speech[:100]), ben.say_packets(speech[50:]))
     call.voice.drain()
     lost = {(packet.ssrc, packet.sequence) for packet in call.faults.wire.lost}
     assert lost
     for speaker in (anna, ben):
         arrived = [frame.opus for frame in speaker.spoken if (frame.ssrc, frame.sequence) not in lost]
-        assert call.opus[speaker.user_id] == arrived
+        heard = call.opus[speaker.user_id]
+        await call.until(lambda heard=heard, arrived=arrived: len(heard) >= len(arrived))  # type: ignore[misc]
+        assert heard == arrived
     inside = call.counters.lost
     assert len(lost) - 4 <= inside <= len(lost)  # a loss at either end of a stream has no gap around it to be seen
 
