@@ -349,7 +349,7 @@ class Sandbox:
         found = self.state.messages(channel.id)
         return found if seen_by is None else [m for m in found if m.visible_to in (None, seen_by.id)]
 
-    async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 5.0) -> T:
+    async def wait_for(self, predicate: Callable[[], T | None], timeout_s: float = 60.0) -> T:
         """Wait until `predicate` returns something true, and return it.
 
         It is asked at each change here, and every 50 ms besides, for what changes elsewhere.
@@ -369,6 +369,6 @@ class Sandbox:
         finally:
             stop()
 
-    async def answer(self, interaction: Interaction, timeout_s: float = 5.0) -> Message:
+    async def answer(self, interaction: Interaction, timeout_s: float = 60.0) -> Message:
         """The bot's answer to an interaction, once it is more than "thinking"."""
         return await self.wait_for(lambda: interaction.answer, timeout_s)

@@ -18,7 +18,7 @@ from sandbox import Sandbox
 from tests.e2e.program import reaching, undertone
 
 KEY = "5e" * 32
-START_S = 90.0
+START_S = 180.0
 
 
 @dataclass

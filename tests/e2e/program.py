@@ -38,7 +38,7 @@ class Program:
     def output(self) -> str:
         return "".join(self.lines)
 
-    async def says(self, pattern: str | re.Pattern[str], within_s: float = 60.0) -> re.Match[str]:
+    async def says(self, pattern: str | re.Pattern[str], within_s: float = 120.0) -> re.Match[str]:
         """Wait until something matches in what it wrote."""
         async with asyncio.timeout(within_s):
             while (found := re.search(pattern, self.output)) is None:
@@ -47,7 +47,7 @@ class Program:
                 await self._more.wait()
         return found
 
-    async def ended(self, within_s: float = 60.0) -> int:
+    async def ended(self, within_s: float = 120.0) -> int:
         async with asyncio.timeout(within_s):
             await self._reading
             return await self.process.wait()

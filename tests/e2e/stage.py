@@ -40,7 +40,12 @@ class Stage:
             self.discord.guild, "Host", permissions=int(EVERYONE | Permission.MANAGE_GUILD)
         )
         self.host = self.discord.add_person("Hanna", role_ids=(role.id,))
-        settings = settings_for(self.discord, self.data_dir, database_address=self.database)
+        settings = settings_for(
+            self.discord,
+            self.data_dir,
+            database_address=self.database,
+            degrade_after_s=0,  # a busy machine would have the cheaper model answer
+        )
         self.service = await self._stack.enter_async_context(
             Service(
                 settings,
@@ -67,7 +72,7 @@ class Stage:
     async def settled(self) -> None:
         """Until the bot and everyone who talks have the keys of one epoch, and know it."""
         await self.discord.voice.settled(self.discord.voice_channel.id)
-        await self.discord.wait_for(self._in_one_epoch, timeout_s=15.0)
+        await self.discord.wait_for(self._in_one_epoch)
 
     def _in_one_epoch(self) -> bool:
         session = self.service.sessions.of(self.discord.guild.id)
@@ -86,8 +91,8 @@ class Stage:
         question = await self.discord.answer(interaction)
         if ATTEST_ID in question.custom_ids():
             await self.discord.press(self.host, question, ATTEST_ID)
-        await self.discord.wait_for(lambda: self.service.sessions.of(self.discord.guild.id), timeout_s=15.0)
-        return await self.discord.wait_for(self.panel, timeout_s=15.0)
+        await self.discord.wait_for(lambda: self.service.sessions.of(self.discord.guild.id))
+        return await self.discord.wait_for(self.panel)
 
     def panel(self) -> Message | None:
         messages = self.discord.messages(self.discord.voice_channel)
@@ -107,7 +112,7 @@ class Stage:
     async def report(self, session_id: str) -> Any:
         return await self.json(f"/api/v1/sessions/{session_id}")
 
-    async def until_windows(self, session_id: str, count: int, timeout_s: float = 20.0) -> None:
+    async def until_windows(self, session_id: str, count: int, timeout_s: float = 120.0) -> None:
         """Wait until so many windows are stored; says what the session counted when they do not come."""
         try:
             async with asyncio.timeout(timeout_s):

@@ -74,7 +74,6 @@ async def talk(voice: Speaker, paths: Sequence[Path]) -> list[list[SpokenFrame]]
     return said
 
 
-@pytest.mark.timeout(180)
 async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: Path) -> None:
     discord = play.discord
     await play.seat(play.host)
@@ -92,14 +91,14 @@ async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: 
         await discord.press(user, panel, INCLUDE_ID)
     session = play.service.sessions.of(discord.guild.id)
     assert session is not None
-    await discord.wait_for(lambda: all(session.consents(user.id) for user in people.values()), timeout_s=15.0)
+    await discord.wait_for(lambda: all(session.consents(user.id) for user in people.values()))
     await play.settled()
     async with asyncio.TaskGroup() as tasks:
         talks = {name: tasks.create_task(talk(voices[name], clips_of(actors))) for name, actors in SPEAKERS.items()}
         tasks.create_task(talk(dans_voice, clips_of(["1070"])))
     await play.until_windows(session_id, sum(map(len, recorded.values())))
     await discord.press(play.host, play.panel() or panel, STOP_ID)
-    await discord.wait_for(lambda: play.service.sessions.of(discord.guild.id) is None, timeout_s=15.0)
+    await discord.wait_for(lambda: play.service.sessions.of(discord.guild.id) is None)
 
     report = await play.report(session_id)
     numbers = {person["id"]: person["name"] for person in report["participants"]}

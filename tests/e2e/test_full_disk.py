@@ -19,7 +19,7 @@ from tests.e2e.stage import Stage, stage
 from tests.fakes.clips import clip_paths
 from tests.fakes.world import text_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 
 @contextmanager
@@ -68,7 +68,7 @@ async def test_results_that_cannot_be_saved_wait_and_people_are_told(
             await play.discord.voice.settled(play.discord.voice_channel.id)
             await says_something(play, voice)
             writer = play.service.writer
-            await play.discord.wait_for(lambda: writer.written >= 1, timeout_s=30.0)
+            await play.discord.wait_for(lambda: writer.written >= 1)
             with trouble(folder):
                 while not writer.failing:
                     await says_something(play, voice)
@@ -76,13 +76,13 @@ async def test_results_that_cannot_be_saved_wait_and_people_are_told(
                     assert (response.status, (await response.json())["checks"]["saving"]) == (503, False)
                 async with play.http.get("/about") as response:
                     assert words.UNSAVED in await response.text()
-                await play.discord.wait_for(lambda: texts.UNSAVED in text_of(shown(play)), timeout_s=30.0)
+                await play.discord.wait_for(lambda: texts.UNSAVED in text_of(shown(play)))
                 status = await play.discord.command(play.host, play.discord.text, "listen status")
                 assert texts.UNSAVED in text_of(await play.discord.answer(status))
             await play.discord.wait_for(lambda: not writer.failing and not writer.pending, timeout_s=60.0)
             async with play.http.get("/health/ready") as response:
                 assert response.status == 200
-            await play.discord.wait_for(lambda: texts.UNSAVED not in text_of(shown(play)), timeout_s=30.0)
+            await play.discord.wait_for(lambda: texts.UNSAVED not in text_of(shown(play)))
             report = await play.report(play.session_id)
             assert len(report["windows"]) == writer.written >= 2
             assert writer.dropped == writer.orphaned == 0

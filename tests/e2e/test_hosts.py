@@ -50,7 +50,7 @@ def place(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-async def until(holds: Callable[[], Awaitable[Any]], within_s: float = 60.0) -> None:
+async def until(holds: Callable[[], Awaitable[Any]], within_s: float = 120.0) -> None:
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.1)

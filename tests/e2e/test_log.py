@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 NOTE = "Zacharias forgot the milk"
 
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -29,7 +29,6 @@ def log() -> Iterator[io.StringIO]:
         yield stream
 
 
-@pytest.mark.timeout(120)
 async def test_a_whole_conversation_leaves_no_id_and_no_name_in_the_log(log: io.StringIO, play: Stage) -> None:
     discord = play.discord
     mara, theo = discord.add_person("Maravilla"), discord.add_person("Theodosius")

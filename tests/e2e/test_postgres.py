@@ -15,7 +15,6 @@ from tests.fakes.postgres import new_database
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.timeout(180)
 async def test_a_conversation_is_kept_in_postgresql(tmp_path: Path) -> None:
     address = await asyncio.to_thread(new_database)
     async with stage(tmp_path / "data", address) as play:
@@ -30,7 +29,7 @@ async def test_a_conversation_is_kept_in_postgresql(tmp_path: Path) -> None:
         await voice.say(clip_paths()[0])
         await play.until_windows(session_id, 1)
         await discord.press(play.host, play.panel() or panel, STOP_ID)
-        await discord.wait_for(lambda: play.service.sessions.of(discord.guild.id) is None, timeout_s=15.0)
+        await discord.wait_for(lambda: play.service.sessions.of(discord.guild.id) is None)
         before = await play.report(session_id)
     assert not list((tmp_path / "data").glob("*.db"))
 

@@ -32,8 +32,8 @@ async def test_ones_own_voice_message_is_answered_where_it_stands(play: Stage) -
         found = (m for m in discord.messages(discord.text) if m.author is discord.bot and m.embeds)
         return next((m for m in found if m.reply_to_id == message.id), None)
 
-    answer = await discord.wait_for(reply, timeout_s=15.0)
-    await discord.wait_for(lambda: message.reactions, timeout_s=5.0)
+    answer = await discord.wait_for(reply)
+    await discord.wait_for(lambda: message.reactions)
     windows = segment_pcm(clip(ANGRY))
     predictions = Recognizer.load(find_model(play.service.settings.model)).predict(windows, {})
     expected = summarise(list(zip(windows, predictions, strict=True)))
@@ -55,9 +55,7 @@ async def test_somebody_elses_voice_message_waits_for_its_author(play: Stage) ->
         lambda: next((m for m in discord.messages(discord.text) if deny in m.custom_ids()), None)
     )
     await discord.press(ines, question, deny)
-    await discord.wait_for(
-        lambda: any(texts.DECLINED in m.content for m in discord.messages(discord.text)), timeout_s=5.0
-    )
+    await discord.wait_for(lambda: any(texts.DECLINED in m.content for m in discord.messages(discord.text)))
     assert not message.reactions
 
 
@@ -66,7 +64,5 @@ async def test_a_direct_message_is_answered(play: Stage) -> None:
     ines = discord.add_person("Ines")
     channel = discord.people.direct_messages(ines)
     message = discord.send_voice_message(ines, channel, ogg_opus(ANGRY))
-    await discord.wait_for(
-        lambda: any(m.author is discord.bot and m.embeds for m in discord.messages(channel)), timeout_s=15.0
-    )
+    await discord.wait_for(lambda: any(m.author is discord.bot and m.embeds for m in discord.messages(channel)))
     assert message.reactions

@@ -55,13 +55,13 @@ async def who_talks(python: Sequence[str], folder: Path, **environment: str) -> 
             )
             try:
                 question = await sandbox.wait_for(lambda: asked(sandbox), timeout_s=60.0)
-                await sandbox.answer(await sandbox.press(anna, question, COUNT_ME), timeout_s=30.0)
-                await sandbox.voice.settled(sandbox.voice_channel.id, timeout_s=30.0)
+                await sandbox.answer(await sandbox.press(anna, question, COUNT_ME))
+                await sandbox.voice.settled(sandbox.voice_channel.id)
                 await asyncio.gather(first.say(voice()), second.say(voice()))
                 late = sandbox.add_person("Cleo")  # when she is answered, what was said before has arrived
-                await sandbox.answer(await sandbox.press(late, question, COUNT_ME), timeout_s=30.0)
+                await sandbox.answer(await sandbox.press(late, question, COUNT_ME))
                 sandbox.disconnect(sandbox.bot)
-                result = await sandbox.wait_for(lambda: answered(sandbox), timeout_s=30.0)
+                result = await sandbox.wait_for(lambda: answered(sandbox))
                 assert str(ben.id) not in result.content
                 assert f"<@{anna.id}>" in result.content
                 return result.content

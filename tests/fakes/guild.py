@@ -100,7 +100,7 @@ class BotInVoice:
         self.guild.client = self.client
 
     async def __aenter__(self) -> BotInVoice:
-        await self.client.connect(reconnect=True, timeout=10.0)
+        await self.client.connect(reconnect=True, timeout=60.0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -115,5 +115,5 @@ class BotInVoice:
         connection = self.client._connection
         connection._socket_reader.stop()
         connection.socket.send(bytes(KEEPALIVE_BYTES))  # the echo wakes it
-        await asyncio.to_thread(connection._socket_reader.join, 5.0)
+        await asyncio.to_thread(connection._socket_reader.join, 60.0)
         assert not connection._socket_reader.is_alive()

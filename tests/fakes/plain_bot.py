@@ -79,7 +79,7 @@ async def logged_in(bot: PlainBot, sandbox: Sandbox) -> AsyncIterator[PlainBot]:
     task = bot.running = asyncio.create_task(bot.start(sandbox.token), name="plain bot")
     waiting = asyncio.create_task(bot.is_up.wait(), name="plain bot is up")
     try:
-        await asyncio.wait({task, waiting}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, waiting}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         assert bot.is_up.is_set(), "the bot did not become ready"

@@ -14,7 +14,7 @@ import pytest
 
 from ser_engine.models import available_models, find_model, load_manifest
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bot", "lab", "sandbox", "ser_engine", "storage")
@@ -52,7 +52,7 @@ def run(words: list[str], *, cwd: Path, **variables: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
     )

@@ -24,7 +24,7 @@ def test_a_loaded_model_leaves_no_trace_in_the_home_of_who_runs_it(tmp_path: Pat
         env={**bare, "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.secret import load_key
+from bot import secret
 from storage.database import Database, _create_engine
 from storage.schema import REVISION
 from tests.storage.conftest import KEY
@@ -72,10 +72,13 @@ async def test_processes_that_open_an_old_database_at_once_migrate_it_once(datab
     await database.close()
 
 
-async def test_a_key_file_that_another_process_is_writing_is_waited_for(tmp_path: Path) -> None:
+async def test_a_key_file_that_another_process_is_writing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret, "WRITTEN_WITHIN_S", 60.0)
     path = tmp_path / "secret.key"
     path.touch()
-    reading = asyncio.create_task(asyncio.to_thread(load_key, tmp_path), name="reader")
+    reading = asyncio.create_task(asyncio.to_thread(secret.load_key, tmp_path), name="reader")
     await asyncio.sleep(0)
     path.write_bytes(KEY)
     assert await reading == KEY

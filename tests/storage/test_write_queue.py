@@ -159,6 +159,7 @@ async def test_a_connection_that_is_opened_while_the_database_closes_is_closed_t
     storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[aiosqlite.Connection] = []
+    closed = asyncio.Event()
     connect, switch = aiosqlite.connect, database._switch_to_wal
 
     def connecting(*args: Any, **options: Any) -> aiosqlite.Connection:
@@ -166,7 +167,7 @@ async def test_a_connection_that_is_opened_while_the_database_closes_is_closed_t
         return made[-1]
 
     def slowly(cursor: Any) -> None:
-        await_only(asyncio.sleep(0.3))
+        await_only(closed.wait())
         switch(cursor)
 
     monkeypatch.setattr(aiosqlite, "connect", connecting)
@@ -176,6 +177,7 @@ async def test_a_connection_that_is_opened_while_the_database_closes_is_closed_t
     while not made:
         await asyncio.sleep(0.001)
     await storage.close()
+    closed.set()
     faults = await asyncio.gather(*tasks, return_exceptions=True)
     assert StorageUnavailable in {type(fault) for fault in faults}
     assert [one for one in made if one._connection is not None] == []

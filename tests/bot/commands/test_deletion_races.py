@@ -60,7 +60,7 @@ async def test_who_deletes_everything_while_a_session_ends_is_nowhere(
     monkeypatch.setattr(owner, step, racing)
     world.voice.link.hear(world.mara.id, tone_burst())  # still on its way when the end comes
     stop = await world.sandbox.command(world.owner, world.sandbox.text, "listen stop")
-    await world.sandbox.answer(stop, 20.0)
+    await world.sandbox.answer(stop)
     await world.over()
     assert deleted
     await world.service.writer.flush()

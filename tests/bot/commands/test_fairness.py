@@ -47,7 +47,9 @@ async def test_a_short_clip_is_answered_while_other_peoples_long_ones_still_run(
     monkeypatch.setattr(world.service.backend, "segment", slow)
     crowd = [world.sandbox.add_person(f"Person {number}") for number in range(CROWD)]
     long = [await analysing(world, user, LONG_S) for user in crowd]
-    await world.sandbox.wait_for(lambda: world.service.app.turns.waiting == CROWD, timeout_s=PATIENCE_S)
+    await world.sandbox.wait_for(
+        lambda: world.service.app.turns.waiting == CROWD and begun[0] >= turns.LONG_AT_ONCE, timeout_s=PATIENCE_S
+    )
     assert begun[0] == turns.LONG_AT_ONCE < CROWD
     short = await analysing(world, world.mara, 1.5)
     assert "sounds **" in text_of(await short)

@@ -155,7 +155,7 @@ async def test_the_panel_says_what_the_connection_does(world: World) -> None:
     await world.seen(world.owner)
     panel = await world.attest_and_start()
     world.voice.link.on_state(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
-    await world.sandbox.wait_for(lambda: "try another region" in text_of(panel), timeout_s=8.0)
+    await world.sandbox.wait_for(lambda: "try another region" in text_of(panel))
 
 
 async def test_the_last_one_leaving_and_a_deleted_channel_end_it(world: World) -> None:

@@ -103,7 +103,7 @@ async def test_who_is_included_by_a_standing_answer_is_told_and_hears_the_chime(
 async def test_a_deleted_panel_comes_back_without_any_change(world: World) -> None:
     panel = await start(world)
     world.sandbox.people.delete(world.owner, panel)
-    again = await world.sandbox.wait_for(lambda: next(iter(panels(world)), None), timeout_s=10.0)
+    again = await world.sandbox.wait_for(lambda: next(iter(panels(world)), None))
     assert again.id != panel.id
     assert text_of(await world.press(world.mara, again, INCLUDE_ID)) == texts.INCLUDED
 
@@ -193,6 +193,6 @@ async def test_results_that_are_not_being_saved_are_told(world: World, monkeypat
         patched.setattr(world.service.storage, "add_results", full)
         await world.press(world.mara, panel, INCLUDE_ID)
         world.voice.link.hear(world.mara.id, tone_burst())
-        await world.sandbox.wait_for(lambda: texts.UNSAVED in text_of(panel), timeout_s=15.0)
+        await world.sandbox.wait_for(lambda: texts.UNSAVED in text_of(panel))
         assert texts.UNSAVED in text_of(await world.ask(world.owner, "listen status"))
-    await world.sandbox.wait_for(lambda: texts.UNSAVED not in text_of(panel), timeout_s=15.0)
+    await world.sandbox.wait_for(lambda: texts.UNSAVED not in text_of(panel))

@@ -105,7 +105,7 @@ async def test_all_that_the_bot_is_answered_is_what_discord_describes(
     await sandbox.wait_for(lambda: session.counters()["predictions"] == 1)
     for command in ("listen status", "mark", "settings", "privacy status", "about"):
         await world.ask(world.mara, command)
-    await sandbox.wait_for(lambda: session.counters()["panel_edits"], timeout_s=8.0)
+    await sandbox.wait_for(lambda: session.counters()["panel_edits"])
     await world.ask(world.owner, "listen stop")
     await world.embed(texts.SUMMARY_TITLE)
     for command in ("report last", "report list", "report export", "report share", "privacy export"):

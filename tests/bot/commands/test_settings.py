@@ -162,4 +162,4 @@ async def test_the_panel_shows_no_emotions_where_the_server_wants_none(world: Wo
     panel = await world.panel()
     await world.press(world.mara, panel, INCLUDE_ID)
     included = texts("PERSON_HEARD", who=f"<@{world.mara.id}>")
-    await world.sandbox.wait_for(lambda: included in text_of(panel), timeout_s=20.0)
+    await world.sandbox.wait_for(lambda: included in text_of(panel))

@@ -15,7 +15,7 @@ from bot.web.limits import RateLimiter
 from storage import SessionRecord, Storage
 from tests.bot.web.conftest import MakeClient
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 ENTRY_KEY = "the key that the address has"
 HEADERS = {"Authorization": f"Bearer {ENTRY_KEY}"}

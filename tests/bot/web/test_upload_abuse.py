@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,6 +16,7 @@ from bot.web.limits import UploadGate
 from tests.bot.web.conftest import MakeClient
 from tests.bot.web.test_predict import CLIP, _form, _post
 from tests.fakes.backend import FakeBackend
+from tests.fakes.waiting import Stopwatch, until
 
 pytestmark = pytest.mark.integration
 
@@ -60,9 +60,9 @@ async def test_a_stated_length_over_the_limit_is_refused_before_the_body(client:
 async def test_who_asks_first_is_told_before_sending(client: Client) -> None:
     async with _raw(client) as (reader, writer):
         writer.write(f"{HEAD}Expect: 100-continue\r\nContent-Length: 31457280\r\n\r\n".encode())
-        started = time.monotonic()
-        assert (await _answer(reader))[0] == 413
-        assert time.monotonic() - started < 3
+        async with Stopwatch() as watch:
+            assert (await _answer(reader))[0] == 413
+        assert watch.took_s < 3
     await _still_serves(client)
 
 
@@ -117,11 +117,7 @@ async def test_a_client_that_leaves_in_the_middle_frees_its_place(client: Client
     async with _raw(client) as (_, writer):
         writer.write(f"{HEAD}Content-Length: 5000000\r\n\r\n".encode() + PART + MEGABYTE)
         await writer.drain()
-        for _ in range(100):
-            if gate.active:
-                break
-            await asyncio.sleep(0.01)
-        assert gate.active == 1
+        await until(lambda: gate.active == 1)
         writer.transport.abort()
     await _still_serves(client)
     assert gate.active == 0
@@ -138,13 +134,12 @@ async def test_a_client_that_stalls_is_cut_off(client: Client, monkeypatch: pyte
 async def test_more_uploads_than_there_is_room_for(make_client: MakeClient, backend: FakeBackend) -> None:
     gate = UploadGate(max_active=1, max_waiting=2)
     client = await make_client(uploads=gate)
-    backend.delay_s = 0.2
-    answers = await asyncio.gather(*(_post(client, _form(CLIP.read_bytes())) for _ in range(6)))
-    statuses = sorted(status for status, _ in answers)
-    assert set(statuses) == {200, 503}
-    assert statuses.count(200) >= 2
+    backend.may_answer.clear()
+    posts = [asyncio.create_task(_post(client, _form(CLIP.read_bytes())), name=f"post-{n}") for n in range(6)]
+    await until(lambda: gate.refused == 3)
+    backend.may_answer.set()
+    assert sorted(status for status, _ in await asyncio.gather(*posts)) == [200] * 3 + [503] * 3
     assert (gate.active, gate.waiting) == (0, 0)
-    assert gate.refused == statuses.count(503)
 
 
 @pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionHeader")  # aiohttp says so, and goes on
@@ -181,10 +176,11 @@ async def test_nothing_is_written_to_a_disk(client: Client, tmp_path: Any, monke
 
 
 async def test_a_body_of_which_nothing_arrives_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload, "IDLE_TIMEOUT_S", 0.1)
     async with _raw(client) as (reader, writer):
-        writer.write(f"{HEAD}Content-Length: 1000\r\n\r\n".encode() + PART)
-        status, body = await _answer(reader)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(upload, "IDLE_TIMEOUT_S", 0.1)
+            writer.write(f"{HEAD}Content-Length: 1000\r\n\r\n".encode() + PART)
+            status, body = await _answer(reader)
     assert status == 408
     assert "too long" in body["error"]
     await _still_serves(client)

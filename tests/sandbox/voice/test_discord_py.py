@@ -107,7 +107,7 @@ class Room:
         for packet in sent:
             self.bot.client.send_audio_packet(packet, encode=False)
             await asyncio.sleep(0.002)
-        deadline = asyncio.get_running_loop().time() + 10.0
+        deadline = asyncio.get_running_loop().time() + 60.0
         while asyncio.get_running_loop().time() < deadline:
             if all(listener.heard.get(BOT_ID, [])[-len(sent) :] == sent for listener in listeners):
                 return True

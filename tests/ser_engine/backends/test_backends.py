@@ -37,7 +37,7 @@ from ser_engine.segmenter import segment_pcm
 from ser_engine.types import Window
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import make_model
-from tests.fakes.waiting import until
+from tests.fakes.waiting import Stopwatch, kept_waiting_s, until
 
 pytestmark = pytest.mark.integration
 
@@ -309,12 +309,12 @@ async def test_who_gives_up_on_a_file_keeps_its_turn_until_the_decoder_is_done(w
             await workers.segment(data)
     finally:
         os.kill(stuck, signal.SIGCONT)
-    for _ in range(100):
-        with contextlib.suppress(BackendOverloaded):
-            assert len(await workers.segment(data)) == 1
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail("the turns of those who gave up were never over")
+    async with asyncio.timeout(60):  # for the turns of those who gave up
+        while True:
+            with contextlib.suppress(BackendOverloaded):
+                assert len(await workers.segment(data)) == 1
+                break
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("size", [None, 2_000_000], ids=["a clip", "more than the pipe takes"])
@@ -325,10 +325,10 @@ async def test_decoding_without_end_is_killed(model: Path, size: int | None) -> 
     try:
         stuck = await decoder_of(backend)
         os.kill(stuck, signal.SIGSTOP)
-        begun = time.monotonic()
-        with pytest.raises(DecodeTimeout, match="Decoding took longer than"):
-            await asyncio.wait_for(backend.segment(data), 10)
-        assert time.monotonic() - begun < 5
+        async with Stopwatch() as watch:
+            with pytest.raises(DecodeTimeout, match="Decoding took longer than"):
+                await asyncio.wait_for(backend.segment(data), 60)
+        assert watch.took_s < 5
         assert not alive(stuck)
     finally:
         await backend.close()
@@ -342,9 +342,9 @@ async def test_event_loop_is_never_held_up(workers: WorkerBackend) -> None:
 
     async def watch() -> None:
         while True:
-            begun = time.perf_counter()
+            begun, kept_s = time.perf_counter(), kept_waiting_s()
             await asyncio.sleep(0.001)
-            pauses.append(time.perf_counter() - begun)
+            pauses.append(time.perf_counter() - begun - (kept_waiting_s() - kept_s))
 
     watcher = asyncio.create_task(watch())
     for _ in range(5):

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,8 +21,9 @@ from ser_engine.baseline import SpeakerBaseline
 from ser_engine.types import Window
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import make_model
+from tests.fakes.waiting import until
 
-AFTER_S = 0.4
+AFTER_S = 100.0
 
 
 def windows(n: int = 3) -> list[Window]:
@@ -112,18 +114,22 @@ async def test_past_the_age_the_cheaper_model_answers_and_says_so(
 
 
 @pytest.mark.integration
-async def test_a_stalled_worker_is_followed_by_the_cheaper_model(backend: WorkerBackend) -> None:
+async def test_a_stalled_worker_is_followed_by_the_cheaper_model(
+    backend: WorkerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later_s = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later_s[0])
+    monkeypatch.setattr("ser_engine.backends.workers.time", clock)
     (pid,) = [slot.pid for slot in backend._slots]
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        first = asyncio.create_task(backend.predict(windows(1)))
+        first = asyncio.create_task(backend.predict(windows(1), deadline_s=10 * AFTER_S))
         await asyncio.sleep(0)  # it is put into the queue …
-        while backend.counters()["waiting"]:  # … and taken out of it for the worker, where it stays
-            await asyncio.sleep(0.01)
-        begun, second = time.monotonic(), asyncio.create_task(backend.predict(windows()))
-        while time.monotonic() - begun < AFTER_S:
-            await asyncio.sleep(0.05)
+        await until(lambda: not backend.counters()["waiting"])  # … and taken out of it for the worker, where it stays
+        second = asyncio.create_task(backend.predict(windows(), deadline_s=10 * AFTER_S))
+        await until(lambda: backend.counters()["waiting"])
+        later_s[0] = AFTER_S
     finally:
         os.kill(pid, signal.SIGCONT)
     assert {one.engine for one in await first} == {None}

@@ -37,7 +37,7 @@ class Parent:
     def signal_group(self, number: int) -> None:
         os.killpg(self.running.pid, number)
 
-    async def ends(self, within_s: float = 20.0) -> int:
+    async def ends(self, within_s: float = 60.0) -> int:
         async with asyncio.timeout(within_s):
             return await self.running.wait()
 
@@ -59,7 +59,7 @@ async def parent(how: str, model: Path) -> AsyncIterator[Parent]:
     finally:
         if running.returncode is None:
             running.kill()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await running.communicate()  # to the end of its output, which the workers share
 
 
