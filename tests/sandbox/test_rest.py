@@ -285,8 +285,10 @@ async def test_a_server_error_is_retried_or_told(bot: PlainBot, sandbox: Sandbox
     assert [m.content for m in sandbox.messages(sandbox.text)] == ["hello"]
 
 
-async def test_buckets_empty_and_fill_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_buckets_empty_and_fill_again() -> None:
     async with Sandbox() as sandbox, aiohttp.ClientSession() as http:
+        now_s = [0.0]
+        sandbox.world.limits._clock = lambda: now_s[0]
         headers = {"Authorization": f"Bot {sandbox.token}"}
         url = f"{sandbox.api_base}/channels/{sandbox.text.id}/messages"
         statuses = []
@@ -299,6 +301,9 @@ async def test_buckets_empty_and_fill_again(monkeypatch: pytest.MonkeyPatch) -> 
         assert response.headers["X-RateLimit-Remaining"] == "0"
         assert response.headers["Via"]
         assert 0 < body["retry_after"] <= 5
+        now_s[0] += body["retry_after"]
+        async with http.post(url, json={"content": "x"}, headers=headers) as response:
+            assert response.status == 200
 
 
 async def test_files_are_kept_behind_signed_addresses(bot: PlainBot, sandbox: Sandbox) -> None:
