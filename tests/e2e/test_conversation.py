@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ser_engine.segmenter import segment_pcm
 from ser_engine.types import Prediction, Window
 from tests.e2e.stage import Stage
 from tests.fakes.clips import clip, clip_paths
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -66,11 +68,16 @@ def in_a_call(clips: Sequence[Sequence[Window]], recognizer: Recognizer) -> list
     return recognizer.predict(placed, {})
 
 
-async def talk(voice: Speaker, paths: Sequence[Path]) -> list[list[SpokenFrame]]:
+async def talk(voice: Speaker, paths: Sequence[Path], link: Any = None) -> list[list[SpokenFrame]]:
+    """Say one clip after the other, each when the bot, if it hears the speaker, has noticed that the last one ended."""
     said = []
     for path in paths:
+        began_s = time.monotonic()
         said.append(await voice.say(path))
         await voice.pause(PAUSE_S / PACE)
+        if link is not None:
+            heard = link.receiver.speaker(voice.user_id)
+            await until(lambda: heard.last_decrypted_s > began_s and not heard._open)  # noqa: B023 - waited for here
     return said
 
 
@@ -94,7 +101,10 @@ async def test_live_windows_equal_the_same_clips_offline(play: Stage, tmp_path: 
     await discord.wait_for(lambda: all(session.consents(user.id) for user in people.values()))
     await play.settled()
     async with asyncio.TaskGroup() as tasks:
-        talks = {name: tasks.create_task(talk(voices[name], clips_of(actors))) for name, actors in SPEAKERS.items()}
+        link = session.call._link
+        talks = {
+            name: tasks.create_task(talk(voices[name], clips_of(actors), link)) for name, actors in SPEAKERS.items()
+        }
         tasks.create_task(talk(dans_voice, clips_of(["1070"])))
     await play.until_windows(session_id, sum(map(len, recorded.values())))
     await discord.press(play.host, play.panel() or panel, STOP_ID)
