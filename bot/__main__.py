@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "analyze": ("bot.cli.analyze", "analyze", "Tell how recordings sound."),
     "train": ("bot.cli.train", "train", "Train a model directory from a corpus folder."),
     "broaden": ("bot.cli.broaden", "broaden", "Teach a trained engine with further corpora and ordinary speech."),
+    "quantise": ("bot.cli.quantise", "quantise", "Make an engine's encoder compute in bytes."),
     "evaluate": ("bot.cli.evaluate", "evaluate", "Measure models on a corpus folder."),
     "crossvalidate": (
         "bot.cli.crossvalidate",

@@ -35,7 +35,7 @@ Plan = Mapping[str, str]
 
 _DOMAIN: Final = "com.microsoft"
 _LEAST_WEIGHTS: Final = 1 << 16
-_PAIR: Final = 127.5
+PAIR: Final = 127.5
 """Two neighbouring weights, each times at most 255, stay within 16 bits."""
 _REST: Final = np.float32(64)
 """What the coarse input lacks is given so many times as large."""
@@ -128,7 +128,7 @@ class _Work:
         if way == "unsigned":
             return [self._in_bytes(value, _unsigned(weights), bias, out)]
         weights, nodes, value = self._balanced(weights, value, out)
-        return [*nodes, self._in_bytes(value, _signed(weights), bias, out)]
+        return [*nodes, self._in_bytes(value, signed_bytes(weights), bias, out)]
 
     def recurrence(self, node: Node) -> list[Node]:
         """In place of an LSTM, or nothing."""
@@ -149,7 +149,7 @@ class _Work:
         weights = np.concatenate([found[0], found[0] / _REST], axis=2)
         inputs = [both, *[""] * 2, *(node.inputs[3:7] + [""] * 4)[:4], ""]
         for at, (part, matrices) in enumerate((("input", weights), ("states", found[1])), start=1):
-            each = [_signed(np.ascontiguousarray(matrix.T)) for matrix in matrices]
+            each = [signed_bytes(np.ascontiguousarray(matrix.T)) for matrix in matrices]
             inputs[at] = self._constant(out, f"{part}/bytes", np.stack([one.values for one in each]))
             inputs.append(self._constant(out, f"{part}/scales", np.stack([one.scales for one in each])))
             inputs.append(self._constant(out, f"{part}/zeros", np.stack([one.zeros for one in each])))
@@ -207,11 +207,11 @@ class _Bytes:
     zeros: NDArray[np.int8] | NDArray[np.uint8]
 
 
-def _signed(weights: Matrix) -> _Bytes:
+def signed_bytes(weights: Matrix) -> _Bytes:
     """No two neighbours in a column can overflow together."""
     pairs = np.sign(weights[0::2]) * np.sign(weights[1::2]) > 0
     sums = np.abs(np.where(pairs, weights[0::2] + weights[1::2], 0)).max(axis=0)
-    scales = np.maximum(np.maximum(np.abs(weights).max(axis=0) / 127, sums / _PAIR), 1e-12).astype(np.float32)
+    scales = np.maximum(np.maximum(np.abs(weights).max(axis=0) / 127, sums / PAIR), 1e-12).astype(np.float32)
     values = np.clip(np.rint(weights / scales), -127, 127).astype(np.int8)
     return _Bytes(values=values, scales=scales, zeros=np.zeros(len(scales), np.int8))
 

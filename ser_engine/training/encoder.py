@@ -3,6 +3,7 @@
 Trained as a Keras network together with the head, served as ``encoder.onnx``: one window's log-mel frames in, a quarter
 as many states out, an eighth behind a pruned stem. The weights are stored in half precision, which halves the file and
 costs nothing that can be measured (`docs/experiments.md`); ONNX Runtime widens them once, when it loads.
+`quantise` makes bytes of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from keras import ops
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from ser_engine.graphs import Graph, by_output
+from ser_engine.graphs import OF_ROWS, Graph, Node, by_output
 from ser_engine.training.export import GraphBuilder, rename_output
 from ser_engine.training.stem import Tensors
 from ser_engine.training.whisper import BANDS, EPSILON, HEADS, WIDTH, EncoderLayer, WhisperEncoder, average_pairs
@@ -139,7 +140,7 @@ def export_encoder(encoder: SpeechEncoder, path: Path | None = None) -> onnx.Mod
 
 
 def layers_of(data: bytes) -> Tensors:
-    """The layers' weights in an encoder that `export_encoder` wrote, by their names in Whisper's file.
+    """The layers' weights in an encoder that `export_encoder` wrote, in bytes or not, by their names in Whisper's file.
 
     Raises ValueError for what is no ONNX file.
     """
@@ -150,10 +151,11 @@ def layers_of(data: bytes) -> Tensors:
         if node.operator == "LayerNormalization":
             gamma, beta = (np.asarray(graph.constants[name], np.float32) for name in node.inputs[1:3])
             found["norm"].append((gamma, beta))
-        elif node.operator == "MatMul" and node.inputs[1] in makers and makers[node.inputs[1]].operator == "Cast":
+        elif node.operator == "MatMul" and (kernel := _kept(graph, makers.get(node.inputs[1]))) is not None:
             adding = next(one for one in graph.nodes if one.operator == "Add" and node.outputs[0] in one.inputs)
-            kernel, bias = graph.constants[makers[node.inputs[1]].inputs[0]], graph.constants[adding.inputs[1]]
-            found["product"].append((np.asarray(kernel.T, np.float32), np.asarray(bias, np.float32)))
+            bias = graph.constants[adding.inputs[1]]
+            if not node.outputs[0].endswith(OF_ROWS):  # those are convolutions
+                found["product"].append((kernel.T, np.asarray(bias, np.float32)))
     out: dict[str, Floats] = {}
     for k, (gamma, beta) in enumerate(found["norm"]):
         at = f"layer_{k // 2}/{_PARTS[k % 2]}/layer_norm"
@@ -162,6 +164,20 @@ def layers_of(data: bytes) -> Tensors:
         at = f"layer_{k // 4}/{_PARTS[k // 2 % 2]}/linear_{k % 2}"
         out[f"{at}/weight"], out[f"{at}/bias"] = weight, bias
     return out
+
+
+def _kept(graph: Graph, maker: Node | None) -> Floats | None:
+    """Weights of a product that a file keeps as halves, or as bytes with a scale for each column."""
+    if maker is None or maker.inputs[0] not in graph.constants:
+        return None
+    array = np.asarray(graph.constants[maker.inputs[0]], np.float32)
+    match maker.operator:
+        case "Cast":
+            return array
+        case "DequantizeLinear":
+            return array * np.asarray(graph.constants[maker.inputs[1]], np.float32)
+        case _:
+            return None
 
 
 def _pairs(graph: GraphBuilder, x: str, even: str) -> str:

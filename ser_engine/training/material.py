@@ -193,8 +193,7 @@ class EncodedViews:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._progress.stage(f"view {number} of {self._folder.name}", len(self.pieces))
         made: dict[str, list[NDArray[np.float16]]] = {name: [] for name in encoders}
-        rng = np.random.default_rng([self._seed, 7])
-        others = [_float(piece.pcm) for piece in _some(self.pieces, rng, _VOICES)]
+        others = self.others()
         for start in range(0, len(self.pieces), _BATCH):
             part = range(start, min(start + _BATCH, len(self.pieces)))
             mels = [extract(self.view(k, number, others), self._settings) for k in part]
@@ -207,6 +206,11 @@ class EncodedViews:
             draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
             np.save(draft, np.concatenate(states))
             draft.replace(path)
+
+    def others(self) -> list[Pcm]:
+        """Voices that augmented views may have in their background."""
+        rng = np.random.default_rng([self._seed, 7])
+        return [_float(piece.pcm) for piece in _some(self.pieces, rng, _VOICES)]
 
     def view(self, piece: int, number: int, others: Sequence[Pcm]) -> Pcm:
         """The samples of one view: the piece as recorded, or varied at random, but always the same for its number."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from ser_engine.training.episodes import Calls, EpisodeSettings, Spoken, build, 
 from ser_engine.training.recipes import Silent
 from ser_engine.training.refine import RefineSettings
 from ser_engine.training.strange import learn_strangeness
+from tests.fakes.material import a_little_of_everything, files
 
 pytestmark = [
     pytest.mark.integration,
@@ -34,41 +32,15 @@ CLIPS = Path(__file__).parents[3] / "sandbox" / "clips"
 QUICK = broaden.BroadenSettings(refine=RefineSettings(epochs=1, batch=8), episodes=EpisodeSettings(epochs=1, units=4))
 
 
-def folder(path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Path:
-    """A folder with some of the repository's clips and a table."""
-    path.mkdir()
-    for row in rows:
-        shutil.copyfile(CLIPS / row[0], path / row[0])
-    with (path / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([columns, *rows])
-    return path
-
-
-def files(count: int, start: int = 0) -> list[str]:
-    clips = read_corpus(CLIPS).clips[start : start + count]
-    return [str(clip.path.relative_to(CLIPS)) for clip in clips]
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`fast`, broadened with a handful of clips."""
     root = tmp_path_factory.mktemp("broadened")
-    names = [(name, f"corpus-{k % 2}", f"corpus-{k % 2}:{k // 2}") for k, name in enumerate(files(4, 20))]
-    ordinary = folder(root / "ordinary", ("file", "corpus", "speaker"), names)
-    sounds = folder(root / "sounds", ("file", "kind", "recorder"), [(name, "cry", name) for name in files(1, 30)])
-    every = read_corpus(CLIPS)
-    speakers = every.speakers
-    own = [
-        replace(clip, split="validation" if clip.speaker == speakers[0] else "train")
-        for clip in every.of_speakers(speakers[:2]).clips
-    ]
-    first = Corpus(name="own", clips=tuple(own))
-    further = Corpus(name="further", clips=every.of_speakers(speakers[3:4]).clips[:3])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(material, "_MADE", 1)
         patched.setattr(broaden, "BRIEF", ("further",))
         patched.setattr(broaden, "VIEWS", {name: numbers[:1] for name, numbers in broaden.VIEWS.items()})
-        heard = material.Material(corpora=[first, further], ordinary=ordinary, sounds=sounds)
+        heard = a_little_of_everything(root)
         broaden.broaden(find_model("fast"), heard, root / "out", settings=QUICK, progress=Silent())
     return root / "out"
 
