@@ -94,7 +94,7 @@ class Manifest(BaseModel):
     speeds: tuple[Annotated[float, Field(ge=0.8, le=1.25)], ...] = Field(default=(1.0,), min_length=1, max_length=5)
     """A window is heard at each of these speeds, pitch and all; the probabilities are averaged before calibration."""
     quick: dict[str, str] = Field(default_factory=dict)
-    """What of the ONNX files is made cheaper when they are loaded: see `ser_engine.quick`."""
+    """What of the ONNX files is computed in bytes when they are loaded: see `ser_engine.quick`."""
     keras_output: Literal["probabilities", "logits"] = "probabilities"
     keras_layers: str | None = Field(default=None, pattern=r"^ser_engine(\.[a-z_][a-z0-9_]*)+$")
     """Module of ser_engine that registers the Keras layers of ``network.keras`` when it is imported."""

@@ -15,6 +15,7 @@ from ser_engine.extras import need_training
 
 if TYPE_CHECKING:
     from ser_engine.models import Manifest
+    from ser_engine.quickening import Tried
     from ser_engine.types import Window
 
 _OLD_LABELS = "Angry,Happy,Sad,Disgust"
@@ -54,21 +55,23 @@ def show(name: str, as_json: bool) -> None:
     help="Real recordings over which no answer may move by more than 0.02.",
 )
 def quicken(name: str, clips: Path) -> None:
-    """Make a model as cheap as its answers allow: parts of its networks are computed in bytes. NAME is a name or a
-    directory; its model.json states what is done, its files stay as they are. Run it after each training."""
+    """Make a model as cheap as its answers allow: its LSTMs are computed in bytes. NAME is a name or a directory; its
+    model.json states which, its files stay as they are. Run it after each training."""
     keep_to_one_thread()
-    from ser_engine.quickening import Tried, quicken
+    from ser_engine.quickening import quicken
 
     def say(tried: Tried) -> None:
-        plan = ", ".join(f"{name} {way}" for name, way in tried.plan.items())
-        click.echo(f"{plan}: answers move by {tried.moved:.4f} at most, {tried.mean_moved:.4f} in the mean")
+        click.echo(f"{', '.join(tried.plan)}: {_moved(tried)}")
 
     try:
         taken = quicken(name, _windows(clips), say)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
-    moved = f"answers move by {taken.moved:.4f} at most, {taken.mean_moved:.4f} in the mean"
-    click.echo(f"{name}: {taken.share:.0%} of the large weights are bytes, {moved}")
+    click.echo(f"{name}: in bytes {', '.join(taken.plan) or 'nothing'}; {_moved(taken)}")
+
+
+def _moved(tried: Tried) -> str:
+    return f"answers move by {tried.moved:.4f} at most, {tried.mean_moved:.4f} in the mean"
 
 
 def _windows(folder: Path) -> list[Window]:

@@ -172,8 +172,11 @@ class _Work:
         made_of = signed_bytes(kernel)
         scale = self._constant(f"{out}/scale", np.array(own.scale, np.float32))
         zero = self._constant(f"{out}/zero", np.array(own.zero, np.uint8))
-        parts = {"bytes": made_of.values, "scales": made_of.scales, "zeros": made_of.zeros}
-        weights = [self._constant(f"{out}/{part}", array) for part, array in parts.items()]
+        weights = [
+            self._constant(f"{out}/bytes", made_of.values),
+            self._constant(f"{out}/scales", made_of.scales),
+            self._constant(f"{out}/zeros", made_of.zeros),
+        ]
         self._instead[id(node)] = [
             *nodes,
             made("QuantizeLinear", [value, scale, zero], [f"{out}/quantised"]),
