@@ -140,11 +140,15 @@ class Manifest(BaseModel):
 
     @property
     def version(self) -> str:
-        """First 12 hex digits of the network file's SHA-256."""
-        for name in (NETWORK_KERAS, OLD_NETWORK_KERAS, NETWORK_ONNX):
-            if name in self.files:
-                return self.files[name][:12]
-        return "0" * 12
+        """12 hex digits that change with what decides answers: of the network file's SHA-256, or of one over those of the
+        network, the encoder and the baseline's head."""
+        network = next((name for name in (NETWORK_KERAS, OLD_NETWORK_KERAS, NETWORK_ONNX) if name in self.files), None)
+        if network is None:
+            return "0" * 12
+        others = [self.files[name] for name in (ENCODER_ONNX, BASELINE_NPZ) if name in self.files]
+        if not others:
+            return self.files[network][:12]
+        return hashlib.sha256("".join([self.files[network], *others]).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,14 @@ def test_round_trip(directory: Path) -> None:
     assert open_directory(directory).read("network.onnx") == b"a network"
 
 
+def test_a_version_changes_with_whatever_decides_answers(directory: Path) -> None:
+    versions = [load_manifest(directory).version]
+    for name in ("encoder.onnx", "baseline.npz", "network.onnx", "encoder.onnx"):
+        (directory / name).write_bytes(f"another {name} than the {len(versions)} before".encode())
+        versions.append(write_manifest(directory, load_manifest(directory)).version)
+    assert len(set(versions)) == len(versions)
+
+
 def test_same_content_gives_the_same_bytes(directory: Path) -> None:
     before = (directory / "model.json").read_bytes()
     write_manifest(directory, load_manifest(directory))
