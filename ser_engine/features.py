@@ -140,7 +140,7 @@ def set_level(pcm: Pcm, level: Literal["none", "peak", "rms"], level_dbfs: float
 
 def trim(pcm: Pcm, top_db: float) -> Pcm:
     """`pcm` without the ends more than `top_db` below its loudest frame, as ``librosa.effects.trim`` finds them."""
-    padded = np.pad(pcm, _TRIM_FRAME // 2)
+    padded = _padded(pcm, _TRIM_FRAME // 2)
     # The mean square of every frame, from sums over hops: a frame is four whole hops.
     hops = (
         np.square(padded[: len(padded) // _TRIM_HOP * _TRIM_HOP]).reshape(-1, _TRIM_HOP).sum(axis=1, dtype=np.float64)
@@ -152,6 +152,13 @@ def trim(pcm: Pcm, top_db: float) -> Pcm:
     return pcm[start:end]
 
 
+def _padded(pcm: Pcm, many: int) -> Pcm:
+    """So many zeros at both ends; `numpy.pad` takes ten times as long to find that out."""
+    padded = np.zeros(len(pcm) + 2 * many, dtype=np.float32)
+    padded[many : many + len(pcm)] = pcm
+    return padded
+
+
 def _mel_power(pcm: Pcm, settings: FeatureSettings, pad: Literal["constant", "reflect"]) -> Features:
     """Mel power spectrum, shape ``(1 + n // hop, n_mels)``; centred frames, periodic Hann window.
 
@@ -161,7 +168,9 @@ def _mel_power(pcm: Pcm, settings: FeatureSettings, pad: Literal["constant", "re
     n_fft, half = settings.n_fft, settings.n_fft // 2
     # Reflection needs more samples than it mirrors; so short a window is filled with zeros first.
     samples = np.pad(pcm, (0, half + 1 - len(pcm))) if pad == "reflect" and len(pcm) <= half else pcm
-    padded = np.pad(samples, half, mode=pad)
+    padded = _padded(samples, half)
+    if pad == "reflect":
+        padded[:half], padded[half + len(samples) :] = samples[half:0:-1], samples[-2 : -half - 2 : -1]
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: settings.hop]
     hann = _hann(n_fft)
     windowed = np.empty((_BLOCK_FRAMES, n_fft), dtype=np.float32)
@@ -194,7 +203,8 @@ def _whisper(pcm: Pcm, settings: FeatureSettings) -> Features:
 
     Silence follows what is shorter than three frames: the encoder makes one state of them, and none of fewer.
     """
-    pcm = np.pad(pcm, (0, max(0, _LEAST_FRAMES * settings.hop - len(pcm))))
+    if (missing := _LEAST_FRAMES * settings.hop - len(pcm)) > 0:
+        pcm = np.pad(pcm, (0, missing))
     mel = _mel_power(pcm, settings, "reflect")[: len(pcm) // settings.hop]
     logs = np.log(np.maximum(mel, np.float32(_AMIN))) * np.float32(_LOG10_E)
     logs = (np.maximum(logs, logs.max() - np.float32(settings.top_db / 10)) + 4.0) / 4.0
