@@ -53,27 +53,28 @@ class Decider:
             baseline.update(window.start_s, heard)
         return answer
 
-    def strangeness(self, heard: WindowOutput) -> float:
+    def _strangeness_of(self, heard: WindowOutput) -> float:
         """How unlike the corpus of the model's confidence a window is, 0 to 1; 0 where nothing measures it."""
         if self._strangeness is None or not len(heard.pooled):
             return 0.0
         return float(self._strangeness.of(heard.pooled))
 
-    def probabilities(self, heard: WindowOutput, context: Context | None) -> NDArray[np.float64]:
+    def _probabilities(self, heard: WindowOutput, context: Context | None, strangeness: float) -> NDArray[np.float64]:
         """Calibrated, (labels,)."""
         said, temperature = heard.log_probabilities, self._manifest.temperature
         if context is not None and self._head is not None:
             said = self._head.log_probabilities(heard, context)
             inside, share = self._manifest.context_temperature or temperature, share_of(context.windows)
             temperature = (1 - share) * temperature + share * inside
-        temperature *= 1 + self.strangeness(heard) * (self._manifest.strange_temperature - 1)
+        temperature *= 1 + strangeness * (self._manifest.strange_temperature - 1)
         return np.asarray(softmax(said.astype(np.float64) / temperature))
 
     def _prediction(self, heard: WindowOutput, context: Context | None, earlier: int | None) -> Prediction:
-        probabilities = self.probabilities(heard, context)
+        strangeness = self._strangeness_of(heard)
+        probabilities = self._probabilities(heard, context, strangeness)
         best = int(probabilities.argmax())
         emotion, confidence = self._manifest.labels[best], float(probabilities[best])
-        threshold = self._manifest.threshold(emotion, self.strangeness(heard))
+        threshold = self._manifest.threshold(emotion, strangeness)
         unsure = heard.gated is None and confidence < threshold
         reason = "unsure" if unsure else heard.gated
         return Prediction(
