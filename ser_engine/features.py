@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ser_engine.level import set_level
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm
 
 Features = NDArray[np.float32]
@@ -40,7 +41,6 @@ _DELTA_WIDTH: Final = 2 * _DELTA_HALF + 1
 _DELTA_BLOCK: Final = 32
 _TRIM_FRAME: Final = 2048
 _TRIM_HOP: Final = 512
-_SILENCE: Final = 1e-5
 _LEAST_FRAMES: Final = 3
 
 
@@ -126,16 +126,6 @@ def extract(pcm: Pcm, settings: FeatureSettings) -> Features:
     base = decibels @ _dct(settings.n_mels, settings.n_mfcc) if settings.kind == "mfcc" else decibels
     out = _with_deltas(base) if settings.deltas else base
     return np.ascontiguousarray(out[: settings.max_frames], dtype=np.float32)
-
-
-def set_level(pcm: Pcm, level: Literal["none", "peak", "rms"], level_dbfs: float) -> Pcm:
-    """Scale `pcm` to the stated level in dBFS (0 is full scale); silence is returned as it is."""
-    if level == "none":
-        return pcm
-    now = float(np.abs(pcm).max()) if level == "peak" else float(np.sqrt(np.mean(np.square(pcm, dtype=np.float64))))
-    if now < _SILENCE:
-        return pcm
-    return np.asarray(pcm * np.float32(10 ** (level_dbfs / 20) / now), dtype=np.float32)
 
 
 def trim(pcm: Pcm, top_db: float) -> Pcm:

@@ -1,4 +1,4 @@
-"""What is wrong with a recording's level, and is put right before anybody listens: spikes, an offset, over full scale.
+"""Levels; and what is wrong with one and put right before anybody listens: spikes, an offset, over full scale.
 
 Only float files can exceed full scale. One broken sample of 900 must not make everything else silence, so the level is
 that of the loud parts, not of the one loudest sample; what stands far out of them is a fault and is bridged.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame
 _CREST: Final = 4.0
 """How far the peaks of speech stand over its loud parts (the 99th percentile of what can be heard): 2 to 4."""
 _AUDIBLE: Final = 10 ** (-62 / 20)
+_SILENCE: Final = 1e-5
 _SPIKES_SHARE: Final = 0.001
 """Up to this share of a second's samples are faults; more of them are sound."""
 _OFFSET: Final = 0.002
@@ -38,6 +39,16 @@ def level_dbfs(pcm: Pcm) -> float:
 def peak_dbfs(pcm: Pcm) -> float:
     """Largest magnitude in dB relative to full scale; −120 for silence."""
     return 20 * float(np.log10(max(float(np.abs(pcm).max()) if len(pcm) else 0.0, 1e-6)))
+
+
+def set_level(pcm: Pcm, level: Literal["none", "peak", "rms"], dbfs: float) -> Pcm:
+    """Scale `pcm` to the stated level in dBFS (0 is full scale); silence is returned as it is."""
+    if level == "none":
+        return pcm
+    now = float(np.abs(pcm).max()) if level == "peak" else float(np.sqrt(np.mean(np.square(pcm, dtype=np.float64))))
+    if now < _SILENCE:
+        return pcm
+    return np.asarray(pcm * np.float32(10 ** (dbfs / 20) / now), dtype=np.float32)
 
 
 def without_spikes(block: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -287,13 +287,14 @@ class Receiver:
         self._ticked_s = self._clock()
 
     def _expired(self, packet: Packet) -> None:
-        unknown = packet.refusal is None and not packet.user_id and self.ssrcs.user(packet.ssrc) is None
-        if unknown:
+        if unknown := packet.refusal is None and not packet.user_id and self.ssrcs.user(packet.ssrc) is None:
             self.trouble.given_up(packet.ssrc)
         self.counters.given_up(packet.refusal, unknown=unknown)
 
     def _overflowed(self, packet: Packet) -> None:
         """A stream has more waiting than its 1.5 s. Known owners wait for this machine; others wait for the gateway."""
         self.counters.dropped_overflow += 1
-        if self.ssrcs.user(packet.ssrc) is not None and packet.refusal is None:
+        if self.ssrcs.user(packet.ssrc) is None:
+            self.trouble.given_up(packet.ssrc)
+        elif packet.refusal is None:
             self.trouble.too_slow()

@@ -12,7 +12,8 @@ import pytest
 import soxr
 from threadpoolctl import threadpool_limits
 
-from ser_engine.features import FeatureSettings, extract, mel_filters, set_level, trim
+from ser_engine.features import FeatureSettings, extract, mel_filters, trim
+from ser_engine.level import set_level
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm
 
 pytestmark = pytest.mark.unit

@@ -385,3 +385,16 @@ def test_many_packets_that_nobody_claims_are_a_person_who_cannot_be_placed(speec
     before = ears.receiver.trouble.someone_unplaced
     ears.receiver.speaking(3, 999)
     assert (before, ears.receiver.trouble.someone_unplaced) == (True, False)
+
+
+def test_a_stranger_whose_packets_are_short_is_noticed_as_well(speech: list[bytes]) -> None:
+    """More of them wait than may, so none expires while talk goes on: what is pushed out was given up just the same."""
+    ears = Ears(included=set())
+    stranger = RtpSender(ssrc=999)
+    for _ in range(STREAM_PACKETS):
+        for _ in range(3):
+            ears.receiver.datagram(stranger.packet(speech[0]))
+        ears.wait(0.02)
+    assert ears.counters.dropped_unknown == 0
+    assert ears.receiver.trouble.someone_unplaced
+    assert not ears.receiver.trouble.overloaded
