@@ -288,13 +288,13 @@ class Receiver:
 
     def _expired(self, packet: Packet) -> None:
         if unknown := packet.refusal is None and not packet.user_id and self.ssrcs.user(packet.ssrc) is None:
-            self.trouble.given_up(packet.ssrc)
+            self.trouble.given_up(packet.ssrc, packet.arrived_s)
         self.counters.given_up(packet.refusal, unknown=unknown)
 
     def _overflowed(self, packet: Packet) -> None:
         """A stream has more waiting than its 1.5 s. Known owners wait for this machine; others wait for the gateway."""
         self.counters.dropped_overflow += 1
         if self.ssrcs.user(packet.ssrc) is None:
-            self.trouble.given_up(packet.ssrc)
+            self.trouble.given_up(packet.ssrc, packet.arrived_s)
         elif packet.refusal is None:
             self.trouble.too_slow()

@@ -34,9 +34,12 @@ class Trouble:
         self._unclaimed: dict[int, _Stream] = {}
         self._overloaded_s = float("-inf")
 
-    def given_up(self, ssrc: int) -> None:
-        """A packet of this SSRC was dropped for want of an owner."""
+    def given_up(self, ssrc: int, arrived_s: float) -> None:
+        """A packet of this SSRC was dropped for want of an owner. One that had to go at once was part of a flood: no
+        person sends so many."""
         now_s = self._clock()
+        if now_s - arrived_s < UNPLACED_S:
+            return
         stream = self._unclaimed.get(ssrc)
         if stream is None or now_s - stream.last_s > _RECENT_S:
             self._unclaimed.pop(ssrc, None)

@@ -391,10 +391,21 @@ def test_a_stranger_whose_packets_are_short_is_noticed_as_well(speech: list[byte
     """More of them wait than may, so none expires while talk goes on: what is pushed out was given up just the same."""
     ears = Ears(included=set())
     stranger = RtpSender(ssrc=999)
-    for _ in range(STREAM_PACKETS):
-        for _ in range(3):
+    for turn in range(STREAM_PACKETS):
+        for _ in range(2 + turn % 2):
             ears.receiver.datagram(stranger.packet(speech[0]))
         ears.wait(0.02)
     assert ears.counters.dropped_unknown == 0
     assert ears.receiver.trouble.someone_unplaced
     assert not ears.receiver.trouble.overloaded
+
+
+def test_a_flood_that_nobody_claims_is_no_person(speech: list[bytes]) -> None:
+    ears = Ears(included=set())
+    stranger = RtpSender(ssrc=999)
+    for _ in range(100):
+        for _ in range(100):
+            ears.receiver.datagram(stranger.packet(speech[0]))
+        ears.wait(0.02)
+    assert ears.counters.dropped_overflow > 9_000
+    assert not ears.receiver.trouble.someone_unplaced
