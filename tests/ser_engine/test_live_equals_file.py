@@ -79,7 +79,7 @@ def _delay(a: Pcm, b: Pcm) -> int:
     return int(np.argmax(fits)) - 400
 
 
-HELD = {"seed": (0.4, 0.95), "fast": (0.02, 0.75), "default": (0.02, 0.8)}
+HELD = {"seed": (0.4, 0.95), "fast": (0.02, 0.7), "default": (0.02, 0.8)}
 """By engine: a difference, and the share of windows that stay below it."""
 LEADS_SAMPLES = (0, 53, 101, 213)
 """How much silence comes before a clip: it decides where the codec's packets begin and end."""
