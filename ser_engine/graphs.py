@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 Value = int | bytes
 Attribute = int | float | str | tuple[int, ...]
 
-OF_ROWS: Final = "/product"
-"""How the name ends of what a convolution gives that was made a product of unfolded rows."""
-
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH: Final = 7
 _OPSET: Final = 8

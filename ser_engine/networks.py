@@ -81,10 +81,10 @@ class OnnxNetwork:
 
 
 class EncoderNetwork:
-    """``encoder.onnx``: a window's features to the network's input, at its true length. `quick` as above."""
+    """``encoder.onnx``: a window's features to the network's input, at its true length."""
 
-    def __init__(self, directory: ModelDirectory, quick: Plan | None = None) -> None:
-        self._session = _session(directory, ENCODER_ONNX, directory.manifest.quick if quick is None else quick)
+    def __init__(self, directory: ModelDirectory) -> None:
+        self._session = _session(directory, ENCODER_ONNX, {})
         self._input = self._session.get_inputs()[0].name
 
     def encode(self, clips: list[Features]) -> list[Features]:

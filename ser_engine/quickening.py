@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_engine.models import ENCODER_ONNX, NETWORK_ONNX, find_model, open_directory, write_manifest
+from ser_engine.models import NETWORK_ONNX, find_model, open_directory, write_manifest
 from ser_engine.quick import WAY, Plan, places
 from ser_engine.recognizer import Recognizer
 from ser_engine.types import Window
@@ -53,8 +53,7 @@ def quicken(model: str | Path, windows: Sequence[Window], say: Callable[[Tried],
     The LSTMs are taken one after another, the largest first, as long as the answers allow.
     """
     directory = open_directory(find_model(model))
-    files = [name for name in (ENCODER_ONNX, NETWORK_ONNX) if directory.has(name)]
-    found = {name: weights for file in files for name, weights in places(directory.read(file)).items()}
+    found = places(directory.read(NETWORK_ONNX)) if directory.has(NETWORK_ONNX) else {}
     sets = [[replace(one, pcm=one.pcm[late:]) for one in windows] for late in _LATER]
     exact = [answers(directory.path, some, {}) for some in sets] if found else []
     taken = Tried(plan={}, moved=0.0, mean_moved=0.0)

@@ -68,7 +68,7 @@ class Recognizer:
         directory = open_directory(find_model(model))
         scaler = load_scaler(directory)
         network, taken = load_network(directory, runtime, quick)
-        encoder = EncoderNetwork(directory, quick) if directory.has(ENCODER_ONNX) else None
+        encoder = EncoderNetwork(directory) if directory.has(ENCODER_ONNX) else None
         made = cls(_Parts(directory=directory, network=network, encoder=encoder, scaler=scaler, runtime=taken))
         made._try_once()
         return made

@@ -14,21 +14,25 @@ from bot.cli.train import SEED
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
 
-_FOLDER = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path)
+ORDINARY = click.option(
+    "--ordinary", type=FOLDER, required=True, help="Folder of speech that nobody meant as emotional."
+)
+SOUNDS = click.option("--sounds", type=FOLDER, required=True, help="Folder of sounds without speech.")
 
 
 @click.command()
 @click.option("--model", required=True, help="The trained engine: name or directory.")
 @click.option(
     *("--corpus", "corpora"),
-    type=_FOLDER,
+    type=FOLDER,
     multiple=True,
     required=True,
     help="Folder of labelled recordings; may be given several times. The first is what the engine was trained on, and "
     "says who is held out.",
 )
-@click.option("--ordinary", type=_FOLDER, required=True, help="Folder of speech that nobody meant as emotional.")
-@click.option("--sounds", type=_FOLDER, required=True, help="Folder of sounds without speech.")
+@ORDINARY
+@SOUNDS
 @click.option("--teacher", default=None, help="An engine whose answers are part of the targets.")
 @click.option("--keep-head", is_flag=True, help="Leave the head as it is: only compare, and calibrate for strangers.")
 @click.option(
@@ -51,7 +55,7 @@ _FOLDER = click.Path(path_type=Path)
     type=Number(0.1, 10),
     help="The temperature in a call; the best one is looked for unless it is given.",
 )
-@click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")
+@click.option("--out", type=FOLDER, required=True, help="Model directory to write.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--restart", is_flag=True, help="Begin anew, also where there is a finished model.")
 def broaden(

@@ -8,25 +8,24 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from bot.cli.broaden import FOLDER, ORDINARY, SOUNDS
 from bot.cli.progress import Bar
 from bot.cli.train import SEED
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
-
-_FOLDER = click.Path(path_type=Path)
 
 
 @click.command()
 @click.option("--model", required=True, help="The engine: name or directory.")
 @click.option(
     *("--corpus", "labelled"),
-    type=_FOLDER,
+    type=FOLDER,
     required=True,
     help="Folder of labelled recordings; nobody is heard who is held out.",
 )
-@click.option("--ordinary", type=_FOLDER, required=True, help="Folder of speech that nobody meant as emotional.")
-@click.option("--sounds", type=_FOLDER, required=True, help="Folder of sounds without speech.")
-@click.option("--out", type=_FOLDER, required=True, help="Model directory to write.")
+@ORDINARY
+@SOUNDS
+@click.option("--out", type=FOLDER, required=True, help="Model directory to write.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--restart", is_flag=True, help="Begin anew, also where there is a finished model.")
 def quantise(

@@ -110,7 +110,7 @@ class Broadening:
         """Let the encoder hear every view of every group, and the teacher's the recordings themselves."""
         self.pieces = dict(groups)
         own, *others = [
-            (one.manifest.files[ENCODER_ONNX][:12], EncoderNetwork(one, {}))
+            (one.manifest.files[ENCODER_ONNX][:12], EncoderNetwork(one))
             for one in (self._model, self._teacher)
             if one is not None
         ]

@@ -18,8 +18,9 @@ from keras import ops
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from ser_engine.graphs import OF_ROWS, Graph, Node, by_output
+from ser_engine.graphs import Graph, Node, by_output
 from ser_engine.training.export import GraphBuilder, rename_output
+from ser_engine.training.quantised_graph import OF_ROWS
 from ser_engine.training.stem import Tensors
 from ser_engine.training.whisper import BANDS, EPSILON, HEADS, WIDTH, EncoderLayer, WhisperEncoder, average_pairs
 

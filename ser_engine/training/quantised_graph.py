@@ -22,13 +22,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ser_engine.features import Features
-from ser_engine.graphs import OF_ROWS, Graph, Node, by_output, made
+from ser_engine.graphs import Graph, Node, by_output, made
 from ser_engine.quick import signed_bytes
 from ser_engine.training.recipes import Progress
 
 Floats = NDArray[np.float32]
 
 CONVOLUTION: Final = "Conv"
+OF_ROWS: Final = "/product"
+"""How the name ends of what a convolution gives that was made a product of unfolded rows."""
 _LEAST_WEIGHTS: Final = 1 << 14
 _ROWS: Final = 12
 """So many rows of a window decide how what goes into a product becomes bytes."""
@@ -127,7 +129,7 @@ class _Work:
     def rows(self, mels: Sequence[Features], progress: Progress) -> dict[str, Floats]:
         """What goes into each product, some rows of each window; by what the product gives."""
         watched = Graph.from_bytes(self._data)
-        wanted = sorted({node.inputs[0] for node in self.products} - {"mel"})
+        wanted = sorted({node.inputs[0] for node in self.products} & self._makers.keys())
         watched.also_give(wanted)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
