@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
+import aiohttp
 import discord
 from discord.errors import ConnectionClosed
 
@@ -29,7 +30,7 @@ Lost = Callable[[Reason, int | None], None]
 """Told once for each connection that ended: why, and the close code if there was one."""
 
 _ELSEWHERE: Final = "another voice server, channel or gateway session"
-_RESUMED: Final = 0
+_GOES_ON: Final = 0
 _LOOK_S: Final = 0.02
 ANSWER_WAIT_S: Final = 8.0
 """Discord does not answer a request to join that it refuses; after so long without a word, it is refused."""
@@ -166,15 +167,16 @@ class HearingConnection(ConnectionSeam):
             if code == 1000 and self.leaving:
                 return
             self.receiver.journal.note("voice_websocket_closed", code=code if code is not None else 0)
-            if resumable(code) and (code := await self._resume(code)) == _RESUMED:
+            if resumable(code) and (code := await self._resume(code)) == _GOES_ON:
                 continue
-            if (code in _DECIDED_ELSEWHERE or not self.is_connected()) and await self._follow():
+            elsewhere = code in _DECIDED_ELSEWHERE or not self.is_connected()
+            if elsewhere and (code := await self._follow(code)) == _GOES_ON:
                 continue
             self._lost(self._why(code), code)
             return
 
     async def _resume(self, code: int | None) -> int | None:
-        """Try to go on with the same session: `_RESUMED`, or the close code that counts instead."""
+        """Try to go on with the same session: `_GOES_ON`, or the close code that counts instead."""
         counters, journal = self.receiver.counters, self.receiver.journal
         for wait_s in RESUME_WAITS_S:
             await asyncio.sleep(wait_s)
@@ -190,7 +192,7 @@ class HearingConnection(ConnectionSeam):
             else:
                 counters.resumes += 1
                 journal.note("resumed")
-                return _RESUMED
+                return _GOES_ON
             if not self.is_connected():  # another voice server was named meanwhile
                 break
         return code
@@ -204,18 +206,24 @@ class HearingConnection(ConnectionSeam):
             return Reason.CALL_ENDED if over else Reason.CONNECTION_LOST
         return final_reason(code) or Reason.CONNECTION_LOST
 
-    async def _follow(self) -> bool:
-        """Connect to the voice server that Discord names next, if it names one."""
+    async def _follow(self, code: int | None) -> int | None:
+        """Connect to the voice server that Discord names next, if it names one: `_GOES_ON`, or the close code that
+        counts instead, which is that server's own where it forbids coming back."""
         self.await_server()
-        with contextlib.suppress(TimeoutError, ConnectionClosed, OSError):
+        followed = False
+        try:
             async with asyncio.timeout(FOLLOW_TIMEOUT_S):
                 followed = await self.follow(FOLLOW_WAIT_S)
                 if not followed and self._reallocating:
                     followed = await self.follow(REALLOCATION_WAIT_S)
-                self.receiver.counters.reconnects += followed
-                self.receiver.journal.note("followed" if followed else "not_followed")
-                return followed
-        return False
+        except ConnectionClosed as error:
+            if error.code not in _DECIDED_ELSEWHERE and final_reason(error.code) is not None:
+                code = error.code
+        except (TimeoutError, OSError, aiohttp.ClientError):
+            pass
+        self.receiver.counters.reconnects += followed
+        self.receiver.journal.note("followed" if followed else "not_followed")
+        return _GOES_ON if followed else code
 
     async def voice_state_update(self, data: Any) -> None:
         """The gateway says where we are now."""

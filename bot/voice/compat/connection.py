@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -177,20 +176,32 @@ class ConnectionSeam(VoiceConnectionState):
             await last.close()
 
     async def follow(self, wait_s: float) -> bool:
-        """The voice server let us go: connect to the one that is named next. False when none is named (`named`), or it
-        cannot be connected to.
+        """The voice server let us go: connect to the one that is named next. False when none is named (`named`).
+
+        discord.py's own way does not tell with which code that server closes.
+
+        Raises:
+            ConnectionClosed, TimeoutError, OSError: that server refused, or cannot be connected to.
         """
-        with contextlib.suppress(TimeoutError):
+        try:
             await self._wait_for_state(
                 ConnectionFlowState.got_voice_server_update,
                 ConnectionFlowState.got_both_voice_updates,
                 ConnectionFlowState.disconnected,
                 timeout=wait_s,
             )
-            if self.state is not ConnectionFlowState.disconnected:
-                self.named = True
-                return await self._potential_reconnect()
-        return False
+        except TimeoutError:
+            return False
+        if self.state is ConnectionFlowState.disconnected:
+            return False
+        self.named = True
+        last: Any = self.ws
+        try:
+            self.ws = await self._connect_websocket(False)
+            await self._handshake_websocket()
+        finally:
+            await last.close()
+        return True
 
     async def stop_watching(self) -> None:
         runner, self._runner = self._runner, None

@@ -129,6 +129,18 @@ async def test_a_voice_server_that_is_named_and_cannot_be_connected_to_at_once_i
     await call.hears_exactly(anna, speech[:20])
 
 
+@pytest.mark.parametrize(("code", "reason"), [(4017, Reason.DAVE_REFUSED), (4021, Reason.RATE_LIMITED)])
+async def test_what_the_voice_server_that_is_named_forbids_is_obeyed_at_once(
+    call: Call, code: int, reason: Reason
+) -> None:
+    await call.together("Anna")
+    call.faults.refuse_connections, call.faults.refuse_code = 9, code
+    await call.sandbox.end_call(region_changed=True)
+    assert await call.failed() is reason
+    assert call.faults.refuse_connections == 8
+    assert call.counters.reconnects_failed == 0
+
+
 async def test_after_4022_being_in_no_channel_is_the_end(call: Call) -> None:
     await call.together("Anna")
     await call.sandbox.end_call(region_changed=False)
