@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DRAIN_S: Final = 4.0
 HANG_UP_S: Final = 3.0
+DEAFEN_S: Final = 2.0
+"""Discord is slow to take requests at times, and somebody waits for the answer to their press."""
 
 _log = structlog.get_logger(__name__)
 
@@ -200,4 +202,5 @@ class ListeningSession:
         if self.ending or self._intake.closed:  # asked of who has just left, being deafened is another request to join
             return
         with suppress(SurfaceGone, *DISCORD_TROUBLE):
-            await self._surface.deafen(deaf=not self.people.included_ids())
+            async with asyncio.timeout(DEAFEN_S):
+                await self._surface.deafen(deaf=not self.people.included_ids())

@@ -9,6 +9,7 @@ import pytest
 from bot.cards import Buttons
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening import moments
+from bot.listening import session as session_module
 from bot.listening.consent import PressResult
 from bot.texts import english
 from bot.texts import english as texts
@@ -32,6 +33,24 @@ async def test_notice_in_three_places_before_anybody_is_included(stage: Stage) -
     assert [session.consents(user) for user in (HOST, GUEST, SHY)] == [False, False, False]
     assert english("PANEL_EXCLUDED", n=3) in stage.surface.panel.text
     assert f"<@{SHY}>" not in str(stage.surface.panel)
+
+
+async def test_a_press_is_answered_though_discord_takes_no_word_on_being_deafened(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await stage.start()
+
+    async def never(*, deaf: bool) -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session_module, "DEAFEN_S", 0.05)
+        patched.setattr(stage.surface, "deafen", never)
+        async with asyncio.timeout(30):
+            assert await session.people.include(GUEST, stage.press()) is PressResult.INCLUDED
+    assert stage.surface.deaf is True
+    await stage.moves(HOST, CHANNEL, None)  # the next change says it again
+    assert stage.surface.deaf is False
 
 
 async def test_only_included_people_reach_the_database(stage: Stage) -> None:
