@@ -25,6 +25,9 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+SESSION_COOKIE: Final = "undertone_session"
+KEY_COOKIE: Final = "undertone_key"
+STATE_COOKIE: Final = "undertone_state"
 SESSION_LIFETIME_S: Final = 7 * 24 * 3600
 STATE_LIFETIME_S: Final = 600
 _MAX_COOKIE_CHARS: Final = 1_024
@@ -83,6 +86,7 @@ class Access:
         """The path below which people reach the pages, such as ``/undertone``; empty when there is none."""
         self._public_host = _host_of(urlsplit(public_url).netloc) if public_url else None
         self._key = hmac.new(key, b"undertone web cookies", hashlib.sha256).digest()
+        self._cookies_of = hmac.new(self._key, b"cookie names", hashlib.sha256).hexdigest()[:8]
         self._entry_key = entry_key
         self._strict_hosts = strict_hosts
         self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
@@ -134,6 +138,10 @@ class Access:
     @property
     def cookie_path(self) -> str:
         return self.base or "/"
+
+    def cookie(self, name: str) -> str:
+        """The name of that cookie here. A browser keeps one jar for a host's ports, and two of us may share a host."""
+        return f"{name}_{self._cookies_of}"
 
     def host_allowed(self, host_header: str | None) -> bool:
         """Whether a request may name that host. On loopback a foreign name is a page that points its own name here."""

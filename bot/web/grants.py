@@ -15,14 +15,12 @@ from typing import Final
 from aiohttp import web
 
 from bot.web import words
-from bot.web.access import Access, Mode, Visitor
+from bot.web.access import KEY_COOKIE, SESSION_COOKIE, Access, Mode, Visitor
 from bot.web.errors import Forbidden, Gone, NotFound, SignInNeeded
 from bot.web.keys import ACCESS, NAMES, READERS, STORAGE
 from bot.web.names import readable
 from storage.records import ParticipantRecord, SessionRecord
 
-SESSION_COOKIE: Final = "undertone_session"
-KEY_COOKIE: Final = "undertone_key"
 _NAMES_TIMEOUT_S: Final = 2.5
 
 
@@ -42,9 +40,10 @@ class Grant:
 
 
 def visitor_of(request: web.Request) -> Visitor:
-    return request.app[ACCESS].visitor(
-        session_cookie=request.cookies.get(SESSION_COOKIE),
-        key_cookie=request.cookies.get(KEY_COOKIE),
+    access = request.app[ACCESS]
+    return access.visitor(
+        session_cookie=request.cookies.get(access.cookie(SESSION_COOKIE)),
+        key_cookie=request.cookies.get(access.cookie(KEY_COOKIE)),
         authorization=request.headers.get("Authorization"),
     )
 

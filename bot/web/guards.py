@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.web import cors, words
-from bot.web.access import SESSION_LIFETIME_S, Access, Mode
+from bot.web.access import KEY_COOKIE, SESSION_LIFETIME_S, Access, Mode
 from bot.web.errors import Forbidden, NotFound, Problem, Refused, SignInNeeded, UploadProblem
 from bot.web.forms import FORM_TYPE
-from bot.web.grants import KEY_COOKIE, local_path
+from bot.web.grants import local_path
 from bot.web.keys import ACCESS, CONNECTIONS, METRICS
 from bot.web.predict import OLD_PATH, problem_response, refusal
 from bot.web.templating import STATIC, redirect, render, takes_packed
@@ -137,7 +137,7 @@ class Guards:
         path = "/" + quote(local_path(request).lstrip("/"))  # neither another site's address nor a header of its own
         response = redirect(f"{self._access.base}{path}{'?' if query else ''}{query}")
         response.set_cookie(
-            KEY_COOKIE,
+            self._access.cookie(KEY_COOKIE),
             self._access.key_cookie(),
             max_age=SESSION_LIFETIME_S,
             path=self._access.cookie_path,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from base64 import b64encode, urlsafe_b64encode
-from typing import Final
 from urllib.parse import urlencode
 
 import aiohttp
@@ -18,16 +17,22 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bot.web.access import SESSION_LIFETIME_S, STATE_LIFETIME_S, Access, OAuthSettings, same_text
+from bot.web.access import (
+    KEY_COOKIE,
+    SESSION_COOKIE,
+    SESSION_LIFETIME_S,
+    STATE_COOKIE,
+    STATE_LIFETIME_S,
+    Access,
+    OAuthSettings,
+    same_text,
+)
 from bot.web.errors import BadParameter, NotFound, Unavailable
 from bot.web.forms import read_form
-from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
 from bot.web.keys import ACCESS, HTTP
 from bot.web.templating import redirect
 
 log = structlog.get_logger(__name__)
-
-STATE_COOKIE: Final = "undertone_state"
 
 
 class _Token(BaseModel):
@@ -68,7 +73,7 @@ async def callback(request: web.Request) -> web.StreamResponse:
     """Discord sent the browser back: check the state, learn who it is, sign the cookie."""
     access, oauth = _configured(request)
     claims = access.read(request.query.get("state", ""), purpose="state")
-    nonce = request.cookies.get(STATE_COOKIE, "")
+    nonce = request.cookies.get(access.cookie(STATE_COOKIE), "")
     if claims is None or not nonce or not same_text(nonce, str(claims.get("nonce"))):
         raise BadParameter("This sign-in was not begun here, or took too long. Please try again.")
     code = request.query.get("code")
@@ -77,7 +82,7 @@ async def callback(request: web.Request) -> web.StreamResponse:
     user_id = await _who(request.app[HTTP], access, oauth, code, access.verifier(nonce))
     session = access.sign({"user": user_id}, purpose="session", lifetime_s=SESSION_LIFETIME_S)
     response = redirect(_local_path(str(claims.get("to", "/"))))
-    response.del_cookie(STATE_COOKIE, path=access.cookie_path)
+    response.del_cookie(access.cookie(STATE_COOKIE), path=access.cookie_path)
     _set_cookie(response, access, SESSION_COOKIE, session, SESSION_LIFETIME_S)
     return response
 
@@ -86,7 +91,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     await read_form(request)
     access = request.app[ACCESS]
     response = redirect(f"{access.base}/")
-    for cookie in (SESSION_COOKIE, KEY_COOKIE):
+    for cookie in map(access.cookie, (SESSION_COOKIE, KEY_COOKIE)):
         if cookie in request.cookies:
             response.del_cookie(cookie, path=access.cookie_path)
     return response
@@ -145,7 +150,7 @@ def _local_path(path: str) -> str:
 
 def _set_cookie(response: web.StreamResponse, access: Access, name: str, value: str, lifetime_s: int) -> None:
     response.set_cookie(
-        name,
+        access.cookie(name),
         value,
         max_age=lifetime_s,
         path=access.cookie_path,

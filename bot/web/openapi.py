@@ -17,6 +17,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from bot.web.access import SESSION_COOKIE
 from bot.web.keys import ACCESS
 from bot.web.listing import DEFAULT_LIMIT, MAX_LIMIT
 from bot.web.recording import RecordingOut
@@ -94,13 +95,14 @@ OPERATIONS: Final = (
 
 async def document(request: web.Request) -> web.Response:
     """``GET /api/openapi.json``."""
-    server = request.app[ACCESS].base or "/"
-    return compressed(request, web.json_response(openapi() | {"servers": [{"url": server}]}))
+    access = request.app[ACCESS]
+    made = openapi(access.cookie(SESSION_COOKIE))
+    return compressed(request, web.json_response(made | {"servers": [{"url": access.base or "/"}]}))
 
 
 @cache
-def openapi() -> dict[str, Any]:
-    """The document, without the server's address."""
+def openapi(cookie: str = SESSION_COOKIE) -> dict[str, Any]:
+    """The document, without the server's address. `cookie` is the name of the one that a sign-in leaves."""
     models = sorted({op.gives for op in OPERATIONS if isinstance(op.gives, type)} | {ProblemOut}, key=str)
     _, schemas = models_json_schema(
         [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
@@ -117,7 +119,7 @@ def openapi() -> dict[str, Any]:
             "schemas": schemas["$defs"],
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "The key that `undertone run` prints"},
-                "signIn": {"type": "apiKey", "in": "cookie", "name": "undertone_session"},
+                "signIn": {"type": "apiKey", "in": "cookie", "name": cookie},
             },
         },
         "security": [{"key": []}, {"signIn": []}],

@@ -32,10 +32,9 @@ from sqlalchemy import insert
 
 from bot.listening.live import LiveBus
 from bot.secret import load_key
-from bot.web.access import SESSION_LIFETIME_S, Access
+from bot.web.access import SESSION_COOKIE, SESSION_LIFETIME_S, Access
 from bot.web.app import create_app
 from bot.web.connections import affordable
-from bot.web.grants import SESSION_COOKIE
 from bot.web.serving import serving
 from lab import seed
 from ser_engine.loading import loaded
@@ -163,12 +162,11 @@ async def long_list(folder: Path) -> None:
         ms, _ = await server.cost("/", times=10)
         say("list, open: ms", ms, 60)
     for who, user in (("took part in all", seed.STARTER_ID), ("took part in none", 1)):
-        cookie = access(folder, signed_in=True).sign(
-            {"user": str(user)}, purpose="session", lifetime_s=SESSION_LIFETIME_S
-        )
+        rules = access(folder, signed_in=True)
+        cookie = rules.sign({"user": str(user)}, purpose="session", lifetime_s=SESSION_LIFETIME_S)
         async with Server(folder, signed_in=True) as server:
             await server.settled()
-            ms, _ = await server.cost("/", times=10, Cookie=f"{SESSION_COOKIE}={cookie}")
+            ms, _ = await server.cost("/", times=10, Cookie=f"{rules.cookie(SESSION_COOKIE)}={cookie}")
             say(f"list, signed in, {who}: ms", ms, 100)
 
 

@@ -13,6 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot.listening.live import LiveBus
+from bot.web import access
 from bot.web.access import Access
 from bot.web.app import create_app
 from storage import NewSession, SessionRecord, SessionState, Storage
@@ -21,6 +22,10 @@ from tests.fakes.names import FakeNames
 from tests.fakes.records import window
 
 KEY = bytes(range(32))
+_ACCESS = Access.configure(host="127.0.0.1", key=KEY)
+SESSION_COOKIE = _ACCESS.cookie(access.SESSION_COOKIE)  # as the applications with this key call them
+KEY_COOKIE = _ACCESS.cookie(access.KEY_COOKIE)
+STATE_COOKIE = _ACCESS.cookie(access.STATE_COOKIE)
 ALICE, BOB, STARTER, STRANGER = 100, 200, 1, 999
 MakeClient = Callable[..., Awaitable[TestClient[Any, Any]]]
 

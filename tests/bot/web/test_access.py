@@ -15,9 +15,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot.web.access import Access, Mode, is_loopback
-from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
 from storage import NewSession, SessionRecord, Storage
-from tests.bot.web.conftest import ALICE, KEY, STARTER, STRANGER, MakeClient
+from tests.bot.web.conftest import (
+    ALICE,
+    KEY,
+    KEY_COOKIE,
+    SESSION_COOKIE,
+    STARTER,
+    STATE_COOKIE,
+    STRANGER,
+    MakeClient,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -86,12 +94,12 @@ async def _sign_in(client: Client, discord: FakeDiscord, user: int, to: str = "/
     async with client.get("/sign-in", params={"to": to}, allow_redirects=False) as response:
         assert response.status == 303
         query = parse_qs(urlsplit(response.headers["Location"]).query)
-        cookie = response.cookies["undertone_state"].value
+        cookie = response.cookies[STATE_COOKIE].value
     assert query["scope"] == ["identify"]
     assert query["code_challenge_method"] == ["S256"]
     discord.challenge = query["code_challenge"][0]
     params = {"code": f"code-{user}", "state": query["state"][0]}
-    headers = {"Cookie": f"undertone_state={cookie}"}
+    headers = {"Cookie": f"{STATE_COOKIE}={cookie}"}
     async with client.get("/oauth/callback", params=params, headers=headers, allow_redirects=False) as response:
         session = response.cookies.get(SESSION_COOKIE)
         if session is not None:
@@ -163,6 +171,22 @@ async def test_the_key_of_another_start_opens_nothing(make_client: MakeClient, k
         cookie = response.cookies[KEY_COOKIE].value
     again = await make_client(access={"open_to_all": False, "entry_key": "another"})
     assert await _status(again, "/", Cookie=f"{KEY_COOKIE}={cookie}") == 403
+
+
+async def test_coming_to_one_of_two_on_a_host_leaves_the_other_open(make_client: MakeClient) -> None:
+    """A browser sends the cookies of a host to each of its ports."""
+    jar: dict[str, str] = {}
+    both = [
+        await make_client(access={"open_to_all": False, "entry_key": "k", "key": bytes([number]) * 32})
+        for number in (1, 2)
+    ]
+    for client in both:
+        client.session.cookie_jar.clear()
+        async with client.get("/?key=k", allow_redirects=False) as response:
+            jar |= {name: cookie.value for name, cookie in response.cookies.items()}
+    for client in both:
+        client.session.cookie_jar.clear()
+        assert await _status(client, "/", Cookie="; ".join(f"{name}={value}" for name, value in jar.items())) == 200
 
 
 async def test_without_any_key_only_share_links_open(
@@ -294,10 +318,10 @@ async def test_a_code_is_worth_nothing_without_its_verifier(make_client: MakeCli
     client = await make_client(access=_oauth(discord))
     async with client.get("/sign-in", allow_redirects=False) as response:
         state = parse_qs(urlsplit(response.headers["Location"]).query)["state"][0]
-        cookie = response.cookies["undertone_state"].value
+        cookie = response.cookies[STATE_COOKIE].value
     discord.challenge = "of another sign-in"
     params = {"code": f"code-{ALICE}", "state": state}
-    headers = {"Cookie": f"undertone_state={cookie}"}
+    headers = {"Cookie": f"{STATE_COOKIE}={cookie}"}
     async with client.get("/oauth/callback", params=params, headers=headers, allow_redirects=False) as response:
         assert response.status == 400
         assert SESSION_COOKIE not in response.cookies

@@ -12,10 +12,9 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from bot.web import words
-from bot.web.grants import KEY_COOKIE, SESSION_COOKIE
 from storage import SessionRecord, Storage
 from storage.errors import StorageUnavailable
-from tests.bot.web.conftest import MakeClient
+from tests.bot.web.conftest import KEY_COOKIE, SESSION_COOKIE, MakeClient
 from tests.bot.web.test_predict import _form
 from tests.fakes.log import written
 
@@ -101,9 +100,9 @@ async def test_what_is_packed_small_counts_unpacked(client: Client) -> None:
 @pytest.mark.parametrize(
     ("request_line", "headers", "statuses"),
     [
-        (b"GET /", b"Cookie: undertone_key=\xff", (b"403",)),
+        (b"GET /", b"Cookie: %s=\xff" % KEY_COOKIE.encode(), (b"403",)),
         (b"GET /", b"Authorization: Bearer \xed\xa0\x80", (b"403",)),
-        (b"GET /sign-out", b"Cookie: undertone_session=\xff", (b"404", b"405")),
+        (b"GET /sign-out", b"Cookie: %s=\xff" % SESSION_COOKIE.encode(), (b"404", b"405")),
         (b"POST /predict", b"Origin: http://[\r\nContent-Length: 0", (b"403",)),
         (b"POST /sign-out", b"Origin: http://]\r\nContent-Length: 0", (b"403",)),
         (b"GET /static/" + 300 * b"a", b"X: y", (b"404",)),

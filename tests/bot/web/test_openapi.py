@@ -17,6 +17,7 @@ from bot.web.recording import RecordingOut
 from ser_engine.audio import decode
 from ser_engine.segmenter import segment_pcm
 from storage import SessionRecord, Storage
+from tests.bot.web.conftest import SESSION_COOKIE
 from tests.bot.web.test_predict import CLIP, _form
 from tests.fakes.backend import predict_window
 
@@ -35,6 +36,7 @@ async def test_it_lists_every_address_for_programs(client: Client) -> None:
     async with client.get("/api/openapi.json") as response:
         document = await response.json()
     assert routes - NOT_FOR_PROGRAMS == set(document["paths"])
+    assert document["components"]["securitySchemes"]["signIn"]["name"] == SESSION_COOKIE
 
 
 async def test_every_answer_is_what_it_says(client: Client, session: SessionRecord, storage: Storage) -> None:

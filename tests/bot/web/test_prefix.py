@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from storage import SessionRecord, Storage
-from tests.bot.web.conftest import MakeClient
+from tests.bot.web.conftest import KEY_COOKIE, MakeClient
 
 pytestmark = pytest.mark.integration
 
@@ -63,10 +63,10 @@ async def _enter(site: Client) -> None:
     async with site.get(f"{BASE}/?key=k", allow_redirects=False) as response:
         assert response.status == 303
         assert response.headers["Location"] == f"{BASE}/"
-        found = re.match(r"undertone_key=([^;]+);.*Path=([^;]+)", response.headers["Set-Cookie"])
+        found = re.match(rf"{KEY_COOKIE}=([^;]+);.*Path=([^;]+)", response.headers["Set-Cookie"])
     assert found is not None
     assert found[2] == BASE
-    site.session.headers["Cookie"] = f"undertone_key={found[1]}"
+    site.session.headers["Cookie"] = f"{KEY_COOKIE}={found[1]}"
 
 
 async def test_every_link_style_and_script_stays_below_the_path(
