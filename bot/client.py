@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -21,12 +21,12 @@ from discord import app_commands
 
 from bot.app import App
 from bot.application import MESSAGE_CONTENT_REMEDY, intents, may_read_content
+from bot.arrivals import never_heard, tell_present
 from bot.assembly import to_the_end
 from bot.commands import register
 from bot.commands.auto_listen import maybe_start
 from bot.commands.common import report_error
 from bot.commands.language import MenuTranslator
-from bot.commands.membership import end_stale_answers, people_in, unheard
 from bot.commands.voice_messages import VoiceMessages
 from bot.directory import Directory
 from bot.errors import DiscordRefused
@@ -110,27 +110,17 @@ class UndertoneClient(SteadyClient):
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
         """A server's state came anew; people may have come and gone meanwhile."""
-        session = self._sessions.of(guild.id)
-        channel = guild.get_channel(session.record.channel_id) if session is not None else None
-        if isinstance(channel, discord.VoiceChannel | discord.StageChannel):
-            unheard_role_ids: Collection[int] = ()
-            unasked = False
-            try:
-                unheard_role_ids = (await self.app.storage.server(guild.id)).unheard_role_ids
-            except StorageError as error:  # who left is gone all the same, and who came can press the button
-                _log.warning("arrivals_not_looked_up", guild=guild.id, error=error.code)
-                unasked = True
-            await self._sessions.seen_present(guild.id, people_in(channel, unheard_role_ids), unasked=unasked)
+        await tell_present(self.app, guild)
 
     async def on_voice_state_update(
         self, member: discord.Member, before: discord.VoiceState, after: discord.VoiceState
     ) -> None:
         channel = after.channel  # discord.py writes into `after` when the member moves on
         arrived = channel is not None and channel != before.channel and not member.bot
-        never_heard, unasked = member.bot, False
+        unheard, unasked = member.bot, False
         if channel is not None and arrived:
             try:
-                never_heard = await self._arriving(member)
+                unheard = await never_heard(self.app, member)
             except StorageError as error:  # they are there all the same, and can press the button
                 _log.warning("arrival_not_looked_up", guild=member.guild.id, error=error.code)
                 unasked = True
@@ -140,7 +130,7 @@ class UndertoneClient(SteadyClient):
             VoiceChange(
                 guild_id=member.guild.id,
                 user_id=member.id,
-                bot=never_heard,
+                bot=unheard,
                 unasked=unasked,
                 itself=self.user is not None and member.id == self.user.id,
                 before_id=before.channel.id if before.channel else None,
@@ -150,14 +140,6 @@ class UndertoneClient(SteadyClient):
         )
         if channel is not None and arrived:
             await maybe_start(self.app, channel)
-
-    async def _arriving(self, member: discord.Member) -> bool:
-        """Somebody comes into a voice channel: whether they are never heard here. Their answers may be out of date."""
-        if self._sessions.of(member.guild.id) is None:
-            return False  # a session that starts later looks at everybody who is there
-        await end_stale_answers(self.app.storage, member)
-        server = await self.app.storage.server(member.guild.id)
-        return unheard(member, server.unheard_role_ids)
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         self._sessions.channel_deleted(channel.guild.id, channel.id)

@@ -19,6 +19,7 @@ from typing import Any, Self
 import structlog
 
 from bot.app import App, Spawn
+from bot.arrivals import look_again
 from bot.assembly import default_connect, first_error, interrupted, local_url, make_access, port_error, timed
 from bot.client import ClientKeeper, MakeConnector
 from bot.commands.language import public_texts
@@ -208,6 +209,7 @@ class Service:
                 tasks.create_task(self.app.deletions.run(), name="retention"),
                 tasks.create_task(self.app.neighbours.run(), name="neighbours"),
                 tasks.create_task(recover(self.app, self._interrupted), name="recovery"),
+                tasks.create_task(look_again(self.app), name="arrivals"),
             ]
             discord_task = tasks.create_task(self.gateway.run(), name="discord")
             self._started.set()

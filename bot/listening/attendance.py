@@ -65,30 +65,39 @@ class Attendance:
         """The row of somebody who was included and did not withdraw, present or not."""
         return self._participants.get(user_id) if self.book.wants_in(user_id) else None
 
+    def is_to_be_asked(self, user_id: int) -> bool:
+        """Whether the next `meet` with this person asks for their standing answer."""
+        return not self.book.asked(user_id)
+
+    def unsettled_ids(self) -> list[int]:
+        """Who is in the channel, and the database could not be asked about them, or take them in."""
+        return [
+            user_id
+            for user_id in self.book.present_ids()
+            if not self.book.asked(user_id) or (self.book.wants_in(user_id) and user_id not in self._participants)
+        ]
+
     async def arrive(self, user_id: int, *, bot: bool, unasked: bool = False) -> None:
         """Somebody is in the channel. A standing opt-in includes them, if the database can be asked."""
         if bot:
             return
         unknown = self.book.arrive(user_id)
-        if unknown and unasked:
-            self.book.learn(user_id, None)
         await self._admit(user_id, unknown=unknown and not unasked)
         await self._changed()
 
     async def meet(self, present: Iterable[tuple[int, bool]], *, unasked: bool = False) -> None:
         """Everybody who is in the channel at this moment, and whether each is a bot: who is not among them has left.
-        `unasked`: the database does not tell what those who came answered before.
+        `unasked`: the database does not tell what those who came answered before. About whom it could not be asked
+        before, it is asked again.
 
         The book has it before anything is waited for, so that whoever goes meanwhile is not booked as present again.
         """
         here = [user_id for user_id, bot in present if not bot]
         for user_id in self.book.absentees(here):
             self.book.depart(user_id)
-        known = set(self.book.present_ids())
+        known = set(self.book.present_ids()) - set(self.unsettled_ids())
         came = {user_id: self.book.arrive(user_id) for user_id in here if user_id not in known}
         for user_id, unknown in came.items():
-            if unknown and unasked:
-                self.book.learn(user_id, None)
             await self._admit(user_id, unknown=unknown and not unasked)
         await self._changed()
 
@@ -136,21 +145,24 @@ class Attendance:
     async def _admit(self, user_id: int, *, unknown: bool) -> None:
         """Somebody was booked as present: ask for their standing answer if it is unknown, and carry it out."""
         if unknown:
-            standing: Decision | None = None
             try:
                 standing = await self._storage.standing_consent(self._record.guild_id, user_id)
-            except StorageError as error:  # they start excluded, and can press the button
+            except StorageError as error:  # they are excluded until it is known, and can press the button
                 _log.warning("standing_answer_not_read", session=self._record.id, error=error.code)
-            wanted = self.book.wants_in(user_id)
-            self.book.learn(user_id, standing)
-            if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
-                self._released(user_id)
+            else:
+                self._learn(user_id, standing)
         try:
             await self._settle(user_id)
         except StorageError as error:  # without a row they are not taken
             _log.warning("participant_not_written", session=self._record.id, error=error.code)
         if self.consents(user_id) and self.book.by_standing(user_id):
             self._by_standing(user_id)
+
+    def _learn(self, user_id: int, standing: Decision | None) -> None:
+        wanted = self.book.wants_in(user_id)
+        self.book.learn(user_id, standing)
+        if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
+            self._released(user_id)
 
     async def settle_all(self) -> None:
         """Write what could not be written when it was decided. Raises StorageError."""

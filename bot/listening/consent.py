@@ -83,6 +83,7 @@ class _Person:
     stance: Stance = field(default_factory=Stance)
     """What all of it comes to. It is asked for each packet, and so worked out when something changes."""
     present: bool = False
+    seen: bool = False
     asked_storage: bool = False
 
     @property
@@ -125,7 +126,7 @@ class ConsentBook:
     def arrive(self, user_id: int) -> bool:
         """Somebody is in the channel. True when their standing answer is not known yet: see `learn`."""
         person = self._of(user_id)
-        person.present = True
+        person.present = person.seen = True
         return not person.asked_storage
 
     def learn(self, user_id: int, standing: Decision | None) -> None:
@@ -198,7 +199,12 @@ class ConsentBook:
 
     def seen_ids(self) -> set[int]:
         """Everybody who was in the channel at some time."""
-        return {user_id for user_id, person in self._people.items() if person.asked_storage}
+        return {user_id for user_id, person in self._people.items() if person.seen}
+
+    def asked(self, user_id: int) -> bool:
+        """Whether it is known what this person answered before."""
+        person = self._people.get(user_id)
+        return person is not None and person.asked_storage
 
     def present_ids(self) -> list[int]:
         return [user_id for user_id, person in self._people.items() if person.present]

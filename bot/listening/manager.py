@@ -55,7 +55,7 @@ class VoiceChange:
     after_id: int | None
     server_deaf: bool
     unasked: bool = False
-    """The database did not tell what the person answered before: they start excluded."""
+    """The database did not tell what the person answered before: they are excluded until it does."""
 
 
 class SessionManager:

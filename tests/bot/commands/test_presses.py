@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot import client
+from bot import arrivals, client
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening.session import ListeningSession
@@ -197,3 +197,38 @@ async def test_who_comes_while_the_database_is_away_starts_excluded_and_can_incl
         await world.sandbox.wait_for(lambda: world.theo.id in session.people.book.present_ids())
     assert not session.consents(world.theo.id)  # whether the old answer still counts was not looked up
     assert text_of(await world.press(world.theo, panel, INCLUDE_ID)) == texts.INCLUDED
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(arrivals, "LONGEST_WAIT_S", 0.1)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_who_comes_while_the_database_is_away_is_asked_about_again_once_it_is_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Theo opted in. So did a guest, who has a role that is never heard by now."""
+    storage, guild_id = world.service.storage, world.sandbox.guild.id
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Guests", permissions=0)
+    guest = world.sandbox.add_person("Gast", role_ids=(role.id,))
+    for person in (world.theo, guest):
+        await storage.set_standing_consent(guild_id, person.id, Decision.OPT_IN)
+    await world.attested(unheard_role_ids=(role.id,))
+    session, _ = await begun(world)
+    book = session.people.book
+
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as meanwhile, written("warning") as log:
+        for asked in ("end_consents_before", "server"):
+            meanwhile.setattr(storage, asked, away)
+        world.sit(guest, world.theo)
+        await world.sandbox.wait_for(lambda: {guest.id, world.theo.id} <= set(book.present_ids()))
+        await world.sandbox.wait_for(lambda: "arrivals_not_looked_up" in log.getvalue())
+        assert not session.people.included_ids()
+    await world.sandbox.wait_for(lambda: session.consents(world.theo.id))
+    assert session.people.included_ids() == [world.theo.id]
+    assert session.people.unsettled_ids() == []

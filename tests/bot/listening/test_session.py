@@ -81,7 +81,7 @@ async def test_a_late_joiner_starts_excluded_and_a_standing_opt_in_is_included(s
     ("asked", "event"),
     [("standing_consent", "standing_answer_not_read"), ("include_participant", "participant_not_written")],
 )
-async def test_who_is_not_included_for_want_of_the_database_is_logged(
+async def test_who_is_not_included_for_want_of_the_database_is_logged_and_included_once_it_is_back(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: str, event: str
 ) -> None:
     async def away(*_: object) -> None:
@@ -89,11 +89,42 @@ async def test_who_is_not_included_for_want_of_the_database_is_logged(
 
     await stage.storage.set_standing_consent(GUILD, 8, Decision.OPT_IN)
     session = await stage.start()
-    monkeypatch.setattr(stage.storage, asked, away)
-    with written("warning") as log:
+    with monkeypatch.context() as meanwhile, written("warning") as log:
+        meanwhile.setattr(stage.storage, asked, away)
         await stage.moves(8, None, CHANNEL)
     assert not session.consents(8)
     assert event in log.getvalue()
+    assert 8 in session.people.unsettled_ids()
+    stage.voice.link.hear(8, tone_burst())
+    present = [*stage.present, (8, False)]
+    await stage.manager.seen_present(GUILD, present, unasked=True)  # still not
+    assert session.consents(8) is (asked == "include_participant")
+    await stage.manager.seen_present(GUILD, present)
+    assert session.consents(8)
+    assert session.people.unsettled_ids() == []
+
+
+async def test_an_answer_that_is_read_late_comes_before_what_was_pressed_meanwhile(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nobody knows of it, an opt-out hinders no press; once it is read it holds."""
+
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("the database is away")
+
+    await stage.storage.set_standing_consent(GUILD, 7, Decision.OPT_OUT)
+    await stage.storage.set_standing_consent(GUILD, 8, Decision.OPT_IN)
+    session = await stage.start()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(stage.storage, "standing_consent", away)
+        await stage.moves(7, None, CHANNEL)
+        await stage.moves(8, None, CHANNEL)
+    assert await session.people.include(7, stage.press()) is PressResult.INCLUDED
+    await session.people.exclude(8, stage.press())
+    await stage.manager.seen_present(GUILD, [*stage.present, (7, False), (8, False)])
+    assert not session.consents(7)
+    assert not session.consents(8)
+    assert session.people.unsettled_ids() == []
 
 
 async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage) -> None:

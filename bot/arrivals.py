@@ -1,0 +1,67 @@
+"""Who comes into the channel of a session: what the database knows of them is told to the session.
+
+Leaving a server ends one's answers there, and a server chooses who is never heard, so both are looked up before a
+standing answer counts. While the database is away nobody is included by an answer that cannot be read. They are asked
+about again until it is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import discord
+import structlog
+
+from bot.app import App
+from bot.commands.membership import end_stale_answers, people_in, unheard
+from storage.errors import StorageError
+
+LOOK_AGAIN_S: Final = 5.0
+LONGEST_WAIT_S: Final = 60.0
+"""The database is asked more and more rarely while it is away."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def never_heard(app: App, member: discord.Member) -> bool:
+    """Somebody comes into a voice channel: whether they are never heard here. Raises StorageError."""
+    if app.sessions.of(member.guild.id) is None:
+        return False  # a session that starts later looks at everybody who is there
+    await end_stale_answers(app.storage, member)
+    server = await app.storage.server(member.guild.id)
+    return unheard(member, server.unheard_role_ids)
+
+
+async def tell_present(app: App, guild: discord.Guild) -> None:
+    """Tell a server's session who is in its channel now: people may have come and gone unnoticed."""
+    session = app.sessions.of(guild.id)
+    channel = guild.get_channel(session.record.channel_id) if session is not None else None
+    if session is None or not isinstance(channel, discord.VoiceChannel | discord.StageChannel):
+        return
+    unheard_role_ids: Collection[int] = ()
+    unasked = False
+    try:
+        unheard_role_ids = (await app.storage.server(guild.id)).unheard_role_ids
+        for member in channel.members:
+            if not member.bot and session.people.is_to_be_asked(member.id):
+                await end_stale_answers(app.storage, member)
+    except StorageError as error:  # who left is gone all the same, and who came can press the button
+        _log.warning("arrivals_not_looked_up", guild=guild.id, error=error.code)
+        unasked = True
+    await app.sessions.seen_present(guild.id, people_in(channel, unheard_role_ids), unasked=unasked)
+
+
+async def look_again(app: App) -> None:
+    """Ask again about people whom the database could not be asked about when they came. Runs until cancelled."""
+    wait_s = LOOK_AGAIN_S
+    while True:
+        await app.clock.sleep(wait_s)
+        waiting = [one for one in app.sessions.running() if not one.ending and one.people.unsettled_ids()]
+        wait_s = min(wait_s * 2, LONGEST_WAIT_S) if waiting else LOOK_AGAIN_S
+        for session in waiting:
+            try:
+                if (guild := app.client().get_guild(session.record.guild_id)) is not None:
+                    await tell_present(app, guild)
+            except Exception as error:  # noqa: BLE001  # one session's fault must not end the others
+                _log.error("arrivals_broke", session=session.record.id, exc_info=error)
