@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-import aiohttp
 import discord
 from discord.errors import ConnectionClosed
 
@@ -216,11 +215,10 @@ class HearingConnection(ConnectionSeam):
                 followed = await self.follow(FOLLOW_WAIT_S)
                 if not followed and self._reallocating:
                     followed = await self.follow(REALLOCATION_WAIT_S)
-        except ConnectionClosed as error:
-            if error.code not in _DECIDED_ELSEWHERE and final_reason(error.code) is not None:
-                code = error.code
-        except (TimeoutError, OSError, aiohttp.ClientError):
-            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, a new connection is the way then
+            refused = compat.close_code(error)
+            if refused not in _DECIDED_ELSEWHERE and final_reason(refused) is not None:
+                code = refused
         self.receiver.counters.reconnects += followed
         self.receiver.journal.note("followed" if followed else "not_followed")
         return _GOES_ON if followed else code
