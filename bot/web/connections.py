@@ -80,9 +80,9 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
         self._counts = {"gave_way": 0, "refused": 0, "too_slow": 0, "unread": 0}
 
-    def factory(self, server: web.Server) -> Callable[[], asyncio.Protocol]:
+    def factory(self, handler: Callable[[], web.RequestHandler]) -> Callable[[], asyncio.Protocol]:
         """What `loop.create_server` calls for each new connection."""
-        return lambda: _Connection(self, server)
+        return lambda: _Connection(self, handler())
 
     def begun(self, handler: web.RequestHandler | None) -> None:
         """A whole request is there, and is being answered."""
@@ -184,10 +184,10 @@ class Connections:
 class _Connection(asyncio.Protocol):
     """One connection: passes everything on to aiohttp's handler and tells `Connections` what it sees."""
 
-    def __init__(self, connections: Connections, server: web.Server) -> None:
+    def __init__(self, connections: Connections, handler: web.RequestHandler) -> None:
         self.client = "unknown"
         self._connections = connections
-        self._handler = server()
+        self._handler = handler
         self._transport: asyncio.Transport | None = None
         self._admitted = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -10,7 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from bot.web import cors, words
+from bot.web import conditions, cors, words
 from bot.web.access import KEY_COOKIE, SESSION_LIFETIME_S, Access, Mode
 from bot.web.errors import Forbidden, NotFound, Problem, Refused, SignInNeeded, UploadProblem
 from bot.web.forms import FORM_TYPE
@@ -32,7 +33,9 @@ _CSP: Final = (
     "media-src 'self' blob:; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors {ancestors}"
 )
-_HEADERS: Final = {
+SERVER: Final = "Undertone"
+"""Without the versions of what it is made of."""
+SAFE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
@@ -59,9 +62,9 @@ class Guards:
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Security headers on every answer, errors, files and streams included."""
-        response.headers["Server"] = "Undertone"  # without the versions of what it is made of
+        response.headers["Server"] = SERVER
         response.headers["Content-Security-Policy"] = self._csp
-        for name, value in _HEADERS.items():
+        for name, value in SAFE_HEADERS.items():
             response.headers.setdefault(name, value)
         cors.add_headers(request, response)
         if not self._framed:
@@ -114,8 +117,11 @@ class Guards:
         if "\0" in request.path or any(len(name) > _MAX_NAME_CHARS for name in names):
             raise NotFound(words.NO_PAGE)  # a database or a disk would refuse to look for it
         path = local_path(request)
-        if path.startswith("/static/") and path.removeprefix("/static/") not in self._files:
-            raise NotFound(words.NO_PAGE)  # aiohttp would say so without a word
+        if path.startswith("/static/"):
+            name = path.removeprefix("/static/")
+            if name not in self._files:
+                raise NotFound(words.NO_PAGE)  # aiohttp would say so without a word
+            conditions.check(request, STATIC / name)
         if request.method in _SAFE_METHODS:
             return
         origin, fetch_site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
@@ -166,9 +172,10 @@ def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamRes
     detail = error.reason
     if isinstance(error, web.HTTPMethodNotAllowed):
         detail = words.other_methods(error.allowed_methods)
-    response = _answer(request, error.status, "http_error", error.reason, detail)
-    if "Allow" in error.headers:
-        response.headers["Allow"] = error.headers["Allow"]
+    response = _answer(request, error.status, "http_error", HTTPStatus(error.status).phrase, detail)
+    for name in ("Allow", "Content-Range"):
+        if name in error.headers:
+            response.headers[name] = error.headers[name]
     return response
 
 

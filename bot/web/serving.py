@@ -7,12 +7,14 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.web.keys import CONNECTIONS
+from bot.web.unreadable import Handler
 
 LINGER_S: Final = 2.0
 """How long the rest of a refused upload is read and thrown away, so that its sender gets to see the answer."""
@@ -34,13 +36,20 @@ _log.addFilter(_is_ours)
 async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
     """Serve `app` while the context is open; gives the port. Raises OSError when it cannot be listened on."""
     connections = app[CONNECTIONS]
-    runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=SHUTDOWN_S, lingering_time=LINGER_S)
+    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         assert runner.server is not None  # noqa: S101  # made by setup
-        listener = await asyncio.get_running_loop().create_server(
-            connections.factory(runner.server), host, port, backlog=connections.backlog
+        loop = asyncio.get_running_loop()
+        handler = partial(
+            Handler,
+            runner.server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # none is written; aiohttp's own runner says so in the same way
+            logger=_log,
+            lingering_time=LINGER_S,
         )
+        listener = await loop.create_server(connections.factory(handler), host, port, backlog=connections.backlog)
         _hold_more_ready(listener)
         try:
             yield int(listener.sockets[0].getsockname()[1])

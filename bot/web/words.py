@@ -68,6 +68,10 @@ NOT_YOURS: Final = (
     "This report is open to those who took part, to the person who started it, and to the role that its server chose."
 )
 NO_PAGE: Final = "There is no page at this address."
+NO_REQUEST: Final = "Its first line or one of its headers is broken, or too long."
+BROKEN: Final = "The reason is in the log."
+CHANGED: Final = "The file is another one by now than the request asks for."
+NO_RANGE: Final = "The file has no such part."
 NO_SESSION: Final = "There is no such session. Reports are deleted after some days, or when somebody asks for it."
 NO_SPEAKER: Final = "There is no such speaker in this session."
 NO_SHARE: Final = "This link has expired, was revoked, or never existed."

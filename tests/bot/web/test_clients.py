@@ -46,6 +46,43 @@ async def test_a_file_that_is_not_there_is_said_in_words(client: Client, path: s
 
 
 @pytest.mark.parametrize(
+    ("headers", "status", "sentence"),
+    [
+        ({"Range": "bytes=999999-"}, 416, words.NO_RANGE),
+        ({"Range": "bytes=5-2"}, 416, words.NO_RANGE),
+        ({"Range": f"bytes=0-{5_000 * '9'}"}, 416, words.NO_RANGE),
+        ({"Range": "lines=1-2"}, 416, words.NO_RANGE),
+        ({"If-Match": '"another"'}, 412, words.CHANGED),
+        ({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412, words.CHANGED),
+    ],
+)
+async def test_a_part_that_is_not_there_and_a_condition_that_fails_are_said_in_words(
+    client: Client, headers: dict[str, str], status: int, sentence: str
+) -> None:
+    async with client.get("/static/style.css", headers=headers) as response:
+        assert (response.status, response.content_type) == (status, "text/html")
+        assert sentence in unescape(await response.text())
+        assert ("Content-Range" in response.headers) is (status == 416)
+
+
+async def test_a_part_that_is_there_and_a_condition_that_holds_are_kept_to(client: Client) -> None:
+    plain = {"Accept-Encoding": "identity"}
+    async with client.get("/static/style.css", headers=plain) as response:
+        whole, tag = await response.read(), response.headers["ETag"]
+    cases: list[tuple[dict[str, str], int, bytes]] = [
+        ({"Range": "bytes=2-5"}, 206, whole[2:6]),
+        ({"Range": "bytes=-3"}, 206, whole[-3:]),
+        ({"If-Match": f'"x", {tag}'}, 200, whole),
+        ({"If-Match": "*"}, 200, whole),
+        ({"If-Unmodified-Since": "Thu, 01 Jan 2099 00:00:00 GMT"}, 200, whole),
+        ({"If-None-Match": tag, "Range": "bytes=999999-"}, 304, b""),
+    ]
+    for headers, status, body in cases:
+        async with client.get("/static/style.css", headers=plain | headers) as response:
+            assert (response.status, await response.read()) == (status, body), headers
+
+
+@pytest.mark.parametrize(
     ("method", "path", "taken"),
     [
         ("PUT", "/about", "GET and HEAD"),

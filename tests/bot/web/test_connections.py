@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from bot.listening.live import LiveBus
+from bot.web import words
 from bot.web.access import Access
 from bot.web.app import create_app
 from bot.web.connections import Connections, affordable
@@ -104,6 +106,32 @@ async def test_half_requests_and_silent_connections_are_closed(place: Place) -> 
         assert await closed(reader) == b""
     assert place.connections.counters()["too_slow"] == 5
     assert place.connections.counters()["open"] == 0
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello there\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + 64 * b"<script>",
+        b"GET /" + 9_000 * b"x" + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: " + 9_000 * b"x" + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: x\r\n\r\n",
+    ],
+    ids=["words", "TLS", "long address", "long cookie", "no host", "no length"],
+)
+async def test_what_is_no_request_is_answered_as_a_problem(place: Place, sent: bytes) -> None:
+    await place.open()
+    answer = await closed(await place.connect(sent))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    said = json.loads(body)
+    assert (said["status"], said["code"], said["detail"]) == (400, "bad_parameter", words.NO_REQUEST)
+    assert head.startswith(b"HTTP/1.")
+    assert b" 400 " in head
+    for line in (b"Content-Type: application/problem+json", b"Server: Undertone", b"X-Content-Type-Options: nosniff"):
+        assert line in head
+    assert b"aiohttp" not in answer
+    assert await place.health() == 200
 
 
 async def test_a_trickle_buys_no_time(place: Place) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestClient
 from pydantic import TypeAdapter
 
 from bot.web import schema
+from bot.web.errors import Problem, UploadRefused
 from bot.web.openapi import OPERATIONS
 from bot.web.recording import RecordingOut
 from ser_engine.audio import decode
@@ -37,6 +39,13 @@ async def test_it_lists_every_address_for_programs(client: Client) -> None:
         document = await response.json()
     assert routes - NOT_FOR_PROGRAMS == set(document["paths"])
     assert document["components"]["securitySchemes"]["signIn"]["name"] == SESSION_COOKIE
+
+
+def test_the_documents_name_every_code_of_a_refusal() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "http.md").read_text(encoding="utf-8")
+    codes = {kind.code for kind in Problem.__subclasses__() if kind is not UploadRefused}
+    codes |= {Problem.code, "http_error"}
+    assert not {code for code in codes if f"`{code}`" not in text}
 
 
 async def test_every_answer_is_what_it_says(client: Client, session: SessionRecord, storage: Storage) -> None:
