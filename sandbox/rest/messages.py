@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from aiohttp import web
@@ -76,7 +77,7 @@ async def bulk_delete(request: web.Request) -> web.Response:
     if not isinstance(ids, list) or not 2 <= len(ids) <= 100:
         raise errors.invalid_field("messages", "BASE_TYPE_BAD_LENGTH", "Must be between 2 and 100 in length.")
     for message_id in ids:
-        record = world.state.message(channel.id, int(message_id) if str(message_id).isdecimal() else 0)
+        record = world.state.message(channel.id, int(message_id) if re.fullmatch(r"\d{1,20}", str(message_id)) else 0)
         if record is not None:
             world.state.delete_message(record)
     return no_content()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 
 import pytest
@@ -103,6 +104,18 @@ async def test_a_body_that_is_no_object_is_an_invalid_form(sandbox: Sandbox, bod
     ):
         status, text = await answer(sandbox, line, headers, body)
         assert (status, '"code": 50035' in text) == (400, True), line
+
+
+async def test_ids_of_messages_that_are_none_delete_nothing(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox.bot_role.permissions |= int(Permission.MANAGE_MESSAGES)
+    mara = sandbox.add_person("Mara")
+    kept = sandbox.send_message(mara, sandbox.text, "hello")
+    headers = {"Content-Type": "application/json", "Authorization": f"Bot {sandbox.token}"}
+    body = json.dumps({"messages": [5_000 * "1", "\u00b2", None, [str(kept.id)], -1]}).encode()
+    line = f"POST /api/v10/channels/{sandbox.text.id}/messages/bulk-delete"
+    assert (await answer(sandbox, line, headers, body))[0] == 204
+    assert [message.id for message in sandbox.messages(sandbox.text)] == [kept.id]
+    assert not caplog.records
 
 
 async def test_a_rest_of_a_body_that_cannot_be_unpacked_is_no_error_of_ours(
