@@ -17,7 +17,7 @@ from bot.settings import Settings
 
 KEY_BYTES: Final = 32
 KEY_FILE: Final = "secret.key"
-WRITTEN_WITHIN_S: Final = 1.0
+WRITTEN_WITHIN_S: Final = 10.0
 
 
 def key_of(settings: Settings) -> bytes:
@@ -49,18 +49,32 @@ def load_key(data_dir: Path) -> bytes:
 
 
 def _create(path: Path) -> bytes:
+    """Make the file, whole from its first moment: what a full disk or a kill leaves behind is never taken for a key."""
     key = secrets.token_bytes(KEY_BYTES)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _write(draft, key)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            _write(path, key)
     except FileExistsError:  # another process was first
         return _read(path)
-    with os.fdopen(handle, "wb") as file:
-        file.write(key)
+    finally:
+        draft.unlink(missing_ok=True)
     return key
 
 
+def _write(path: Path, key: bytes) -> None:
+    """Write a new file. Raises FileExistsError."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(key)
+
+
 def _read(path: Path) -> bytes:
-    """What the file holds; another process may have made it a moment ago and not have written into it yet."""
+    """What the file holds; without links, another process may have made it and not have written into it yet."""
     until_s = time.monotonic() + WRITTEN_WITHIN_S
     while not (key := path.read_bytes()) and time.monotonic() < until_s:
         time.sleep(0.01)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import text
 
 from bot import secret
+from bot.errors import KeyFileError
 from storage.database import Database, _create_engine
 from storage.schema import REVISION
 from tests.storage.conftest import KEY
@@ -82,3 +86,34 @@ async def test_a_key_file_that_another_process_is_writing_is_waited_for(
     await asyncio.sleep(0)
     path.write_bytes(KEY)
     assert await reading == KEY
+
+
+async def test_a_disk_that_was_full_leaves_no_file_that_is_taken_for_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int, mode: str) -> NoReturn:
+        os.close(handle)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(KeyFileError, match="No space left"):
+        secret.load_key(tmp_path)
+    monkeypatch.undo()
+    assert len(secret.load_key(tmp_path)) == secret.KEY_BYTES
+    assert [path.name for path in tmp_path.iterdir()] == [secret.KEY_FILE]
+
+
+@pytest.mark.parametrize("links", [True, False])
+async def test_threads_that_make_a_key_at_once_get_the_same_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def none(*_: object) -> NoReturn:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(os, "link", none)
+    keys = await asyncio.gather(*(asyncio.to_thread(secret.load_key, tmp_path) for _ in range(8)))
+    assert set(keys) == {(tmp_path / secret.KEY_FILE).read_bytes()}
+    assert len(keys[0]) == secret.KEY_BYTES
+    assert [path.name for path in tmp_path.iterdir()] == [secret.KEY_FILE]
+    assert (tmp_path / secret.KEY_FILE).stat().st_mode & 0o777 == 0o600
