@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from bot.__main__ import _COMMANDS
+from bot.cli.program import _COMMANDS
 
 pytestmark = pytest.mark.unit
 

@@ -228,10 +228,20 @@ def test_a_data_folder_that_is_a_file_is_called_that(tmp_path: Path, monkeypatch
         ]
 
 
-def test_ctrl_c_before_anything_is_loaded_prints_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
-    words = [sys.executable, "-c", "import bot.__main__"]
-    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+@pytest.mark.parametrize("module", ["bot.cli", "typing", "click", "ser_engine.loading", "locale"])
+def test_ctrl_c_before_anything_is_loaded_prints_no_traceback(module: str) -> None:
+    program = f"""
+import sys
+class Pressed:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.modules.pop({module!r}, None)
+sys.meta_path.insert(0, Pressed())
+import bot.__main__
+"""
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-c", program]
     done = subprocess.run(words, env={**os.environ, **paths}, capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stdout + done.stderr) == (130, "")
 
