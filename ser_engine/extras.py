@@ -23,7 +23,7 @@ def need_training(what: str, *packages: str) -> None:
     sentence = f"{what} needs {' and '.join(missing)}, which the ordinary installation leaves out. "
     if sys.version_info >= TENSORFLOW_BELOW and {"tensorflow", "keras"} & {*missing}:
         raise MissingExtra(sentence + "TensorFlow has no release for this Python: use 3.11, 3.12 or 3.13.")
-    raise MissingExtra(sentence + "Install it in Undertone's folder: pip install '.[train]'")
+    raise MissingExtra(f"{sentence}Install it in Undertone's folder: {command('train')}")
 
 
 def need_ray() -> None:
@@ -31,5 +31,16 @@ def need_ray() -> None:
     if importlib.util.find_spec("ray") is None:
         raise MissingExtra(
             "UNDERTONE_BACKEND=ray needs Ray Serve, which the ordinary installation leaves out. Install it in "
-            "Undertone's folder: pip install '.[ray]'. One machine does not need it: leave UNDERTONE_BACKEND out."
+            f"Undertone's folder: {command('ray')}. One machine does not need it: leave UNDERTONE_BACKEND out."
         )
+
+
+def command(extra: str) -> str:
+    """What adds `extra` to the environment that runs this.
+
+    A plain ``pip`` may be another environment's, and without ``--editable`` it puts a copy of the program in place of
+    the checkout, which then no longer changes with it.
+    """
+    here = sys.executable
+    pip = f"{here} -m pip install" if importlib.util.find_spec("pip") else f"uv pip install --python {here}"
+    return f"{pip} --editable '.[{extra}]'"

@@ -191,12 +191,11 @@ class ModelDirectory:
 def load_manifest(directory: Path) -> Manifest:
     """Read and validate ``model.json`` of `directory`. Raises ModelError in words."""
     path = directory / MANIFEST
-    if not path.is_file():
-        hint = ""
-        if (directory / OLD_NETWORK_KERAS).is_file():
-            hint = f" It looks like a directory of the old app; if you trust it, run: undertone model adopt {directory}"
-        raise ModelError(f"{directory} is not a model directory: it has no {MANIFEST}.{hint}")
     try:
+        if not path.is_file():
+            old = (directory / OLD_NETWORK_KERAS).is_file()
+            hint = f" It may be the old app's; if you trust it, run: undertone model adopt {directory}" if old else ""
+            raise ModelError(f"{directory} is not a model directory: it has no {MANIFEST}.{hint}")
         if path.stat().st_size > _MAX_MANIFEST_BYTES:
             raise ModelError(f"{path} is larger than {_MAX_MANIFEST_BYTES} bytes, so it is not a manifest.")
         manifest = Manifest.model_validate_json(path.read_bytes())
@@ -274,7 +273,10 @@ def find_model(name_or_path: str | Path) -> Path:
             for root in model_roots():
                 if (root / name / MANIFEST).is_file():
                     return root / name
-    if path.is_dir():
-        return path
+    try:
+        if path.is_dir():
+            return path
+    except OSError as error:  # of a folder above it
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
     known = ", ".join(available_models()) or "none is installed"
     raise ModelError(f"There is no model {str(name_or_path)!r}. Known: {known}; or give the path of a directory.")

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only
 
-from storage.errors import NewerSchema, StorageConflict, StorageError, StorageUnavailable
+from storage.errors import NewerSchema, StorageError, StorageUnavailable
+from storage.faults import first_line, in_words, try_file, without_driver
 from storage.schema import REVISION, Base
 from storage.write_queue import CLOSED, QueuedSession, WriteQueue
 
@@ -91,7 +91,7 @@ class Database:
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`. An empty database gets all tables."""
-        with _in_words("The database cannot be opened"):
+        with in_words("The database cannot be opened"):
             async with self._engine.connect() as connection:
                 await self._alone(connection)
                 if revision != "head" or not await connection.run_sync(_made_or_current):
@@ -149,7 +149,7 @@ class Database:
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[AsyncSession]:
         turn = self._queue.turn()
-        with _in_words("The database does not answer"):
+        with in_words("The database does not answer"):
             async with self._make_session(info={"turn": turn}) as session:
                 try:
                     async with session.begin():
@@ -164,7 +164,7 @@ class Database:
         Raises StorageUnavailable.
         """
         self._refuse_when_closed()
-        with _in_words("The database does not answer"):
+        with in_words("The database does not answer"):
             connection = await self._engine.connect()
         try:
             yield (await connection.get_raw_connection()).driver_connection
@@ -186,31 +186,15 @@ def _create_engine(url: str) -> AsyncEngine:
         engine = create_async_engine(parsed)  # refuses what is no address, so that no file is made for it
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            _try_file(parsed.database)
+            try_file(parsed.database)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StorageError(
-            f"No driver for {parsed.get_backend_name()} is installed. "
-            "For PostgreSQL, in Undertone's folder: pip install '.[postgres]'"
-        ) from error
+        raise without_driver(parsed.get_backend_name()) from error
     except (ArgumentError, ValueError) as error:  # the second for a port that is no number
         raise StorageError("DATABASE_URL is not a database address. Try sqlite:///data/undertone.db") from error
     except OSError as error:
-        raise StorageUnavailable(f"The database's folder cannot be made: {_first_line(error)}.") from error
+        raise StorageUnavailable(f"The database's folder cannot be made: {first_line(error)}.") from error
     event.listen(engine.sync_engine, "connect", _switch_on_sqlite)
     return engine
-
-
-def _try_file(path: str) -> None:
-    """Raise StorageUnavailable when the file cannot be opened.
-
-    aiosqlite tells that too, but its thread may still be at it when the loop has ended, and then dies with a traceback.
-    """
-    if path.startswith("file:"):  # an address of SQLite's own
-        return
-    try:
-        sqlite3.connect(path).close()
-    except sqlite3.Error as error:
-        raise StorageUnavailable(f"The database cannot be opened: {error}.") from error
 
 
 def _switch_on_sqlite(connection: Any, _record: Any) -> None:
@@ -279,21 +263,3 @@ def _upgrade(connection: Connection, revision: str) -> None:
         raise NewerSchema(
             "The database was written by a newer Undertone. Update the program, or restore the copy made before."
         ) from error
-
-
-@contextmanager
-def _in_words(what: str) -> Iterator[None]:
-    """Turn what SQLAlchemy and the driver raise into errors of storage."""
-    try:
-        yield
-    except IntegrityError as error:
-        raise StorageConflict("A row does not fit to what is stored; what it belongs to may be deleted.") from error
-    except (DBAPIError, PoolTimeoutError, OSError) as error:
-        raise StorageUnavailable(f"{what}: {_first_line(error)}.") from error
-
-
-def _first_line(error: BaseException) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(cause, TimeoutError | PoolTimeoutError):
-        return "it took too long"
-    return (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")

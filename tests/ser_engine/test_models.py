@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,18 @@ def test_missing_file_is_refused(directory: Path) -> None:
     (directory / "scaler.json").unlink()
     with pytest.raises(ModelError, match=r"scaler\.json is stated .* cannot be read"):
         verify(directory)
+
+
+@pytest.mark.parametrize("read", [find_model, load_manifest])
+def test_a_folder_that_this_user_may_not_open_is_said_in_words(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def closed(path: Path, **_: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)  # for root, who may run the tests, no folder is closed
+    with pytest.raises(ModelError, match="cannot be read: Permission denied"):
+        read(directory)
 
 
 def test_unstated_pickle_is_refused_in_words(directory: Path) -> None:

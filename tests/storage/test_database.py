@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
+import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from storage import Decision, ServerSettings, Storage, VoiceMode
 from storage.database import _MIGRATIONS, Database, _create_engine
 from storage.errors import NewerSchema, StorageError, StorageUnavailable, WrongKey
+from storage.faults import in_words, without_driver
 from storage.identity import Identity
 from storage.schema import REVISION, Base
 from tests.fakes.postgres import new_database
@@ -185,9 +188,45 @@ async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) ->
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, this is not a database, and it should stay as it is" * 20)
     before = path.read_bytes()
-    with pytest.raises(StorageUnavailable, match="not a database"):
+    with pytest.raises(StorageUnavailable, match=r"not a database\. Restore the file from a backup, or move it away"):
         await Storage.open(f"sqlite:///{path}", key=KEY)
     assert path.read_bytes() == before
+
+
+async def test_a_damaged_file_is_said_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "undertone.db"
+    await (await Storage.open(f"sqlite:///{path}", key=KEY)).close()
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 65_536)
+    with pytest.raises(StorageUnavailable, match=r"malformed\. Restore the file from a backup"):
+        await Storage.open(f"sqlite:///{path}", key=KEY)
+
+
+async def test_a_file_that_can_only_be_read_is_refused_before_results_are_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "undertone.db"
+    await (await Storage.open(f"sqlite:///{path}", key=KEY)).close()
+    monkeypatch.setattr("os.access", lambda *_: False)  # root, who may run the tests, may write to every file
+    with pytest.raises(StorageUnavailable, match=r"can only be read\. Let this user write"):
+        await Storage.open(f"sqlite:///{path}", key=KEY)
+
+
+def test_a_full_disk_is_said_with_what_to_do() -> None:
+    fault = sqlite3.OperationalError("database or disk is full")
+    fault.sqlite_errorname = "SQLITE_FULL"
+    with pytest.raises(StorageUnavailable, match=r"disk is full\. Make room on the disk\."), in_words("It stopped"):
+        raise DBAPIError("INSERT", None, fault)
+
+
+@pytest.mark.parametrize(("has_pip", "command"), [(True, "-m pip install"), (False, "uv pip install --python")])
+def test_a_driver_that_is_missing_is_added_to_this_environment(
+    monkeypatch: pytest.MonkeyPatch, has_pip: bool, command: str
+) -> None:
+    monkeypatch.setattr("storage.faults.find_spec", lambda _: object() if has_pip else None)
+    said = str(without_driver("postgresql"))
+    assert command in said
+    assert sys.executable in said
+    assert "--editable '.[postgres]'" in said  # a copy would not change with the checkout
 
 
 async def test_a_file_that_cannot_be_opened_is_said_and_leaves_no_thread_that_outlives_the_loop(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ async def test_who_asks_for_ray_without_the_extra_is_told(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("importlib.util.find_spec", without_ray)
     backend = make_backend(load_settings(env_file=None, backend="ray", model="seed"))
-    with pytest.raises(MissingExtra, match=r"pip install '\.\[ray\]'") as told:
+    with pytest.raises(MissingExtra, match=r"--editable '\.\[ray\]'") as told:
         await backend.start()
     assert "One machine does not need it" in str(told.value)
     assert not backend.ready

@@ -1,0 +1,84 @@
+"""What SQLAlchemy and the drivers raise, in words: what happened, and what to do where that is known."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from storage.errors import StorageConflict, StorageError, StorageUnavailable
+
+_REMEDIES: Final = {
+    "SQLITE_NOTADB": "Restore the file from a backup, or move it away: the next start makes a new one.",
+    "SQLITE_CORRUPT": "Restore the file from a backup, or move it away: the next start makes a new one.",
+    "SQLITE_FULL": "Make room on the disk.",
+    "SQLITE_READONLY": "Let this user write to the file and its folder.",
+    "SQLITE_CANTOPEN": "Let this user write to the file and its folder.",
+}
+
+
+@contextmanager
+def in_words(what: str) -> Iterator[None]:
+    """Turn what SQLAlchemy and the driver raise into errors of storage."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise StorageConflict("A row does not fit to what is stored; what it belongs to may be deleted.") from error
+    except (DBAPIError, PoolTimeoutError, OSError) as error:
+        raise StorageUnavailable(f"{what}: {first_line(error)}.{_remedy(error)}") from error
+
+
+def try_file(path: str) -> None:
+    """Raise StorageUnavailable when SQLite's file cannot be opened or written to.
+
+    aiosqlite tells the first, too, but its thread may still be at it when the loop has ended, and then dies with a
+    traceback. The second shows only when a row is written: SQLite opens such a file and reads it.
+    """
+    if path.startswith("file:"):  # an address of SQLite's own
+        return
+    try:
+        sqlite3.connect(path).close()
+    except sqlite3.Error as error:
+        raise StorageUnavailable(f"The database cannot be opened: {error}.{_remedy(error)}") from error
+    if Path(path).exists() and not os.access(path, os.W_OK):
+        raise StorageUnavailable(f"The database {path} can only be read. {_REMEDIES['SQLITE_READONLY']}")
+
+
+def without_driver(kind: str) -> StorageError:
+    """What to say when SQLAlchemy has no driver for databases of this kind.
+
+    A plain ``pip`` may be another environment's, and without ``--editable`` it puts a copy of the program in place of
+    the checkout, which then no longer changes with it.
+    """
+    here = sys.executable
+    pip = f"{here} -m pip install" if find_spec("pip") else f"uv pip install --python {here}"
+    return StorageError(
+        f"No driver for {kind} is installed. For PostgreSQL, in Undertone's folder: {pip} --editable '.[postgres]'"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """What happened, without a full stop."""
+    cause = _cause(error)
+    if isinstance(cause, TimeoutError | PoolTimeoutError):
+        return "it took too long"
+    return (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
+
+
+def _remedy(error: BaseException) -> str:
+    """What to do, behind a space; nothing where it depends."""
+    name = getattr(_cause(error), "sqlite_errorname", "")
+    found = next((remedy for code, remedy in _REMEDIES.items() if name.startswith(code)), "")
+    return f" {found}" if found else ""
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
