@@ -50,10 +50,11 @@ def port_error(error: OSError, host: str, port: int) -> StartError:
     """What to say when the web pages cannot listen."""
     if error.errno == errno.EADDRINUSE:
         return PortInUse(
-            f"Port {port} on {host} is taken by another program. Stop that one, or choose another: PORT={port + 1}."
+            f"Port {port} on {host} is taken by another program. Stop that one, or choose another: PORT={port + 1} "
+            "in .env."
         )
     if error.errno == errno.EACCES:
-        return StartError(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080.")
+        return StartError(f"Port {port} may not be opened by this user. Choose one above 1023: PORT=8080 in .env.")
     return StartError(f"Cannot listen on {host} port {port}: {error.strerror or error}. Check UNDERTONE_HOST and PORT.")
 
 

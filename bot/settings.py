@@ -21,6 +21,9 @@ from bot.sharding import Shards
 DISCORD_API: Final = "https://discord.com/api/v10"
 EVERY_NETWORK: Final = "0.0.0.0"  # noqa: S104  # only where a host asks for it
 
+_ENCODING: Final = "utf-8-sig"
+"""Of ``.env``: Windows' Notepad and PowerShell begin a file with a mark that would belong to the first name."""
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -30,7 +33,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="UNDERTONE_",
         env_file=".env",
-        env_file_encoding="utf-8",
+        env_file_encoding=_ENCODING,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -44,7 +47,8 @@ class Settings(BaseSettings):
     database_address: str | None = Field(None, validation_alias="DATABASE_URL")
     """Address of the database, such as ``postgresql://user:password@host/name``; not set: SQLite in the data folder."""
     port: int = Field(8080, validation_alias="PORT", ge=0, le=65535)
-    """TCP port of the web pages; 0 takes a free one."""
+    """TCP port of the web pages; 0 takes a free one. Hosts give it in the environment (not in ``.env``): then
+    ``undertone run`` listens on every network, unless ``UNDERTONE_HOST`` is set."""
 
     host: str = "127.0.0.1"
     """Address the web pages listen on; 0.0.0.0 is every network."""
@@ -203,6 +207,8 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     Raises SettingsError with one line for each wrong value.
     """
     try:
+        if env_file is not None:
+            _check_lines(env_file)
         return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]  # BaseSettings takes it; its stub hides it
     except UnicodeDecodeError:  # Windows' editors and shells may write UTF-16
         raise SettingsError(f"{env_file} is not a text in UTF-8. Save it as UTF-8.") from None
@@ -211,6 +217,19 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     except ValidationError as error:
         lines = [f"{_name(str(item['loc'][0]))}: {_words(item['msg'])}" for item in error.errors()]
         raise SettingsError("These settings are wrong:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _check_lines(env_file: Path) -> None:
+    """Raises SettingsError for lines that would be passed over, and whatever was to be set in them."""
+    from dotenv.parser import parse_stream
+
+    if not env_file.is_file():
+        return
+    with env_file.open(encoding=_ENCODING) as file:
+        wrong = [str(found.original.line) for found in parse_stream(file) if found.error]
+    if wrong:
+        lines = f"line {wrong[0]}" if len(wrong) == 1 else f"lines {', '.join(wrong)}"
+        raise SettingsError(f"{env_file}, {lines}: write NAME=value, and close every quote that you open.")
 
 
 def _names_a_host(address: str) -> bool:
@@ -239,7 +258,7 @@ def unknown_variables(env_file: Path = Path(".env")) -> list[str]:
     from dotenv import dotenv_values
 
     known = {variable(field) for field in Settings.model_fields}
-    named = {name.upper() for name in (*os.environ, *dotenv_values(env_file))}
+    named = {name.upper() for name in (*os.environ, *dotenv_values(env_file, encoding=_ENCODING))}
     return sorted(name for name in named - known if name.startswith("UNDERTONE_"))
 
 

@@ -61,7 +61,7 @@ async def test_a_taken_port_is_said_and_everything_is_closed_again(tmp_path: Pat
         port = other.getsockname()[1]
         async with Sandbox() as sandbox:
             service = Service(settings_for(sandbox, tmp_path, port=port), backend=backend, connect=FakeVoice())
-            with pytest.raises(PortInUse, match=f"Port {port} on 127.0.0.1 is taken"):
+            with pytest.raises(PortInUse, match=rf"Port {port} on 127.0.0.1 is taken.*: PORT={port + 1} in \.env"):
                 await started(service)
     assert not backend.ready
 

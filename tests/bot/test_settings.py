@@ -8,7 +8,7 @@ import pytest
 
 from bot.errors import KeyFileError, SettingsError
 from bot.secret import KEY_BYTES, load_key
-from bot.settings import Settings, load_routed, load_settings, variable
+from bot.settings import Settings, load_routed, load_settings, unknown_variables, variable
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +47,35 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypa
     monkeypatch.setenv("UNDERTONE_MODEL", "seed")
     settings = load_settings(env_file=file)
     assert (settings.token, settings.model, settings.port) == ("from-file", "seed", 8080)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('PORT=9000\nDISCORD_TOKEN="abc\nUNDERTONE_MODEL=fast\n', "line 2: .*close every quote"),
+        ("the token is\nPORT=9000\n'abc'=\"x\n", "lines 1, 3: write NAME=value"),
+    ],
+)
+def test_a_line_of_a_dotenv_file_that_says_nothing_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        load_settings(env_file=file)
+
+
+def test_a_dotenv_file_with_the_mark_of_windows_editors_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("UNDERTONE_MODLE=fast\nPORT=9000\n", encoding="utf-8-sig")
+    assert load_settings(env_file=file).port == 9000
+    assert unknown_variables(file) == ["UNDERTONE_MODLE"]
+    file.write_text("DISCORD_TOKEN=abc\n", encoding="utf-8-sig")
+    assert load_settings(env_file=file).token == "abc"
+
+
+def test_the_copied_example_is_taken_as_it_is() -> None:
+    assert load_settings(env_file=Path(__file__).parents[2] / ".env.example").port == 8080
 
 
 @pytest.mark.parametrize(
