@@ -20,6 +20,10 @@ MESSAGE_CONTENT_REMEDY: Final = (
     "Voice messages that do not mention the bot stay unseen. Switch on Message Content Intent on the application's Bot "
     "page, and restart."
 )
+UNREACHABLE_REMEDY: Final = (
+    "Discord cannot be reached: look at this machine's network, name server and firewall. It is tried again, at most "
+    "a minute apart."
+)
 
 
 async def may_read_content(api_base: str, token: str) -> bool | None:

@@ -20,7 +20,7 @@ import yarl
 from discord import app_commands
 
 from bot.app import App
-from bot.application import MESSAGE_CONTENT_REMEDY, intents, may_read_content
+from bot.application import MESSAGE_CONTENT_REMEDY, UNREACHABLE_REMEDY, intents, may_read_content
 from bot.arrivals import never_heard, tell_present
 from bot.assembly import to_the_end
 from bot.commands import register
@@ -240,7 +240,8 @@ class ClientKeeper:
             if self._stop.is_set():
                 return
             self.restarts += 1
-            _log.warning("discord_connection_ended", error=type(error).__name__ if error else None)
+            remedy = {"remedy": UNREACHABLE_REMEDY} if isinstance(error, aiohttp.ClientConnectorError) else {}
+            _log.warning("discord_connection_ended", error=type(error).__name__ if error else None, **remedy)
             await self._app().sessions.end_all(EndReason.CONNECTION_LOST, within_s=0.1)
             if asyncio.get_running_loop().time() - started_s > STEADY_S:
                 pause_s = FIRST_PAUSE_S

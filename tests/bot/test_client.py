@@ -10,11 +10,13 @@ from typing import Any
 import discord
 import pytest
 from discord.shard import EventItem, EventType
+from structlog.testing import capture_logs
 
 from bot import deletion
 from bot.application import intents
 from bot.errors import DiscordRefused
 from bot.service import Service
+from bot.settings import load_settings
 from bot.shards import ForgivingQueue, mendable
 from sandbox import Sandbox
 from storage import Storage
@@ -124,6 +126,19 @@ async def test_a_refused_token_ends_the_service_in_words(tmp_path: Path) -> None
         async with Service(settings, backend=FakeBackend(), connect=FakeVoice()) as service:
             with pytest.raises(DiscordRefused, match="DISCORD_TOKEN"):
                 await service.discord_ready()
+
+
+async def test_a_discord_that_cannot_be_reached_is_said_with_what_to_look_at(tmp_path: Path) -> None:
+    settings = load_settings(
+        env_file=None, discord_token="x", discord_api_base="http://127.0.0.1:1/api/v10", data_dir=tmp_path, port=0
+    )
+    with capture_logs() as logs:
+        async with Service(settings, backend=FakeBackend(), connect=FakeVoice()) as service:
+            async with asyncio.timeout(60):
+                while not service.gateway.restarts:
+                    await asyncio.sleep(0.01)
+    ended = next(line for line in logs if line["event"] == "discord_connection_ended")
+    assert "firewall" in ended["remedy"]
 
 
 async def test_rest_errors_at_the_start_are_waited_out(tmp_path: Path) -> None:
