@@ -49,16 +49,12 @@ class Interaction:
     deleted: bool = False
     """The bot took its answer back."""
     expired: bool = False
-    """Three seconds went by: a first answer is not accepted any more."""
+    """Three seconds went by without an answer: none is accepted any more, and the person reads that the application
+    did not respond."""
 
     @property
     def acknowledged(self) -> bool:
         return self.response_type is not None
-
-    @property
-    def failed(self) -> bool:
-        """Three seconds went by; the person reads that the application did not respond."""
-        return not self.acknowledged and self.expired
 
     @property
     def answer(self) -> Message | None:

@@ -104,7 +104,7 @@ class Stream:
             self.publish("places", self._view.places())
 
     def _answered(self, interaction: Interaction) -> None:
-        if interaction.failed:
+        if interaction.expired:
             self.publish("failed", {"to": str(interaction.user.id), "channel_id": str(interaction.channel.id)})
 
 

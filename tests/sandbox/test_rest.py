@@ -205,7 +205,7 @@ async def test_an_answer_after_the_deadline_is_unknown(monkeypatch: pytest.Monke
 
             await bot.add_slash("slow", slow)
             interaction = await sandbox.command(sandbox.you, sandbox.text, "slow")
-            assert interaction.failed
+            assert interaction.expired
             over.set()
             await sandbox.wait_for(lambda: seen)
             assert seen[0].code == 10062
