@@ -19,7 +19,7 @@ from collections import Counter
 import discord
 import numpy as np
 
-from bot.voice import CannotJoin, hear
+from bot.voice import CannotJoin, Hearing, hear
 
 LOUD = 0.003
 """Quieter than this is a pause (full scale is 1)."""
@@ -31,11 +31,14 @@ class CountMe(discord.ui.View):
     def __init__(self) -> None:
         super().__init__(timeout=None)
         self.agreed: set[int] = set()
+        self.call: Hearing | None = None
 
     @discord.ui.button(label="Count me", custom_id="count-me", style=discord.ButtonStyle.primary)
     async def count_me(self, interaction: discord.Interaction, _: discord.ui.Button[CountMe]) -> None:
         """Count the person, or stop counting them."""
         self.agreed ^= {interaction.user.id}
+        if self.call is not None:
+            self.call.forget(interaction.user.id)  # nothing counts that was said before the press
         counted = interaction.user.id in self.agreed
         await interaction.response.send_message("You are counted." if counted else "You are left out.", ephemeral=True)
 
@@ -44,13 +47,14 @@ async def who_talks(channel: discord.VoiceChannel, question: CountMe, seconds: f
     """Seconds of talk of each person who agreed, while the bot sits in the channel."""
     talked = Counter[int]()
     async with hear(channel, consent=question.agreed) as call:
+        question.call = call
         await channel.send("I measure who talks how long. Who wants to be counted?", view=question)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 async for speaker, samples, _, _ in call:
                     if np.sqrt(np.mean(samples**2)) > LOUD:
                         talked[speaker] += len(samples)
-    return Counter({speaker: samples / 16_000 for speaker, samples in talked.items()})
+    return Counter({speaker: talked[speaker] / 16_000 for speaker in talked if speaker in question.agreed})
 
 
 class Bot(discord.Client):

@@ -267,3 +267,11 @@ class HearingClient(EncryptingClient):
 
     def create_connection_state(self) -> HearingConnection:
         return HearingConnection(self)
+
+    async def disconnect(self, *, force: bool = False) -> None:
+        """Whoever has the bot leave by discord.py wants it to stay out. A `discord.Client` that ends has it leave, too,
+        and the call may go on with the next one."""
+        if not self.client.is_closed():
+            self.lost(Reason.REMOVED, None)
+            self.connection.interrupt()
+        await super().disconnect(force=force)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import discord
 
+from .compat import client_of
 from .states import Reason
 
 JOINS = discord.Permissions(view_channel=True, connect=True)
+
+
+def misuse(channel: discord.VoiceChannel | discord.StageChannel) -> Reason | None:
+    """What of the bot itself stands in the way of joining `channel`; None when nothing does.
+
+    Discord gives a bot one call in a server, and two that hold it would take it from each other.
+    """
+    if not client_of(channel).intents.voice_states:
+        return Reason.NO_VOICE_STATES
+    return Reason.IN_ANOTHER_CALL if channel.guild.voice_client is not None else None
 
 
 def refusal(channel: discord.VoiceChannel | discord.StageChannel) -> Reason | None:

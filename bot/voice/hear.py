@@ -55,6 +55,13 @@ class Hearing:
             await self._wake.wait()
         return self._waiting.popleft()
 
+    def forget(self, user_id: int) -> None:
+        """Drop what waits of a user. Call it when they agree, so that nothing they said before is heard, and when they
+        withdraw.
+        """
+        self.link.discard(user_id)
+        self._waiting = deque(heard for heard in self._waiting if heard.speaker != user_id)
+
     # what the link tells
 
     def frame(self, frame: PcmFrame) -> None:
@@ -81,7 +88,8 @@ async def hear(
     anything of it is decrypted; what it lets through is all that is ever heard.
 
     Raises:
-        CannotJoin: the channel is full or closed to the bot, or Discord refused.
+        CannotJoin: the bot is in a call of this server already, or is not told about voice (the intent `voice_states`),
+            the channel is full or closed to it, or Discord refused.
         IncompatibleLibrary: discord.py or davey is not the version that is known.
     """
     gate = consent if callable(consent) else consent.__contains__

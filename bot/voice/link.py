@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 import discord
 
-from ser_engine import opus
-
 from . import compat, logs
 from .connection import HearingClient, NoAnswer, final_reason
 from .counters import ReceiveCounters
 from .dave import DaveSession
-from .door import refusal
+from .door import misuse, refusal
 from .errors import CannotJoin
 from .eventlog import event_log
 from .faults import survive
 from .reader import SocketReader
 from .receiver import Receiver
-from .sound import Sound, packets_of
+from .sound import Sound, packets_of, say
 from .states import ConsentGate, FrameSink, LinkState, OpusTap, Reason, StateListener
 from .supervisor import TRIES_S, TRY_TIMEOUT_S, Supervisor
 
 CLOSE_TIMEOUT_S: Final = 5.0
-_PACKET_S: Final = 0.020
-_SILENCE_AFTER: Final = 5
 _log = event_log(__name__)
 
 
@@ -45,10 +40,13 @@ async def connect(
     `on_state` is called on the event loop at each change of state or reason, beginning with CONNECTING.
 
     Raises:
-        CannotJoin: the channel is full or closed to the bot, Discord refused or did not answer, or three tries failed.
+        CannotJoin: the bot is in a call of this server already or is not told about voice, the channel is full or
+            closed to it, Discord refused or did not answer, or three tries failed.
         IncompatibleLibrary: discord.py or davey is not the version this layer knows.
     """
     compat.require()
+    if (reason := misuse(channel)) is not None:
+        raise CannotJoin(reason)
     link = VoiceLink(channel, sink=sink, consent=consent, on_state=on_state, tap=tap)
     try:
         await link.open()
@@ -136,7 +134,7 @@ class VoiceLink:
         if self.state is not LinkState.LISTENING or self._client.connection.inaudible:
             return False
         try:
-            await self._speak(packets)
+            await say(self._client, packets, wanted=lambda: self.state is LinkState.LISTENING)
         except (OSError, discord.ClientException):
             return False
         return True
@@ -147,10 +145,14 @@ class VoiceLink:
             return
         self._closing = True
         task, self._task = self._task, None
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        await self._leave()
+        try:
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            await self._leave()
+        finally:
+            if self.registered:  # cut off, or too slow: the server's next call must not wait for this one
+                self._client.cleanup()
         if self.state is not LinkState.FAILED:
             self._tell(LinkState.CLOSED, Reason.CLOSED)
 
@@ -171,6 +173,7 @@ class VoiceLink:
         if reason is not None:
             self._tell(LinkState.FAILED, reason)
             raise CannotJoin(reason)
+        self.register()  # from here on, nobody else joins a call of this server
         reason = Reason.GAVE_UP
         for wait_s in TRIES_S:
             await asyncio.sleep(wait_s)
@@ -283,18 +286,3 @@ class VoiceLink:
             with contextlib.suppress(TimeoutError, OSError, discord.DiscordException):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._retired.pop().connection.tear_down(for_good=True)
-
-    # -- speaking ---------------------------------------------------------------------------------------------------
-
-    async def _speak(self, packets: list[bytes]) -> None:
-        """Send packets 20 ms apart, with the words around them that clients expect."""
-        ws = self._client.ws
-        await ws.speak()
-        due_s = time.monotonic()
-        for packet in [*packets, *[opus.SILENCE] * _SILENCE_AFTER]:
-            if self.state is not LinkState.LISTENING:
-                return
-            self._client.send_audio_packet(packet, encode=False)
-            due_s += _PACKET_S
-            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-        await ws.speak(discord.SpeakingState.none)

@@ -36,6 +36,8 @@ class Reason(StrEnum):
     OVERLOADED = "This machine is too busy to hear everybody."
     CHANNEL_FULL = "The voice channel is full: give the bot Move Members, or a free seat."
     FORBIDDEN = "The bot may not join the voice channel: it needs View Channel and Connect there."
+    IN_ANOTHER_CALL = "The bot is in a call of this server already: it has to leave that one first."
+    NO_VOICE_STATES = "Discord does not tell the bot about voice: its client needs the intent voice_states."
     NO_ANSWER = (
         "Discord did not answer the request to join: the channel may be full, the bot may lack View Channel or Connect "
         "there, or Discord is having trouble."
