@@ -34,6 +34,10 @@ def printed(channel_id: int, *, me: int | None, seconds: float) -> None:
         fail(str(error))
 
 
+def voices_of(guild: discord.Guild) -> list[discord.VoiceChannel | discord.StageChannel]:
+    return [*guild.voice_channels, *guild.stage_channels]
+
+
 async def report(
     settings: Settings,
     channel_id: int,
@@ -45,7 +49,8 @@ async def report(
     """Log in, join the channel for so long, and report.
 
     Raises:
-        CannotCheck: the token is refused, Discord does not answer, or there is no such voice channel.
+        CannotCheck: the token is refused, Discord does not answer, there is no such voice channel, or the bot is in a
+            call of that server: by the same token, the check would take it out of there.
     """
     discord.http.Route.BASE = settings.discord_api_base
     options: dict[str, Any] = {} if connector is None else {"connector": connector}
@@ -63,6 +68,8 @@ async def report(
         channel = client.get_channel(channel_id)
         if not isinstance(channel, discord.VoiceChannel | discord.StageChannel):
             raise CannotCheck(f"{channel_id} is no voice channel that the bot can see.")
+        if client.user is not None and any(client.user.id in one.voice_states for one in voices_of(channel.guild)):
+            raise CannotCheck("The bot is in a call of this server already: stop listening there first.")
         return await check_call(channel, consent=lambda user_id: user_id == me, seconds=seconds)
     except discord.LoginFailure as error:
         raise CannotCheck("Discord refuses DISCORD_TOKEN.") from error

@@ -23,9 +23,10 @@ import discord
 from ser_engine import opus
 from ser_engine.types import PcmFrame
 
+from . import compat
 from .errors import CannotJoin
 from .journal import Journal, StreamTimes
-from .link import VoiceLink, connect
+from .link import VoiceLink
 from .states import ConsentGate, LinkState, Reason
 
 CHECK_S: Final = 60.0
@@ -58,12 +59,26 @@ class _Lags:
         return f"99 of 100 below {ordered[int(len(ordered) * 0.99)] * 1e3:.0f} ms, most {ordered[-1] * 1e3:.0f} ms"
 
 
+async def _watch_gateway(guild: discord.Guild, journal: Journal) -> None:
+    """Note when the main gateway's connection ends, and how."""
+    socket = compat.gateway_socket(guild)
+    while True:
+        await asyncio.sleep(_LAG_STEP_S)
+        if (now := compat.gateway_socket(guild)) is not socket:
+            code = getattr(socket, "close_code", None)
+            journal.note("main_gateway_connected_anew", **({} if code is None else {"close_code": code}))
+            socket = now
+
+
 async def check_call(
     channel: discord.VoiceChannel | discord.StageChannel, *, consent: ConsentGate, seconds: float = CHECK_S
 ) -> str:
     """Join `channel` for so long, hear those who agreed, throw away what they say, and report.
 
     A call that cannot be joined is a report, too.
+
+    Raises:
+        IncompatibleLibrary: discord.py or davey is not the version that is known.
     """
     lags, states, failed = _Lags([]), list[str](), asyncio.Event()
     began_s = time.monotonic()
@@ -73,21 +88,26 @@ async def check_call(
         if state is LinkState.FAILED:
             failed.set()
 
-    watching = asyncio.create_task(lags.watch(), name="voice-check-lag")
-    link: VoiceLink | None = None
+    compat.require()
+    link = VoiceLink(channel, sink=_Nobody(), consent=consent, on_state=told)
+    watching = [
+        asyncio.create_task(lags.watch(), name="voice-check-lag"),
+        asyncio.create_task(_watch_gateway(channel.guild, link.receiver.journal), name="voice-check-gateway"),
+    ]
+    lines = list[str]()
     try:
-        link = await connect(channel, sink=_Nobody(), consent=consent, on_state=told)
+        await link.open()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await failed.wait()
-        lines = list(_of_link(link))
     except CannotJoin as error:
-        lines = [f"the call could not be joined: {error.reason.code}"]
+        lines += [f"the call could not be joined: {error.reason.code}", ""]
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        if link is not None:
-            await link.close()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        lines += _of_link(link)
+        await link.close()
     took = f"took {time.monotonic() - began_s:.0f} s; event loop lag: {lags}"
     return "\n".join(["Undertone call check", *_versions(), took, "", "States:", *states, "", *lines])
 

@@ -56,6 +56,11 @@ class Journal:
         self.forgotten += len(entries) == MAX_ENTRIES
         entries.append(Entry(at_s=self._now_s(), what=what, figures=figures))
 
+    def failed(self, what: str, error: BaseException, code: int | None) -> None:
+        """An attempt came to nothing; `code` is the one that the voice gateway closed with. Only the error's kind is
+        kept, because its text may name an address."""
+        self.note(f"{what}_failed", error=type(error).__name__, **({} if code is None else {"code": code}))
+
     def first_packet(self, ssrc: int) -> None:
         """The first packet of an SSRC on this connection."""
         if len(self.met) >= MAX_STREAMS:

@@ -45,8 +45,6 @@ async def connect(
         IncompatibleLibrary: discord.py or davey is not the version this layer knows.
     """
     compat.require()
-    if (reason := misuse(channel)) is not None:
-        raise CannotJoin(reason)
     link = VoiceLink(channel, sink=sink, consent=consent, on_state=on_state, tap=tap)
     try:
         await link.open()
@@ -79,7 +77,7 @@ class VoiceLink:
         """Voice clients of `discord.Client`s that have ended; each is taken down when the next one joins."""
         self._supervisor = Supervisor(self, self.receiver, self._tell)
         self._task: asyncio.Task[None] | None = None
-        self._closing = False
+        self._entered = self._closing = False
         self._announce()
 
     # -- the contract -----------------------------------------------------------------------------------------------
@@ -100,7 +98,7 @@ class VoiceLink:
     @property
     def latency_s(self) -> float | None:
         """Of the voice gateway, between a heartbeat and its answer; None before the first."""
-        latency: float | None = self._client.connection.ws.latency_s
+        latency: float | None = getattr(self._client.connection.ws, "latency_s", None)
         return latency
 
     @property
@@ -149,7 +147,8 @@ class VoiceLink:
             if task is not None and task is not asyncio.current_task():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-            await self._leave()
+            if self._entered:
+                await self._leave()
         finally:
             if self.registered:  # cut off, or too slow: the server's next call must not wait for this one
                 self._client.cleanup()
@@ -169,10 +168,11 @@ class VoiceLink:
         Raises:
             CannotJoin: it did not work.
         """
-        reason = refusal(self._client.channel)
+        reason = misuse(self._client.channel) or refusal(self._client.channel)
         if reason is not None:
             self._tell(LinkState.FAILED, reason)
             raise CannotJoin(reason)
+        self._entered = True
         self.register()  # from here on, nobody else joins a call of this server
         reason = Reason.GAVE_UP
         for wait_s in TRIES_S:
@@ -182,12 +182,14 @@ class VoiceLink:
             try:
                 async with asyncio.timeout(TRY_TIMEOUT_S + 1.0):
                     await self._client.connection.join(TRY_TIMEOUT_S)
-            except NoAnswer:
+            except NoAnswer as error:
+                self.receiver.journal.failed("join", error, None)
                 reason = Reason.NO_ANSWER
                 break
             except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
                 code = compat.close_code(error)
                 _log.warning("voice_join_failed", error=type(error).__name__, close_code=code)
+                self.receiver.journal.failed("join", error, code)
                 if (final := final_reason(code)) is not None:
                     reason = final
                     break

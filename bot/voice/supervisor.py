@@ -243,10 +243,13 @@ class Supervisor:
                 async with asyncio.timeout(max(left_s, 0.0) + 1.0):
                     await self._connection.join(max(left_s, 1.0))
             except ConnectionClosed as error:
-                _log.warning("voice_rejoin_refused", number=number, close_code=close_code(error))
-                return final_reason(close_code(error)) or Reason.CONNECTION_LOST
-            except TimeoutError:
+                code = close_code(error)
+                _log.warning("voice_rejoin_refused", number=number, close_code=code)
+                self._receiver.journal.failed("rejoin", error, code)
+                return final_reason(code) or Reason.CONNECTION_LOST
+            except TimeoutError as error:
                 _log.warning("voice_rejoin_timed_out", number=number)
+                self._receiver.journal.failed("rejoin", error, None)
                 return Reason.CONNECTION_LOST
             except OSError as error:
                 # The network or Discord's gateway is away: that lasts, and a try should last longer than a moment.

@@ -13,7 +13,7 @@ All of them are used in this package and nowhere else: its classes turn them int
 
 from .client import EncryptingClient, client_of
 from .connection import ConnectionSeam
-from .gateway import ask_gateway, on_gateway_event
+from .gateway import ask_gateway, gateway_socket, on_gateway_event
 from .names import PINNED, check, require
 from .websocket import WebSocketSeam, close_code
 
@@ -26,6 +26,7 @@ __all__ = [
     "check",
     "client_of",
     "close_code",
+    "gateway_socket",
     "on_gateway_event",
     "require",
 ]

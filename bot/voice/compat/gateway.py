@@ -16,3 +16,11 @@ def on_gateway_event(client: discord.Client, name: str, take: Callable[[Any], No
 async def ask_gateway(guild: discord.Guild, op: int, data: Any) -> None:
     """Send a request that discord.py does not know over the gateway connection of a server's shard."""
     await guild._state._get_websocket(guild.id).send_as_json({"op": op, "d": data})
+
+
+def gateway_socket(guild: discord.Guild) -> Any:
+    """The main gateway's websocket by which a server's events come, as aiohttp has it; None before the first."""
+    try:
+        return guild._state._get_websocket(guild.id).socket
+    except (AttributeError, KeyError):
+        return None

@@ -40,6 +40,17 @@ async def test_what_is_no_voice_channel_and_a_token_that_is_refused_are_said(tmp
             await call.report(settings, sandbox.voice_channel.id, me=None, seconds=0.5)
 
 
+async def test_a_call_that_the_bot_is_in_is_left_alone(tmp_path: Path) -> None:
+    async with Sandbox(rate_limits=False) as sandbox:
+        other = sandbox.add_voice_channel("Elsewhere")
+        sandbox.state.join_voice(sandbox.bot.id, other)
+        with pytest.raises(call.CannotCheck, match="is in a call of this server already"):
+            await call.report(settings_for(sandbox, tmp_path), sandbox.voice_channel.id, me=None, seconds=0.5)
+        seat = sandbox.state.voice_state(sandbox.guild.id, sandbox.bot.id)
+        assert seat is not None
+        assert seat.channel_id == other.id
+
+
 async def test_a_discord_that_does_not_answer_is_said(tmp_path: Path) -> None:
     settings = load_settings(
         env_file=None, data_dir=tmp_path, discord_token="a.b.c", discord_api_base="http://127.0.0.1:1/api"

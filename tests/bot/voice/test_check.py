@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bot.voice import check_call
+from bot.voice import check_call, link
 from bot.voice.journal import MAX_ENTRIES, MAX_STREAMS, Journal
 from tests.fakes.call import Call
 from tests.fakes.voice import FakeClock
@@ -29,6 +29,8 @@ async def test_the_report_tells_what_was_met_and_names_nobody(call: Call, speech
     assert transport is not None
     await call.voice.close(call.bot_id, 1006)
     await call.until(lambda: call.voice.counters["resumed"] == 1)
+    call.sandbox.gateway.cut()
+    await call.until(lambda: call.bot.of("resumed"))
     call.sandbox.disconnect(call.sandbox.bot)
     report = await checking
     for met in (
@@ -37,6 +39,7 @@ async def test_the_report_tells_what_was_met_and_names_nobody(call: Call, speech
         "DAVE protocol 1",
         "voice websocket closed: code 1006",
         "resumed: 1",
+        "main gateway connected anew: close code 1006",
         "session described: dave version 1",
         "epoch",
         "its first packet",
@@ -62,6 +65,19 @@ async def test_a_call_that_cannot_be_joined_is_a_report_too(call: Call) -> None:
     await call.until(lambda: call.channel().user_limit == 1 and len(call.channel().voice_states) == 1)
     report = await check_call(call.channel(), consent=lambda _: False)
     assert "could not be joined: channel_full" in report
+
+
+@pytest.mark.integration
+async def test_a_call_that_refuses_tells_its_codes_and_how_far_it_came(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "TRIES_S", (0.0, 0.1))
+    call.faults.refuse_connections, call.faults.refuse_code = 9, 4011
+    report = await check_call(call.channel(), consent=lambda _: False)
+    assert "could not be joined: gave_up" in report
+    assert report.count("join failed: error ConnectionClosed, code 4011") == 2
+    assert "Counters" in report
+    assert "failed (gave_up)" in report
 
 
 @pytest.mark.unit
