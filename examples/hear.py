@@ -19,7 +19,7 @@ from collections import Counter
 import discord
 import numpy as np
 
-from bot.voice import CannotJoin, Hearing, hear
+from bot.voice import Hearing, VoiceError, hear
 
 LOUD = 0.003
 """Quieter than this is a pause (full scale is 1)."""
@@ -67,21 +67,23 @@ class Bot(discord.Client):
         """The button is known before anybody sees it, so that no press is lost, however early."""
         self._question = CountMe()
         self.add_view(self._question)
+        self._listening = asyncio.create_task(self._listen_once())
 
-    async def on_ready(self) -> None:
-        """Listen once, write the result into the channel's chat, and go."""
+    async def _listen_once(self) -> None:
+        """Listen, write the result into the channel's chat, and go. `on_ready` would not do: it may come again."""
+        await self.wait_until_ready()
         channel = self.get_channel(self._channel_id)
-        if not isinstance(channel, discord.VoiceChannel):
-            print(f"{self._channel_id} is no voice channel that I can see.")
-        else:
-            try:
-                talked = await who_talks(channel, self._question, self._seconds)
-            except CannotJoin as error:
-                print(error)
-            else:
-                lines = [f"<@{user_id}> talked for {seconds:.1f} s" for user_id, seconds in talked.most_common()]
-                await channel.send("\n".join(lines) or "Nobody who agreed talked.")
-        await self.close()
+        try:
+            if not isinstance(channel, discord.VoiceChannel):
+                print(f"{self._channel_id} is no voice channel that I can see.")
+                return
+            talked = await who_talks(channel, self._question, self._seconds)
+            lines = [f"<@{user_id}> talked for {seconds:.1f} s" for user_id, seconds in talked.most_common()]
+            await channel.send("\n".join(lines) or "Nobody who agreed talked.")
+        except (VoiceError, discord.DiscordException) as error:
+            print(error)
+        finally:
+            await self.close()
 
 
 if __name__ == "__main__":
