@@ -79,8 +79,16 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
 
 
+def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from bot.release import program_version  # reads what is installed, which takes a moment
+
+        click.echo(f"undertone, version {program_version()}")
+        context.exit()
+
+
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="undertone")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def main() -> None:
     """Undertone tells people how a conversation sounds."""
     for stream in (sys.stdout, sys.stderr):  # a name, or a word, that the console cannot show must not end the program

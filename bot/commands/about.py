@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 from discord import app_commands
@@ -11,6 +10,7 @@ from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, operator_line, say
 from bot.commands.language import described, texts_of
+from bot.release import program_version
 
 
 def about_command(app: App) -> app_commands.Command[Any, ..., None]:
@@ -24,7 +24,7 @@ def about_command(app: App) -> app_commands.Command[Any, ..., None]:
             text=f"{texts.ABOUT}\n\n**{texts.NOT_FOR}**\n\n{operator_line(app.settings, texts)}",
             footer=texts(
                 "ABOUT_FOOTER",
-                version=version("undertone"),
+                version=program_version(),
                 model=f"{model.name} {model.version}",
                 labels=texts.together(texts.tone(label) for label in model.labels),
             ),

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from bot.release import program_version
 from bot.web.access import SESSION_COOKIE
 from bot.web.keys import ACCESS
 from bot.web.listing import DEFAULT_LIMIT, MAX_LIMIT
@@ -111,7 +111,7 @@ def openapi(cookie: str = SESSION_COOKIE) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Undertone",
-            "version": _version(),
+            "version": program_version(),
             "description": "Reports of how conversations sounded. See docs/http.md for what each field means.",
         },
         "paths": {op.path: {op.method: _operation(op)} for op in OPERATIONS},
@@ -148,10 +148,3 @@ def _operation(op: Operation) -> dict[str, Any]:
         }
         | ({"security": []} if op.method == "post" or op.path.startswith(_SHARE) else {})
     )
-
-
-def _version() -> str:
-    try:
-        return version("undertone")
-    except PackageNotFoundError:
-        return "0"

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable(field), raising=False)
     monkeypatch.setattr("bot.logs.configure", lambda *_, **__: None)
     monkeypatch.chdir(tmp_path)
+
+
+def test_the_version_is_told_of_a_checkout_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a host that reads requirements.txt and runs the Procfile."""
+
+    def absent(name: str) -> metadata.Distribution:
+        raise metadata.PackageNotFoundError(name)
+
+    installed = metadata.version("undertone")
+    monkeypatch.setattr(metadata.Distribution, "from_name", absent)
+    result = CliRunner().invoke(main, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"undertone, version {installed}\n")
 
 
 @pytest.fixture
@@ -228,7 +241,7 @@ def test_a_data_folder_that_is_a_file_is_called_that(tmp_path: Path, monkeypatch
         ]
 
 
-@pytest.mark.parametrize("module", ["bot.cli", "typing", "click", "ser_engine.loading", "locale"])
+@pytest.mark.parametrize("module", ["bot.cli", "typing", "click", "ser_engine.loading"])
 def test_ctrl_c_before_anything_is_loaded_prints_no_traceback(module: str) -> None:
     program = f"""
 import sys

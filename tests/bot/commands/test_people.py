@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from importlib import metadata
 
 import discord
 import pytest
@@ -223,6 +224,18 @@ async def test_what_is_stored_of_a_server_goes_some_time_after_the_bot_was_remov
     assert not await storage.messages_of_session(session_id)
     assert (await storage.server(guild.id)).attested_at is None
     assert timedelta(days=30) >= GONE_AFTER
+
+
+async def test_about_answers_where_the_program_is_not_installed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a host that reads requirements.txt and runs the Procfile."""
+
+    def absent(name: str) -> metadata.Distribution:
+        raise metadata.PackageNotFoundError(name)
+
+    installed = metadata.version("undertone")
+    monkeypatch.setattr(metadata.Distribution, "from_name", absent)
+    answer = await world.ask(world.mara, "about")
+    assert installed in answer.embeds[0]["footer"]["text"]
 
 
 async def test_about_says_what_it_cannot_do(world: World) -> None:

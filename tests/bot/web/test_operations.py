@@ -76,6 +76,22 @@ def test_what_the_files_set_are_settings(name: str) -> None:
     assert named <= known, named - known
 
 
+def test_what_an_operator_sets_beside_compose_reaches_the_service_and_does_not_move_it() -> None:
+    """Caddy looks for the service at one port, and its data lie in one folder."""
+    text = (ROOT / "compose.yaml").read_text()
+    service = text[: text.index("\n  database:\n")]
+    assert "env_file: .env" in service
+    for fixed in ('PORT: "8080"', "UNDERTONE_HOST: 0.0.0.0", "UNDERTONE_DATA_DIR: /data"):
+        assert fixed in service
+    assert "undertone:8080" in (ROOT / "deploy/Caddyfile").read_text()
+
+
+def test_a_port_in_the_units_settings_does_not_open_the_pages_past_the_proxy() -> None:
+    unit = (ROOT / "deploy/undertone.service").read_text()
+    (environment,) = re.findall(r"^Environment=(.*)$", unit, re.M)
+    assert "UNDERTONE_HOST=127.0.0.1" in environment.split()
+
+
 def test_the_procfile_listens_where_a_router_reaches_it() -> None:
     """Hosts that give only PORT end what does not listen on the network."""
     (line,) = (ROOT / "Procfile").read_text().splitlines()
