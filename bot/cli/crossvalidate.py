@@ -50,14 +50,14 @@ def crossvalidate(
         need_training("Comparing recipes", *PACKAGES)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
-    from ser_engine.training import crossval
+    from ser_engine.training import crossval, variable
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.metrics import rounded
     from ser_engine.training.seed import one_thread_each
 
     one_thread_each(1)
     try:
-        recipe = crossval.vary(crossval.recipe_of(engine), changes)
+        recipe = variable.vary(variable.recipe_of(engine), changes)
         with Bar(console) as bar:
             found = crossval.cross_validate(
                 *(recipe, read_corpus(corpus)),

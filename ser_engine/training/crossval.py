@@ -11,24 +11,23 @@ easier than others.
 
 from __future__ import annotations
 
-import importlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import keras
 import numpy as np
 
 from ser_engine.errors import CorpusError
-from ser_engine.features import Features, FeatureSettings
+from ser_engine.features import Features
 from ser_engine.training import metrics
 from ser_engine.training.calibrate import fit_temperature
 from ser_engine.training.corpus import LABELS, Clip, Corpus
-from ser_engine.training.recipes import RECIPES, Progress
+from ser_engine.training.recipes import Progress
 from ser_engine.training.split import choose, folds
-from ser_engine.training.views import AS_RECORDED, CLEANED_FROM, ClipViews, View, ViewsOfClips
+from ser_engine.training.variable import VariableRecipe
+from ser_engine.training.views import AS_RECORDED, CLEANED_FROM, ClipViews, View
 from ser_engine.training.work import clear, digest, views_of
 
 FOUR: Final = len(LABELS) - 1
@@ -38,32 +37,6 @@ EVERYBODY: Final = "all speakers"
 """Those of all folds, and the validation speakers as the first fold's network hears them."""
 ASKED_AS: Final = {"as recorded": AS_RECORDED, "over a call": CLEANED_FROM}
 """What the held-out speakers are heard as: name → number of the view."""
-_R = TypeVar("_R", bound="VariableRecipe")
-
-
-class VariableRecipe(Protocol):
-    """What can be cross-validated: a frozen data class, whose fields `vary` changes."""
-
-    labels: ClassVar[tuple[str, ...]]
-    features: ClassVar[FeatureSettings]
-    unheard: ClassVar[tuple[str, ...]]
-    """Fields in which two trainings here would not differ: they decide what comes after, or who teaches."""
-
-    def answer(
-        self,
-        clips: Sequence[Clip],
-        heard: ViewsOfClips,
-        asked: Mapping[str, Sequence[Features]],
-        *,
-        seed: int,
-        work: Path,
-        progress: Progress,
-    ) -> dict[str, metrics.Floats]:
-        """Train on `clips` as `heard`; logits (clips, labels) of the trained network for each of `asked`.
-
-        What it leaves in `work` lets it go on from there after an interruption.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,44 +88,6 @@ class _Part:
 
     def __getitem__(self, number: int) -> View:
         return self._heard[number].of(self._rows)
-
-
-def recipe_of(engine: str) -> VariableRecipe:
-    """The `RECIPE` of the engine's module, untaught: a teacher may have heard the speakers that judge here."""
-    found: Any = importlib.import_module(RECIPES[engine]).RECIPE
-    untaught: VariableRecipe = replace(found, teacher=None) if getattr(found, "teacher", None) else found
-    return untaught
-
-
-def vary(recipe: _R, changes: Sequence[str]) -> _R:
-    """`recipe` with ``name=value`` for each of `changes`; ``stages.epochs=4`` reaches into its stages.
-
-    Raises CorpusError for a name that it has not, or a value of another kind.
-    """
-    for change in changes:
-        name, _, value = change.partition("=")
-        if name in recipe.unheard:
-            raise CorpusError(f"{change!r}: {name} has no part in these trainings, so the figures would not change.")
-        recipe = _replaced(recipe, name.split("."), value, change)
-    return recipe
-
-
-def _replaced(thing: Any, path: Sequence[str], value: str, change: str) -> Any:
-    known = [field.name for field in fields(thing)]
-    if path[0] not in known:
-        raise CorpusError(f"{change!r}: there is no {path[0]!r}. There are: {', '.join(known)}.")
-    now = getattr(thing, path[0])
-    if is_dataclass(now) and len(path) > 1:
-        return replace(thing, **{path[0]: _replaced(now, path[1:], value, change)})
-    try:
-        new = json.loads(value)
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{change!r}: the value must be written as in JSON, for example layers=3.") from error
-    new = tuple(new) if isinstance(new, list) else new
-    kinds = (int, float) if isinstance(now, float) else (type(now),)
-    if len(path) > 1 or isinstance(new, bool) != isinstance(now, bool) or not isinstance(new, kinds):
-        raise CorpusError(f"{change!r}: {path[0]} is of another kind, now {now!r}.")
-    return replace(thing, **{path[0]: new})
 
 
 def divide(corpus: Corpus, count: int, *, seed: int) -> list[Fold]:
@@ -217,17 +152,12 @@ def cross_validate(
                 answered[name][judges] = found[name]
                 if beside.clips:
                     of_beside[name].append(found[f"{name}, {VALIDATION}"])
-    answers = []
-    for name, logits in answered.items():
-        own = _Answers(view=name, recordings="all", logits=logits, clips=usable.clips)
-        answers += [own, own.of("own sentences", _own_sentences(usable.clips, divided))]
-        if beside.clips:
-            first = np.concatenate([logits, of_beside[name][0]])
-            answers.append(
-                _Answers(view=name, recordings=EVERYBODY, logits=first, clips=[*usable.clips, *beside.clips])
-            )
-            every = np.concatenate(of_beside[name])
-            answers.append(_Answers(view=name, recordings=VALIDATION, logits=every, clips=beside.clips * count))
+    own_sentences = _own_sentences(usable.clips, divided)
+    answers = [
+        group
+        for name in ASKED_AS
+        for group in _grouped(name, answered[name], usable.clips, own_sentences, of_beside[name], beside.clips)
+    ]
     return about | {
         "corpus": usable.name,
         "speakers": len(usable.speakers),
@@ -258,6 +188,29 @@ def _train_and_ask(
     np.savez(draft, **logits)  # type: ignore[arg-type]  # numpy's stub takes its keyword for an array
     draft.replace(kept)
     clear(training)
+
+
+def _grouped(
+    view: str,
+    logits: metrics.Floats,
+    clips: Sequence[Clip],
+    own_sentences: Sequence[bool],
+    of_beside: Sequence[metrics.Floats],
+    beside: Sequence[Clip],
+) -> Iterator[_Answers]:
+    """The answers to one view, a group for each of a figure's `recordings`.
+
+    `logits` are those of the held-out speakers, a row for each of `clips`; `of_beside` those of the validation
+    speakers, a matrix for each fold with a row for each of `beside`, where there are any.
+    """
+    everyone = _Answers(view=view, recordings="all", logits=logits, clips=clips)
+    yield everyone
+    yield everyone.of("own sentences", own_sentences)
+    if beside:
+        first = np.concatenate([logits, of_beside[0]])
+        yield _Answers(view=view, recordings=EVERYBODY, logits=first, clips=[*clips, *beside])
+        every = np.concatenate(of_beside)
+        yield _Answers(view=view, recordings=VALIDATION, logits=every, clips=[*beside] * len(of_beside))
 
 
 def _own_sentences(clips: Sequence[Clip], divided: Sequence[Fold]) -> list[bool]:

@@ -1,7 +1,7 @@
 """Which recipe trains which engine, and what all recipes have in common.
 
 A recipe is a function `train(corpus, out, options, progress)` that leaves a finished model directory in `out`. Its
-module also has a `RECIPE`: the frozen settings that a cross-validation varies (`crossval.VariableRecipe`). It is
+module also has a `RECIPE`: the frozen settings that a cross-validation varies (`variable.VariableRecipe`). It is
 imported only when it is needed, because it loads TensorFlow.
 """
 

@@ -72,7 +72,7 @@ class SeedRecipe:
         work: Path,
         progress: Progress,
     ) -> dict[str, Floats]:
-        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.VariableRecipe`."""
+        """Train on `clips`, and say what the network makes of each of `asked`. See `variable.VariableRecipe`."""
         fitted = fit(self, clips, heard, seed=seed, key="fold", work=work, progress=progress)
         scaled = {name: [fitted.scaler.apply(one) for one in features] for name, features in asked.items()}
         return {name: loop.logits_of(fitted.network, features) for name, features in scaled.items()}

@@ -108,7 +108,7 @@ class TunedRecipe:
         work: Path,
         progress: Progress,
     ) -> dict[str, Floats]:
-        """Train on `clips`, and say what the network makes of each of `asked`. See `crossval.VariableRecipe`.
+        """Train on `clips`, and say what the network makes of each of `asked`. See `variable.VariableRecipe`.
 
         No teacher has a share in it: it may have heard the speakers that are asked about.
         """

@@ -12,7 +12,7 @@ import pytest
 
 from ser_engine.errors import CorpusError
 from ser_engine.features import FeatureSettings
-from ser_engine.training import crossval, default, seed, tuned, views
+from ser_engine.training import crossval, default, seed, tuned, variable, views
 from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
 from ser_engine.training.recipes import Silent
 from tests.fakes.whisper import made_tensors
@@ -121,7 +121,7 @@ def test_a_recipe_is_trained_for_each_fold(corpus: Corpus, shared: Path, monkeyp
     monkeypatch.setattr(tuned, "read_encoder", lambda: made_tensors(1))
     short = ("layers=1", "units=4", "views=1", "stages.epochs=1", "stages.cycles=1")
 
-    found = run(corpus, shared, crossval.vary(default.RECIPE, short))
+    found = run(corpus, shared, variable.vary(default.RECIPE, short))
 
     assert found["figures"][0]["clips"] == len(corpus.clips)
     assert not list(shared.rglob("training"))  # what the trainings left is cleared away
@@ -130,7 +130,7 @@ def test_a_recipe_is_trained_for_each_fold(corpus: Corpus, shared: Path, monkeyp
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's tensors, numpy 2
 def test_the_old_network_is_measured_over_its_four_labels(corpus: Corpus, shared: Path) -> None:
-    recipe = crossval.vary(seed.RECIPE, ["loop.cycles=[1]", "units=4", "views=1"])
+    recipe = variable.vary(seed.RECIPE, ["loop.cycles=[1]", "units=4", "views=1"])
 
     found = run(corpus, shared, recipe)
 
@@ -179,11 +179,11 @@ def test_the_figures_are_right() -> None:
 )
 def test_a_change_that_fits_nothing_is_refused(change: str, words: str) -> None:
     with pytest.raises(CorpusError, match=words.replace("(", r"\(")):
-        crossval.vary(default.RECIPE, [change])
+        variable.vary(default.RECIPE, [change])
 
 
 def test_changes_reach_the_recipe_and_its_stages() -> None:
-    varied = crossval.vary(default.RECIPE, ["votes_share=0", "as_recorded=[1.0]", "stages.epochs=3"])
+    varied = variable.vary(default.RECIPE, ["votes_share=0", "as_recorded=[1.0]", "stages.epochs=3"])
 
     assert (varied.votes_share, varied.as_recorded, varied.stages.epochs) == (0, (1.0,), 3)
 
