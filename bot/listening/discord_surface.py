@@ -161,9 +161,10 @@ class DiscordSurface:
 
     async def deafen(self, *, deaf: bool) -> None:
         guild = self._live().get_guild(self._record.guild_id)
-        if guild is None or guild.me.voice is None or guild.me.voice.self_deaf == deaf:
+        me: discord.Member | None = guild.me if guild is not None else None  # unknown until a lost session is there anew
+        if guild is None or me is None or me.voice is None or me.voice.self_deaf == deaf:
             return
-        await guild.change_voice_state(channel=guild.me.voice.channel, self_deaf=deaf)
+        await guild.change_voice_state(channel=me.voice.channel, self_deaf=deaf)
 
     def name(self, user_id: int) -> str | None:
         guild = self._client().get_guild(self._record.guild_id)

@@ -25,6 +25,7 @@ from bot.listening.intake import Intake
 from bot.listening.limits import Limits
 from bot.listening.moments import Moments
 from bot.listening.surface import DISCORD_TROUBLE, Surface, SurfaceGone
+from bot.voice.states import LinkState
 from storage.records import SessionRecord, SessionState
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class ListeningSession:
         self._hearing = Recognition(record.id, app, self._intake, self.people, self._moments, changed=self.panel.touch)
         self.limits = Limits(app.clock, longest_s=app.max_session_s, end=self.end, looked=self.panel.touch)
         self._farewell = Farewell(record, app, surface, self.panel, self.people.names)
+        self._joined = asyncio.Event()
+        """The call was joined, for the first time or again."""
         self._ending: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     # --- its life
@@ -87,7 +90,7 @@ class ListeningSession:
         """Work until the session ends; then close everything. Owns all tasks of the session."""
         reason = EndReason.ERROR
         hearing = asyncio.create_task(self._hearing.run(), name=f"recognise-{self.record.id}")
-        parts = {"display": self._display.run(), "limits": self.limits.run()}
+        parts = {"display": self._display.run(), "limits": self.limits.run(), "deafened": self._keep_deafened()}
         helpers = {asyncio.create_task(part, name=f"{name}-{self.record.id}") for name, part in parts.items()}
         waiting: set[asyncio.Future[Any]] = {self._ending, hearing, *helpers}
         try:
@@ -139,6 +142,8 @@ class ListeningSession:
         state = state_event(SessionState.LIVE, link=self.call.state, reason=None)
         self._app.bus.publish(self.record.id, "state", state)
         self.panel.touch()
+        if self.call.state is LinkState.LISTENING:
+            self._joined.set()
 
     # --- what it is like now
 
@@ -199,6 +204,16 @@ class ListeningSession:
         """Somebody came, left or decided: the panel says so, and who hears nobody shows it by being deafened."""
         self.limits.note(alone=not self.people.book.present_ids())
         self.panel.check_place()
+        await self._show_deafened()
+
+    async def _keep_deafened(self) -> None:
+        """Who is in no channel cannot be shown deafened: whoever decided meanwhile counts once the bot is in one."""
+        while True:
+            await self._joined.wait()
+            self._joined.clear()
+            await self._show_deafened()
+
+    async def _show_deafened(self) -> None:
         if self.ending or self._intake.closed:  # asked of who has just left, being deafened is another request to join
             return
         with suppress(SurfaceGone, *DISCORD_TROUBLE):
