@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only
 
+from storage.addresses import for_asyncpg
 from storage.errors import NewerSchema, StorageError, StorageUnavailable
 from storage.faults import first_line, in_words, try_file, without_driver
 from storage.schema import REVISION, Base
@@ -181,6 +182,8 @@ def _create_engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
         parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+        if parsed.get_backend_name() == "postgresql":
+            parsed = for_asyncpg(parsed)
         if parsed.get_backend_name() != "sqlite":
             return create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, pool_pre_ping=True)
         engine = create_async_engine(parsed)  # refuses what is no address, so that no file is made for it

@@ -131,6 +131,20 @@ async def test_bad_addresses_are_refused_in_words(
     assert not list(tmp_path.iterdir())
 
 
+async def test_an_address_is_taken_as_hosts_hand_it_out() -> None:
+    """libpq's word for encryption is not asyncpg's. A socket of this machine is never encrypted, so it opens."""
+    database = await Database.open(f"{new_database()}&sslmode=require")
+    await database.ping()
+    await database.close()
+    with pytest.raises(StorageUnavailable, match="one of: disable, allow, prefer, require"):
+        await Database.open(f"{new_database()}&sslmode=nonsense")
+
+
+async def test_what_the_driver_does_not_know_is_refused_in_words() -> None:
+    with pytest.raises(StorageError, match=r"asks for channel_binding, options, which the driver does not know"):
+        await Database.open("postgres://u:p@localhost/x?sslmode=require&channel_binding=require&options=-c")
+
+
 @pytest.mark.parametrize(
     "fault",
     [
