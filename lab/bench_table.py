@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def scaled(results: Sequence[Result], peak_windows_a_second: float = 830) -> str
         "people who talk all the time, a core (a window each 3 s)": lambda one: f"{3 * one.windows_a_second:,.0f}",
         "minutes of talk a core and hour": lambda one: f"{180 * one.windows_a_second:,.0f}",
         f"cores that recognise {peak_windows_a_second:g} windows a second": lambda one: (
-            f"{peak_windows_a_second / one.windows_a_second:.0f}"
+            f"{math.ceil(peak_windows_a_second / one.windows_a_second)}"
         ),
     }
     lines = [f"{machine()}.", "", f"| | {' | '.join(f'`{name}`' for name in four)} |", f"|---|{'---|' * len(four)}"]

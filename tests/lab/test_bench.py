@@ -11,9 +11,9 @@ from click import ClickException
 from click.testing import CliRunner
 
 from lab.bench import bench
-from lab.bench_table import BEGIN, END, machine, put
+from lab.bench_table import BEGIN, END, machine, put, scaled
 from lab.floor import network_flop
-from lab.timing import OLD_WAY, SGEMM, Step, measure
+from lab.timing import OLD_WAY, SGEMM, Result, Step, measure
 from ser_engine.features import extract
 from ser_engine.models import find_model, open_directory
 from tests.fakes.clips import clip, clip_paths
@@ -45,6 +45,12 @@ def test_ratios_are_to_the_first_step() -> None:
     assert four.times_old == pytest.approx(4, rel=0.2)
     assert four.over_floor == pytest.approx(1, rel=0.2)
     assert four.windows_a_second == pytest.approx(200, rel=0.2)
+
+
+def test_cores_are_counted_whole_and_enough_of_them() -> None:
+    """5.3 cores are six: five would fall behind."""
+    of_four = Result(name="`fast`, batch 4", ms=6.4, best_ms=6.4, windows_a_second=157.0, times_old=35.0)
+    assert "| cores that recognise 830 windows a second | 6 |" in scaled([of_four])
 
 
 def test_a_floor_counts_the_networks_products() -> None:
