@@ -161,7 +161,7 @@ class DiscordSurface:
 
     async def deafen(self, *, deaf: bool) -> None:
         guild = self._live().get_guild(self._record.guild_id)
-        me: discord.Member | None = guild.me if guild is not None else None  # unknown until a lost session is there anew
+        me: discord.Member | None = None if guild is None else guild.me  # unknown in the middle of a new session
         if guild is None or me is None or me.voice is None or me.voice.self_deaf == deaf:
             return
         await guild.change_voice_state(channel=me.voice.channel, self_deaf=deaf)

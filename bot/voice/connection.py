@@ -74,6 +74,8 @@ class HearingConnection(ConnectionSeam):
         self._answered = False
         """Whether the main gateway has said anything about us since the last request to join."""
         self._reallocating = False
+        self._following = False
+        """Whether we wait for the voice server that is named next, and connect to it."""
         self._seated = False
         """Whether the main gateway has had us in a channel since then: who is in none cannot be taken out of one."""
         self._joined = False
@@ -191,7 +193,7 @@ class HearingConnection(ConnectionSeam):
             else:
                 counters.resumes += 1
                 journal.note("resumed")
-                return _GOES_ON
+                return _GOES_ON if self.is_connected() else None  # None: another voice server was named meanwhile
             if not self.is_connected():  # another voice server was named meanwhile
                 break
         return code
@@ -209,7 +211,7 @@ class HearingConnection(ConnectionSeam):
         """Connect to the voice server that Discord names next, if it names one: `_GOES_ON`, or the close code that
         counts instead, which is that server's own where it forbids coming back."""
         self.await_server()
-        followed = False
+        followed, self._following = False, True
         try:
             async with asyncio.timeout(FOLLOW_TIMEOUT_S):
                 followed = await self.follow(FOLLOW_WAIT_S)
@@ -219,6 +221,8 @@ class HearingConnection(ConnectionSeam):
             refused = compat.close_code(error)
             if refused not in _DECIDED_ELSEWHERE and final_reason(refused) is not None:
                 code = refused
+        finally:
+            self._following = False
         self.receiver.counters.reconnects += followed
         self.receiver.journal.note("followed" if followed else "not_followed")
         return _GOES_ON if followed else code
@@ -234,6 +238,10 @@ class HearingConnection(ConnectionSeam):
         self._seated = True
         self.shown_deaf = bool(data.get("self_deaf"))
         channel_id = int(data["channel_id"])
+        if self._following:  # that is where the voice server is which is named next; discord.py would begin anew
+            self.session_id = data["session_id"]
+            self.enter_channel(channel_id)
+            return
         if (self.apart or not self.at_rest) and channel_id != self.voice_client.channel.id:
             # discord.py would start a second handshake beside the first, and each would undo the other; between two
             # connections it would go back to where somebody took us from.

@@ -11,6 +11,8 @@ import pytest
 from discord.voice_state import ConnectionFlowState
 
 from bot.voice.connection import HearingConnection
+from bot.voice.counters import ReceiveCounters
+from bot.voice.journal import Journal
 from bot.voice.states import Reason
 
 pytestmark = pytest.mark.unit
@@ -40,6 +42,7 @@ def connection(state: ConnectionFlowState) -> Any:
     made._interrupted = asyncio.Event()
     made._disconnected = asyncio.Event()
     made._expecting_disconnect, made._seated = False, True
+    made._following = False
     made.token, made.server_id, made.endpoint = "first", 9, "one"
     made.losses = []
     made._lost = lambda reason, code: made.losses.append(reason)
@@ -71,6 +74,28 @@ async def test_dragged_away_in_the_middle_of_a_handshake_the_next_one_goes_to_th
     await middle.voice_state_update({"channel_id": str(ELSEWHERE), "session_id": "s"})
     assert middle._interrupted.is_set()
     assert middle.voice_client.channel.id == ELSEWHERE
+
+
+async def test_dragged_away_while_it_waits_for_a_voice_server_it_goes_on_waiting_for_the_one_there() -> None:
+    waiting = connection(ConnectionFlowState.got_voice_state_update)
+    waiting._following, waiting._runner = True, asyncio.current_task()
+    await waiting.voice_state_update({"channel_id": str(ELSEWHERE), "session_id": "s"})
+    assert waiting.voice_client.channel.id == ELSEWHERE
+    assert waiting._state is ConnectionFlowState.got_voice_state_update
+    assert waiting._runner is asyncio.current_task()  # discord.py would end it
+
+
+async def test_a_resume_that_ends_when_another_voice_server_is_named_already_is_none() -> None:
+    resumed = connection(ConnectionFlowState.got_voice_server_update)
+    resumed.receiver = SimpleNamespace(counters=ReceiveCounters(), journal=Journal())
+
+    async def resume(_: object) -> None:
+        return
+
+    resumed.resume = resume
+    assert await resumed._resume(1006) is None
+    resumed._state = ConnectionFlowState.connected
+    assert await resumed._resume(1006) == 0
 
 
 async def test_being_in_no_channel_is_a_loss_only_when_it_was_not_asked_for() -> None:

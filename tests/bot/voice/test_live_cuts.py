@@ -246,6 +246,36 @@ async def test_dragged_to_another_channel_it_hears_the_people_there(call: Call, 
     assert len(call.opus[anna.user_id]) == heard
 
 
+async def test_dragged_away_after_its_voice_server_closed_it_follows(call: Call, speech: list[bytes]) -> None:
+    """The word on where it was taken comes after the close by which the voice server let it go."""
+    _, ben = await call.together("Anna", "Ben")
+    other = call.sandbox.add_voice_channel("Elsewhere")
+    await ben.join(other.id)
+    link = call.link
+    assert link is not None
+    await call.voice.close(call.bot_id, 4014)
+    await call.until(lambda: not link.is_connected())
+    call.sandbox.seating.move(call.sandbox.bot, other)
+    assert await call.back() < BACK_WITHIN_S
+    assert "followed" in [entry.what for entry in link.receiver.journal.entries]
+    assert link.channel_id == other.id
+    await call.voice.settled(other.id)
+    await call.until(lambda: ben.client is not None and ben.client.dave.epoch_authenticator == epoch_of(link))
+    await call.hears_exactly(ben, speech[:20])
+
+
+async def test_another_voice_server_that_is_named_in_the_middle_of_a_resume_is_followed(
+    call: Call, speech: list[bytes]
+) -> None:
+    (anna,) = await call.together("Anna")
+    closing = asyncio.create_task(call.voice.close(call.bot_id, 1006), name="close")
+    await call.sandbox.seating.move_voice_server(call.sandbox.bot)
+    assert await call.back() < BACK_WITHIN_S
+    await closing
+    await call.settled()
+    await call.hears_exactly(anna, speech[:20])
+
+
 async def test_taken_out_of_the_channel_it_stays_out_and_says_so(call: Call) -> None:
     await call.together("Anna")
     call.sandbox.state.leave_voice(call.sandbox.guild.id, call.bot_id)
