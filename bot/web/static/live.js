@@ -1,6 +1,6 @@
 // A running session's events. The browser comes back by itself after a lost connection and names the last event it saw,
 // so nothing is missed; what is too old to be told again is answered by `reset`, and the report is read anew.
-const AGAIN_MS = 15000; // after a refusal
+const AGAIN_MS = 15000; // after a refusal, and while nothing can be read
 const SPREAD_MS = 4000; // so that many pages do not all ask in the same moment
 
 export class Live {
@@ -14,14 +14,14 @@ export class Live {
     for (const kind of ["participant", "window", "summary", "state", "reset"]) {
       this.events.addEventListener(kind, (event) => this.on(kind, event));
     }
-    this.events.addEventListener("open", () => this.handlers.badge("live"));
+    this.events.addEventListener("open", () => this.badge());
     this.events.addEventListener("error", () => this.lost());
   }
 
   on(kind, event) {
     if (event.lastEventId) this.lastEvent = event.lastEventId;
     const data = JSON.parse(event.data);
-    if (kind === "reset") this.reload();
+    if (kind === "reset") this.readAnew();
     else if (kind === "state") this.state(data);
     else {
       if (kind === "window") this.answered(data.engine);
@@ -45,36 +45,32 @@ export class Live {
 
   state({ state, link }) {
     if (state && state !== "live") {
-      this.end();
       this.handlers.badge(state);
-      setTimeout(() => this.handlers.ended(), Math.random() * SPREAD_MS);
+      this.readAnew();
     } else {
       this.link = link;
       this.badge();
     }
   }
 
-  reload() {
-    this.end();
+  // The report says where to go on, or that the session is over. While it cannot be read, it is asked for again.
+  readAnew(afterMs = 0) {
+    this.events.close();
     setTimeout(async () => {
-      this.lastEvent = await this.handlers.reload();
-      this.connect();
-    }, Math.random() * SPREAD_MS);
+      const { over, last } = await this.handlers.reload();
+      if (over) return;
+      if (last === null) {
+        this.readAnew(AGAIN_MS);
+      } else {
+        this.lastEvent = last;
+        this.connect();
+      }
+    }, afterMs + Math.random() * SPREAD_MS);
   }
 
   lost() {
     this.handlers.badge("live · reconnecting");
     if (this.events.readyState !== EventSource.CLOSED) return; // the browser comes back by itself
-    setTimeout(async () => { // it was refused: over, too many pages, or not ours any more; the report says which
-      const last = await this.handlers.reload();
-      if (last !== null) {
-        this.lastEvent = last;
-        this.connect();
-      }
-    }, AGAIN_MS + Math.random() * SPREAD_MS);
-  }
-
-  end() {
-    this.events.close();
+    this.readAnew(AGAIN_MS); // it was refused: over, too many pages, or not ours any more
   }
 }

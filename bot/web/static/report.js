@@ -5,7 +5,7 @@ import { Readout } from "./readout.js";
 import { Session } from "./session.js";
 import { Words } from "./speakers.js";
 import { Strip } from "./strip.js";
-import { html } from "./svg.js";
+import { html, keepFocus } from "./svg.js";
 import { clock } from "./times.js";
 import { Voice } from "./voice.js";
 
@@ -105,11 +105,11 @@ class Page {
     const heard = this.session.people.filter(({ start }) => start.length);
     find("closer").hidden = !heard.length;
     const chosen = this.voice.voice?.id;
-    find("voices").replaceChildren(...heard.map((person) => {
-      const button = html("button", { type: "button", "aria-pressed": person.id === chosen }, html("bdi", {}, person.name));
+    keepFocus(find("voices"), () => find("voices").replaceChildren(...heard.map((person) => {
+      const button = html("button", { type: "button", "aria-pressed": person.id === chosen, "data-of": person.id }, html("bdi", {}, person.name));
       button.addEventListener("click", () => this.choose(person));
       return button;
-    }));
+    })));
   }
 
   firstVoice() {
@@ -122,7 +122,7 @@ class Page {
     const response = await fetch(`${source}/voices/${person.id}.json`, { credentials: "same-origin" }).catch(() => null);
     if (this.choosing !== person || !response?.ok) return;
     this.voice.load(await response.json(), person.name);
-    [...find("voices").children].forEach((button) => button.setAttribute("aria-pressed", button.textContent === person.name));
+    [...find("voices").children].forEach((button) => button.setAttribute("aria-pressed", button.dataset.of === String(person.id)));
     this.voice.draw(this.range);
   }
 
@@ -163,9 +163,10 @@ class Page {
     if (badge && badge.textContent !== text) badge.textContent = text;
   }
 
+  // Reads the report anew. Says whether the session is over, and otherwise the last event in it: null when it could not be read.
   async reload() {
     const chart = await read();
-    if (chart === null) return null;
+    if (chart === null) return { over: false, last: null };
     const { range, follows } = this;
     this.open(chart);
     if (!follows) Object.assign(this, { range, follows });
@@ -173,17 +174,19 @@ class Page {
     if (this.session.people.some(({ start }) => start.length)) this.reveal();
     this.words.update(chart.summary);
     this.voices();
+    const closer = this.session.person(this.voice.voice?.id);
+    if (closer) this.choose(closer);
     this.redraw();
-    if (chart.state === "live") return chart.last_event_id;
+    if (chart.state === "live") return { over: false, last: chart.last_event_id };
     this.badge(chart.state);
     find("live-state")?.classList.remove("state-live");
-    return null;
+    return { over: true };
   }
 }
 
 async function read() {
   const response = await fetch(`${source}/chart.json`, { credentials: "same-origin" }).catch(() => null);
-  if (response?.status === 404 || response?.status === 410 || response?.status === 403) location.reload(); // the page itself says why
+  if ([401, 403, 404, 410].includes(response?.status)) location.reload(); // the page itself says why
   return response?.ok ? response.json() : null;
 }
 
@@ -195,7 +198,7 @@ if (chart === null) {
   if (chart.state === "live") {
     new Live(source, chart.last_event_id, {
       participant: (data) => page.participant(data), window: (data) => page.window(data), summary: (data) => page.summary(data),
-      badge: (text) => page.badge(text), reload: () => page.reload(), ended: () => page.reload(),
+      badge: (text) => page.badge(text), reload: () => page.reload(),
     });
   }
 }

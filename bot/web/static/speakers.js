@@ -1,6 +1,6 @@
 // What stands in words and figures on the page, brought up to date from a running session's summary. The page had it
 // from the server first; the same cells are filled again, so that focus and what is open stay.
-import { hatch, html, svg } from "./svg.js";
+import { hatch, html, keepFocus, svg } from "./svg.js";
 import { clock, percent, spell } from "./times.js";
 
 const BAR_PX = 420;
@@ -29,13 +29,14 @@ export class Words {
 
   moments(moments) {
     this.find("moments-section").hidden = !moments.length;
-    this.find("moments").replaceChildren(...moments.map((moment) => {
-      const go = html("button", { type: "button", class: "at link", "aria-label": `${clock(moment.at_s)}, show on the strip` }, clock(moment.at_s));
+    keepFocus(this.find("moments"), () => this.find("moments").replaceChildren(...moments.map((moment) => {
+      const of = `${moment.kind} ${moment.participant_id} ${moment.at_s}`;
+      const go = html("button", { type: "button", class: "at link", "aria-label": `${clock(moment.at_s)}, show on the strip`, "data-of": of }, clock(moment.at_s));
       go.addEventListener("click", () => this.onMoment(moment));
       const text = html("span", {}, moment.text);
       if (moment.kind === "mark") text.append(" ", html("span", { class: "quiet" }, "· marked by hand"));
       return html("li", { value: moment.number }, html("span", { class: "moment" }, go, text));
-    }));
+    })));
   }
 
   row(table, id) {

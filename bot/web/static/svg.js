@@ -15,6 +15,13 @@ export function html(name, attributes, ...children) {
   return element;
 }
 
+// Put new elements in place of those in `root`; focus goes to the one that is `data-of` the same.
+export function keepFocus(root, replace) {
+  const of = root.contains(document.activeElement) ? document.activeElement.dataset.of : undefined;
+  replace();
+  if (of !== undefined) [...root.querySelectorAll("[data-of]")].find((element) => element.dataset.of === of)?.focus({ preventScroll: true });
+}
+
 // The hatch that says unclear. One on a page is found by the style sheet as #hatch; each picture holds its own.
 export function hatch(id) {
   return svg("defs", {}, svg("pattern", { id, width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
