@@ -22,7 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from bot.listening.aggregate import SpeakerTone
 from bot.listening.intake import Intake
 from bot.web import words
-from bot.web.errors import BadParameter, Forbidden, Unavailable
+from bot.web.errors import BadParameter, Forbidden
 from bot.web.keys import ACCESS, BACKEND, MICROPHONES, STREAMS
 from bot.web.limits import GateFull
 from bot.web.predict import client_of
@@ -38,6 +38,8 @@ AHEAD_S: Final = 10.0
 """How much faster than time samples may come, in all: a page that was held up catches up, a file is refused."""
 HEARTBEAT_S: Final = 15.0
 DEADLINE_S: Final = 15.0
+CLOSE_WITHIN_S: Final = 2.0
+"""How long the other side has to say goodbye, when it was not let in."""
 MAX_WAITING: Final = 8
 """Windows that wait for recognition; the oldest is dropped, and the next answer says so."""
 SPEAKER: Final = "you"
@@ -46,20 +48,23 @@ _log = structlog.get_logger(__name__)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """``GET /microphone/stream``, a WebSocket. Raises BadParameter, Forbidden, Unavailable before it is one."""
+    """``GET /microphone/stream``, a WebSocket. Raises BadParameter, Forbidden before it is one.
+
+    What keeps it from hearing is said by closing it: a page is not shown the answer to a request that became none.
+    """
     access, backend = request.app[ACCESS], request.app[BACKEND]
     headers = request.headers
     if not access.origin_allowed(headers.get("Origin"), headers.get("Sec-Fetch-Site"), headers.get("Host")):
         raise Forbidden(words.FOREIGN_PAGE)
-    if not backend.ready:
-        raise Unavailable(words.STARTING, retry_after_s=5)
     if not web.WebSocketResponse().can_prepare(request):
         raise BadParameter(words.NO_WEBSOCKET)
+    if not backend.ready:
+        return await _not_now(request, words.STARTING)
     with ExitStack() as place:
         try:
             place.enter_context(request.app[MICROPHONES].place(client_of(request)))
         except GateFull:
-            raise Unavailable(words.MICROPHONES_FULL, retry_after_s=30) from None
+            return await _not_now(request, words.MICROPHONES_FULL)
         socket = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, receive_timeout=IDLE_S, compress=False
         )
@@ -73,6 +78,13 @@ async def stream(request: web.Request) -> web.StreamResponse:
             pass  # the page was closed
         finally:
             request.app[STREAMS].tasks.discard(task)
+    return socket
+
+
+async def _not_now(request: web.Request, why: str) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(compress=False, timeout=CLOSE_WITHIN_S)
+    await socket.prepare(request)
+    await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=why.encode())
     return socket
 
 

@@ -91,9 +91,9 @@ def other_methods(methods: Iterable[str]) -> str:
 # --- the microphone page's stream
 
 FOREIGN_PAGE: Final = "Another site's page sent this; it is not taken."
-STARTING: Final = "The recognition is still starting. Please try again."
+STARTING: Final = "The recognition is still starting."
 NO_WEBSOCKET: Final = "This address takes a WebSocket with the samples of a microphone."
-MICROPHONES_FULL: Final = "Too many microphones are heard at the moment. Please try again in half a minute."
+MICROPHONES_FULL: Final = "Too many microphones are heard at the moment."
 MICROPHONE_SILENT: Final = "No sound arrived for 20 seconds."
 MICROPHONE_NOT_PCM: Final = "This stream takes samples as 16-bit numbers, and the word stop."
 MICROPHONE_TOO_FAST: Final = "Sound arrived faster than it can be spoken. Choose the file instead."

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 
+import aiohttp
+
+from bot.web import words
+from bot.web.limits import MAX_MICROPHONES_PER_CLIENT
 from tests.browser.stage import Stage
 
 GONE = """() => {
@@ -16,7 +20,8 @@ WATCH = """(() => {
   const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = async (wanted) => {
     window.askedFor = wanted.audio;
-    if (window.noDevice) throw new DOMException("", "NotFoundError");
+    if (window.refusal) throw new DOMException("", window.refusal);
+    await window.answered;
     const stream = await ask(wanted);
     window.heardTracks.push(stream.getAudioTracks()[0]);
     return stream;
@@ -49,10 +54,49 @@ async def says_when_the_microphone_goes_away_and_comes_back(stage: Stage) -> Non
         await page.evaluate(WATCH)
         await page.locator("#mic-toggle").click()
         await opened.until_text("#mic-status", "Listening.")
-        await page.evaluate("window.noDevice = true")
+        await page.evaluate("window.refusal = 'NotFoundError'")
         await page.evaluate(GONE)
         await opened.until_text("#mic-status", "There is no microphone")
-        await page.evaluate("window.noDevice = false; navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+        await page.evaluate("window.refusal = null; navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
+        await opened.until_text("#mic-status", "Listening.")
+
+
+async def waits_for_a_microphone_that_another_program_holds(stage: Stage) -> None:
+    """Nothing tells a page when it is free."""
+    async with stage.page("/microphone") as opened:
+        page = opened.page
+        await page.evaluate(WATCH)
+        await page.evaluate("window.refusal = 'NotReadableError'")
+        await page.locator("#mic-toggle").click()
+        await opened.until_text("#mic-status", "Another program holds the microphone")
+        await page.evaluate("window.refusal = null")
+        await opened.until_text("#mic-status", "Listening.")
+
+
+async def lets_go_of_a_microphone_that_comes_after_stop(stage: Stage) -> None:
+    """Whoever answers the browser's question late may have pressed the button twice by then."""
+    async with stage.page("/microphone") as opened:
+        page = opened.page
+        await page.evaluate(WATCH)
+        await page.evaluate("() => { window.answered = new Promise((answer) => { window.answer = answer; }); }")
+        for _ in range(3):  # start, stop, start
+            await page.locator("#mic-toggle").click()
+        await page.evaluate("window.answer()")
+        await opened.until_text("#mic-status", "Listening.")
+        await page.locator("#mic-toggle").click()
+        await opened.until_text("#mic-status", "Stopped")
+        states = await page.evaluate("window.heardTracks.map((track) => track.readyState)")
+        assert states == ["ended", "ended"], f"the page still hears: {states}"
+
+
+async def says_what_the_server_says(stage: Stage) -> None:
+    address = f"{stage.base}/microphone/stream"
+    async with aiohttp.ClientSession() as http, stage.page("/microphone") as opened:
+        others = [await http.ws_connect(address, autoping=True) for _ in range(MAX_MICROPHONES_PER_CLIENT)]
+        await opened.page.locator("#mic-toggle").click()
+        await opened.until_text("#mic-status", f"{words.MICROPHONES_FULL} Trying again")
+        for other in others:
+            await other.close()
         await opened.until_text("#mic-status", "Listening.")
 
 
@@ -99,6 +143,9 @@ async def takes_a_file(stage: Stage) -> None:
 CHECKS = (
     hears_a_microphone,
     says_when_the_microphone_goes_away_and_comes_back,
+    waits_for_a_microphone_that_another_program_holds,
+    lets_go_of_a_microphone_that_comes_after_stop,
+    says_what_the_server_says,
     says_when_the_server_goes_away_and_comes_back,
     takes_a_file,
 )

@@ -34,6 +34,7 @@ export class MicStream {
         this.tries = 0;
         this.onState("heard");
       } else if (kind === "window") {
+        this.onState("heard"); // whatever was skipped before
         this.onWindow({ ...fields, start_s: fields.start_s + offset, end_s: fields.end_s + offset });
       } else if (kind === "lost") {
         this.onState("skipped", fields.text);

@@ -37,7 +37,8 @@ const stats = new SessionStats(find("stats"), tones);
 let listenedS = 0, since = null;
 
 function say(state, text) {
-  find("mic-status").textContent = text || STATES[state];
+  const said = text || STATES[state];
+  if (find("mic-status").textContent !== said) find("mic-status").textContent = said;
   find("mic-state").dataset.state = state;
 }
 
@@ -51,7 +52,7 @@ const stream = new MicStream({
     find("mic-new").hidden = !answer.new;
   },
   onState: (state, text) => {
-    if (recorder?.stream) say(state, state === "skipped" ? text : "");
+    if (recorder?.stream) say(state, state === "away" && text ? `${text} Trying again …` : text);
   },
 });
 

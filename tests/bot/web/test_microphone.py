@@ -11,6 +11,7 @@ import pytest
 from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestClient
 
+from bot.web import words
 from bot.web.limits import Microphones
 from ser_engine.segmenter import segment_pcm
 from tests.bot.web.conftest import MakeClient
@@ -93,15 +94,24 @@ async def test_places_are_bounded_and_come_free(make_client: MakeClient) -> None
     places = Microphones(most=4, most_per_client=1)
     client = await make_client(microphones=places)
     async with client.ws_connect("/microphone/stream"):
-        with pytest.raises(WSServerHandshakeError) as refused:
-            await client.ws_connect("/microphone/stream")
-        assert refused.value.status == 503
+        await _is_told(client, words.MICROPHONES_FULL)
         assert (places.open, places.refused) == (1, 1)
     async with asyncio.timeout(60):
         while places.open:
             await asyncio.sleep(0.01)
     async with client.ws_connect("/microphone/stream") as socket:
         assert json.loads((await socket.receive()).data)["kind"] == "ready"
+
+
+async def test_while_the_recognition_starts_it_says_so(make_client: MakeClient) -> None:
+    await _is_told(await make_client(backend=FakeBackend()), words.STARTING)
+
+
+async def _is_told(client: Client, why: str) -> None:
+    """A page can read why a WebSocket was closed, and not what was answered in place of one."""
+    async with client.ws_connect("/microphone/stream") as socket:
+        closed = await socket.receive()
+    assert (closed.type, closed.data, closed.extra) == (WSMsgType.CLOSE, WSCloseCode.TRY_AGAIN_LATER, why)
 
 
 async def test_another_sites_page_is_refused(client: Client) -> None:
