@@ -22,8 +22,8 @@ METHOD: Final = (
 LIMITS: Final = (
     "It says how a voice sounds, never how a person feels. Somebody can sound angry and be delighted.",
     "It does not know the words, the language, the face, the relationship or the joke.",
-    "It learned mostly from American actors reading twelve sentences. Other voices, languages, ages, microphones and rooms "
-    "are heard less well, and real speech is harder than acted speech.",
+    "It learned mostly from American actors reading twelve sentences. Other voices, languages, ages, microphones and "
+    "rooms are heard less well, and real speech is harder than acted speech.",
     "A single window is often wrong. Read the picture as a whole, and the confidence with it.",
     "Do not use it to judge people: not at work, in school or in exams, not for moderation, not to find lies.",
 )
