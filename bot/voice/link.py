@@ -204,6 +204,8 @@ class VoiceLink:
     async def _supervise(self) -> None:
         try:
             reason = await self._supervisor.run()
+            if reason is Reason.GAVE_UP:
+                reason = refusal(self._client.channel) or reason
         except Exception as error:  # noqa: BLE001 - a defect here must end in words, not in silence
             survive(self.counters, "voice_supervisor_failed", error)
             reason = Reason.GAVE_UP

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.voice import LinkState, Reason, VoiceLink, connection
+from bot.voice import LinkState, Reason, VoiceLink, connection, supervisor
 from tests.fakes.call import Call
 
 pytestmark = pytest.mark.integration
@@ -164,6 +164,19 @@ async def test_three_tries_and_then_it_says_that_it_gave_up(call: Call) -> None:
     assert call.faults.refuse_connections == 99 - 3
     assert call.counters.reconnects_failed == 3
     assert call.told(LinkState.RECONNECTING) == [Reason.CONNECTION_LOST]
+
+
+async def test_a_seat_that_is_gone_when_it_comes_back_is_named(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "TRIES_S", (0.0, 0.1))
+    monkeypatch.setattr(connection, "ANSWER_WAIT_S", 0.3)
+    await call.together("Anna")
+    call.faults.refuse_connections = 1
+    closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
+    await call.until(lambda: call.bot_id not in call.channel().voice_states)
+    call.sandbox.voice_channel.user_limit = 1
+    call.sandbox.state.update_channel(call.sandbox.voice_channel)
+    assert await call.failed() is Reason.CHANNEL_FULL
+    await closing
 
 
 async def test_a_try_that_is_refused_is_followed_by_one_that_works(call: Call, speech: list[bytes]) -> None:
