@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from storage import schema
 from storage.claim import Claim, file_of
@@ -51,6 +51,7 @@ class Storage:
         self._file = file
         self._claim: Claim | None = None
         self._identity = identity
+        self.retention_days: Final = retention_days
         self._servers = ServerRepository(database, default_retention_days=retention_days)
         self._consents = ConsentRepository(database, identity)
         self._sessions = SessionRepository(database, identity)

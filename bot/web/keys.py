@@ -35,6 +35,9 @@ from storage.records import (
 class ReportStore(Protocol):
     """The part of `storage.Storage` that the web uses: it reads, and does what `bot.web.manage` may do."""
 
+    @property
+    def retention_days(self) -> int: ...
+
     async def ping(self) -> None: ...
 
     async def session(self, session_id: str) -> SessionRecord | None: ...

@@ -14,7 +14,7 @@ from bot.pictures import palette
 from bot.texts import english
 from bot.web import manage, words
 from bot.web.errors import BadParameter, SignInNeeded
-from bot.web.keys import ACCESS, BACKEND
+from bot.web.keys import ACCESS, BACKEND, STORAGE
 from bot.web.listing import DEFAULT_LIMIT, places, read_page
 from bot.web.measured import compares, measured
 from bot.web.predict import OLD_LABELS
@@ -72,7 +72,7 @@ async def microphone(request: web.Request) -> web.Response:
 
 
 async def about(request: web.Request) -> web.Response:
-    return render(request, "about.html")
+    return render(request, "about.html", days=request.app[STORAGE].retention_days)
 
 
 async def palette_css(request: web.Request) -> web.Response:

@@ -39,7 +39,7 @@ export function startComposer(page) {
   function hint() {
     const channel = page.channel(page.open);
     const place = channel?.kind === "dm" ? page.names.person(page.bot) : channel ? "#" + channel.name : "";
-    entry.placeholder = file.files.length ? `With ${file.files[0].name}` : `Write to ${place}, or / for commands`;
+    entry.placeholder = file.files.length ? `With ${file.files[0].name}` : `Write to ${place}; / for commands`;
   }
 
   entry.addEventListener("input", suggest);

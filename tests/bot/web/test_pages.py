@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import shutil
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,7 @@ from aiohttp.test_utils import TestClient
 from bot.web import templating, words
 from ser_engine.models import find_model, load_manifest
 from storage import MomentRecord, SessionRecord, SessionState, Storage
-from tests.bot.web.conftest import ALICE, BOB, MakeClient
+from tests.bot.web.conftest import ALICE, BOB, KEY, MakeClient
 from tests.fakes.names import FakeNames
 from tests.fakes.records import new_session, window
 
@@ -319,6 +320,18 @@ async def test_an_address_that_is_none(client: Client) -> None:
     assert "no page at this address" in (await _page(client, "/nothing", 404)).text
     assert "no such session" in (await _page(client, "/sessions/nothing", 404)).text
     assert "expired" in (await _page(client, "/s/nothing", 404)).text
+
+
+async def test_it_is_told_how_long_results_are_kept_here(
+    empty_database: Path, tmp_path: Path, make_client: MakeClient
+) -> None:
+    shutil.copy(empty_database, tmp_path / "other.db")
+    for days, said in ((30, "deleted after 30 days,"), (1, "deleted after 1 day,")):
+        storage = await Storage.open(f"sqlite:///{tmp_path / 'other.db'}", key=KEY, retention_days=days)
+        client = await make_client(storage=storage)
+        async with client.get("/about") as response:
+            assert said in await response.text()
+        await storage.close()
 
 
 async def test_the_microphone_page_has_the_five_components(client: Client) -> None:
