@@ -20,7 +20,9 @@ def need_training(what: str, *packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if not missing:
         return
-    sentence = f"{what} needs {' and '.join(missing)}, which the ordinary installation leaves out. "
+    *some, last = missing
+    names = f"{', '.join(some)} and {last}" if some else last
+    sentence = f"{what} needs {names}, which the ordinary installation leaves out. "
     if sys.version_info >= TENSORFLOW_BELOW and {"tensorflow", "keras"} & {*missing}:
         raise MissingExtra(sentence + "TensorFlow has no release for this Python: use 3.11, 3.12 or 3.13.")
     raise MissingExtra(f"{sentence}Install it in Undertone's folder: {command('train')}")

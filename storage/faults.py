@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -37,13 +37,17 @@ def in_words(what: str) -> Iterator[None]:
 
 
 def try_file(path: str) -> None:
-    """Raise StorageUnavailable when SQLite's file cannot be opened or written to.
+    """Make SQLite's file, for this user alone, where there is none.
+
+    Raises StorageUnavailable when it cannot be opened or written to.
 
     aiosqlite tells the first, too, but its thread may still be at it when the loop has ended, and then dies with a
     traceback. The second shows only when a row is written: SQLite opens such a file and reads it.
     """
     if path.startswith("file:"):  # an address of SQLite's own
         return
+    with suppress(OSError):  # it is there, or cannot be made, which SQLite tells
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # how somebody sounded is not for all here
     try:
         sqlite3.connect(path).close()
     except sqlite3.Error as error:

@@ -37,7 +37,7 @@ def backup(folder: Path) -> None:
         address = make_url(settings.database_url)
         sqlite = address.get_backend_name() == "sqlite"
         if sqlite and not Path(address.database or "").is_file():
-            fail(f"There is no database {address.database} yet.")
+            fail(f"There is no database {address.database}. Set UNDERTONE_DATA_DIR to the folder of the service.")
         key = _key_of(settings)  # before the copy: without it nothing can be restored
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)

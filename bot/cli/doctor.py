@@ -254,7 +254,8 @@ async def _ask_discord(settings: Settings) -> list[Finding]:
             status, date = answer.status, answer.headers.get("Date")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         grave = _bad if token else _note
-        return [grave("Discord", f"{settings.discord_api_base} does not answer ({type(error).__name__})")]
+        what = f"{settings.discord_api_base} does not answer ({type(error).__name__})"
+        return [grave("Discord", f"{what}: look at this machine's network, name server and firewall.")]
     findings = [_clock(date)] if date else []
     if status == 401:
         findings.append(_bad("Discord", "refuses DISCORD_TOKEN. Copy it anew from the application's Bot page."))

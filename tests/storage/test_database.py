@@ -225,6 +225,17 @@ async def test_a_file_that_can_only_be_read_is_refused_before_results_are_lost(
         await Storage.open(f"sqlite:///{path}", key=KEY)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of Unix")
+async def test_what_is_stored_is_for_this_user_alone(tmp_path: Path) -> None:
+    """SQLite gives its other files the permissions of the first."""
+    storage = await Storage.open(f"sqlite:///{tmp_path / 'undertone.db'}", key=KEY)
+    await storage.ping()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    await storage.close()
+    assert modes.pop("undertone.db") == 0o600
+    assert set(modes.values()) <= {0o600}
+
+
 def test_a_full_disk_is_said_with_what_to_do() -> None:
     fault = sqlite3.OperationalError("database or disk is full")
     fault.sqlite_errorname = "SQLITE_FULL"

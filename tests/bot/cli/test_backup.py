@@ -118,7 +118,9 @@ def test_nothing_is_copied_without_the_key_and_none_is_made(tmp_path: Path) -> N
 
 
 def test_no_database_and_no_pg_dump_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "There is no database" in copied(tmp_path / "one").output
+    said = copied(tmp_path / "one").output
+    assert "There is no database" in said
+    assert "UNDERTONE_DATA_DIR" in said
     assert not (tmp_path / "one").exists()
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:hush@127.0.0.1:1/none")
     monkeypatch.setenv("UNDERTONE_SECRET_KEY", "ab" * 32)

@@ -123,6 +123,7 @@ async def test_a_token_that_discord_does_not_know_and_a_discord_that_is_away_are
     away = about(await doctor._ask_discord(wrong), "Discord")
     assert away.verdict is CheckStatus.BAD
     assert "does not answer" in away.text
+    assert "firewall" in away.text
 
 
 def test_it_asks_who_runs_the_bot(settings: Settings, tmp_path: Path) -> None:
