@@ -1,6 +1,7 @@
 """A speaker's talk as smooth bands, for stretches too long for single windows; as the page's own `bands.js` draws them.
 
-The height says how much was spoken, the parts how much of it sounded like what.
+The height says how much was spoken, the parts how much of it sounded like what. Letters stand where a band is thick
+enough, so that a print without colours can be read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ _REACH_BINS: Final = 5
 _THINNEST_PX: Final = 2.0
 _LEAST_SHARE: Final = 0.004
 _LEAST_PX: Final = 0.4
+_LETTER_PX: Final = 15.0
+_LETTERS_APART_PX: Final = 110.0
+_LETTER_BINS: Final = 2
+"""So many from an end a letter is whole."""
+_MOST_LETTERS: Final = 6
 _KERNEL: Final = [math.exp(-((k / _SPREAD_BINS) ** 2) / 2) for k in range(-_REACH_BINS, _REACH_BINS + 1)]
 
 Flow = dict[str, list[float]]
@@ -86,7 +92,25 @@ def _row(
             else f'class="area {tone(label).css_class}"'
         )
         drawn.append(f'<path {look} d="M{there}L{back}z"/>')
+        if label != UNCLEAR:
+            drawn += _letters(label, xs, upper, lower)
     return f'<g class="bands">{"".join(drawn)}</g>'
+
+
+def _letters(label: str, xs: Sequence[float], upper: Sequence[float], lower: Sequence[float]) -> list[str]:
+    """The label's letter where its band is thickest, a few times and not too close together."""
+    look = tone(label)
+    thick = [low - up for low, up in zip(lower, upper, strict=True)]
+    peaks = [k for k in range(_LETTER_BINS, len(xs) - _LETTER_BINS) if thick[k] >= _LETTER_PX]
+    taken: list[int] = []
+    for peak in sorted(peaks, key=lambda k: -thick[k]):
+        if len(taken) < _MOST_LETTERS and all(abs(xs[other] - xs[peak]) >= _LETTERS_APART_PX for other in taken):
+            taken.append(peak)
+    return [
+        f'<text class="letter {look.css_class}" x="{xs[k]:.1f}" y="{(upper[k] + lower[k]) / 2 + 4:.1f}">'
+        f"{look.letter}</text>"
+        for k in taken
+    ]
 
 
 def _line(xs: Sequence[float], ys: Sequence[float]) -> str:

@@ -16,8 +16,8 @@ from storage.columns import Windows
 from storage.records import MomentRecord, SessionReport, WindowRecord
 from storage.report import shares
 
-MARKED: Final = "Marked"
-"""Stands for what was written beside a mark."""
+MARKED: Final = "A moment"
+"""Stands for a note that nobody wrote, or that must not be told; the page adds that it was marked by hand."""
 MAX_MOMENTS: Final = 7
 MIN_MOMENTS: Final = 3
 """As many changes are kept however small they are beside the greatest."""

@@ -110,6 +110,9 @@ def test_a_long_conversation_is_drawn_in_bands(tmp_path: Path) -> None:
     spoken = {window.emotion for person in found.participants for window in person.windows if not window.unclear}
     for emotion in spoken:
         assert f"area {tone(emotion).css_class}" in strip
+    letters = re.findall(r'<text class="letter ([\w-]+)" x="([\d.]+)" y="([\d.]+)">(\w)</text>', strip)
+    assert {letter for *_, letter in letters} >= {tone("Angry").letter, tone("Neutral").letter}
+    assert all(css in {tone(e).css_class for e in spoken if tone(e).letter == letter} for css, *_, letter in letters)
     heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.-]+)", strip)]
     bottom = float(str(re.findall(r'viewBox="0 0 960 (\d+)"', strip)[0]))
     assert all(0 <= y <= bottom for y in heights)

@@ -199,14 +199,14 @@ async def test_a_share_link_is_not_told_what_somebody_wrote_at_a_mark(
     await storage.add_moment(live_session.id, mark)
     bus.publish(live_session.id, "moment", moment_event(mark))
     _, token = await storage.create_share(live_session.id, lifetime=timedelta(hours=1))
-    for path, text in ((_path(live_session), "Alice laughs"), (f"/s/{token}/events", "Marked")):
+    for path, text in ((_path(live_session), "Alice laughs"), (f"/s/{token}/events", "A moment")):
         async with client.get(f"{path}?last_event_id=0") as response:
             assert json.loads((await _next_event(response))["data"])["text"] == text
     for data in ("report.json", "chart.json", "summary", "moments.csv"):
         async with client.get(f"/s/{token}/{data}") as response:
             body = await response.text()
             assert response.status == 200, data
-            assert "Marked" in body, data
+            assert "A moment" in body, data
             assert "Alice laughs" not in body, data
 
 
