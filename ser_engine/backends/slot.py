@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import multiprocessing
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ class Slot:
         self.name = name
         self.starts = 0
         self.info: Any = None
+        self._gone = ""
         self._kind: Final = kind
         self._model_dir = model_dir
         self._runtime = runtime
@@ -51,6 +53,13 @@ class Slot:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
+
+    @property
+    def gone(self) -> str:
+        """How the last process ended, for the log: ``SIGKILL`` (the system takes memory back so), ``status 1``, or
+        ``no answer``, and then it was killed from here."""
+        exit_code = None if self._process is None else self._process.exitcode
+        return self._gone if exit_code is None else _as_told(exit_code)
 
     async def start(self) -> None:
         """Start the process and wait for its warm-up. Raises ModelError, or WorkerGone when it dies or hangs."""
@@ -104,6 +113,7 @@ class Slot:
         try:
             self._connection.send(request)
         except (OSError, ValueError) as error:
+            self._process.join(_END_LIMIT_S)
             self._kill()
             raise WorkerGone from error
         finally:
@@ -119,6 +129,8 @@ class Slot:
                     break
                 kind, *rest = connection.recv()
             except (EOFError, OSError):
+                if self._process is not None:
+                    self._process.join(_END_LIMIT_S)  # the pipe breaks a moment before there is an exit code
                 break
             if kind == "error":
                 raise _as_raised(*rest)
@@ -131,6 +143,7 @@ class Slot:
     def _kill(self) -> None:
         self._ready = False
         if self._process is not None:
+            self._gone = _as_told(self._process.exitcode)
             self._process.kill()
             self._process.join(_END_LIMIT_S)
             atexit.unregister(self._process.kill)
@@ -153,6 +166,15 @@ class Slot:
     def _join(self) -> None:
         self._threads.submit(self._kill)
         self._threads.shutdown(wait=True)
+
+
+def _as_told(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "no answer"
+    try:
+        return f"status {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
+    except ValueError:  # a signal without a name
+        return f"signal {-exit_code}"
 
 
 def _as_raised(name: str, sentence: str, key: str | None, facts: dict[str, object]) -> EngineError:

@@ -293,6 +293,6 @@ class WorkerBackend:
         """Put a new process in the place of a dead or missing one: at once, or after a pause where it just died too."""
         if slot.starts:
             self._counts["restarts"] += 1
-            log.warning("worker_replaced", worker=slot.name, starts=slot.starts)
+            log.warning("worker_replaced", worker=slot.name, starts=slot.starts, ended=slot.gone)
         await asyncio.sleep(_RESTART_PAUSE_S if attempt else 0)
         await slot.start()

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from ser_engine import Recognizer
 from ser_engine.audio import DecodeLimits
@@ -170,10 +171,29 @@ async def test_dead_worker_is_replaced_and_its_batch_answered(workers: WorkerBac
 
 async def test_worker_that_dies_idle_is_replaced_unasked(workers: WorkerBackend) -> None:
     before = pids(workers)[0]
-    os.kill(before, signal.SIGKILL)
-    await until(lambda: not workers.ready)
-    await until(lambda: workers.ready)
+    with capture_logs() as logs:
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: not workers.ready)
+        await until(lambda: workers.ready)
     assert pids(workers)[0] != before
+    assert [line["ended"] for line in logs if line["event"] == "worker_replaced"] == ["SIGKILL"]
+
+
+async def test_how_a_worker_ended_at_work_is_known(workers: WorkerBackend) -> None:
+    place = workers._slots[0]
+    assert place.pid is not None
+    os.kill(place.pid, signal.SIGSTOP)
+    asked = asyncio.create_task(place.ask(windows(1), limit_s=60))
+    await asyncio.sleep(0)
+    os.kill(place.pid, signal.SIGKILL)
+    with pytest.raises(slot.WorkerGone):
+        await asked
+    assert place.gone == "SIGKILL"
+    await until(lambda: workers.ready)
+    os.kill(place.pid, signal.SIGSTOP)
+    with pytest.raises(slot.WorkerGone):
+        await place.ask(windows(1), limit_s=0.2)
+    assert place.gone == "no answer"
 
 
 async def test_batch_that_kills_two_workers_is_given_up(workers: WorkerBackend) -> None:
