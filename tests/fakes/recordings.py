@@ -188,13 +188,13 @@ def mp3(rate: int = 44_100, **options: Any) -> bytes:
 
 @cache
 def unsteady() -> bytes:
-    """200 s of VBR MP3 that begins with silence and has no header: players estimate eleven minutes and a half."""
-    samples = np.concatenate([np.zeros(4 * 44_100, np.float32), np.tile(voice(44_100), 90)])[: 200 * 44_100]
+    """100 s of VBR MP3 that begins with silence and has no header: players estimate eleven minutes and a half."""
+    samples = np.concatenate([np.zeros(4 * 16_000, np.float32), np.tile(voice(16_000), 45)])[: 100 * 16_000]
     return file(
         "mp3",
         "libmp3lame",
         samples,
-        rate=44_100,
+        rate=16_000,
         options={"id3v2_version": "0", "write_xing": "0", "write_id3v1": "0"},
         codec_options={"flags": "+qscale", "global_quality": "0"},
     )

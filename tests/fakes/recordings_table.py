@@ -145,7 +145,7 @@ TAKEN: Final[tuple[Recording, ...]] = (
     _row("MP3", "mp3", "two ID3 tags", "voice.mp3", lambda: id3(99) + id3(2000) + mp3()),
     _row("MP3", "mp3", "APE tag", "voice.mp3", lambda: mp3() + ape_tag()),
     _row("MP3", "mp3", "two rates joined", "voice.mp3", lambda: mp3(44_100) + mp3(22_050), windows=2, alike=0.8),
-    _row("MP3", "mp3", "VBR without a header, quiet at first", "talk.mp3", unsteady, windows=65, alike=0.6),
+    _row("MP3", "mp3", "VBR without a header, quiet at first", "talk.mp3", unsteady, windows=32, alike=0.6),
     _row("MP3", "mp3", "damaged in the middle", "voice.mp3", lambda: _damaged(mp3()), alike=0.5),
     _row("MP3", "mp2", "", "voice.mp2", lambda: file("mp2", "mp2")),
     # FLAC, AAC and other bare streams
