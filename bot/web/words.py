@@ -14,8 +14,8 @@ METHOD: Final = (
     "label. Confidence is the probability of the likeliest one, calibrated on actors it had not heard before.",
     "A window is called unclear when there was too little speech in it, it was clipped, or the network was unsure. "
     "Unclear windows count as talk time and never towards an emotion.",
-    "Shares are of the clear talk time. A turn ends when a speaker is silent for 1.5 seconds. Overlap is the time in "
-    "which two or more people had a window.",
+    "Talk time is speech alone, and shares are of the clear part of it. A turn has its short pauses in it, and ends "
+    "when a speaker is silent for 1.5 seconds. Overlap is the time in which two or more people had a window.",
     "Audio was kept in memory for the length of a window and never stored. Only times and probabilities are.",
 )
 

@@ -14,15 +14,17 @@ from bot.web.access import Access
 from bot.web.app import create_app
 from lab.seed import MINUTE, STARTER_ID, add
 from storage import Storage
-from tests.browser.stage import ENTRY_KEY, KEY, Page, Stage
+from tests.browser.stage import ENTRY_KEY, KEY, SIZES, Page, Stage
 from tests.fakes.backend import FakeBackend
 
 
 async def is_shut_without_the_key(stage: Stage) -> None:
-    context = await stage.browser.new_context()
+    width, height = SIZES["360"]
+    context = await stage.browser.new_context(viewport={"width": width, "height": height})
     page = await context.new_page()
-    for path in ("/", f"/sessions/{stage.sessions['minute']}"):
+    for path in ("/", f"/sessions/{stage.sessions['minute']}", "/?key=wrong"):
         await page.goto(stage.base + path)
+        assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), f"{path} is too wide"
         assert "Mara" not in await page.locator("body").inner_text()
     await page.goto(f"{stage.base}/?key={ENTRY_KEY}")
     assert "key=" not in page.url

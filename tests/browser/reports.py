@@ -8,7 +8,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from lab.seed import LABELS, STARTER_ID, add
+from lab.seed import LABELS, STARTER_ID, Plan, add
 from lab.talk import talk
 from storage import SessionState
 from tests.browser.stage import LIVE, SCHEMES, SIZES, Page, Stage
@@ -39,6 +39,17 @@ async def reads_at_any_length(stage: Stage) -> None:
                 for left, right in pairwise(boxes):
                     assert left["x"] + left["width"] < right["x"], f"{name} at {size}: labels of the axis touch"
                 assert await page.locator("#strip .mark").count() == await page.locator("#moments li").count() <= 7
+
+
+async def shows_who_came_where_nothing_turned(stage: Stage) -> None:
+    """No moment makes room above the strip then; the wedge of who came late is not cut off."""
+    session_id = await add(stage.storage, stage.storage_url, Plan(minutes=0.5, people=2, seed=2))
+    async with stage.page(f"/sessions/{session_id}") as opened:
+        assert not await opened.page.locator("#strip .mark").count()
+        top = (await opened.page.locator("#strip .strip-picture").bounding_box())["y"]
+        wedges = [await wedge.bounding_box() for wedge in await opened.page.locator("#strip .comings path").all()]
+        assert wedges
+        assert all(box["y"] >= top for box in wedges), "a wedge is cut off"
 
 
 async def is_light_to_send(stage: Stage) -> None:
@@ -355,6 +366,7 @@ async def has_no_complaint_of_axe(stage: Stage) -> None:
 
 CHECKS = (
     reads_at_any_length,
+    shows_who_came_where_nothing_turned,
     is_light_to_send,
     answers_to_the_pointer,
     is_quick,

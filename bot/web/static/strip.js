@@ -16,6 +16,7 @@ const GAP_PX = 10;
 const NAME_PX = 20;
 const AXIS_PX = 26;
 const FIRST_PX = 14;
+const TICK_PX = 5; // what a wedge needs above its row
 
 export class Strip {
   constructor(root, session) {
@@ -40,7 +41,7 @@ export class Strip {
     this.scale = new Scale(range.from, range.to, gutter, width - gutter - 1);
     this.mode = WINDOW_S * this.scale.pxPerS >= CELL_PX ? "cells" : "bands";
     const marks = this.placeMarks();
-    const top = marks.length ? 4 + MARK_PX * (1 + Math.max(...marks.map((mark) => mark.level))) : 0;
+    const top = marks.length ? 4 + MARK_PX * (1 + Math.max(...marks.map((mark) => mark.level))) : TICK_PX;
     const height = ROW_PX[this.mode];
     const step = height + GAP_PX + (above ? NAME_PX : 0);
     this.layout = session.people.map((person, index) => ({ person, y: top + index * step + (above ? NAME_PX : 0), height }));
