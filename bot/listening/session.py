@@ -8,7 +8,6 @@ end the call closes before anything else, so that nothing is heard that nobody c
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -16,6 +15,7 @@ import structlog
 from bot.listening.attendance import Attendance
 from bot.listening.board import Snapshot, panel_card
 from bot.listening.call import Call
+from bot.listening.deafening import Deafening
 from bot.listening.display import Display
 from bot.listening.ends import EndReason, quietly
 from bot.listening.events import state_event
@@ -24,7 +24,7 @@ from bot.listening.hearing import Recognition
 from bot.listening.intake import Intake
 from bot.listening.limits import Limits
 from bot.listening.moments import Moments
-from bot.listening.surface import DISCORD_TROUBLE, Surface, SurfaceGone
+from bot.listening.surface import Surface
 from bot.voice.states import LinkState
 from storage.records import SessionRecord, SessionState
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 DRAIN_S: Final = 4.0
 HANG_UP_S: Final = 3.0
-DEAFEN_S: Final = 2.0
-"""Discord is slow to take requests at times, and somebody waits for the answer to their press."""
 
 _log = structlog.get_logger(__name__)
 
@@ -71,12 +69,9 @@ class ListeningSession:
         self.panel = self._display.panel
         self._hearing = Recognition(record.id, app, self._intake, self.people, self._moments, changed=self.panel.touch)
         self.limits = Limits(app.clock, longest_s=app.max_session_s, end=self.end, looked=self.panel.touch)
+        self._deafening = Deafening(surface, deaf=lambda: not self.people.included_ids(), over=lambda: self.ending)
         self._farewell = Farewell(record, app, surface, self.panel, self.people.names)
-        self._joined = asyncio.Event()
-        """The call was joined, for the first time or again."""
         self._ending: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
-
-    # --- its life
 
     async def open(self, channel: Any) -> None:
         """Show the notices and join. Raises VoiceFailed, or NotPossible when no notice can be shown."""
@@ -90,7 +85,7 @@ class ListeningSession:
         """Work until the session ends; then close everything. Owns all tasks of the session."""
         reason = EndReason.ERROR
         hearing = asyncio.create_task(self._hearing.run(), name=f"recognise-{self.record.id}")
-        parts = {"display": self._display.run(), "limits": self.limits.run(), "deafened": self._keep_deafened()}
+        parts = {"display": self._display.run(), "limits": self.limits.run(), "deafening": self._deafening.run()}
         helpers = {asyncio.create_task(part, name=f"{name}-{self.record.id}") for name, part in parts.items()}
         waiting: set[asyncio.Future[Any]] = {self._ending, hearing, *helpers}
         try:
@@ -116,11 +111,11 @@ class ListeningSession:
 
     async def abandon(self, reason: EndReason = EndReason.COULD_NOT_START) -> None:
         """Close a session whose `open` failed."""
-        self.end(reason)
         await self._finish(reason)
 
     async def _finish(self, reason: EndReason, hearing: asyncio.Task[None] | None = None) -> None:
         """Hear no more from here on; leave the channel, recognise what is left, store and tell."""
+        self.end(reason)
         self._intake.close()
         await self._display.notices.clear()
         counters = self.counters()
@@ -143,9 +138,7 @@ class ListeningSession:
         self._app.bus.publish(self.record.id, "state", state)
         self.panel.touch()
         if self.call.state is LinkState.LISTENING:
-            self._joined.set()
-
-    # --- what it is like now
+            self._deafening.joined()
 
     @property
     def ending(self) -> bool:
@@ -189,8 +182,6 @@ class ListeningSession:
     def _now_s(self) -> float:
         return self.limits.elapsed_s if (at_s := self.call.now_s()) is None else at_s
 
-    # --- people
-
     async def mark(self, user_id: int, note: str = "") -> float:
         """Note a moment by hand; return where, in seconds. It belongs to who wrote it. Raises as `Moments.mark`."""
         return await self._moments.mark(self._now_s(), note, author_id=user_id)
@@ -204,18 +195,4 @@ class ListeningSession:
         """Somebody came, left or decided: the panel says so, and who hears nobody shows it by being deafened."""
         self.limits.note(alone=not self.people.book.present_ids())
         self.panel.check_place()
-        await self._show_deafened()
-
-    async def _keep_deafened(self) -> None:
-        """Who is in no channel cannot be shown deafened: whoever decided meanwhile counts once the bot is in one."""
-        while True:
-            await self._joined.wait()
-            self._joined.clear()
-            await self._show_deafened()
-
-    async def _show_deafened(self) -> None:
-        if self.ending or self._intake.closed:  # asked of who has just left, being deafened is another request to join
-            return
-        with suppress(SurfaceGone, *DISCORD_TROUBLE):
-            async with asyncio.timeout(DEAFEN_S):
-                await self._surface.deafen(deaf=not self.people.included_ids())
+        await self._deafening.show()

@@ -8,8 +8,7 @@ import pytest
 
 from bot.cards import Buttons
 from bot.errors import NotPossible, VoiceFailed
-from bot.listening import moments
-from bot.listening import session as session_module
+from bot.listening import deafening, moments
 from bot.listening.consent import PressResult
 from bot.texts import english
 from bot.texts import english as texts
@@ -44,7 +43,7 @@ async def test_a_press_is_answered_though_discord_takes_no_word_on_being_deafene
         await asyncio.Event().wait()
 
     with monkeypatch.context() as patched:
-        patched.setattr(session_module, "DEAFEN_S", 0.05)
+        patched.setattr(deafening, "WAIT_S", 0.05)
         patched.setattr(stage.surface, "deafen", never)
         async with asyncio.timeout(30):
             assert await session.people.include(GUEST, stage.press()) is PressResult.INCLUDED
