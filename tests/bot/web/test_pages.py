@@ -143,8 +143,7 @@ async def test_it_says_whose_voice_is_still_new(client: Client, storage: Storage
 
 def test_what_is_said_of_other_voices_is_what_the_model_card_says() -> None:
     card = " ".join((ROOT / "model" / "MODEL_CARD.md").read_text().split())
-    figures = re.findall(r"0\.\d\d", words.ELSEWHERE)
-    elsewhere, here, chance = figures
+    elsewhere, here, chance = (f"0.{percent}" for percent in re.findall(r"(\d\d)\u00a0%", words.ELSEWHERE))
     assert f"reached a UAR of {elsewhere} (`default`)" in card
     assert f"where they reached {here} and" in card
     assert f"{chance} over five" in card
