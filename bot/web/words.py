@@ -37,8 +37,8 @@ REASONS: Final = {
 """Why a window is unclear, by the engine's code."""
 
 ELSEWHERE: Final = (
-    "On another corpus of actors, in the same language, engines of this kind found 62\u00a0% of five tones (UAR), where "
-    "they find 80\u00a0% on actors of this one and guessing finds 20\u00a0%."
+    "On another corpus of actors, in the same language, engines of this kind found 62\u00a0% of five tones (UAR), "
+    "where they find 80\u00a0% on actors of this one and guessing finds 20\u00a0%."
 )
 """What the model card says of voices unlike the corpus."""
 
