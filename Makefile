@@ -14,6 +14,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where bytecode is not kept, every process of the service and of the tests compiles all its modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
+# A Python that was named is not passed over in silence for the one that made the environment.
+ifeq ($(origin PYTHON)-$(wildcard $(VENV)/bin/python),command line-$(VENV)/bin/python)
+VERSION := -c "import sys; print('%d.%d' % sys.version_info[:2])"
+HAS := $(shell $(VENV)/bin/python $(VERSION))
+ifneq ($(shell $(PYTHON) $(VERSION) 2>/dev/null),$(HAS))
+ifneq ($(MAKECMDGOALS),clean)
+$(error $(VENV) was made with Python $(HAS), not with $(PYTHON); 'make clean' first)
+endif
+endif
+endif
+
 .PHONY: help run demo test slow lint types check docs train bench example interop ray browser lock clean
 
 help: ## show this list

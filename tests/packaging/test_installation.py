@@ -285,6 +285,22 @@ def test_a_python_that_was_named_and_is_not_there_ends_in_words(tmp_path: Path) 
     assert "python3.99 cannot be run here" in said
 
 
+def test_a_python_that_was_named_is_not_passed_over_for_the_one_in_use(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    command(tmp_path / "bin", "python", "echo 3.11")
+    command(tmp_path, "python-of-mine", "echo 3.13")
+
+    def make(goal: str, python: Path) -> str:
+        line = ["make", "-n", "-C", str(ROOT), goal, f"VENV={tmp_path}", f"PYTHON={python}"]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})  # noqa: S603
+        return done.stdout + done.stderr
+
+    said = make("lint", tmp_path / "python-of-mine")
+    assert f"{tmp_path} was made with Python 3.11, not with {tmp_path / 'python-of-mine'}; 'make clean' first" in said
+    assert "ruff" in make("lint", tmp_path / "bin/python")
+    assert "rm -rf" in make("clean", tmp_path / "python-of-mine")
+
+
 @pytest.mark.parametrize(
     "line",
     [
