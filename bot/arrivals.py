@@ -28,7 +28,7 @@ async def never_heard(app: App, member: discord.Member) -> bool:
     """Somebody comes into a voice channel: whether they are never heard here. Raises StorageError."""
     if app.sessions.of(member.guild.id) is None:
         return False  # a session that starts later looks at everybody who is there
-    await end_stale_answers(app.storage, member)
+    await end_stale_answers(app, member)
     server = await app.storage.server(member.guild.id)
     return unheard(member, server.unheard_role_ids)
 
@@ -44,8 +44,9 @@ async def tell_present(app: App, guild: discord.Guild) -> None:
     try:
         unheard_role_ids = (await app.storage.server(guild.id)).unheard_role_ids
         for member in channel.members:
-            if not member.bot and session.people.is_to_be_asked(member.id):
-                await end_stale_answers(app.storage, member)
+            joined = member.joined_at is not None and member.joined_at > session.record.started_at
+            if not member.bot and (joined or session.people.is_to_be_asked(member.id)):
+                await end_stale_answers(app, member)
     except StorageError as error:  # who left is gone all the same, and who came can press the button
         _log.warning("arrivals_not_looked_up", guild=guild.id, error=error.code)
         unasked = True

@@ -146,9 +146,13 @@ class ConsentRepository:
                 )
                 await db.merge(row)
 
-    async def end_before(self, guild_id: int, user_id: int, joined_at: datetime) -> None:
-        """Forget what the person answered before they joined the server: since then they had left it."""
+    async def end_before(self, guild_id: int, user_id: int, joined_at: datetime) -> frozenset[Purpose]:
+        """Forget what the person answered before they joined the server: since then they had left it.
+
+        Returns what they were asked about in the answers that ended.
+        """
         user_hash = self._identity.in_server(guild_id, user_id)
         async with self._database.writing() as db:
             mine = delete(schema.Consent).filter_by(guild_id=guild_id, user_hash=user_hash)
-            await db.execute(mine.where(schema.Consent.decided_at < joined_at))
+            ended = mine.where(schema.Consent.decided_at < joined_at).returning(schema.Consent.purpose)
+            return frozenset(map(Purpose, await db.scalars(ended)))

@@ -146,8 +146,8 @@ class Storage:
     ) -> None:
         await self._consents.set(guild_id, user_id, decision, purpose)
 
-    async def end_consents_before(self, guild_id: int, user_id: int, joined_at: datetime) -> None:
-        await self._consents.end_before(guild_id, user_id, joined_at)
+    async def end_consents_before(self, guild_id: int, user_id: int, joined_at: datetime) -> frozenset[Purpose]:
+        return await self._consents.end_before(guild_id, user_id, joined_at)
 
     # --- sessions
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 import discord
 
-from storage import Storage
+from bot.app import App
+from storage.records import Purpose
 
 
-async def end_stale_answers(storage: Storage, member: discord.Member) -> None:
+async def end_stale_answers(app: App, member: discord.Member) -> None:
     """Leaving a server ends one's standing answers there.
 
     Discord tells only bots with a privileged intent who leaves; but it tells everybody since when a member is one, and
     what was answered before that was answered before leaving.
     """
     if member.joined_at is not None:
-        await storage.end_consents_before(member.guild.id, member.id, member.joined_at)
+        await _end_before(app, member.guild.id, member.id, member.joined_at)
 
 
-async def end_stale_answers_of_author(storage: Storage, message: discord.Message) -> None:
+async def end_stale_answers_of_author(app: App, message: discord.Message) -> None:
     """The same for the author of a message, of whom an interaction does not tell since when they are a member."""
     guild, author = message.guild, message.author
     if guild is None:
@@ -29,9 +31,16 @@ async def end_stale_answers_of_author(storage: Storage, message: discord.Message
         try:
             member = await guild.fetch_member(author.id)
         except discord.NotFound:  # left, and is not back
-            await storage.end_consents_before(guild.id, author.id, discord.utils.utcnow())
+            await _end_before(app, guild.id, author.id, discord.utils.utcnow())
             return
-    await end_stale_answers(storage, member)
+    await end_stale_answers(app, member)
+
+
+async def _end_before(app: App, guild_id: int, user_id: int, joined_at: datetime) -> None:
+    """In the database, and in a session that runs and has read the answer already."""
+    ended = await app.storage.end_consents_before(guild_id, user_id, joined_at)
+    if Purpose.LIVE in ended and (session := app.sessions.of(guild_id)) is not None:
+        await session.people.decide(user_id, None, discord.utils.time_snowflake(joined_at))
 
 
 def unheard(member: discord.Member | None, role_ids: Collection[int]) -> bool:

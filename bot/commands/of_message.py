@@ -30,7 +30,7 @@ async def standing_of(app: App, message: discord.Message) -> Decision | None:
     """What the author answered for voice messages in this server, since they joined it last."""
     if message.guild is None:
         return None
-    await end_stale_answers_of_author(app.storage, message)
+    await end_stale_answers_of_author(app, message)
     return await app.storage.standing_consent(message.guild.id, message.author.id, Purpose.VOICE)
 
 

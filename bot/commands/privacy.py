@@ -46,7 +46,7 @@ class PrivacyGroup(app_commands.Group):
     async def status(self, interaction: Interaction) -> None:
         await defer(interaction)
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
-        await end_stale_answers(self._app.storage, member_of(interaction))
+        await end_stale_answers(self._app, member_of(interaction))
         standing = {p: await self._app.storage.standing_consent(guild_id, user_id, p) for p in Purpose}
         counts = await self._app.storage.count_person(user_id, guild_id)
         session = self._app.sessions.of(guild_id)

@@ -79,4 +79,4 @@ def require_joining(member: discord.Member, channel: VoiceChannel) -> None:
 async def end_stale_answers_in(app: App, channel: VoiceChannel) -> None:
     """What people in the channel answered before they left the server counts no more when listening starts."""
     for member in channel.members:
-        await end_stale_answers(app.storage, member)
+        await end_stale_answers(app, member)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from discord.utils import utcnow
 
 from bot import arrivals, client
 from bot.commands.attest import ATTEST_ID
@@ -232,3 +233,42 @@ async def test_who_comes_while_the_database_is_away_is_asked_about_again_once_it
     await world.sandbox.wait_for(lambda: session.consents(world.theo.id))
     assert session.people.included_ids() == [world.theo.id]
     assert session.people.unsettled_ids() == []
+
+
+@pytest.mark.parametrize("opts_in", ["before the session", "during the session"])
+async def test_a_standing_answer_ends_in_the_running_session_too_when_its_person_leaves_the_server(
+    world: World, opts_in: str
+) -> None:
+    guild, storage = world.sandbox.guild, world.service.storage
+    if opts_in == "before the session":
+        await storage.set_standing_consent(guild.id, world.mara.id, Decision.OPT_IN)
+    session, panel = await begun(world, world.mara)
+    if opts_in == "during the session":
+        await world.ask(world.mara, "privacy opt-in")
+    assert session.consents(world.mara.id)
+    world.sandbox.state.remove_member(guild, world.mara.id)
+    await world.sandbox.wait_for(lambda: world.mara.id not in session.people.book.present_ids())
+    world.sandbox.state.add_member(guild, world.mara)
+    world.sit(world.mara)
+    await world.sandbox.wait_for(lambda: world.mara.id in session.people.book.present_ids())
+    late = world.sandbox.add_person("Late")
+    world.sit(late)
+    await world.sandbox.wait_for(lambda: late.id in session.people.book.present_ids())
+    assert not session.consents(world.mara.id)
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.INCLUDED
+
+
+async def test_who_left_the_server_and_is_back_while_the_gateway_was_away_is_asked_anew(world: World) -> None:
+    guild_id = world.sandbox.guild.id
+    await world.service.storage.set_standing_consent(guild_id, world.mara.id, Decision.OPT_IN)
+    session, _ = await begun(world, world.mara)
+    assert session.consents(world.mara.id)
+    client = world.service.gateway.client
+    guild = client.get_guild(guild_id)
+    assert guild is not None
+    member = guild.get_member(world.mara.id)
+    assert member is not None
+    member.joined_at = utcnow()
+    await client.on_guild_available(guild)
+    assert not session.consents(world.mara.id)
+    assert world.mara.id in session.people.book.excluded_ids()
