@@ -17,6 +17,7 @@ from bot.commands.recordings import Found
 from bot.errors import NotPossible
 from bot.listening.clock import Clock
 from bot.texts import Texts
+from bot.withdrawals import Withdrawals
 
 MAX_OPEN: Final = 1_000
 """Questions that wait for an answer; the oldest is forgotten."""
@@ -38,6 +39,10 @@ class Request:
 
     withdrawals: int = 0
     """The number of the last withdrawal (`bot.withdrawals`) when it was asked, or agreed to."""
+    withdrawals_before: int = 0
+    """The same when it was asked: whoever wrote what is forwarded agrees to nothing later."""
+    original_author_id: int | None = None
+    """Who wrote what the message forwards, where the bot can tell and it is somebody else than the asker."""
 
     @property
     def in_public(self) -> bool:
@@ -45,6 +50,16 @@ class Request:
         if self.message is None or self.interaction is None:
             return self.message is not None
         return self.interaction.is_guild_integration() or self.interaction.context.dm_channel
+
+
+def require_agreed(request: Request, withdrawals: Withdrawals) -> None:
+    """Who opted out, or had everything deleted, while this waited is not answered about. Raises NotPossible."""
+    author_id = request.asker_id if request.message is None else request.message.author.id
+    if withdrawals.since(request.withdrawals, author_id):
+        raise NotPossible("OPTED_OUT_OF_VOICE" if author_id == request.asker_id else "AUTHOR_OPTED_OUT")
+    original_id = request.original_author_id
+    if original_id is not None and withdrawals.since(request.withdrawals_before, original_id):
+        raise NotPossible("AUTHOR_OPTED_OUT")
 
 
 class Kind(Enum):

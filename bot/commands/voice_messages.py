@@ -20,7 +20,7 @@ from bot.commands.answers import Answer, Outcome
 from bot.commands.common import NO_MENTIONS, Interaction, say, told
 from bot.commands.language import texts_of
 from bot.commands.of_message import mode_of, opted_out, original_of, raise_gone, standing_of, texts_for, texts_of_server
-from bot.commands.questions import Kind, Questions, Request
+from bot.commands.questions import Kind, Questions, Request, require_agreed
 from bot.commands.recordings import Found, found_in, is_long
 from bot.commands.voice_buttons import author_buttons, statement_buttons
 from bot.commands.whose_voice import Case, Refusals, Statements, Verdict, decide
@@ -86,7 +86,8 @@ class VoiceMessages:
         await self._handle(self._request(interaction.user.id, found, interaction=interaction))
 
     def _request(self, asker_id: int, found: Found, **more: Any) -> Request:
-        return Request(asker_id=asker_id, found=found, withdrawals=self._app.withdrawals.number, **more)
+        now = self._app.withdrawals.number
+        return Request(asker_id=asker_id, found=found, withdrawals=now, withdrawals_before=now, **more)
 
     async def deleted(self, message_ids: Collection[int]) -> None:
         """Messages are gone: the questions about them are taken away."""
@@ -106,6 +107,8 @@ class VoiceMessages:
         original = await original_of(self._app, message) if message is not None else None
         if original is not None and self._refusals.said(original.id, asker_id):
             raise NotPossible("DECLINED_BEFORE")
+        if original is not None and original.author.id != asker_id:
+            request = replace(request, original_author_id=original.author.id)
         case = Case(
             asker_id=asker_id,
             author_id=message.author.id if message is not None else asker_id,
@@ -220,7 +223,7 @@ class VoiceMessages:
         outcomes = [await self._outcome(request, file) for file in request.found.files]
         if len(outcomes) == 1 and isinstance(error := outcomes[0].result, Exception):
             raise error
-        self._require_agreed(request)
+        require_agreed(request, self._app.withdrawals)
         answer = Answer(outcomes, model=self._app.backend.model.name)
         message, interaction = request.message, request.interaction
         if message is None or not request.in_public:
@@ -242,17 +245,10 @@ class VoiceMessages:
         if interaction is not None:
             await say(interaction, texts_of(interaction).DONE_BELOW)
 
-    def _require_agreed(self, request: Request) -> None:
-        """Who opted out, or had everything deleted, while this waited is not answered about."""
-        author_id = request.asker_id if request.message is None else request.message.author.id
-        if self._app.withdrawals.since(request.withdrawals, author_id):
-            own = author_id == request.asker_id
-            raise NotPossible("OPTED_OUT_OF_VOICE" if own else "AUTHOR_OPTED_OUT")
-
     async def _take_back_from(self, request: Request, message: discord.Message, made: set[int]) -> None:
         """Who did so while Discord took the answer finds it gone."""
         try:
-            self._require_agreed(request)
+            require_agreed(request, self._app.withdrawals)
         except NotPossible:
             guild_id = message.guild.id if message.guild else None
             about = await self._app.storage.messages_about(message.author.id, guild_id)

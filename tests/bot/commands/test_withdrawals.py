@@ -104,6 +104,26 @@ async def test_a_forward_is_no_way_round_somebodys_opt_out(world: World) -> None
     assert text_of(await world.sandbox.answer(asking)) == texts.OPTED_OUT_OF_VOICE
 
 
+@pytest.mark.parametrize("say_no", [opt_out, delete_everything])
+async def test_a_statement_about_a_forward_is_no_way_round_an_opt_out_that_came_before_it(
+    world: World, say_no: Any
+) -> None:
+    forward = world.sandbox.forward(world.theo, spoken(world), world.sandbox.text)
+    asking = await world.sandbox.context_menu(world.theo, forward, texts.MENU_ANALYZE)
+    question = await world.sandbox.answer(asking)
+    assert text_of(question) == texts.WHOSE_VOICE
+    await say_no(world, world.mara)
+    yes = next(custom_id for custom_id in question.custom_ids() if ":yes:" in custom_id)
+    await world.sandbox.press(world.theo, question, yes)
+
+    def said() -> bool:
+        private = (m for m in world.sandbox.messages(world.sandbox.text) if m.visible_to == world.theo.id)
+        return any(text_of(m) == texts.AUTHOR_OPTED_OUT for m in private)
+
+    await world.sandbox.wait_for(said)
+    assert not answers(world, forward)
+
+
 async def test_a_forward_is_no_way_round_somebodys_no(world: World) -> None:
     message = spoken(world)
     await world.sandbox.answer(await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE))
