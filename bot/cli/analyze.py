@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,9 +69,11 @@ def analyze(files: Sequence[Path], model: str, as_json: bool, as_csv: bool, pict
                 analysis = analysis_of(path, recognizer, bar)
             except AudioError as error:
                 failed = True
-                form.refused(path, error)
+                with _beside(bar):
+                    form.refused(path, error)
                 continue
-            form.answered(path, analysis)
+            with _beside(bar):
+                form.answered(path, analysis)
             if picture is not None:
                 drawn.append((shown(Path(path.name)), analysis))
     if picture is not None:
@@ -112,8 +114,13 @@ def _watched(paths: Sequence[Path]) -> Iterator[Bar | None]:
     if not (long and console.is_terminal):
         yield None
         return
-    with Bar(console) as bar:
+    with Bar(console, transient=True) as bar:
         yield bar
+
+
+def _beside(bar: Bar | None) -> AbstractContextManager[None]:
+    """An answer is printed where the bar stands, when both go to one terminal."""
+    return nullcontext() if bar is None else bar.away()
 
 
 def _draw(picture: Path, drawn: Sequence[tuple[str, Analysis]], recognizer: Recognizer) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -9,11 +11,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class Bar:
-    """A bar for the stage at hand; what is to be kept is printed above it. Implements `recipes.Progress`."""
+    """A bar for the stage at hand; what is to be kept is printed above it. Implements `recipes.Progress`.
 
-    def __init__(self, console: Console) -> None:
+    `transient`: nothing of it stays when it ends. What is shown may hold brackets, as names of files do.
+    """
+
+    def __init__(self, console: Console, *, transient: bool = False) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=transient,
         )
         self._task: TaskID | None = None
 
@@ -34,4 +44,13 @@ class Bar:
             self._progress.advance(self._task, steps)
 
     def note(self, text: str) -> None:
-        self._progress.console.print(text, highlight=False)
+        self._progress.console.print(text, highlight=False, markup=False)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Something is printed elsewhere on the same terminal: a transient bar is taken away for it."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +20,18 @@ STDIN: Final = Path("-")
 _HELD_BYTES: Final = 64 * 1024 * 1024
 """So much of a pipe is held, so that a file whose index stands at its end can be read from one."""
 
+_NO_TEXT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+"""Control characters and ends of lines, and what XML does not hold."""
+
 Source = bytes | BinaryIO
 
 
 def shown(path: Path) -> str:
-    """A name that every output can hold: what is no text in it is written as an escape."""
-    return "standard input" if path == STDIN else os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A name that every output can hold, on one line: what is no text in it, or moves a cursor, is an escape."""
+    if path == STDIN:
+        return "standard input"
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return _NO_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def each(paths: Sequence[Path]) -> list[Path]:

@@ -50,9 +50,13 @@ def strips(files: Sequence[tuple[str, Analysis]], *, labels: Sequence[str]) -> s
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" font-family="sans-serif" font-size="13">'
-        f"<title>How {len(files)} recordings sound over time</title>"
+        f"<title>{_title(len(files))}</title>"
         f'<rect width="100%" height="100%" fill="{theme.surface}"/>{"".join(parts)}</svg>\n'
     )
+
+
+def _title(files: int) -> str:
+    return "How a recording sounds over time" if files == 1 else f"How {files} recordings sound over time"
 
 
 def _cells(pairs: Sequence[tuple[Window, Prediction]], thinnest_s: float) -> Iterator[Cell]:

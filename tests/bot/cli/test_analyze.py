@@ -155,6 +155,51 @@ def test_a_name_that_is_no_text_is_answered_as_any_other(model: Path, tmp_path: 
                 assert json.loads(ended.stdout.splitlines()[0])["file"] == str(odd)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows takes no such name")
+def test_a_name_with_control_characters_breaks_no_table_picture_or_terminal(model: Path, tmp_path: Path) -> None:
+    odd, picture = tmp_path / "a\nb\x1b[31m\x01.flac", tmp_path / "strip.svg"
+    shutil.copy(clip_paths()[0], odd)
+    options = ["--model", str(model), "--picture", str(picture)]
+    for form in ("--csv", "--json", None):
+        result = CliRunner().invoke(analyze, [str(odd), *options, *([form] if form else [])])
+        assert result.exit_code == 0, result.output
+        assert not set(result.stdout) & {"\x1b", "\x01"}, form
+        if form == "--csv":
+            assert [row["file"] for row in csv.DictReader(io.StringIO(result.stdout))] == [
+                rf"{tmp_path}/a\nb\x1b[31m\x01.flac"
+            ]
+    drawn = ElementTree.fromstring(picture.read_text())  # noqa: S314  # our own
+    assert drawn.findtext("{http://www.w3.org/2000/svg}title") == "How a recording sounds over time"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_on_a_terminal_answers_stand_on_lines_of_their_own_and_the_bar_shows_names_as_they_are(
+    model: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "take [live].flac", tmp_path / "[red]take.flac"
+    for path in (first, second):
+        shutil.copy(clip_paths()[0], path)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "bot", "analyze", str(first), str(second), "--model", str(model)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "400"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as started:  # noqa: S603
+        os.close(theirs)
+        said = b"".join(iter(lambda: _read_terminal(ours), b"")).decode()
+    os.close(ours)
+    assert started.returncode == 0, said
+    erased = [line.rpartition("\x1b[2K")[2] for line in said.split("\r\n")]
+    assert [line for line in erased if line.endswith(".flac:")] == [f"{first}:", f"{second}:"]
+    for path in (first, second):
+        assert f"{path.name} \x1b" in said
+
+
+def _read_terminal(ours: int) -> bytes:
+    try:
+        return os.read(ours, 65_536)
+    except OSError:  # as Linux says that the other side has ended
+        return b""
+
+
 def test_a_folder_is_its_recordings_and_a_dash_is_standard_input(model: Path, tmp_path: Path) -> None:
     for path in clip_paths()[:2]:
         shutil.copy(path, tmp_path)
