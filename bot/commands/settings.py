@@ -6,6 +6,7 @@ Reading is for everyone, changing needs Manage Server; that is checked again at 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -89,6 +90,8 @@ class SettingsMenu(
             await report_error(interaction, error)
 
     async def _chosen(self, interaction: Interaction) -> None:
+        from bot.arrivals import tell_present  # knows the commands' memberships, and is known to the client
+
         require_manage_server(interaction)
         _, _, what, *rest = self.custom_id.split(":")
         values = chosen_in(interaction)
@@ -105,9 +108,13 @@ class SettingsMenu(
                 choice = partial(changed, topic=topic, values=values, channel_id=channel_id)
                 server = await self.app.storage.change_server(guild.id, choice)
         card = settings_card(self.app, guild, server, texts)
-        await interaction.response.edit_message(
+        shown = interaction.response.edit_message(
             embed=embed_of(card), view=settings_view(server, texts, topic, channel_id)
         )
+        if topic is Topic.UNHEARD_ROLES:  # at once, in a session that runs, too
+            await asyncio.gather(tell_present(self.app, guild), shown)
+        else:
+            await shown
 
 
 def chosen_in(interaction: Interaction) -> list[str]:

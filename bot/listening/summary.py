@@ -24,6 +24,7 @@ from bot.report import KeyMoment, key_moments
 from bot.report.percents import whole_percents
 from bot.texts import Texts
 from storage.records import MomentRecord, ParticipantReport, SessionReport
+from storage.report import overlap_s, shares, windows_in_order
 
 MAX_LISTED: Final = 30
 PEOPLE_CHARS: Final = 3_500
@@ -68,15 +69,20 @@ def closed_card(texts: Texts, session_id: str) -> Card:
 
 
 def of_those_who_stayed(report: SessionReport) -> SessionReport:
-    """The report without those who withdrew."""
+    """The report without those who withdrew, in the figures about everybody neither."""
     stayed = tuple(person for person in report.participants if person.participant.withdrawn_at is None)
-    return replace(report, participants=stayed)
+    if len(stayed) == len(report.participants):
+        return report
+    left = replace(report, participants=stayed)
+    every = windows_in_order(left)
+    return replace(left, shares=shares(every), overlap_s=overlap_s(every))
 
 
 def summary_card(
     report: SessionReport, texts: Texts, *, report_url: str | None, called: Mapping[int, str] | None = None
 ) -> Card:
     """The message's words. `called` are the names that a picture beside it was given, by participant id."""
+    report = of_those_who_stayed(report)
     spoke = [person for person in report.participants if person.windows]
     reason = texts.END_REASONS.get(report.session.end_reason or "", "")
     head = " · ".join(filter(None, (f"<#{report.session.channel_id}>", texts.duration(report.duration_s), reason)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.commands.panel_view import INCLUDE_ID
+from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.commands.settings_menus import DAYS, Topic
 from bot.commands.settings_words import POSTING
 from bot.texts import english as texts
@@ -62,6 +62,20 @@ async def test_each_menu_changes_what_it_says(world: World) -> None:
     shown = text_of(message)
     assert all(part in shown for part in (f"<@&{guest.id}>", "90 days", f"<#{voice}>", texts.LIVE_HIDDEN))
     assert (DAYS[0], DAYS[-1]) == (1, 90)
+
+
+async def test_a_role_that_is_heard_no_more_is_out_of_the_running_session_at_once(world: World) -> None:
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Guests", permissions=0)
+    guest = world.sandbox.add_person("Gast", role_ids=(role.id,))
+    world.sit(world.owner, world.mara, guest)
+    await world.seen(world.owner, world.mara, guest)
+    panel = await world.attest_and_start()
+    for person in (world.mara, guest):
+        assert text_of(await world.press(person, panel, INCLUDE_ID)) == texts.INCLUDED
+    session = world.running()
+    await choose(world, await opened(world), Topic.UNHEARD_ROLES, role.id)
+    await world.sandbox.wait_for(lambda: not session.consents(guest.id))
+    assert session.people.included_ids() == [world.mara.id]
 
 
 async def test_voice_messages_are_chosen_for_each_channel(world: World) -> None:
@@ -122,13 +136,16 @@ async def test_many_warnings_do_not_keep_the_menus_away(world: World) -> None:
     assert "more" in text_of(message).splitlines()[-1]
 
 
-async def ended(world: World) -> None:
-    """A session with Mara in it, over."""
+async def ended(world: World, *, left: bool = False) -> None:
+    """A session with Mara in it, over; `left`: she spoke, and pressed *Leave me out* after it."""
     world.sit(world.owner, world.mara)
     await world.seen(world.owner, world.mara)
     await world.ask(world.owner, "listen start")
     await world.press(world.mara, await world.panel(), INCLUDE_ID)
     world.voice.link.hear(world.mara.id, tone_burst())
+    if left:
+        await world.sandbox.wait_for(lambda: world.running().counters()["predictions"])
+        await world.press(world.mara, await world.panel(), EXCLUDE_ID)
     await world.ask(world.owner, "listen stop")
     await world.over()
 
@@ -152,6 +169,16 @@ async def test_the_summary_is_for_those_who_took_part(world: World) -> None:
     assert f"<@{world.mara.id}>" in text_of(opened)
     assert opened.visible_to == world.mara.id
     assert text_of(await world.press(world.theo, closed, button)) == texts.NO_REPORT
+
+
+async def test_who_left_it_stands_in_no_summary_that_is_opened_or_asked_for(world: World) -> None:
+    await world.attested(summary_place=SummaryPlace.PARTICIPANTS)
+    await ended(world, left=True)
+    closed = await world.embed(texts.SUMMARY_TITLE)
+    (button,) = closed.custom_ids()
+    for shown in (await world.press(world.owner, closed, button), await world.ask(world.owner, "report last")):
+        assert shown.embeds[0]["title"] == texts.SUMMARY_TITLE
+        assert f"<@{world.mara.id}>" not in text_of(shown)
 
 
 async def test_the_panel_shows_no_emotions_where_the_server_wants_none(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from bot.report.percents import whole_percents
 from bot.texts import LANGUAGES, english, of
 from storage import MomentRecord, SessionReport
 from storage.report import build_report
-from tests.fakes.records import participant, session, window
+from tests.fakes.records import STARTED, participant, session, window
 
 pytestmark = pytest.mark.unit
 
@@ -61,6 +62,19 @@ def test_every_persons_shares_sum_to_a_hundred_with_unclear_among_them() -> None
     for line in lines:
         assert sum(map(int, re.findall(r"(\d+) %", line))) == 100
     assert english.tone(None) in lines[2]
+
+
+def test_who_withdrew_is_in_no_figure_either() -> None:
+    kept, left = participant(1, 10**18 + 1), replace(participant(3, 10**18 + 3), withdrawn_at=STARTED)
+    people = [kept, participant(2, 10**18 + 2), left]
+    windows = [window(1), window(3, 1.0, emotion="Happy"), window(2, 6.0)]
+    of_all = build_report(session(state="ended", labels=("Angry", "Happy")), people, windows, [])
+    assert (of_all.overlap_s, set(of_all.shares)) == (2.0, {"Angry", "Happy"})
+    card = summary_card(of_all, english, report_url=None)
+    assert f"<@{left.user_id}>" not in card.text
+    said = dict(card.fields)[english.SHARES_TITLE]
+    assert english.tone("Happy") not in said
+    assert english("OVERLAP", time=english.duration(0)) in said
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=6), st.floats(0, 1))
