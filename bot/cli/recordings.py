@@ -47,8 +47,14 @@ def each(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
             continue
         files, closed = _inside(path)
-        found += sorted([one for one in files if one.suffix.lower().lstrip(".") in ENDINGS] + closed) or [path]
+        recordings = [one for one in files if one.suffix.lower().lstrip(".") in ENDINGS and not _beside_another(one)]
+        found += sorted(recordings + closed) or [path]
     return found
+
+
+def _beside_another(path: Path) -> bool:
+    """Whether it only holds what a Mac notes about a file, on a disk that is not its own: `._a.wav` beside `a.wav`."""
+    return path.name.startswith("._") and path.with_name(path.name[2:]).is_file()
 
 
 def _inside(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -204,6 +204,7 @@ def test_a_folder_is_its_recordings_and_a_dash_is_standard_input(model: Path, tm
     for path in clip_paths()[:2]:
         shutil.copy(path, tmp_path)
     (tmp_path / "notes.txt").write_text("no recording")
+    (tmp_path / f"._{clip_paths()[0].name}").write_bytes(bytes.fromhex("00051607") + bytes(78))  # a Mac's notes
     options = ["--model", str(model), "--json"]
     result = CliRunner().invoke(analyze, [str(tmp_path), "-", *options], input=io.BytesIO(clip_paths()[0].read_bytes()))
     assert result.exit_code == 0, result.output
