@@ -164,6 +164,10 @@ class Attendance:
         if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
             self._released(user_id)
 
+    def left_ids(self) -> frozenset[int]:
+        """Who withdrew, and whose row does not say so yet: the database could not be told."""
+        return frozenset(user_id for user_id in self._participants if not self.book.wants_in(user_id))
+
     async def settle_all(self) -> None:
         """Write what could not be written when it was decided. Raises StorageError."""
         for user_id in list(self._participants):

@@ -9,7 +9,7 @@ being stopped, and a start that failed, have no time for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -18,7 +18,7 @@ from bot.listening.board import ended_card
 from bot.listening.ends import BROKEN, EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.panel import Panel
-from bot.listening.summary import closed_card, summarise
+from bot.listening.summary import closed_card, summarise, without
 from bot.listening.surface import Posted, Surface, SurfaceGone
 from storage.records import MessageKind, SessionRecord, SessionState, SummaryPlace
 
@@ -39,17 +39,24 @@ _log = structlog.get_logger(__name__)
 class Farewell:
     """What is left to do for one session after its link was closed and its last window was recognised.
 
-    `names` are what the people were called, by user id.
+    `names` are what the people were called, by user id; `left` tells who withdrew without the database knowing.
     """
 
     def __init__(
-        self, record: SessionRecord, app: App, surface: Surface, panel: Panel, names: Mapping[int, str]
+        self,
+        record: SessionRecord,
+        app: App,
+        surface: Surface,
+        panel: Panel,
+        names: Mapping[int, str],
+        left: Callable[[], Collection[int]],
     ) -> None:
         self._record = record
         self._app = app
         self._surface = surface
         self._panel = panel
         self._names = names
+        self._left = left
 
     async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
         """Write the last windows and the end, and tell open pages; None when the database could not."""
@@ -77,12 +84,16 @@ class Farewell:
         panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
         await quietly("panel", self._panel.close(card), panel_s)
         if reason is not EndReason.COULD_NOT_START:
-            posting = post_summary(self._app, self._surface, self._record.id, self._names)
+            posting = post_summary(self._app, self._surface, self._record.id, self._names, left=self._left())
             await quietly("summary", posting, summary_s)
 
 
-async def post_summary(app: App, surface: Surface, session_id: str, names: Mapping[int, str]) -> None:
+async def post_summary(
+    app: App, surface: Surface, session_id: str, names: Mapping[int, str], *, left: Collection[int] = ()
+) -> None:
     """Post what was stored, where people can see it; to who started the session when there is no such place.
+
+    `left` are user ids of those who withdrew, although what is stored does not say so.
 
     What is deleted while Discord takes the summary is taken out of it again. Should this be cut off before that was
     looked at, the summary is noted as stale and is looked at with the next round of deletions.
@@ -91,6 +102,7 @@ async def post_summary(app: App, surface: Surface, session_id: str, names: Mappi
     report = await app.storage.report(session_id)
     if report is None:  # deleted while it ran
         return
+    report = without(report, left)
     people = [person.participant.user_id for person in report.participants]
     missing = [user_id for user_id in people if user_id not in names]
     found = await asyncio.gather(*(surface.called(user_id) for user_id in missing))

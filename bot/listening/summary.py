@@ -8,7 +8,7 @@ without becoming a link or a mention, and nothing grows beyond what Discord take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -70,7 +70,14 @@ def closed_card(texts: Texts, session_id: str) -> Card:
 
 def of_those_who_stayed(report: SessionReport) -> SessionReport:
     """The report without those who withdrew, in the figures about everybody neither."""
-    stayed = tuple(person for person in report.participants if person.participant.withdrawn_at is None)
+    return without(
+        report, [p.participant.user_id for p in report.participants if p.participant.withdrawn_at is not None]
+    )
+
+
+def without(report: SessionReport, user_ids: Collection[int]) -> SessionReport:
+    """The report without these people, and all figures of it."""
+    stayed = tuple(person for person in report.participants if person.participant.user_id not in user_ids)
     if len(stayed) == len(report.participants):
         return report
     left = replace(report, participants=stayed)

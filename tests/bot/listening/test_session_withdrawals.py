@@ -7,7 +7,7 @@ import pytest
 from bot.listening.consent import PressResult
 from bot.listening.moments import Moments
 from storage.errors import StorageUnavailable
-from storage.records import MomentRecord
+from storage.records import MessageKind, MomentRecord
 from tests.fakes.listening import GUEST, GUILD, HOST, SHY, Stage
 from tests.fakes.voice_link import tone_burst
 
@@ -110,6 +110,27 @@ async def test_a_no_counts_although_the_database_is_away(stage: Stage, monkeypat
         assert SHY not in session.people.book.included_ids()
     await stage.end()
     assert [p.withdrawn_at is None for p in await stage.storage.participants(session.record.id)] == [False]
+
+
+async def test_who_left_while_nothing_can_be_written_is_in_no_summary(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: what was stored can be read, and nobody can be told that somebody withdrew."""
+    session = await stage.start()
+    for user in (GUEST, HOST):
+        await session.people.include(user, stage.press())
+        stage.voice.link.hear(user, tone_burst())
+    await stage.said(session, 2)
+
+    async def full(*_: object) -> None:
+        raise StorageUnavailable("full")
+
+    monkeypatch.setattr(stage.storage, "withdraw_participant", full)
+    assert await session.people.exclude(GUEST, stage.press()) is PressResult.EXCLUDED
+    await stage.end()
+    summary = next(shown for shown in stage.surface.messages if shown.kind is MessageKind.SUMMARY)
+    assert f"<@{HOST}>" in summary.card.text
+    assert f"<@{GUEST}>" not in summary.card.text
 
 
 async def test_what_was_said_before_leaving_stays_out_although_its_speaker_is_back(stage: Stage) -> None:
