@@ -107,6 +107,7 @@ class SettingsMenu(
             else:
                 choice = partial(changed, topic=topic, values=values, channel_id=channel_id)
                 server = await self.app.storage.change_server(guild.id, choice)
+                self.app.sessions.server_changed(server)
         card = settings_card(self.app, guild, server, texts)
         shown = interaction.response.edit_message(
             embed=embed_of(card), view=settings_view(server, texts, topic, channel_id)

@@ -17,7 +17,7 @@ from bot.listening.ends import EndReason
 from bot.listening.session import ListeningSession
 from bot.listening.standing import StandingAnswers
 from bot.voice.counters import ReceiveCounters
-from storage.records import Decision, NewSession, Purpose
+from storage.records import Decision, NewSession, Purpose, ServerSettings
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -211,6 +211,11 @@ class SessionManager:
         session = self.of(guild_id)
         if session is not None and not session.ending:
             session.panel.check_place()
+
+    def server_changed(self, server: ServerSettings) -> None:
+        """A server's administrators chose in `/settings`: it holds in a session that runs, too."""
+        if (session := self.of(server.guild_id)) is not None:
+            session.server_changed(server)
 
     def permission_lost(self, guild_id: int) -> None:
         if (session := self.of(guild_id)) is not None:

@@ -26,7 +26,7 @@ from bot.listening.limits import Limits
 from bot.listening.moments import Moments
 from bot.listening.surface import Surface
 from bot.voice.states import LinkState
-from storage.records import SessionRecord, SessionState
+from storage.records import ServerSettings, SessionRecord, SessionState
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -181,6 +181,11 @@ class ListeningSession:
 
     def _now_s(self) -> float:
         return self.limits.elapsed_s if (at_s := self.call.now_s()) is None else at_s
+
+    def server_changed(self, server: ServerSettings) -> None:
+        """The server chose otherwise: what the panel shows, who reads the report, where the summary goes."""
+        self._surface.server = server
+        self.panel.touch()
 
     async def mark(self, user_id: int, note: str = "") -> float:
         """Note a moment by hand; return where, in seconds. It belongs to who wrote it. Raises as `Moments.mark`."""

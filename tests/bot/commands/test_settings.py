@@ -181,6 +181,24 @@ async def test_who_left_it_stands_in_no_summary_that_is_opened_or_asked_for(worl
         assert f"<@{world.mara.id}>" not in text_of(shown)
 
 
+async def test_what_is_chosen_during_a_session_holds_in_it(world: World) -> None:
+    reader = world.sandbox.state.add_role(world.sandbox.guild, "Reader")
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    panel = await world.attest_and_start()
+    await world.press(world.mara, panel, INCLUDE_ID)
+    world.voice.link.hear(world.mara.id, tone_burst())
+    message = await opened(world)
+    await choose(world, message, Topic.LIVE, "off")
+    await choose(world, message, Topic.VIEWER_ROLE, reader.id)
+    await choose(world, message, Topic.SUMMARY, SummaryPlace.PARTICIPANTS)
+    heard, readers = texts("PERSON_HEARD", who=f"<@{world.mara.id}>"), texts("PANEL_READERS", role_id=reader.id)
+    await world.sandbox.wait_for(lambda: heard in text_of(panel) and readers in text_of(panel))
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+    assert texts.SUMMARY_FOR_PARTICIPANTS in text_of(await world.embed(texts.SUMMARY_TITLE))
+
+
 async def test_the_panel_shows_no_emotions_where_the_server_wants_none(world: World) -> None:
     await world.attested(live_emotions=False)
     world.sit(world.owner, world.mara)
