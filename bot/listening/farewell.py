@@ -84,12 +84,12 @@ class Farewell:
         panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
         await quietly("panel", self._panel.close(card), panel_s)
         if reason is not EndReason.COULD_NOT_START:
-            posting = post_summary(self._app, self._surface, self._record.id, self._names, left=self._left())
+            posting = post_summary(self._app, self._surface, self._record.id, self._names, self._left())
             await quietly("summary", posting, summary_s)
 
 
 async def post_summary(
-    app: App, surface: Surface, session_id: str, names: Mapping[int, str], *, left: Collection[int] = ()
+    app: App, surface: Surface, session_id: str, names: Mapping[int, str], left: Collection[int] = ()
 ) -> None:
     """Post what was stored, where people can see it; to who started the session when there is no such place.
 
