@@ -2,7 +2,7 @@
 
 Leaving a server ends one's answers there, and a server chooses who is never heard, so both are looked up before a
 standing answer counts. While the database is away nobody is included by an answer that cannot be read. They are asked
-about again until it is back.
+about again until it is back, and so is written who left themselves out meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import structlog
 
 from bot.app import App
 from bot.commands.membership import end_stale_answers, people_in, unheard
+from bot.listening.session import ListeningSession
 from storage.errors import StorageError
 
 LOOK_AGAIN_S: Final = 5.0
@@ -54,15 +55,23 @@ async def tell_present(app: App, guild: discord.Guild) -> None:
 
 
 async def look_again(app: App) -> None:
-    """Ask again about people whom the database could not be asked about when they came. Runs until cancelled."""
+    """Make up for what the database was away for: ask about who came, and write who left themselves out. Runs until
+    cancelled."""
     wait_s = LOOK_AGAIN_S
     while True:
         await app.clock.sleep(wait_s)
-        waiting = [one for one in app.sessions.running() if not one.ending and one.people.unsettled_ids()]
+        waiting = [one for one in app.sessions.running() if not one.ending and _waits(one)]
         wait_s = min(wait_s * 2, LONGEST_WAIT_S) if waiting else LOOK_AGAIN_S
         for session in waiting:
             try:
-                if (guild := app.client().get_guild(session.record.guild_id)) is not None:
+                await session.people.settle_all()
+                if session.people.unsettled_ids() and (guild := app.client().get_guild(session.record.guild_id)):
                     await tell_present(app, guild)
+            except StorageError:
+                continue  # it was logged when it was tried first
             except Exception as error:  # noqa: BLE001  # one session's fault must not end the others
                 _log.error("arrivals_broke", session=session.record.id, exc_info=error)
+
+
+def _waits(session: ListeningSession) -> bool:
+    return session.people.has_unwritten() or bool(session.people.unsettled_ids())

@@ -235,6 +235,31 @@ async def test_who_comes_while_the_database_is_away_is_asked_about_again_once_it
     assert session.people.unsettled_ids() == []
 
 
+@pytest.mark.usefixtures("quick_looks")
+async def test_who_leaves_themselves_out_while_the_database_is_away_is_written_once_it_is_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = world.service.storage
+    session, panel = await begun(world, world.mara)
+    assert text_of(await world.press(world.mara, panel, INCLUDE_ID)) == texts.INCLUDED
+
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    async def withdrawn() -> list[bool]:
+        return [one.withdrawn_at is not None for one in await storage.participants(session.record.id)]
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(storage, "withdraw_participant", away)
+        assert text_of(await world.press(world.mara, panel, EXCLUDE_ID)) == texts.EXCLUDED
+        assert not session.consents(world.mara.id)
+        assert await withdrawn() == [False]
+    async with asyncio.timeout(30):
+        while not all(await withdrawn()):
+            await asyncio.sleep(0.02)
+    assert not session.people.has_unwritten()
+
+
 @pytest.mark.parametrize("opts_in", ["before the session", "during the session"])
 async def test_a_standing_answer_ends_in_the_running_session_too_when_its_person_leaves_the_server(
     world: World, opts_in: str
