@@ -21,9 +21,9 @@ from discord import app_commands
 
 from bot.app import App
 from bot.application import MESSAGE_CONTENT_REMEDY, UNREACHABLE_REMEDY, intents, may_read_content
-from bot.arrivals import never_heard, tell_present
 from bot.assembly import to_the_end
 from bot.commands import register
+from bot.commands.arrivals import never_heard, tell_present
 from bot.commands.auto_listen import maybe_start
 from bot.commands.common import report_error
 from bot.commands.language import MenuTranslator

@@ -19,9 +19,9 @@ from typing import Any, Self
 import structlog
 
 from bot.app import App, Spawn
-from bot.arrivals import look_again
 from bot.assembly import default_connect, first_error, interrupted, local_url, make_access, port_error, timed
 from bot.client import ClientKeeper, MakeConnector
+from bot.commands.arrivals import look_again
 from bot.commands.language import public_texts
 from bot.commands.panel_view import buttons_of
 from bot.commands.sharing import tell_of_share

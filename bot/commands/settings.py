@@ -16,6 +16,7 @@ from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
+from bot.commands.arrivals import tell_present
 from bot.commands.common import (
     Interaction,
     defer,
@@ -90,8 +91,6 @@ class SettingsMenu(
             await report_error(interaction, error)
 
     async def _chosen(self, interaction: Interaction) -> None:
-        from bot.arrivals import tell_present  # knows the commands' memberships, and is known to the client
-
         require_manage_server(interaction)
         _, _, what, *rest = self.custom_id.split(":")
         values = chosen_in(interaction)

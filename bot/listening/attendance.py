@@ -77,10 +77,6 @@ class Attendance:
             if not self.book.asked(user_id) or (self.book.wants_in(user_id) and user_id not in self._participants)
         ]
 
-    def has_unwritten(self) -> bool:
-        """Whether somebody left themselves out, and that could not be written."""
-        return any(not self.book.wants_in(user_id) for user_id in self._participants)
-
     async def arrive(self, user_id: int, *, bot: bool, unasked: bool = False) -> None:
         """Somebody is in the channel. A standing opt-in includes them, if the database can be asked."""
         if bot:

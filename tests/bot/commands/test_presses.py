@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from discord.utils import utcnow
 
-from bot import arrivals, client
+from bot import client
+from bot.commands import arrivals
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.listening.session import ListeningSession
@@ -257,7 +258,7 @@ async def test_who_leaves_themselves_out_while_the_database_is_away_is_written_o
     async with asyncio.timeout(30):
         while not all(await withdrawn()):
             await asyncio.sleep(0.02)
-    assert not session.people.has_unwritten()
+    assert not session.people.left_ids()
 
 
 @pytest.mark.parametrize("opts_in", ["before the session", "during the session"])

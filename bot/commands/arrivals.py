@@ -74,4 +74,4 @@ async def look_again(app: App) -> None:
 
 
 def _waits(session: ListeningSession) -> bool:
-    return session.people.has_unwritten() or bool(session.people.unsettled_ids())
+    return bool(session.people.left_ids() or session.people.unsettled_ids())
