@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 
 from bot.web import words
 from bot.web.limits import MAX_MICROPHONES_PER_CLIENT
-from tests.browser.stage import Stage
+from tests.browser.stage import Page, Stage
 
 GONE = """() => {
   const tracks = window.heardTracks;
@@ -29,11 +31,18 @@ WATCH = """(() => {
 })()"""
 
 
+@asynccontextmanager
+async def watched(stage: Stage, size: str = "1280") -> AsyncIterator[Page]:
+    """The page with a microphone that can be refused, held back and taken away."""
+    async with stage.page("/microphone", size=size) as opened:
+        await opened.page.evaluate(WATCH)
+        yield opened
+
+
 async def hears_a_microphone(stage: Stage) -> None:
     """Windows arrive, the level moves, and after Stop it says stopped while the last answer stays."""
-    async with stage.page("/microphone", size="360") as opened:
+    async with watched(stage, size="360") as opened:
         page = opened.page
-        await page.evaluate(WATCH)
         await page.locator("#mic-toggle").click()
         await opened.until_text("#mic-status", "Listening.")
         await opened.until_text(".card-sure", "sure")
@@ -49,9 +58,8 @@ async def hears_a_microphone(stage: Stage) -> None:
 
 
 async def says_when_the_microphone_goes_away_and_comes_back(stage: Stage) -> None:
-    async with stage.page("/microphone") as opened:
+    async with watched(stage) as opened:
         page = opened.page
-        await page.evaluate(WATCH)
         await page.locator("#mic-toggle").click()
         await opened.until_text("#mic-status", "Listening.")
         await page.evaluate("window.refusal = 'NotFoundError'")
@@ -63,9 +71,8 @@ async def says_when_the_microphone_goes_away_and_comes_back(stage: Stage) -> Non
 
 async def waits_for_a_microphone_that_another_program_holds(stage: Stage) -> None:
     """Nothing tells a page when it is free."""
-    async with stage.page("/microphone") as opened:
+    async with watched(stage) as opened:
         page = opened.page
-        await page.evaluate(WATCH)
         await page.evaluate("window.refusal = 'NotReadableError'")
         await page.locator("#mic-toggle").click()
         await opened.until_text("#mic-status", "Another program holds the microphone")
@@ -75,9 +82,8 @@ async def waits_for_a_microphone_that_another_program_holds(stage: Stage) -> Non
 
 async def lets_go_of_a_microphone_that_comes_after_stop(stage: Stage) -> None:
     """Whoever answers the browser's question late may have pressed the button twice by then."""
-    async with stage.page("/microphone") as opened:
+    async with watched(stage) as opened:
         page = opened.page
-        await page.evaluate(WATCH)
         await page.evaluate("() => { window.answered = new Promise((answer) => { window.answer = answer; }); }")
         for _ in range(3):  # start, stop, start
             await page.locator("#mic-toggle").click()

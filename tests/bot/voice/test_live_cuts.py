@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 
 from bot.voice import LinkState, Reason, VoiceLink, connection, supervisor
+from sandbox import Channel
+from sandbox.voice import Speaker
 from tests.fakes.call import Call
 
 pytestmark = pytest.mark.integration
 
 BACK_WITHIN_S = 5.0
+
+
+async def taken_elsewhere(call: Call, person: Speaker) -> Channel:
+    """Another voice channel, with `person` in it."""
+    other = call.sandbox.add_voice_channel("Elsewhere")
+    await person.join(other.id)
+    return other
 
 
 @pytest.mark.parametrize("code", [1006, 4015])
@@ -201,8 +210,7 @@ async def test_moved_between_two_connections_it_comes_back_where_it_was_moved_to
 
     assert call.link is not None
     monkeypatch.setattr(call.link._supervisor, "_sleep", until_moved)  # between two tries
-    other = call.sandbox.add_voice_channel("Elsewhere")
-    await ben.join(other.id)
+    other = await taken_elsewhere(call, ben)
     call.faults.refuse_connections = 1
     closing = asyncio.create_task(call.voice.close(call.bot_id, 4006), name="close")
     await call.until(lambda: call.counters.reconnects_failed == 1)
@@ -243,8 +251,7 @@ def epoch_of(link: VoiceLink) -> bytes | None:
 
 async def test_dragged_to_another_channel_it_hears_the_people_there(call: Call, speech: list[bytes]) -> None:
     anna, ben = await call.together("Anna", "Ben")
-    other = call.sandbox.add_voice_channel("Elsewhere")
-    await ben.join(other.id)
+    other = await taken_elsewhere(call, ben)
     link = call.link
     assert link is not None
     before = link.counters.reconnects
@@ -262,8 +269,7 @@ async def test_dragged_to_another_channel_it_hears_the_people_there(call: Call, 
 async def test_dragged_away_after_its_voice_server_closed_it_follows(call: Call, speech: list[bytes]) -> None:
     """The word on where it was taken comes after the close by which the voice server let it go."""
     _, ben = await call.together("Anna", "Ben")
-    other = call.sandbox.add_voice_channel("Elsewhere")
-    await ben.join(other.id)
+    other = await taken_elsewhere(call, ben)
     link = call.link
     assert link is not None
     await call.voice.close(call.bot_id, 4014)

@@ -27,7 +27,14 @@ SESSION_COOKIE = _ACCESS.cookie(access.SESSION_COOKIE)  # as the applications wi
 KEY_COOKIE = _ACCESS.cookie(access.KEY_COOKIE)
 STATE_COOKIE = _ACCESS.cookie(access.STATE_COOKIE)
 ALICE, BOB, STARTER, STRANGER = 100, 200, 1, 999
-MakeClient = Callable[..., Awaitable[TestClient[Any, Any]]]
+Client = TestClient[Any, Any]
+MakeClient = Callable[..., Awaitable[Client]]
+
+
+async def status_of(client: Client, path: str, **headers: str) -> int:
+    async with client.get(path, headers=headers, allow_redirects=False) as response:
+        await response.read()
+        return response.status
 
 
 @pytest.fixture(scope="session")
