@@ -30,13 +30,19 @@ def _cpu_s() -> dict[tuple[int, str], float]:
     found: dict[tuple[int, str], float] = {}
     for path in _PROC.glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
-            pid, words = int(path.parent.name), (path.parent / "cmdline").read_text()
+            pid, fields = int(path.parent.name), _text(path).rpartition(")")[2].split()
+            if pid != me and int(fields[1]) != me:
+                continue
+            words = _text(path.parent / "cmdline")
         except OSError:  # it has ended meanwhile
             continue
-        if pid == me or int(fields[1]) == me:
-            found[(pid, _what(pid == me, words))] = (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+        found[(pid, _what(pid == me, words))] = (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
     return found
+
+
+def _text(path: Path) -> str:
+    """Programs and files may be called by bytes that are no text."""
+    return os.fsdecode(path.read_bytes())
 
 
 def _what(own: bool, words: str) -> str:
