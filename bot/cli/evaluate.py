@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.markdown import Markdown
 
@@ -18,6 +19,7 @@ from ser_engine.errors import CorpusError, EngineError
 
 if TYPE_CHECKING:
     from ser_engine.models import Manifest
+    from ser_engine.recognizer import Recognizer
     from ser_engine.training.corpus import Corpus
 
 _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
@@ -72,7 +74,12 @@ def evaluate(
     keep_to_one_thread()
     from ser_engine.training.unlabelled import has_labels
 
-    if in_call or not has_labels(corpus):
+    try:
+        labelled = has_labels(corpus)
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    if in_call or not labelled:
+        _refuse_unused(in_call=in_call)
         _print_beside(corpus, actors, models, in_call=in_call, as_json=as_json)
         return
     from ser_engine.models import find_model
@@ -109,9 +116,7 @@ def evaluate(
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     _give(report, out, as_json=as_json)
-    known = [(one.info.name, f"trained on {heard}") for one in loaded if (heard := _heard(chosen, one.manifest))]
-    for where, warning in [*warnings(report), *known]:
-        console.print(f"Warning ({where}): {warning}.", style="bold", soft_wrap=True)
+    _warn([*warnings(report), *_trained_on(chosen, loaded)])
 
 
 def _give(report: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
@@ -132,6 +137,18 @@ def _give(report: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
         click.echo(markdown)
 
 
+def _refuse_unused(*, in_call: bool) -> None:
+    """Raises UsageError for what would change nothing in calls, or of recordings without labels."""
+    unused = {"conditions": "--condition", "out": "--out", "keep": "--record"} | (
+        {} if in_call else {"actors": "--actors"}
+    )
+    context = click.get_current_context()
+    given = [word for name, word in unused.items() if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        where = "with --call" if in_call else "where the table has no labels"
+        raise click.UsageError(f"{', '.join(given)} cannot be used {where}.")
+
+
 def _print_beside(corpus: Path, actors: str, models: tuple[str, ...], *, in_call: bool, as_json: bool) -> None:
     """Figures in calls, or of recordings without labels, on the standard output."""
     from ser_engine.recognizer import Recognizer
@@ -139,20 +156,39 @@ def _print_beside(corpus: Path, actors: str, models: tuple[str, ...], *, in_call
     from ser_engine.training.corpus import read_corpus
 
     found: dict[str, Any] = {}
+    known: list[tuple[str, str]] = []
     try:
         loaded = [Recognizer.load(name) for name in dict.fromkeys(models)]
         with Bar(Console(stderr=True)) as bar:
             if in_call:
                 chosen = _chosen(read_corpus(corpus), actors, [one.manifest for one in loaded])
                 found = {one.info.name: calls.measure_calls(one, chosen.clips, progress=bar) for one in loaded}
+                known = _trained_on(chosen, loaded)
             else:
                 read = unlabelled.read_unlabelled(corpus)
                 found = {one.info.name: unlabelled.measure_unlabelled(one, read, bar) for one in loaded}
+                groups = {one.group for one in read}
+                known = [
+                    (one.info.name, f"trained on {', '.join(heard)}, so what it says of them is no figure of strangers")
+                    for one in loaded
+                    if (heard := sorted(groups & _further(one.manifest)))
+                ]
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     table = calls.to_markdown if in_call else unlabelled.to_markdown
     text = [f"## {name}\n\n{table(figures)}" for name, figures in found.items()]
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(text))
+    _warn(known)
+
+
+def _warn(known: Iterable[tuple[str, str]]) -> None:
+    for where, warning in known:
+        Console(stderr=True).print(f"Warning ({where}): {warning}.", style="bold", soft_wrap=True, highlight=False)
+
+
+def _trained_on(chosen: Corpus, loaded: Sequence[Recognizer]) -> list[tuple[str, str]]:
+    """Each model that has heard some of `chosen` in training, and a warning."""
+    return [(one.info.name, f"trained on {heard}") for one in loaded if (heard := _heard(chosen, one.manifest))]
 
 
 def _chosen(corpus: Corpus, actors: str, models: Sequence[Manifest]) -> Corpus:
@@ -173,11 +209,19 @@ def _chosen(corpus: Corpus, actors: str, models: Sequence[Manifest]) -> Corpus:
 
 def _heard(chosen: Corpus, model: Manifest) -> str:
     """Whom of `chosen` the model heard in training, in words; empty when nobody."""
-    held_out = _held_out(chosen, model)
+    held_out = [] if chosen.name in _further(model) else _held_out(chosen, model)
     if held_out is None:
         return ""
     heard = {clip.speaker for clip in chosen.clips if clip.split in (None, "train")} - set(held_out)
     return f"{len(heard)} of these {len(chosen.speakers)} speakers, so its figures are worth nothing" if heard else ""
+
+
+def _further(model: Manifest) -> set[str]:
+    """The corpora, and the kinds of sound, that a model was broadened with as a whole."""
+    broadened = model.training.get("broadened")
+    corpora = broadened.get("corpora") if isinstance(broadened, dict) else None
+    named = corpora if isinstance(corpora, dict) else {}
+    return {str(name) for part in ("further", "ordinary", "sounds") for name in named.get(part) or ()}
 
 
 def _held_out(corpus: Corpus, model: Manifest) -> list[str] | None:

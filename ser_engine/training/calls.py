@@ -89,7 +89,7 @@ def to_markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
                 f"{entry['earlier']:.1f}",
                 f"{entry['uar']:.3f}",
                 interval,
-                f"{recall.get('Neutral', float('nan')):.2f}",
+                f"{recall['Neutral']:.2f}" if "Neutral" in recall else "–",
             ),
             *(f"{weakest} {recall[weakest]:.2f}", taken_for_angry(entry)),
             *(f"{entry['ece']:.3f}", f"{entry['clear']['coverage']:.0%}"),

@@ -8,7 +8,6 @@ optional are `split`, `sex`, `age`, `sentence`, `level`, `flag` (a row with one 
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Final
 
 from ser_engine.audio import decode
 from ser_engine.errors import CorpusError, EngineError
+from ser_engine.training.tables import Row, Table, read_table
 from ser_engine.types import Pcm
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust", "Neutral")
@@ -39,7 +39,6 @@ _VOTE_COLUMNS: Final = {
     "votes_fear": "Fear",
 }
 _OLDEST: Final = 130
-_TABLES: Final = ("manifest.csv", "labels.csv")
 SPLITS: Final = ("train", "validation", "test")
 
 
@@ -106,74 +105,16 @@ def read_corpus(folder: Path) -> Corpus:
     Raises CorpusError in words: no table, a missing column, an unknown label, a missing file, the same file twice, a
     speaker in two splits, nothing left.
     """
-    table = _find_table(folder)
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, dialect=_dialect(table))
-            columns = _columns(table, reader.fieldnames or ())
-            rows = [(reader.line_num, row) for row in reader]
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{table} is not in UTF-8; save it again as CSV UTF-8.") from error
-    except (OSError, csv.Error) as error:
-        raise CorpusError(f"{table} cannot be read as a CSV file: {error}.") from error
-    clips, left_out = [], 0
-    for number, row in rows:
-        values = {name: (row.get(column) or "").strip() for name, column in columns.items()}
-        if values.get("flag"):
-            left_out += 1
-            continue
-        clips.append(_clip(table, number, values))
-    corpus = Corpus(name=table.parent.resolve().name, clips=tuple(clips), left_out=left_out)
-    _check(table, corpus)
+    table = read_table(folder, "file", "label", "speaker")
+    kept = [row for row in table.rows if not row.values.get("flag")]
+    clips = tuple(_clip(table, row) for row in kept)
+    corpus = Corpus(name=table.path.parent.resolve().name, clips=clips, left_out=len(table.rows) - len(kept))
+    _check(table.path, corpus)
     return corpus
 
 
-def _find_table(folder: Path) -> Path:
-    if folder.is_file():
-        return folder
-    if not folder.is_dir():
-        raise CorpusError(f"There is no corpus folder {folder}.")
-    for name in _TABLES:
-        if (folder / name).is_file():
-            return folder / name
-    found = sorted(folder.glob("*.csv"))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise CorpusError(
-            f"{folder} has no table. Put a CSV file with the columns file, label and speaker beside the recordings."
-        )
-    raise CorpusError(f"{folder} has {len(found)} CSV files; name the right one manifest.csv, or give its own path.")
-
-
-def _dialect(table: Path) -> type[csv.Dialect]:
-    """Comma, semicolon or tab: spreadsheets differ by country."""
-    with table.open(encoding="utf-8-sig") as stream:
-        first = stream.readline()
-    dialect: type[csv.Dialect] = csv.excel
-    for separator in (";", "\t"):
-        if separator in first and "," not in first:
-            dialect = type("dialect", (csv.excel,), {"delimiter": separator})
-    return dialect
-
-
-def _columns(table: Path, header: Iterable[str]) -> dict[str, str]:
-    """What we call a column → what the table calls it."""
-    present = {name.strip().lower(): name for name in header if name}
-    synonyms = {"file": ("file", "path", "filename"), "label": ("label", "intended", "emotion")}
-    synonyms |= {"speaker": ("speaker", "actor", "person")}
-    columns = {}
-    for ours, theirs in synonyms.items():
-        match = next((present[name] for name in theirs if name in present), None)
-        if match is None:
-            raise CorpusError(f"{table} has no column {ours!r}; it needs file, label and speaker.")
-        columns[ours] = match
-    optional = ("split", "sex", "age", "sentence", "level", "flag", *_VOTE_COLUMNS)
-    return columns | {name: present[name] for name in optional if name in present}
-
-
-def _clip(table: Path, number: int, values: Mapping[str, str]) -> Clip:
-    where = f"{table}, line {number}"
+def _clip(table: Table, row: Row) -> Clip:
+    where, values = row.where, row.values
     if not values["file"] or not values["speaker"]:
         raise CorpusError(f"{where}: file and speaker must not be empty.")
     label = _LABEL_OF.get(values["label"].lower())
@@ -183,7 +124,7 @@ def _clip(table: Path, number: int, values: Mapping[str, str]) -> Clip:
     if split is not None and split not in SPLITS:
         raise CorpusError(f"{where}: {split!r} is not a split; known are {', '.join(SPLITS)}.")
     return Clip(
-        path=_audio(table, values["file"], where),
+        path=table.recording(row),
         speaker=values["speaker"],
         label=label,
         split=split,
@@ -193,13 +134,6 @@ def _clip(table: Path, number: int, values: Mapping[str, str]) -> Clip:
         sentence=values.get("sentence") or None,
         level=values.get("level") or None,
     )
-
-
-def _audio(table: Path, file: str, where: str) -> Path:
-    for folder in (table.parent, table.parent / "audio"):
-        if (folder / file).is_file():
-            return folder / file
-    raise CorpusError(f"{where}: there is no recording {file} in {table.parent} or its folder audio.")
 
 
 def _votes(values: Mapping[str, str], where: str) -> dict[str, int]:

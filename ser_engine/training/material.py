@@ -8,9 +8,8 @@ all trainings that use it.
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -26,6 +25,7 @@ from ser_engine.segmenter import segment_pcm
 from ser_engine.training import augment, made_sounds
 from ser_engine.training.corpus import Clip, Corpus
 from ser_engine.training.recipes import Progress
+from ser_engine.training.tables import read_table
 from ser_engine.types import WINDOW_SAMPLES, Pcm
 
 Kind = Literal["labelled", "ordinary", "sound", "made"]
@@ -94,8 +94,8 @@ def labelled_pieces(corpus: str, clips: Sequence[Clip]) -> list[Piece]:
 def ordinary_pieces(folder: Path) -> list[Piece]:
     """The windows of all recordings of ordinary speech in `folder`. Raises CorpusError."""
     pieces = []
-    for row in table_rows(folder, ("file", "corpus", "speaker")):
-        for number, window in enumerate(segment_pcm(read_samples(folder / row["file"]))):
+    for path, row in recordings(folder, "corpus", "speaker"):
+        for number, window in enumerate(segment_pcm(read_samples(path))):
             name = f"{row['file']}#{number}"
             about = {"corpus": row["corpus"], "speaker": row["speaker"], "name": name}
             pieces.append(Piece(kind="ordinary", pcm=_short(window.pcm), **about))  # type: ignore[arg-type]
@@ -105,8 +105,8 @@ def ordinary_pieces(folder: Path) -> list[Piece]:
 def sound_pieces(folder: Path) -> list[Piece]:
     """Windows of all recorded sounds in `folder`, 3 s each. Raises CorpusError."""
     pieces = []
-    for row in table_rows(folder, ("file", "kind", "recorder")):
-        pcm = read_samples(folder / row["file"])
+    for path, row in recordings(folder, "kind", "recorder"):
+        pcm = read_samples(path)
         for start in range(0, max(1, len(pcm) - WINDOW_SAMPLES // 2), WINDOW_SAMPLES):
             part = _short(pcm[start : start + WINDOW_SAMPLES])
             about = {"corpus": row["kind"], "speaker": row["recorder"], "name": f"{row['file']}#{start}"}
@@ -227,16 +227,18 @@ class EncodedViews:
         return augment.vary(pcm, rng, others, cleaned=cleaned, short=SHORT_SHARE)
 
 
-def table_rows(folder: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    table = folder / "manifest.csv"
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{table} cannot be read as a CSV file: {error}.") from error
-    if not rows or not set(columns) <= set(rows[0]):
-        raise CorpusError(f"{table} needs the columns {', '.join(columns)} and a row at least.")
-    return rows
+def recordings(folder: Path, *columns: str) -> list[tuple[Path, Mapping[str, str]]]:
+    """The files of the table of `folder`, each with its row, in which no one of `columns` is empty.
+
+    Raises CorpusError, also when there is none.
+    """
+    table = read_table(folder, "file", *columns)
+    for row in table.rows:
+        if empty := [name for name in columns if not row.values[name]]:
+            raise CorpusError(f"{row.where}: {empty[0]} must not be empty.")
+    if not table.rows:
+        raise CorpusError(f"{table.path} names no recording.")
+    return [(table.recording(row), row.values) for row in table.rows]
 
 
 def read_samples(path: Path) -> Pcm:

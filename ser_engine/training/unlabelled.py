@@ -14,14 +14,14 @@ from typing import Any, Final
 from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm
 from ser_engine.summary import summarise
-from ser_engine.training.material import read_samples, table_rows
+from ser_engine.training.material import read_samples, recordings
 from ser_engine.training.metrics import rounded
 from ser_engine.training.recipes import Progress
+from ser_engine.training.tables import read_table
 from ser_engine.types import Prediction
 
 _GROUPS: Final = ("corpus", "kind")
 """Columns that may name what a recording belongs to; the first that is there counts."""
-_LABELS: Final = ("label", "intended", "emotion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,28 +31,27 @@ class Recording:
 
 
 def has_labels(folder: Path) -> bool:
-    """Whether the table of `folder` names a label for each recording. True where there is no ``manifest.csv``."""
-    if not (folder / "manifest.csv").is_file():
-        return True
-    columns = {name.strip().lower() for name in table_rows(folder, ("file",))[0]}
-    return bool(columns & set(_LABELS))
+    """Whether the table of `folder` names a label for each recording. Raises CorpusError."""
+    return "label" in read_table(folder).columns
 
 
 def read_unlabelled(folder: Path) -> list[Recording]:
     """The recordings of `folder`. Raises CorpusError."""
-    rows = table_rows(folder, ("file",))
-    column = next((name for name in _GROUPS if name in rows[0]), None)
-    return [Recording(path=folder / row["file"], group=row[column] if column else folder.name) for row in rows]
+    found = []
+    for path, row in recordings(folder):
+        group = next((row[name] for name in _GROUPS if row.get(name)), path.parent.resolve().name)
+        found.append(Recording(path=path, group=group))
+    return found
 
 
-def measure_unlabelled(model: Recognizer, recordings: Sequence[Recording], progress: Progress) -> dict[str, Any]:
+def measure_unlabelled(model: Recognizer, clips: Sequence[Recording], progress: Progress) -> dict[str, Any]:
     """By group and over all: recordings, windows, and the shares of them that are called clear with an emotion.
 
     Raises CorpusError when a recording cannot be read.
     """
-    progress.stage(f"{model.info.name}, without labels", len(recordings))
+    progress.stage(f"{model.info.name}, without labels", len(clips))
     counts: dict[str, dict[str, int]] = {}
-    for recording in recordings:
+    for recording in clips:
         windows = segment_pcm(read_samples(recording.path))
         answers = model.predict(windows, {})
         summary = summarise(list(zip(windows, answers, strict=True))) if windows else None

@@ -69,3 +69,64 @@ def test_models_that_held_out_different_people_cannot_be_compared(recordings: Pa
     result = measure(recordings, trained(tmp_path / "a", "1020"), trained(tmp_path / "b", "1021"))
     assert result.exit_code == 1
     assert "held out by all of these models" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("", "has no column 'file'"),
+        ("file,label,speaker\n", "names no recording"),
+        ("file\n", "names no recording"),
+        ("file,label,speaker\nJürgen.wav,angry,a".encode("latin-1"), "not in UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_in_words(tmp_path: Path, table: str | bytes, words: str) -> None:
+    (tmp_path / "manifest.csv").write_bytes(table.encode() if isinstance(table, str) else table)
+    result = measure(tmp_path, make_model(tmp_path / "a"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert words in result.stderr
+
+
+def test_a_table_called_manifest_may_be_written_in_any_way_too(recordings: Path, tmp_path: Path) -> None:
+    table = (recordings / "labels.csv").read_text().replace("file,label,speaker", "Path,Emotion,Person")
+    (recordings / "labels.csv").unlink()
+    (recordings / "manifest.csv").write_text(table.replace(",", ";"))
+    result = measure(recordings, make_model(tmp_path / "a"))
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["clips"] == 16
+
+
+def test_in_calls_and_without_labels_what_would_change_nothing_is_refused(recordings: Path, tmp_path: Path) -> None:
+    model = str(make_model(tmp_path / "a"))
+    words = ["--corpus", str(recordings), "--model", model, "--call", "--out", str(tmp_path / "out"), "--record"]
+    result = CliRunner().invoke(evaluate, words)
+    assert result.exit_code == 2
+    assert "--out, --record cannot be used with --call" in result.stderr
+    (recordings / "labels.csv").write_text("file\n" + clip_paths()[0].name)
+    result = CliRunner().invoke(evaluate, [*words[:4], "--condition", "noise", "--actors", "all"])
+    assert result.exit_code == 2
+    assert "--condition, --actors cannot be used where the table has no labels" in result.stderr
+
+
+def test_who_is_measured_on_the_training_is_told_in_calls_too(recordings: Path, tmp_path: Path) -> None:
+    model = trained(tmp_path / "a", "1020")
+    words = ["--corpus", str(recordings), "--model", str(model), "--call", "--actors"]
+    for actors, told in (("all", True), ("1020", False)):
+        result = CliRunner().invoke(evaluate, [*words, actors])
+        assert result.exit_code == 0, result.output
+        assert ("trained on 3 of these 4" in result.stderr) == told
+
+
+def test_a_corpus_that_a_model_was_broadened_with_is_told(recordings: Path, tmp_path: Path) -> None:
+    model = make_model(tmp_path / "a")
+    manifest = json.loads((model / "model.json").read_text())
+    corpora = {"further": ["mine"], "ordinary": ["read"], "sounds": []}
+    manifest["training"] = {"corpus": "theirs", "held_out_speakers": ["1020"], "broadened": {"corpora": corpora}}
+    (model / "model.json").write_text(json.dumps(manifest))
+    result = measure(recordings, model)
+    assert result.exit_code == 0, result.output
+    assert "trained on 4 of these 4" in result.stderr
+    (recordings / "labels.csv").write_text(f"file,corpus\n{clip_paths()[0].name},read\n{clip_paths()[1].name},other")
+    result = measure(recordings, model)
+    assert result.exit_code == 0, result.output
+    assert "trained on read, so" in result.stderr

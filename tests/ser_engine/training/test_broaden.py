@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ser_engine.training.episodes import Calls, EpisodeSettings, Spoken, build, 
 from ser_engine.training.recipes import Silent
 from ser_engine.training.refine import RefineSettings
 from ser_engine.training.strange import learn_strangeness
+from tests.fakes.clips import clip_paths
 from tests.fakes.material import a_little_of_everything, files
 
 pytestmark = [
@@ -135,7 +137,34 @@ def test_a_corpus_without_held_out_speakers_is_refused(tmp_path: Path) -> None:
     heard = material.Material(corpora=[nobody], ordinary=tmp_path, sounds=tmp_path)
     with pytest.raises(CorpusError, match="held out"):
         heard.groups(seed=1)
-    with pytest.raises(CorpusError, match=r"manifest\.csv"):
+    with pytest.raises(CorpusError, match=r"no table\. Put a CSV file with the columns file, corpus and speaker"):
+        material.ordinary_pieces(tmp_path)
+
+
+def test_tables_without_labels_are_read_as_those_with_labels(tmp_path: Path) -> None:
+    """Semicolons, upper case, other names of the columns, and recordings in a folder of their own."""
+    (tmp_path / "audio").mkdir()
+    shutil.copyfile(clip_paths()[0], tmp_path / "audio" / "a.flac")
+    (tmp_path / "labels.csv").write_text("\ufeffPath;Corpus ;Person\na.flac;mine;anna\n", encoding="utf-8")
+    (piece,) = material.ordinary_pieces(tmp_path)
+    assert (piece.corpus, piece.speaker, piece.name) == ("mine", "anna", "a.flac#0")
+    assert not unlabelled.has_labels(tmp_path)
+    (one,) = unlabelled.read_unlabelled(tmp_path / "labels.csv")
+    assert (one.path.name, one.group) == ("a.flac", "mine")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("", "names no recording"),
+        ("a.flac,,anna", "line 2: corpus must not be empty"),
+        (",mine,anna", "line 2: file must not be empty"),
+        ("b.flac,mine,anna", r"line 2: there is no recording b\.flac"),
+    ],
+)
+def test_what_is_wrong_in_a_table_without_labels_is_said(tmp_path: Path, row: str, words: str) -> None:
+    (tmp_path / "manifest.csv").write_text(f"file,corpus,speaker\n{row}\n")
+    with pytest.raises(CorpusError, match=words):
         material.ordinary_pieces(tmp_path)
 
 
