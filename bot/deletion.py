@@ -60,12 +60,12 @@ class Deletions:
     async def person(self, user_id: int, guild_id: int | None, interaction_id: int) -> Deleted:
         """Everything about a person, in one server or everywhere. Raises StorageError."""
         app = self._app
-        app.withdrawals.note(user_id)
-        await app.sessions.leave_everything(user_id, guild_id, interaction_id)
-        await app.neighbours.leave_everything(user_id, guild_id, interaction_id)
-        traces = await app.storage.traces_of(user_id, guild_id)
-        about = await app.storage.messages_about(user_id, guild_id)
-        counts = await app.storage.delete_person(user_id, guild_id)
+        with app.withdrawals.under_way(user_id):
+            await app.sessions.leave_everything(user_id, guild_id, interaction_id)
+            await app.neighbours.leave_everything(user_id, guild_id, interaction_id)
+            traces = await app.storage.traces_of(user_id, guild_id)
+            about = await app.storage.messages_about(user_id, guild_id)
+            counts = await app.storage.delete_person(user_id, guild_id)
         app.writer.forget(traces.participants)
         for session_id in traces.sessions:  # the live events in memory, too; open pages read the report anew
             app.bus.forget(session_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar, Final
 
 import discord
@@ -97,11 +98,11 @@ class PrivacyGroup(app_commands.Group):
     async def _decide(self, interaction: Interaction, decision: Decision | None, what: str) -> None:
         guild_id, user_id = guild_of(interaction).id, interaction.user.id
         purposes = tuple(Purpose) if what == BOTH else (Purpose(what),)
-        if decision is Decision.OPT_OUT and Purpose.VOICE in purposes:
-            self._app.withdrawals.note(user_id)
-        # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
-        deciding = [self._app.sessions.decide(guild_id, user_id, decision, interaction.id, p) for p in purposes]
-        *counted, _ = await asyncio.gather(*deciding, defer(interaction))
+        says_no = decision is Decision.OPT_OUT and Purpose.VOICE in purposes
+        with self._app.withdrawals.under_way(user_id) if says_no else nullcontext():
+            # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
+            deciding = [self._app.sessions.decide(guild_id, user_id, decision, interaction.id, p) for p in purposes]
+            *counted, _ = await asyncio.gather(*deciding, defer(interaction))
         await say(interaction, texts_of(interaction)(DECIDED[decision, what] if all(counted) else "DECIDED_LATER"))
 
 

@@ -67,6 +67,37 @@ async def test_who_says_no_while_it_is_analysed_is_not_answered_about(
     assert not await world.service.storage.messages_about(world.mara.id, None)
 
 
+@pytest.mark.parametrize("stored", [False, True], ids=["while", "after"])
+@pytest.mark.parametrize("step", ["set_standing_consent", "delete_person"])
+async def test_who_is_asked_about_before_their_no_is_stored_is_not_answered_about(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, stored: bool
+) -> None:
+    storage, storing, go = world.service.storage, asyncio.Event(), asyncio.Event()
+    store = getattr(storage, step)
+
+    async def late(*args: Any) -> Any:
+        storing.set()
+        await go.wait()
+        return await store(*args)
+
+    monkeypatch.setattr(storage, step, late)
+    say_no = opt_out if step == "set_standing_consent" else delete_everything
+    saying = asyncio.create_task(say_no(world, world.mara))
+    await storing.wait()
+    held = Held(world, monkeypatch)
+    message = spoken(world)
+    asking = await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
+    await held.asked.wait()
+    if stored:
+        go.set()
+        await saying
+    held.go.set()
+    assert text_of(await world.sandbox.answer(asking)) == texts.OPTED_OUT_OF_VOICE
+    assert not answers(world, message)
+    go.set()
+    await saying
+
+
 async def test_who_deletes_everything_while_discord_takes_the_answer_finds_it_gone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
