@@ -9,9 +9,9 @@ import asyncio
 import io
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import discord
 import structlog
@@ -24,6 +24,7 @@ from bot.texts import Texts
 from storage.records import ServerSettings
 
 Interaction = discord.Interaction[Any]
+T = TypeVar("T")
 
 NO_MENTIONS = discord.AllowedMentions.none()
 OVER: Final = frozenset({10015, 50027})
@@ -36,6 +37,17 @@ async def defer(interaction: Interaction, *, private: bool = True) -> None:
     """Acknowledge; the answer follows. `private` answers are seen by the asking person only."""
     if not interaction.response.is_done():
         await interaction.response.defer(ephemeral=private, thinking=True)
+
+
+async def acknowledged(interaction: Interaction, *works: Awaitable[T]) -> list[T]:
+    """What `works` give, which do not wait for the acknowledgement: whoever leaves is out with the next packet, however
+    long Discord takes. They come to their end, and what goes wrong with them is raised, even where Discord refuses it.
+    """
+    *done, deferred = await asyncio.gather(*works, defer(interaction), return_exceptions=True)
+    for outcome in (*done, deferred):
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return done  # type: ignore[return-value]  # nothing in it is an error
 
 
 async def json_file(make: Callable[[], object], name: str) -> discord.File:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import discord
 
 from bot.app import App
 from bot.cards import Buttons, Card
-from bot.commands.common import Interaction, asker_of, defer, guild_of, member_of, report_error, say, say_marked
+from bot.commands.common import (
+    Interaction,
+    acknowledged,
+    asker_of,
+    defer,
+    guild_of,
+    member_of,
+    report_error,
+    say,
+    say_marked,
+)
 from bot.commands.language import texts_of
 from bot.commands.membership import unheard
 from bot.commands.open_summary import SummaryButton
@@ -70,8 +79,7 @@ class PanelView(discord.ui.View):
 
     @discord.ui.button(style=discord.ButtonStyle.secondary, custom_id=EXCLUDE_ID)
     async def exclude(self, interaction: Interaction, button: discord.ui.Button[Any]) -> None:
-        # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
-        answer, _ = await asyncio.gather(self._leave_out(interaction), defer(interaction))
+        (answer,) = await acknowledged(interaction, self._leave_out(interaction))
         await say(interaction, texts_of(interaction)(ANSWERS[answer]))
 
     @discord.ui.button(style=discord.ButtonStyle.secondary, custom_id=MARK_ID)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -13,7 +12,7 @@ from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, defer, guild_of, json_file, member_of, say, told
+from bot.commands.common import Interaction, acknowledged, defer, guild_of, json_file, member_of, say, told
 from bot.commands.language import described, texts_of
 from bot.commands.membership import end_stale_answers
 from bot.commands.refusals import not_deleted
@@ -100,9 +99,8 @@ class PrivacyGroup(app_commands.Group):
         purposes = tuple(Purpose) if what == BOTH else (Purpose(what),)
         says_no = decision is Decision.OPT_OUT and Purpose.VOICE in purposes
         with self._app.withdrawals.under_way(user_id) if says_no else nullcontext():
-            # Not after the acknowledgement: whoever wants out is out with the next packet, however long Discord takes.
-            deciding = [self._app.sessions.decide(guild_id, user_id, decision, interaction.id, p) for p in purposes]
-            *counted, _ = await asyncio.gather(*deciding, defer(interaction))
+            deciding = (self._app.sessions.decide(guild_id, user_id, decision, interaction.id, p) for p in purposes)
+            counted = await acknowledged(interaction, *deciding)
         await say(interaction, texts_of(interaction)(DECIDED[decision, what] if all(counted) else "DECIDED_LATER"))
 
 
@@ -127,10 +125,9 @@ class DeleteButton(
 
     async def callback(self, interaction: Interaction) -> None:
         async with told(interaction):
-            # Not after the acknowledgement: leaving works at once, however long Discord takes.
             guild_id = scope(interaction, everywhere=self._everywhere)
             deleting = self.app.deletions.person(interaction.user.id, guild_id, interaction.id)
-            done, _ = await asyncio.gather(deleting, defer(interaction))
+            (done,) = await acknowledged(interaction, deleting)
             texts = texts_of(interaction)
             await say(interaction, "\n".join([deleted(texts, done.counts), *not_deleted(texts, done.refused)]))
 
