@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_engine.models import NETWORK_ONNX, find_model, open_directory, write_manifest
-from ser_engine.quick import WAY, Plan, places
+from ser_engine.quick import WAYS, Plan, places
 from ser_engine.recognizer import Recognizer
 from ser_engine.types import Window
 
@@ -50,7 +50,7 @@ def answers(model: str | Path, windows: Sequence[Window], plan: Plan | None = No
 def quicken(model: str | Path, windows: Sequence[Window], say: Callable[[Tried], object]) -> Tried:
     """Write a plan that holds over `windows` into the manifest, and return it. Raises ModelError.
 
-    The LSTMs are taken one after another, the largest first, as long as the answers allow.
+    The LSTMs are taken one after another, the largest first, each in the cheapest way that the answers allow, if any.
     """
     directory = open_directory(find_model(model))
     found = places(directory.read(NETWORK_ONNX)) if directory.has(NETWORK_ONNX) else {}
@@ -58,11 +58,14 @@ def quicken(model: str | Path, windows: Sequence[Window], say: Callable[[Tried],
     exact = [answers(directory.path, some, {}) for some in sets] if found else []
     taken = Tried(plan={}, moved=0.0, mean_moved=0.0)
     for name in sorted(found, key=lambda one: -found[one]):
-        plan = {**taken.plan, name: WAY}
-        both = zip(sets, exact, strict=True)
-        apart = [np.abs(answers(directory.path, some, plan) - said).max(axis=1) for some, said in both]
-        tried = Tried(plan=plan, moved=float(np.max(apart)), mean_moved=float(np.mean(apart)))
-        say(tried)
-        taken = tried if tried.holds else taken
+        for way in WAYS:
+            plan = {**taken.plan, name: way}
+            both = zip(sets, exact, strict=True)
+            apart = [np.abs(answers(directory.path, some, plan) - said).max(axis=1) for some, said in both]
+            tried = Tried(plan=plan, moved=float(np.max(apart)), mean_moved=float(np.mean(apart)))
+            say(tried)
+            if tried.holds:
+                taken = tried
+                break
     write_manifest(directory.path, directory.manifest.model_copy(update={"quick": dict(taken.plan)}))
     return taken

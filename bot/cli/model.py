@@ -14,6 +14,8 @@ from ser_engine.errors import EngineError, ModelError
 from ser_engine.extras import need_training
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ser_engine.models import Manifest
     from ser_engine.quickening import Tried
     from ser_engine.types import Window
@@ -61,13 +63,17 @@ def quicken(name: str, clips: Path) -> None:
     from ser_engine.quickening import quicken
 
     def say(tried: Tried) -> None:
-        click.echo(f"{', '.join(tried.plan)}: {_moved(tried)}")
+        click.echo(f"{_ways(tried.plan)}: {_moved(tried)}")
 
     try:
         taken = quicken(name, _windows(clips), say)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{name}: in bytes {', '.join(taken.plan) or 'nothing'}; {_moved(taken)}")
+    click.echo(f"{name}: in bytes {_ways(taken.plan)}; {_moved(taken)}")
+
+
+def _ways(plan: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({way})" for name, way in plan.items()) or "nothing"
 
 
 def _moved(tried: Tried) -> str:
