@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ser_engine.chained import links
 from ser_engine.container import ENDINGS, Source, big_endian, opened, stated_s, tracks_of
@@ -31,7 +30,6 @@ __all__ = [
     "DEFAULT_LIMITS",
     "DecodeLimits",
     "change_speed",
-    "checked",
     "decode",
     "level_dbfs",
     "peak_dbfs",
@@ -104,20 +102,6 @@ def pieces(source: Source, *, filename: str | None = None, limits: DecodeLimits 
         raise
     if empty:
         raise refusal("no_sound")
-
-
-def checked(pcm: NDArray[np.floating[Any]]) -> Pcm:
-    """`pcm` as float32 within ±1; what exceeds full scale is scaled back as a whole.
-
-    Raises InvalidSamples for NaN, infinity or more than one dimension.
-    """
-    if pcm.ndim != 1:
-        raise refusal("not_mono")
-    samples = np.ascontiguousarray(pcm, dtype=np.float32)
-    if not np.isfinite(samples).all():
-        raise refusal("not_finite")
-    peak = float(np.abs(samples).max()) if len(samples) else 0.0
-    return samples if peak <= 1 else np.asarray(samples / np.float32(peak), dtype=np.float32)
 
 
 def resample(pcm: Pcm, rate_hz: int) -> Pcm:

@@ -22,12 +22,14 @@ from ser_engine.audio import change_speed
 from ser_engine.backends.base import ModelInfo
 from ser_engine.baseline import Baselines, Vector, WindowOutput, pooled_states
 from ser_engine.decision import Decider
-from ser_engine.errors import InvalidSamples, ModelError
+from ser_engine.errors import ModelError
 from ser_engine.features import extract
 from ser_engine.gates import gate
 from ser_engine.models import ENCODER_ONNX, Manifest, ModelDirectory, find_model, open_directory
 from ser_engine.networks import EncoderNetwork, Logits, Network, Runtime, load_network, load_scaler, logarithms, softmax
 from ser_engine.quick import Plan
+from ser_engine.refusals import refusal
+from ser_engine.samples import are_sound
 from ser_engine.scaler import Scaler, collate
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Prediction, Window
 
@@ -88,15 +90,14 @@ class Recognizer:
         With `baselines` (of one session, by `Window.speaker`) each window is compared with how its speaker sounded
         earlier, and is then taken into the baseline itself; a model without a baseline's head leaves them as they are.
         A window that is no speech is never given to the network: its probabilities are even, for it says nothing.
-        Raises InvalidSamples for NaN, infinity or an empty window.
+        Raises InvalidSamples for a window that is empty, or no mono samples as finite floats with a full scale of ±1.
         """
         return self.decider.decide(windows, self.hear(windows), baselines)
 
     def hear(self, windows: Sequence[Window]) -> list[WindowOutput]:
         """What the network makes of each window by itself. Raises as `predict` does."""
-        for window in windows:
-            if window.pcm.ndim != 1 or len(window.pcm) == 0 or not np.isfinite(window.pcm).all():
-                raise InvalidSamples("A window must hold finite mono samples, and at least one.")
+        if not all(are_sound(window.pcm) for window in windows):
+            raise refusal("bad_window")
         reasons = [gate(window) for window in windows]
         even = np.full(len(self.info.labels), -np.log(len(self.info.labels)), np.float32)
         out = [WindowOutput(gated=reason, log_probabilities=even, pooled=_NOTHING) for reason in reasons]
@@ -117,7 +118,10 @@ class Recognizer:
 
         `clips` are mono float32 at 16 kHz. They run in batches of at most 16, sorted by length, each at the model's
         `speeds` or at those given here; of several the logarithm of their mean probabilities is returned.
+        Raises InvalidSamples as `predict` does.
         """
+        if not all(map(are_sound, clips)):
+            raise refusal("bad_window")
         return self._run(clips, speeds=speeds)[0]
 
     def _run(self, clips: Sequence[Pcm], *, speeds: Sequence[float] | None = None) -> tuple[Logits, list[Vector]]:

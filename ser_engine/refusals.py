@@ -64,7 +64,11 @@ SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
     # the samples
     "not_mono": (InvalidSamples, "The samples must have one dimension (mono)."),
     "not_finite": (InvalidSamples, "The file holds numbers that are not sound (NaN or infinity)."),
-    "bad_window": (InvalidSamples, "A window must hold finite mono samples, and at least one."),
+    "not_full_scale": (InvalidSamples, "The samples must be floats with a full scale of ±1."),
+    "bad_window": (
+        InvalidSamples,
+        "A window must hold mono samples, one at least: finite floats with a full scale of ±1.",
+    ),
     "no_speech": (NoSpeech, "There is no stretch in it with at least {seconds} s of speech."),
     "only_noise": (NoSpeech, "There is sound in it, but no speech: only noise, a tone or music."),
     # the recognition

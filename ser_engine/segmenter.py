@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from ser_engine.samples import checked
 from ser_engine.types import MIN_SPEECH_S, SAMPLE_RATE_HZ, WINDOW_S, Pcm, PcmFrame, Window
 
 _VAD_FRAME_SAMPLES: Final = SAMPLE_RATE_HZ * 30 // 1000
@@ -157,7 +158,11 @@ class Segmenter:
 
 
 def segment_pcm(pcm: Pcm, speaker: str = "file", settings: SegmenterSettings | None = None) -> list[Window]:
-    """Windows of a whole recording: the same segmenter, so the same windows as if it had been spoken live."""
+    """Windows of a whole recording: the same segmenter, so the same windows as if it had been spoken live.
+
+    Raises InvalidSamples for what is no mono samples as finite floats with a full scale of ±1.
+    """
+    pcm = checked(pcm)
     segmenter = Segmenter(speaker, settings)
     windows: list[Window] = []
     for t in range(0, len(pcm), _FILE_BLOCK_SAMPLES):

@@ -21,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import structlog
 
 from ser_engine.backends.base import ModelInfo
@@ -35,6 +34,7 @@ from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.models import open_directory
 from ser_engine.networks import Runtime
 from ser_engine.refusals import refusal
+from ser_engine.samples import are_sound
 from ser_engine.types import Prediction, Window
 
 log = structlog.get_logger(__name__)
@@ -143,7 +143,7 @@ class WorkerBackend:
     async def _hear_some(self, windows: Sequence[Window], deadline: float, waited_s: float) -> list[WindowOutput]:
         if self._closed or self._model is None:
             raise refusal("not_running")
-        if any(w.pcm.ndim != 1 or len(w.pcm) == 0 or not np.isfinite(w.pcm).all() for w in windows):
+        if not all(are_sound(window.pcm) for window in windows):
             raise refusal("bad_window")
         loop, now = asyncio.get_running_loop(), time.monotonic()
         answers: list[asyncio.Future[WindowOutput]] = []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,13 +107,41 @@ def test_unsure_is_unclear(tmp_path: Path) -> None:
     assert unsure.probabilities == sure.probabilities
 
 
-@pytest.mark.parametrize("bad", [np.full(48_000, np.nan), np.full(48_000, np.inf), np.zeros(0), np.zeros((2, 16_000))])
-def test_what_is_no_window_is_refused(tmp_path: Path, bad: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.full(48_000, np.nan, np.float32),
+        np.full(48_000, np.inf, np.float32),
+        np.zeros(0, np.float32),
+        np.zeros((2, 16_000), np.float32),
+        np.full(48_000, 300, np.int16),
+        np.full(48_000, 300, np.float32),  # 16 bits that nobody divided
+        np.full(48_000, 1e30, np.float32),
+        np.full(48_000, 0.1, np.complex64),
+        np.array(["a", "b"]),
+        [0.1] * 48_000,
+        None,
+    ],
+)
+def test_what_is_no_window_is_refused(tmp_path: Path, bad: Any) -> None:
     recognizer = Recognizer.load(make_model(tmp_path))
-    window = Window(speaker="a", start_s=0, pcm=bad.astype(np.float32), speech_ratio=1, gap_ratio=0)
-    with pytest.raises(InvalidSamples):
+    window = Window(speaker="a", start_s=0, pcm=bad, speech_ratio=1, gap_ratio=0)
+    with pytest.raises(InvalidSamples, match="full scale of ±1"):
         recognizer.predict([window])
 
+    with pytest.raises(InvalidSamples, match="full scale of ±1"):
+        recognizer.logits([bad])
+
+
+def test_a_window_may_hold_floats_of_any_kind(tmp_path: Path) -> None:
+    recognizer = Recognizer.load(make_model(tmp_path))
+    (heard, *_) = windows()
+    still = heard.pcm.copy()
+    still.setflags(write=False)
+    kinds = [heard.pcm.astype(np.float64), heard.pcm.astype(">f4"), np.repeat(heard.pcm, 2)[::2], still]
+    (expected,) = recognizer.predict([heard])
+    for pcm in kinds:
+        assert recognizer.predict([replace(heard, pcm=pcm)]) == [expected]
 
 def test_wrong_label_count_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gives 4 answers, but .* states 5 labels"):

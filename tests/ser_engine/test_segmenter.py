@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ser_engine.errors import InvalidSamples
 from ser_engine.segmenter import Segmenter, SegmenterSettings, segment_pcm, speech_ratio
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, PcmFrame, Window
+from tests.fakes.clips import clip, clip_paths
 
 pytestmark = pytest.mark.unit
 
@@ -221,3 +225,29 @@ def test_gate_hears_quiet_rooms_but_not_a_codecs_rest() -> None:
 def test_gain_does_not_change_how_much_speech_is_heard() -> None:
     pcm = np.concatenate([buzz(1.0), buzz(0.7) * np.float32(0.02), buzz(1.0)])
     assert speech_ratio(pcm) == speech_ratio(pcm * np.float32(0.2)) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("pcm", "words"),
+    [
+        (np.zeros((16_000, 2), np.float32), "one dimension"),
+        (np.full(16_000, 300, np.int16), "full scale of ±1"),
+        (np.full(16_000, 300.0), "full scale of ±1"),
+        (np.full(16_000, np.nan, np.float32), "NaN"),
+        (None, "one dimension"),
+    ],
+)
+def test_a_recording_of_another_form_is_refused_in_words(pcm: Any, words: str) -> None:
+    with pytest.raises(InvalidSamples, match=words):
+        segment_pcm(pcm)
+
+
+def test_a_recording_may_hold_floats_of_any_kind() -> None:
+    pcm = clip(clip_paths()[0])
+    expected = segment_pcm(pcm)
+    same: Any
+    for same in (pcm.astype(np.float64), pcm.astype(">f4"), np.repeat(pcm, 2)[::2], pcm.tolist()):
+        for one, other in zip(segment_pcm(same), expected, strict=True):
+            assert (one.start_s, one.speech_ratio) == (other.start_s, other.speech_ratio)
+            np.testing.assert_array_equal(one.pcm, other.pcm)
+    assert segment_pcm(pcm[:0]) == []
