@@ -147,7 +147,19 @@ class BaselineHead:
         w1, b1, w2, b2 = arrays
         if w1.ndim != 2 or w2.ndim != 2 or b1.shape != w1.shape[1:] or b2.shape != w2.shape[1:] or len(w2) != len(b1):
             raise ModelError(f"{BASELINE_NPZ} holds arrays that do not fit one another.")
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ModelError(f"{BASELINE_NPZ} holds numbers that are not finite.")
         return cls(hidden=(w1, b1), output=(w2, b2))
+
+    @property
+    def labels(self) -> int:
+        """How many labels it tells."""
+        return len(self.output[1])
+
+    @property
+    def width(self) -> int:
+        """How long the pooled states are that it was made for."""
+        return len(self.hidden[0]) - self.labels - 1
 
     def to_bytes(self, beside: Mapping[str, Vector] | None = None) -> bytes:
         """The content of ``baseline.npz``, with the arrays `beside`; the same weights give the same bytes."""

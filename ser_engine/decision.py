@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_engine.baseline import BaselineHead, Baselines, Context, SpeakerBaseline, WindowOutput, share_of
+from ser_engine.baseline import BaselineHead, Baselines, Context, SpeakerBaseline, Vector, WindowOutput, share_of
+from ser_engine.errors import ModelError
 from ser_engine.models import BASELINE_NPZ, ModelDirectory
 from ser_engine.networks import softmax
 from ser_engine.strangeness import Strangeness
@@ -28,11 +29,33 @@ class Decider:
         kept = directory.read(BASELINE_NPZ) if directory.has(BASELINE_NPZ) else None
         self._head: Final = BaselineHead.from_bytes(kept) if kept is not None else None
         self._strangeness: Final = Strangeness.from_bytes(kept) if kept is not None else None
+        if self._head is not None:
+            self._check(self._head, self._strangeness)
+
+    def _check(self, head: BaselineHead, strangeness: Strangeness | None) -> None:
+        if head.labels != len(self._manifest.labels):
+            raise ModelError(
+                f"{BASELINE_NPZ} tells {head.labels} labels, but its model.json states {len(self._manifest.labels)}."
+            )
+        if strangeness is not None and len(strangeness.weights) != head.width:
+            raise ModelError(f"{BASELINE_NPZ} holds arrays that do not fit one another.")
+
+    @property
+    def version(self) -> str:
+        return self._manifest.version
 
     @property
     def compares(self) -> bool:
         """Whether the model compares a window with its speaker's earlier ones."""
         return self._head is not None
+
+    def check(self, pooled: Vector) -> None:
+        """Raises ModelError when the pooled states of a window are not what the baseline's head was made for."""
+        if self._head is not None and len(pooled) != self._head.width:
+            raise ModelError(
+                f"{BASELINE_NPZ} compares {self._head.width} numbers of a window, but the encoder before it gives "
+                f"{len(pooled)}."
+            )
 
     def decide(
         self, windows: Sequence[Window], heard: Sequence[WindowOutput], baselines: Baselines | None = None

@@ -158,7 +158,7 @@ class Recognizer:
             if self._parts.scaler.dims != dims:
                 raise ModelError(f"The scaler of {path} is for {self._parts.scaler.dims} features, not {dims}.")
         try:
-            answer, _ = self._batch([noise])
+            answer, (pooled,) = self._batch([noise])
         except ModelError:
             raise
         except Exception as error:  # runtimes raise what they like for a network of the wrong shape
@@ -170,6 +170,7 @@ class Recognizer:
             )
         if not np.isfinite(answer).all():
             raise ModelError(f"The network of {path} answers with numbers that are not finite.")
+        self.decider.check(pooled)
 
 
 def _at_speed(clip: Pcm, speed: float) -> Pcm:

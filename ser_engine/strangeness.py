@@ -42,6 +42,8 @@ class Strangeness:
             raise ModelError(f"{BASELINE_NPZ} does not hold the arrays of a measure of strangeness.") from error
         if weights.ndim != 1 or bias.shape != ():
             raise ModelError(f"{BASELINE_NPZ} holds arrays that do not fit one another.")
+        if not (np.isfinite(weights).all() and np.isfinite(bias)):
+            raise ModelError(f"{BASELINE_NPZ} holds numbers that are not finite.")
         return cls(weights=weights, bias=float(bias))
 
     def arrays(self) -> dict[str, Vector]:

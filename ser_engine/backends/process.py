@@ -161,13 +161,14 @@ def _recogniser(model_dir: str, runtime: str | None) -> tuple[Any, Answer]:
     recognizer = Recognizer.load(model_dir, runtime=runtime)  # type: ignore[arg-type]  # the parent's is typed
     cheaper: dict[str, Recognizer | None] = {}
 
-    def answer(windows: list[Window], other_dir: str | None = None) -> list[Any]:
+    def answer(windows: list[Window], other_dir: str | None = None, other_version: str = "") -> list[Any]:
         if other_dir is None:
             return [recognizer.hear(windows)]
         if other_dir not in cheaper:  # there from the first time on that it is needed
             cheaper[other_dir] = None
             with suppress(Exception):  # whatever is wrong with it, the model that serves is not
-                cheaper[other_dir] = Recognizer.load(other_dir)
+                found = Recognizer.load(other_dir)
+                cheaper[other_dir] = found if found.info.version == other_version else None
         if (other := cheaper[other_dir]) is None:
             return [recognizer.hear(windows)]
         return [[replace(heard, engine=other.info.name) for heard in other.hear(windows)]]

@@ -13,14 +13,19 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Final, Literal
 
+import structlog
+
 from ser_engine import errors
 from ser_engine.backends import process
-from ser_engine.errors import BackendError, EngineError
+from ser_engine.errors import BackendError, EngineError, ModelError
+
+log = structlog.get_logger(__name__)
 
 Kind = Literal["recognise", "decode"]
 
 START_LIMIT_S: Final = 180.0  # TensorFlow on a cold, busy machine
 _END_LIMIT_S: Final = 2.0
+_EXCHANGED: Final = "The model was exchanged while it is served. Start Undertone again, and it serves the new one."
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
 
@@ -62,7 +67,8 @@ class Slot:
         return self._gone if exit_code is None else _as_told(exit_code)
 
     async def start(self) -> None:
-        """Start the process and wait for its warm-up. Raises ModelError, or WorkerGone when it dies or hangs."""
+        """Start the process and wait for its warm-up. Raises WorkerGone when it dies or hangs, and ModelError, also
+        when it found another model than the process before it: what the parent knows of the model would not fit."""
         await asyncio.get_running_loop().run_in_executor(self._threads, self._start)
 
     async def ask(self, *request: Any, limit_s: float) -> list[Any]:
@@ -87,8 +93,12 @@ class Slot:
         theirs.close()
         self._process, self._connection, self.starts = made, ours, self.starts + 1
         self._still_wanted()  # `end` may have come while the process was being made
-        (self.info,), _ = self._receive(time.monotonic() + START_LIMIT_S)
-        self._ready = True
+        (info,), _ = self._receive(time.monotonic() + START_LIMIT_S)
+        if self.info is not None and info != self.info:
+            log.error("model_exchanged", worker=self.name, had=str(self.info), found=str(info))
+            self._kill()
+            raise ModelError(_EXCHANGED)
+        self.info, self._ready = info, True
 
     def _make(self) -> tuple[SpawnProcess, Connection, Connection]:
         ours, theirs = _SPAWN.Pipe()

@@ -259,7 +259,8 @@ class WorkerBackend:
 
     async def _recognise(self, slot: Slot, batch: list[Waiting]) -> None:
         oldest_s = time.monotonic() - min(one.began for one in batch)
-        other = [str(self._cheaper_dir)] if self._cheaper is not None and self._pressure.note(oldest_s) else []
+        cheaper = self._cheaper if self._cheaper is not None and self._pressure.note(oldest_s) else None
+        other = [] if cheaper is None else [str(self._cheaper_dir), cheaper.version]
         for attempt in range(2):
             try:
                 if not slot.ready:
@@ -279,7 +280,7 @@ class WorkerBackend:
             self._counts["windows"] += len(batch)
             self._counts["degraded"] += sum(one.engine is not None for one in heard)
             if other and heard[0].engine is None:
-                self._pressure.give_up("it cannot be loaded")
+                self._pressure.give_up("it cannot be loaded, or was exchanged")
             for waiting, answer in zip(batch, heard, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)

@@ -187,6 +187,31 @@ def test_the_head_keeps_its_weights_and_refuses_others() -> None:
             BaselineHead.from_bytes(bad)
 
 
+@pytest.mark.parametrize("name", ["w1", "b2", "strange_weights", "strange_bias"])
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, decider: Decider, name: str) -> None:
+    """They would make every answer one of NaN, which no threshold stops."""
+    measure = Strangeness(weights=np.ones(WIDTH, np.float32), bias=0.0)
+    kept = BaselineHead.from_bytes((tmp_path / BASELINE_NPZ).read_bytes()).to_bytes(measure.arrays())
+    with np.load(io.BytesIO(kept)) as arrays:
+        changed = {key: arrays[key] * (np.nan if key == name else 1) for key in arrays}
+    np.savez(tmp_path / BASELINE_NPZ, **changed)
+    write_manifest(tmp_path, Manifest(labels=LABELS, features=FeatureSettings.whisper()))
+    with pytest.raises(ModelError, match="not finite"):
+        Decider(open_directory(tmp_path))
+
+
+def test_a_head_for_other_labels_or_another_measure_is_refused(tmp_path: Path, decider: Decider) -> None:
+    write_manifest(tmp_path, Manifest(labels=(*LABELS, "Sad"), features=FeatureSettings.whisper()))
+    with pytest.raises(ModelError, match=r"tells 3 labels, but its model\.json states 4"):
+        Decider(open_directory(tmp_path))
+    measure = Strangeness(weights=np.ones(WIDTH + 1, np.float32), bias=0.0)
+    kept = BaselineHead.from_bytes((tmp_path / BASELINE_NPZ).read_bytes()).to_bytes(measure.arrays())
+    (tmp_path / BASELINE_NPZ).write_bytes(kept)
+    write_manifest(tmp_path, Manifest(labels=LABELS, features=FeatureSettings.whisper()))
+    with pytest.raises(ModelError, match="do not fit one another"):
+        Decider(open_directory(tmp_path))
+
+
 def test_more_windows_than_the_head_learned_from_count_as_so_many() -> None:
     pooled, means = np.ones(WIDTH, np.float32), np.ones(len(LABELS), np.float32)
     most = baseline_inputs(pooled, pooled, means, MOST_COUNTED)

@@ -14,9 +14,10 @@ import pytest
 
 from ser_engine import Recognizer, segment_pcm
 from ser_engine.audio import change_speed
+from ser_engine.baseline import BaselineHead
 from ser_engine.errors import InvalidSamples, ModelError
 from ser_engine.features import FeatureSettings, extract
-from ser_engine.models import open_directory
+from ser_engine.models import open_directory, write_manifest
 from ser_engine.networks import load_scaler
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Window
 from tests.fakes.clips import clip, clip_paths
@@ -128,7 +129,6 @@ def test_what_is_no_window_is_refused(tmp_path: Path, bad: Any) -> None:
     window = Window(speaker="a", start_s=0, pcm=bad, speech_ratio=1, gap_ratio=0)
     with pytest.raises(InvalidSamples, match="full scale of ±1"):
         recognizer.predict([window])
-
     with pytest.raises(InvalidSamples, match="full scale of ±1"):
         recognizer.logits([bad])
 
@@ -143,6 +143,7 @@ def test_a_window_may_hold_floats_of_any_kind(tmp_path: Path) -> None:
     for pcm in kinds:
         assert recognizer.predict([replace(heard, pcm=pcm)]) == [expected]
 
+
 def test_wrong_label_count_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gives 4 answers, but .* states 5 labels"):
         Recognizer.load(make_model(tmp_path, answers=4))
@@ -155,6 +156,21 @@ def test_wrong_features_are_refused(tmp_path: Path) -> None:
     manifest |= {"features": other.model_dump(), "features_hash": other.hash}
     (tmp_path / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="scaler"):
+        Recognizer.load(tmp_path)
+
+
+@pytest.mark.parametrize("encoder", [True, False])
+def test_a_baselines_head_for_another_encoder_is_refused(tmp_path: Path, encoder: bool) -> None:
+    """When the model is opened, not with the second window of a speaker."""
+    make_model(tmp_path, encoder=encoder)
+    inputs = 2 * 20 + len(LABELS) + 1  # the encoder here is 24 wide; without one there is nothing to pool
+    head = BaselineHead(
+        hidden=(np.zeros((inputs, 3), np.float32), np.zeros(3, np.float32)),
+        output=(np.zeros((3, len(LABELS)), np.float32), np.zeros(len(LABELS), np.float32)),
+    )
+    (tmp_path / "baseline.npz").write_bytes(head.to_bytes())
+    write_manifest(tmp_path, open_directory(tmp_path).manifest)
+    with pytest.raises(ModelError, match=f"compares 40 numbers of a window, but .* gives {48 if encoder else 0}"):
         Recognizer.load(tmp_path)
 
 

@@ -179,6 +179,26 @@ async def test_worker_that_dies_idle_is_replaced_unasked(workers: WorkerBackend)
     assert [line["ended"] for line in logs if line["event"] == "worker_replaced"] == ["SIGKILL"]
 
 
+async def test_a_model_that_is_exchanged_is_not_served_half(tmp_path: Path) -> None:
+    """A worker that is replaced reads the model again; the process above it keeps what it read at the start."""
+    backend = WorkerBackend(make_model(tmp_path))
+    await backend.start()
+    try:
+        make_model(tmp_path, seed=6)
+        with capture_logs() as logs:
+            os.kill(pids(backend)[0], signal.SIGKILL)
+            await until(lambda: not backend.ready)
+            with pytest.raises(ModelError, match="exchanged while it is served"):
+                await backend.predict(windows(1), deadline_s=60)
+        assert not backend.ready
+        assert "model_exchanged" in [line["event"] for line in logs]
+        make_model(tmp_path)  # it is put back
+        await until(lambda: backend.ready)
+        assert len(await backend.predict(windows(1), deadline_s=60)) == 1
+    finally:
+        await backend.close()
+
+
 async def test_how_a_worker_ended_at_work_is_known(workers: WorkerBackend) -> None:
     place = workers._slots[0]
     assert place.pid is not None

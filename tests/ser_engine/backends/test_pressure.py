@@ -138,6 +138,23 @@ async def test_a_stalled_worker_is_followed_by_the_cheaper_model(
 
 
 @pytest.mark.integration
+async def test_a_cheaper_model_that_was_exchanged_is_not_taken(models: tuple[Path, Path], tmp_path: Path) -> None:
+    """It is loaded when it is needed first; what decides about its answers was loaded at the start."""
+    slow, fast = models
+    changed = tmp_path / "fast"
+    shutil.copytree(fast, changed)
+    backend = WorkerBackend(slow, cheaper_dir=changed, degrade_after_s=AFTER_S)
+    await backend.start()
+    try:
+        make_model(changed, encoder=True, seed=7)
+        late = await backend.predict(windows(), waited_s=AFTER_S)
+        assert {one.engine for one in late} == {None}
+        assert not backend.pressed
+    finally:
+        await backend.close()
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("what", ["encoder.onnx", "model.json"])
 async def test_a_broken_cheaper_model_costs_nothing(models: tuple[Path, Path], tmp_path: Path, what: str) -> None:
     slow, fast = models
