@@ -16,7 +16,7 @@ from typing import Final
 
 from ser_engine.audio import decode
 from ser_engine.errors import CorpusError, EngineError
-from ser_engine.training.tables import Row, Table, read_table
+from ser_engine.training.tables import RecordingsRow, RecordingsTable, read_table
 from ser_engine.types import Pcm
 
 LABELS: Final = ("Angry", "Happy", "Sad", "Disgust", "Neutral")
@@ -113,7 +113,7 @@ def read_corpus(folder: Path) -> Corpus:
     return corpus
 
 
-def _clip(table: Table, row: Row) -> Clip:
+def _clip(table: RecordingsTable, row: RecordingsRow) -> Clip:
     where, values = row.where, row.values
     if not values["file"] or not values["speaker"]:
         raise CorpusError(f"{where}: file and speaker must not be empty.")

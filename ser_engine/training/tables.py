@@ -23,7 +23,7 @@ _ALSO_CALLED: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class RecordingsRow:
     """What the table says of one recording."""
 
     where: str
@@ -33,12 +33,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class RecordingsTable:
     path: Path
     columns: frozenset[str]
-    rows: tuple[Row, ...]
+    rows: tuple[RecordingsRow, ...]
 
-    def recording(self, row: Row) -> Path:
+    def recording(self, row: RecordingsRow) -> Path:
         """The file of `row`. Raises CorpusError when it is not there."""
         file = row.values["file"]
         for folder in (self.path.parent, self.path.parent / "audio"):
@@ -49,7 +49,7 @@ class Table:
         raise CorpusError(f"{row.where}: there is no recording {file} in {self.path.parent} or its folder audio.")
 
 
-def read_table(folder: Path, *needed: str) -> Table:
+def read_table(folder: Path, *needed: str) -> RecordingsTable:
     """The table of `folder`, or the CSV file that `folder` is. Raises CorpusError in words, also when a column that is
     `needed` is missing."""
     path = _find(folder, needed)
@@ -63,7 +63,7 @@ def read_table(folder: Path, *needed: str) -> Table:
     except (OSError, csv.Error) as error:
         raise CorpusError(f"{path} cannot be read as a CSV file: {error}.") from error
     rows = tuple(
-        Row(
+        RecordingsRow(
             where=f"{path}, line {number}",
             values={ours: (line.get(theirs) or "").strip() for ours, theirs in columns.items()},
         )
@@ -71,7 +71,7 @@ def read_table(folder: Path, *needed: str) -> Table:
     )
     if missing := [name for name in needed if name not in columns]:
         raise CorpusError(f"{path} has no column {missing[0]!r}; it needs {_listed(needed)}.")
-    return Table(path=path, columns=frozenset(columns), rows=rows)
+    return RecordingsTable(path=path, columns=frozenset(columns), rows=rows)
 
 
 def _find(folder: Path, needed: Sequence[str]) -> Path:
