@@ -152,6 +152,14 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _a_folder(cls, value: Path) -> Path:
+        """In a database's address, what follows a question mark is no longer its name."""
+        if "?" in str(value):
+            raise ValueError("must be a folder without ? in its name")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _a_key(cls, value: SecretStr | None) -> SecretStr | None:

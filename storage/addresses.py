@@ -1,4 +1,4 @@
-"""PostgreSQL's addresses as hosts hand them out, made into what the driver takes."""
+"""PostgreSQL's addresses as hosts hand them out, made into what the driver and PostgreSQL's own programs take."""
 
 from __future__ import annotations
 
@@ -30,3 +30,11 @@ def for_asyncpg(address: URL) -> URL:
             "behind the question mark."
         )
     return address.set(query=asked)
+
+
+def for_libpq(address: URL) -> URL:
+    """`address` for pg_dump and its like, which know nothing of the driver's own names."""
+    asked = {name: value for name, value in address.query.items() if name != "prepared_statement_cache_size"}
+    if "ssl" in asked:
+        asked["sslmode"] = asked.pop("ssl")
+    return address.set(drivername="postgresql", query=asked)

@@ -48,13 +48,18 @@ class Database:
         self._make_session = async_sessionmaker(engine, expire_on_commit=False, sync_session_class=kind)
 
     @classmethod
+    def at(cls, url: str) -> Database:
+        """The database as it is: neither reached yet nor migrated. Raises StorageError."""
+        return cls(_create_engine(url))
+
+    @classmethod
     async def open(cls, url: str) -> Database:
         """Connect and migrate to the newest schema.
 
         `url` is ``sqlite:///path`` or ``postgresql://…`` (an async driver may be named or left out). Raises
         StorageUnavailable, NewerSchema, StorageError.
         """
-        database = cls(_create_engine(url))
+        database = cls.at(url)
         try:
             await database.migrate()
         except BaseException:

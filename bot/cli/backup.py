@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +20,14 @@ from bot.cli.running import fail
 from bot.errors import KeyFileError, StartError
 from bot.secret import KEY_FILE, key_of
 from bot.settings import Settings, load_settings
+from storage.addresses import for_libpq
+from storage.errors import StorageError
+from storage.looking import look_at
 
 SQLITE_FILE: Final = "undertone.db"
 POSTGRES_FILE: Final = "undertone.dump"
+PG_DUMP: Final = "pg_dump"
+_SERVICE: Final = "Run this with the service's DATABASE_URL, UNDERTONE_DATA_DIR and UNDERTONE_SECRET_KEY."
 
 
 @click.command()
@@ -39,11 +46,14 @@ def backup(folder: Path) -> None:
         if sqlite and not Path(address.database or "").is_file():
             fail(f"There is no database {address.database}. Set UNDERTONE_DATA_DIR to the folder of the service.")
         key = _key_of(settings)  # before the copy: without it nothing can be restored
+        if sqlite or shutil.which(PG_DUMP):
+            _check(settings, key)
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        copied = _of_sqlite(address, folder) if sqlite else _of_postgres(address, folder)
-        _write(folder / KEY_FILE, key)
-    except StartError as error:
+        with _whole(folder):
+            copied = _of_sqlite(address, folder) if sqlite else _of_postgres(address, folder)
+            _write(folder / KEY_FILE, key)
+    except (StartError, StorageError) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{folder} cannot be written: {error.strerror}.")
@@ -63,6 +73,30 @@ def _key_of(settings: Settings) -> bytes:
     return key_of(settings)
 
 
+def _check(settings: Settings, key: bytes) -> None:
+    """A copy of another database than the service's, or with another key, would be noticed when it is needed.
+
+    Raises StorageError, StartError.
+    """
+    look = asyncio.run(look_at(settings.database_url))
+    if look.revision is None:
+        raise StartError(f"The database is empty: Undertone has not written to it. {_SERVICE}")
+    if not look.fits(key):
+        given = "UNDERTONE_SECRET_KEY" if settings.secret_key is not None else str(settings.data_dir / KEY_FILE)
+        raise KeyFileError(f"{given} is not the key of this database, and a copy opens with its key alone. {_SERVICE}")
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """What was begun is taken away again when it does not come to its end, so that nobody takes a part for a copy."""
+    try:
+        yield
+    except BaseException:
+        for name in (SQLITE_FILE, f"{SQLITE_FILE}-journal", POSTGRES_FILE, KEY_FILE):
+            (folder / name).unlink(missing_ok=True)
+        raise
+
+
 def _write(path: Path, content: bytes) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
@@ -74,19 +108,18 @@ def _of_sqlite(address: URL, folder: Path) -> Path:
     _write(target, b"")
     try:
         with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read,
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as read,
             closing(sqlite3.connect(target)) as write,
         ):
             read.backup(write)
     except sqlite3.Error as error:
-        target.unlink()
         fail(f"{source} cannot be copied: {error}.")
     return target
 
 
 def _of_postgres(address: URL, folder: Path) -> Path:
-    program, target = shutil.which("pg_dump"), folder / POSTGRES_FILE
-    plain = address.set(drivername="postgresql")._replace(password=None).render_as_string()  # `set` keeps a password
+    program, target = shutil.which(PG_DUMP), folder / POSTGRES_FILE
+    plain = for_libpq(address)._replace(password=None).render_as_string()  # `set` keeps a password
     words = ["--format=custom", "--no-owner", f"--file={target}", plain]
     if program is None:
         fail(
@@ -98,6 +131,5 @@ def _of_postgres(address: URL, folder: Path) -> Path:
     secret = {} if address.password is None else {"PGPASSWORD": str(address.password)}
     done = subprocess.run([program, *words], capture_output=True, text=True, check=False, env={**os.environ, **secret})  # noqa: S603
     if done.returncode:
-        target.unlink()
         fail(f"pg_dump could not copy the database: {done.stderr.strip()}")
     return target

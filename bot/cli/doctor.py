@@ -127,8 +127,7 @@ def check_settings(settings: Settings) -> list[Finding]:
         findings.append(_note("operator", f"{names} not set: people are not told who runs this bot. Set them."))
     if unknown := unknown_variables():
         findings.append(_note("settings", f"{', '.join(unknown)}: there are none of that name. Misspelt?"))
-    cores = os.cpu_count() or 1
-    if settings.workers > cores:
+    if settings.workers > (cores := os.cpu_count() or 1):
         findings.append(_note("UNDERTONE_WORKERS", f"{settings.workers} on {cores} cores: more than helps"))
     return findings
 
@@ -161,21 +160,29 @@ def check_database(settings: Settings) -> list[Finding]:
     from bot.secret import key_of
     from storage import Storage
     from storage.errors import StorageError
+    from storage.looking import look_at
 
-    async def look() -> None:
-        storage = await Storage.open(settings.database_url, key=key_of(settings))
+    async def look() -> bool:
+        key = key_of(settings)
+        if (await look_at(settings.database_url)).is_older:
+            return True  # to migrate it is for a start, after a copy
+        storage = await Storage.open(settings.database_url, key=key)
         try:
             await storage.ping()
         finally:
             await storage.close()
+        return False
 
     kind = settings.database_url.split(":", 1)[0].split("+", 1)[0]
     try:
-        asyncio.run(look())
+        older = asyncio.run(look())
     except KeyFileError:
         return []  # told of the data folder
     except StorageError as error:
         return [_bad("database", f"{error} Check DATABASE_URL." if settings.database_address else str(error))]
+    if older:
+        text = "of an older version. A start changes it for good: make a copy first (undertone backup FOLDER)."
+        return [_note("database", f"{kind}, reachable, {text}")]
     return [_ok("database", f"{kind}, reachable, schema up to date")]
 
 
@@ -184,8 +191,7 @@ def check_model(settings: Settings) -> list[Finding]:
     from ser_engine.models import find_model, verify
 
     try:
-        directory = find_model(settings.model)
-        manifest = verify(directory)
+        manifest = verify(directory := find_model(settings.model))
     except ModelError as error:
         return [_bad("model", f"{error} Check UNDERTONE_MODEL.")]
     return [_ok("model", f"{directory.name} {manifest.version}: file hashes agree")]
@@ -206,10 +212,8 @@ def check_voice(_: Settings) -> list[Finding]:
         else:
             findings.append(_bad(package, f"{found}, but {wanted} is needed: pip install '{package}=={wanted}'"))
     problems = compat.check()
-    if problems:
-        findings.append(_bad("discord.py's private names", "; ".join(problems)))
-    else:
-        findings.append(_ok("discord.py's private names", "all there"))
+    verdict = _bad if problems else _ok
+    findings.append(verdict("discord.py's private names", "; ".join(problems) or "all there"))
     try:
         opus.Decoder()
         findings.append(_ok("Opus", "found"))
@@ -230,8 +234,7 @@ def check_socket(_: Settings) -> list[Finding]:
 def check_port(settings: Settings) -> list[Finding]:
     trouble = port_trouble(settings.host, settings.port) if settings.port else None
     if isinstance(trouble, PortInUse):
-        text = f"{settings.port} on {settings.host} is taken (is Undertone running?). Else set PORT."
-        return [_note("PORT", text)]
+        return [_note("PORT", f"{settings.port} on {settings.host} is taken (is Undertone running?). Else set PORT.")]
     return [_bad("PORT", str(trouble)) if trouble else _ok("PORT", f"{settings.port} on {settings.host} is free")]
 
 
@@ -253,8 +256,8 @@ async def _ask_discord(settings: Settings) -> list[Finding]:
         ):
             status, date = answer.status, answer.headers.get("Date")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        grave = _bad if token else _note
         what = f"{settings.discord_api_base} does not answer ({type(error).__name__})"
+        grave = _bad if token else _note
         return [grave("Discord", f"{what}: look at this machine's network, name server and firewall.")]
     findings = [_clock(date)] if date else []
     if status == 401:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Coroutine
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner, Result
 
+from bot.cli import backup as backup_module
 from bot.cli.backup import backup
 from bot.secret import key_of
 from bot.settings import load_settings
@@ -117,6 +119,62 @@ def test_nothing_is_copied_without_the_key_and_none_is_made(tmp_path: Path) -> N
     assert copied(tmp_path / "copy").exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["notes #1", "50%25", "mode=memory&x"])
+def test_a_folder_of_any_name_is_copied(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite is given an address, in which these mean something: it would open another file, and make it."""
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / name))
+    session = with_storage(a_session)
+    there = set(tmp_path.iterdir())
+    assert copied(tmp_path / "copy").exit_code == 0
+    assert set(tmp_path.iterdir()) == there | {tmp_path / "copy"}
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / "copy"))
+    assert with_storage(lambda storage: storage.report(session.id)) is not None
+
+
+def test_a_key_of_another_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a shell which lacks UNDERTONE_SECRET_KEY, beside a service that has it."""
+    monkeypatch.setenv("UNDERTONE_SECRET_KEY", "ab" * 32)
+    with_storage(a_session)
+    monkeypatch.delenv("UNDERTONE_SECRET_KEY")
+    (tmp_path / "data" / "secret.key").write_bytes(bytes(32))
+    result = copied(tmp_path / "copy")
+    assert (result.exit_code, (tmp_path / "copy").exists()) == (1, False)
+    assert "is not the key of this database" in result.output
+    monkeypatch.setenv("UNDERTONE_SECRET_KEY", "cd" * 32)
+    assert "UNDERTONE_SECRET_KEY is not the key" in copied(tmp_path / "copy").output
+
+
+def test_a_database_that_nothing_was_written_to_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERTONE_SECRET_KEY", "ab" * 32)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'other.db'}")
+    (tmp_path / "other.db").touch()
+    result = copied(tmp_path / "copy")
+    assert (result.exit_code, (tmp_path / "copy").exists()) == (1, False)
+    assert "The database is empty" in result.output
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_of_a_copy_that_was_cut_short_nothing_is_left(
+    trouble: BaseException | type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_storage(a_session)
+    write = backup_module._write
+
+    def cut(path: Path, content: bytes) -> None:
+        write(path, content[:16])
+        if path.name == "secret.key":
+            raise trouble
+
+    monkeypatch.setattr(backup_module, "_write", cut)
+    result = copied(tmp_path / "copy")
+    assert result.exit_code == 1
+    assert list((tmp_path / "copy").iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / "data"))
+    assert copied(tmp_path / "copy").exit_code == 0
+
+
 def test_no_database_and_no_pg_dump_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = copied(tmp_path / "one").output
     assert "There is no database" in said
@@ -146,10 +204,36 @@ def test_a_copy_of_postgresql_is_restored_as_the_document_says(tmp_path: Path, m
     empty = new_database()
     restore = re.search(r"^ *(pg_restore .*)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
     assert restore is not None
-    command = restore[1].replace("backups/monday", str(tmp_path / "copy")).replace('"$DATABASE_URL"', f"'{empty}'")
+    command = (
+        restore[1]
+        .replace("backups/monday", str(tmp_path / "copy"))
+        .replace("postgresql://USER@HOST/NAME", f"'{empty}'")
+    )
     subprocess.run(command, shell=True, check=True)  # noqa: S602  # as people type it
     monkeypatch.setenv("DATABASE_URL", empty)
     monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / "copy"))  # whose key it is
     report = with_storage(lambda storage: storage.report(session.id))
     assert [p.participant.user_id for p in report.participants] == [99]
     assert len(report.participants[0].windows) == 1
+
+
+def test_a_password_of_any_signs_reaches_pg_dump_and_no_list_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ssl` and the like are the driver's names: PostgreSQL's own programs refuse them."""
+    password = "a b'\"$(x)@/:?#%&\\ü"
+    program = tmp_path / "bin" / "pg_dump"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@" > "$0.told"\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(backup_module, "_check", lambda *_: None)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("UNDERTONE_SECRET_KEY", "ab" * 32)
+    asked = "ssl=require&prepared_statement_cache_size=0"
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://us%40er:{quote(password, safe='')}@h.example/name?{asked}")
+    result = copied(tmp_path / "copy")
+    assert result.exit_code == 0, result.output
+    told, *words = Path(f"{program}.told").read_text().splitlines()
+    assert told == password
+    assert words[-1] == "postgresql://us%40er@h.example/name?sslmode=require"
+    assert password not in "".join(words) + result.output

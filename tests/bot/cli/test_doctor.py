@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from importlib import metadata
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import discord
 import pytest
+from alembic import command
 from discord.gateway import DiscordVoiceWebSocket
 from discord.voice_state import VoiceConnectionState
 
@@ -18,6 +20,8 @@ from bot.cli.doctor import CheckStatus, Finding
 from bot.settings import Settings, load_settings
 from bot.voice import compat, reader
 from sandbox import Sandbox
+from storage.looking import look_at
+from tests.storage.conftest import move
 
 pytestmark = pytest.mark.integration
 
@@ -132,3 +136,15 @@ def test_it_asks_who_runs_the_bot(settings: Settings, tmp_path: Path) -> None:
     named = {"operator": "The Tone Club", "contact": "hello@tone.example", "policy_url": "https://tone.example/privacy"}
     named_settings = load_settings(env_file=None, data_dir=tmp_path, **named)
     assert not [one for one in doctor.check_settings(named_settings) if one.subject == "operator"]
+
+
+def test_it_leaves_an_older_database_as_it_is(settings: Settings) -> None:
+    """There is no way back from a newer schema, and whoever asks the doctor may not have a copy yet."""
+    assert about(doctor.check_database(settings), "database").verdict is CheckStatus.OK
+    asyncio.run(move(settings.database_url, command.downgrade, "0006"))
+    found = about(doctor.check_database(settings), "database")
+    assert found.verdict is CheckStatus.NOTE
+    assert "undertone backup FOLDER" in found.text
+    assert asyncio.run(look_at(settings.database_url)).revision == "0006"
+    asyncio.run(move(settings.database_url, command.upgrade, "head"))
+    assert about(doctor.check_database(settings), "database").verdict is CheckStatus.OK
