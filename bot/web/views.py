@@ -157,6 +157,7 @@ def _speaker(
 
 
 def _heard(windows: Windows) -> int:
-    """How many windows the engine learned a voice from."""
-    unsure = np.array([reason == "unsure" for reason in windows.reasons], np.bool_)
-    return int(np.count_nonzero(~windows.unclear | unsure[windows.reason]))
+    """How many windows the engine learned a voice from: those that no gate refused, and no other model heard."""
+    taken = np.array([reason is None or reason == "unsure" for reason in windows.reasons], np.bool_)
+    own = np.array([engine is None for engine in windows.engines], np.bool_)
+    return int(np.count_nonzero(taken[windows.reason] & own[windows.engine]))

@@ -72,11 +72,11 @@ export class Words {
     labels.forEach((label, index) => { cells[index].textContent = percent(shares[label] ?? 0); });
   }
 
-  // Says of a voice that little was heard of so far; what was clear, or only unsure, counts.
+  // Says of a voice that little was heard of so far; what was clear, or only unsure, counts, if it was not the faster model.
   known(person) {
     const { new: text, settled } = this.find("speakers").dataset;
     if (!text) return;
-    const heard = person.why.filter((why) => !why || this.session.reasons[why - 1] === "unsure").length;
+    const heard = person.why.filter((why, i) => !person.stoodIn[i] && (!why || this.session.reasons[why - 1] === "unsure")).length;
     const name = this.row("speakers", person.id).cells[0];
     const note = name.querySelector("[data-field=new]");
     if (heard === 0 || heard >= Number(settled)) note?.remove();

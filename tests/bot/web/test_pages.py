@@ -137,6 +137,11 @@ async def test_it_says_whose_voice_is_still_new(client: Client, storage: Storage
         for user, count in ((ALICE, 3), (BOB, 4)):
             person = await storage.include_participant(record.id, user)
             await storage.add_windows(record.id, [window(person.id, 3.0 * k) for k in range(count)])
+            not_taken = [
+                window(person.id, 30.0, engine="fast"),
+                window(person.id, 33.0, unclear=True, reason="clipped"),
+            ]
+            await storage.add_windows(record.id, not_taken)
         page = await _page(client, f"/sessions/{record.id}")
         assert page.text.count(words.STILL_NEW) == known  # four windows are enough
 
