@@ -40,6 +40,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -230,6 +231,7 @@ def verify(directory: Path) -> Manifest:
 
 def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
     """Write ``model.json`` with the hashes of every known file that lies in `directory`; returns what was written.
+    Raises ModelError when it cannot be written; what was there before is still there then.
 
     A valid `Manifest` without `files` and `features_hash` is what a trainer hands in. Nothing here depends on the clock
     or the machine, so the same training gives the same bytes.
@@ -242,8 +244,13 @@ def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
     whole = manifest.model_copy(update={"files": files, "features_hash": manifest.features.hash})
     text = json.dumps(whole.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     draft = directory / f".{MANIFEST}.draft"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(directory / MANIFEST)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(directory / MANIFEST)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise ModelError(f"{directory / MANIFEST} cannot be written: {error.strerror}.") from error
     return whole
 
 

@@ -104,5 +104,5 @@ def broaden(
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror}.") from error
+        raise click.ClickException(f"{out} cannot be written: {error.strerror or error}.") from error
     console.print(f"Written to {out}.", highlight=False)

@@ -69,6 +69,8 @@ def crossvalidate(
             )
     except EngineError as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{work} cannot be written: {error.strerror or error}.") from error
     if as_json:
         click.echo(json.dumps(rounded(found)))
         return

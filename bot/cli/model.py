@@ -202,7 +202,7 @@ def _described(directory: Path, manifest: Manifest) -> list[str]:
 
 
 def _thresholds(manifest: Manifest) -> str:
-    strange = (f"{label} {threshold:.0%}" for label, threshold in manifest.strange_unclear_below.items())
+    strange = (f"{label} {manifest.threshold(label, 1.0):.0%}" for label in manifest.strange_unclear_below)
     told = ", ".join(strange)
     return f"{manifest.unclear_below:.0%}" + (f" (of strange voices {told})" if told else "")
 

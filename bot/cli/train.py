@@ -65,7 +65,7 @@ def train(
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror}.") from error
+        raise click.ClickException(f"{out} cannot be written: {error.strerror or error}.") from error
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on after the last finished epoch.")
         sys.exit(_INTERRUPTED)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from ser_engine.errors import CorpusError
 from ser_engine.features import Features, FeatureSettings
@@ -42,6 +42,10 @@ class VariableRecipe(Protocol):
         What it leaves in `work` lets it go on from there after an interruption.
         """
         ...
+
+
+_SHARES: Final = ("coverage", "dropout", "smoothing")
+"""And every name that ends so."""
 
 
 def recipe_of(engine: str) -> VariableRecipe:
@@ -79,4 +83,6 @@ def _replaced(thing: Any, path: Sequence[str], value: str, change: str) -> Any:
     kinds = (int, float) if isinstance(now, float) else (type(now),)
     if len(path) > 1 or isinstance(new, bool) != isinstance(now, bool) or not isinstance(new, kinds):
         raise CorpusError(f"{change!r}: {path[0]} is of another kind, now {now!r}.")
+    if (path[0].endswith("share") or path[0] in _SHARES) and not 0 <= new <= 1:
+        raise CorpusError(f"{change!r}: {path[0]} is a share, 0 to 1.")
     return replace(thing, **{path[0]: new})

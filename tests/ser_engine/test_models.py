@@ -54,6 +54,22 @@ def test_a_version_changes_with_whatever_decides_answers(directory: Path) -> Non
     assert len(set(versions)) == len(versions)
 
 
+def test_a_manifest_that_cannot_be_written_leaves_the_one_before(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (directory / "model.json").read_bytes()
+
+    def full(path: Path, text: str, **options: Any) -> int:
+        path.write_bytes(text.encode()[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ModelError, match=r"model\.json cannot be written: No space left"):
+        write_manifest(directory, load_manifest(directory))
+    assert {path.name for path in directory.iterdir()} == {"model.json", "network.onnx", "scaler.json"}
+    assert (directory / "model.json").read_bytes() == before
+
+
 def test_same_content_gives_the_same_bytes(directory: Path) -> None:
     before = (directory / "model.json").read_bytes()
     write_manifest(directory, load_manifest(directory))

@@ -188,6 +188,14 @@ def test_show_verifies(tmp_path: Path) -> None:
     assert "is not the file that model.json states" in wrong
 
 
+def test_what_strange_voices_need_is_never_less_than_what_others_need(tmp_path: Path) -> None:
+    made = make_model(tmp_path / "tiny", unclear_below=0.83)
+    manifest = json.loads((made / "model.json").read_text()) | {"strange_unclear_below": {"Angry": 0.9, "Neutral": 0.5}}
+    (made / "model.json").write_text(json.dumps(manifest))
+    _, said, _ = run("show", str(made))
+    assert "unclear below 83% (of strange voices Angry 90%, Neutral 83%)" in said
+
+
 def test_a_folder_without_speech_quickens_nothing(tmp_path: Path) -> None:
     made = make_model(tmp_path / "made")
     before = (made / "model.json").read_bytes()

@@ -175,6 +175,9 @@ def test_the_figures_are_right() -> None:
         ("speeds=[1.0]", "no part in these trainings"),
         ("layers=5", "Whisper tiny.en has no more"),
         ("views=0", "must be 1 at least"),
+        ("dropout=7", "dropout is a share, 0 to 1"),
+        ("votes_share=-0.1", "votes_share is a share"),
+        ("stages.later_share=NaN", "later_share is a share"),
     ],
 )
 def test_a_change_that_fits_nothing_is_refused(change: str, words: str) -> None:

@@ -138,6 +138,19 @@ def test_a_folder_that_cannot_be_is_said_before_the_work_is_done(
     assert "Traceback" not in result.output
 
 
+def test_a_disk_that_fills_is_said_in_words(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy's error states no reason of the system's."""
+
+    def full(*_: object) -> None:
+        raise OSError("4096 requested and 0 written")
+
+    monkeypatch.setattr("ser_engine.training.recipes.recipe", lambda _: full)
+    words = ["train", "--corpus", str(recordings), "--engine", "seed", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "cannot be written: 4096 requested and 0 written." in result.output
+
+
 def test_what_cannot_be_trained_on_is_said_in_a_sentence(recordings: Path, tmp_path: Path) -> None:
     run = CliRunner()
     result = run.invoke(main, ["train", "--corpus", str(tmp_path / "nowhere"), "--out", str(tmp_path / "seed")])
