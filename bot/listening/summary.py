@@ -20,7 +20,7 @@ from bot.listening.surface import Picture
 from bot.pictures import palette
 from bot.pictures.names import writable
 from bot.pictures.words import MAX_SPEAKERS, Words
-from bot.report import KeyMoment, key_moments
+from bot.report import KeyMoment, key_moments, marks_beside
 from bot.report.percents import whole_percents
 from bot.texts import Texts
 from storage.records import MomentRecord, ParticipantReport, SessionReport
@@ -117,7 +117,8 @@ def _fields(
     if moments := key_moments(report):
         people = {person.participant.id: person.participant.user_id for person in report.participants}
         listed = [f"**{number}** {_moment(moment, people, texts)}" for number, moment in enumerate(moments, 1)]
-        fields.append((texts.MOMENTS_TITLE, fitting(listed, FIELD_CHARS, texts)))
+        every = len(listed) + marks_beside(report, moments)
+        fields.append((texts.MOMENTS_TITLE, fitting(listed, FIELD_CHARS, texts, of=every)))
     if left_out := left_out_of(report, texts):
         fields.append((texts.LEFT_OUT_TITLE, fitting(left_out, FIELD_CHARS, texts)))
     fields.append((texts.SUMMARY_REPORT, report_url or texts.SUMMARY_NO_LINK))

@@ -8,7 +8,7 @@ them, so that all three tell the same.
 from __future__ import annotations
 
 from bot.report.bins import Bin, bins_of
-from bot.report.moments import MARKED, KeyMoment, key_moments, turn_of, without_notes
+from bot.report.moments import MARKED, KeyMoment, key_moments, marks_beside, turn_of, without_notes
 from bot.report.story import Story, story
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Story",
     "bins_of",
     "key_moments",
+    "marks_beside",
     "story",
     "turn_of",
     "without_notes",

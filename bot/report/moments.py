@@ -85,15 +85,25 @@ class _Run:
 
 
 def key_moments(report: SessionReport, *, limit: int = MAX_MOMENTS) -> tuple[KeyMoment, ...]:
-    """At most `limit` moments in the order of time. Marks come first; changes fill what they leave."""
+    """At most `limit` moments in the order of time. Marks come first; changes fill what they leave.
+
+    The greatest change always has a place: a report without it would say that nobody's tone changed.
+    """
     marks = [_mark(moment) for moment in report.moments if moment.kind == "mark"]
     shifts = sorted(
         (shift for person in report.participants for shift in shifts_of(person.windows)),
         key=lambda shift: (-shift.weight, shift.at_s),
     )
     kept = [s for i, s in enumerate(shifts) if i < MIN_MOMENTS or s.weight >= MINOR_SHARE * shifts[0].weight]
-    chosen = [*marks[:limit], *kept[: max(0, limit - len(marks))]]
+    marks = marks[: limit - 1 if kept else limit]
+    chosen = [*marks, *kept[: limit - len(marks)]]
     return tuple(sorted(chosen, key=lambda moment: moment.at_s))
+
+
+def marks_beside(report: SessionReport, moments: Iterable[KeyMoment]) -> int:
+    """How many marks were made for which `moments` had no room."""
+    shown = sum(moment.kind == "mark" for moment in moments)
+    return sum(moment.kind == "mark" for moment in report.moments) - shown
 
 
 def without_notes(report: SessionReport) -> SessionReport:

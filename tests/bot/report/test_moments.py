@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.report import KeyMoment, key_moments, turn_of
+from bot.report import KeyMoment, key_moments, marks_beside, turn_of
 from bot.report.moments import MAX_MOMENTS, PAUSE_S, shifts_of
 from storage import MomentRecord, WindowRecord
 from storage.report import build_report
@@ -102,6 +102,20 @@ def test_marks_come_first_and_changes_fill_the_rest_up_to_seven() -> None:
     assert len(moments) == MAX_MOMENTS
     assert [m.text for m in moments if m.kind == "mark"] == ["note 5", "note 50", "note 500"]
     assert [m.at_s for m in moments] == sorted(m.at_s for m in moments)
+
+
+def test_the_greatest_change_keeps_its_place_beside_any_number_of_marks() -> None:
+    marks = [MomentRecord(at_s=float(at), kind="mark", participant_id=None, text=f"note {at}") for at in range(20)]
+    report = build_report(session(), [participant(1)], talk("NNN" + "AAAA" + "NNNHHHHHH"), marks)
+    moments = key_moments(report)
+    assert len(moments) == MAX_MOMENTS
+    turn = turn_of(moments)
+    assert turn is not None
+    assert turn.emotion == "Happy"
+    assert marks_beside(report, moments) == 14
+    level = build_report(session(), [participant(1)], talk("NNN"), marks)
+    assert len(key_moments(level)) == MAX_MOMENTS
+    assert marks_beside(level, key_moments(level)) == 13
 
 
 def test_small_changes_beside_a_great_one_are_left_out_beyond_three() -> None:

@@ -92,6 +92,16 @@ async def test_the_report_shows_the_reports_figures(client: Client, storage: Sto
         assert shown in page.text
 
 
+async def test_it_counts_the_marks_for_which_it_has_no_room(
+    client: Client, storage: Storage, session: SessionRecord
+) -> None:
+    for number in range(8):
+        mark = MomentRecord(at_s=float(number), kind="mark", participant_id=None, text=f"note {number}")
+        await storage.add_moment(session.id, mark)
+    page = await _page(client, f"/sessions/{session.id}")
+    assert "1 more mark was made by hand; all of them are in the CSV file of moments." in page.text
+
+
 async def test_the_words_are_about_sound(client: Client, session: SessionRecord) -> None:
     text = (await _page(client, f"/sessions/{session.id}")).text.lower()
     assert "never how a person feels" in text
