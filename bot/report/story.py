@@ -40,11 +40,15 @@ def story(
     moments: Sequence[KeyMoment],
     *,
     gone_at: datetime | None = None,
+    alone: bool = False,
 ) -> Story:
-    """The session in words. `names` maps participant ids; `gone_at` is when it will be deleted."""
+    """The session in words. `names` maps participant ids; `gone_at` is when it will be deleted.
+
+    `alone`: the report holds one person's results out of a conversation of several.
+    """
     return Story(
         sentences=_sentences(report, names, turn_of(moments)),
-        facts=tuple(_facts(report, gone_at)),
+        facts=tuple(_facts(report, gone_at, alone=alone)),
     )
 
 
@@ -55,6 +59,8 @@ def isolated(name: str) -> str:
 
 def _sentences(report: SessionReport, names: Mapping[int, str], turn: KeyMoment | None) -> tuple[str, ...]:
     live = report.session.state is SessionState.LIVE
+    if not report.participants:
+        return ("Nobody is included yet.",) if live else ("Nobody chose to be included.",)
     if not any(person.windows for person in report.participants):
         if live:
             return ("Nobody who is included has spoken yet.",)
@@ -95,17 +101,24 @@ def _unclear(report: SessionReport) -> str:
     return f"{percent} % of the speech was unclear."
 
 
-def _facts(report: SessionReport, gone_at: datetime | None) -> list[str]:
+def _facts(report: SessionReport, gone_at: datetime | None, *, alone: bool) -> list[str]:
+    live = report.session.state is SessionState.LIVE
+    lasted = "nothing heard yet" if live and not report.duration_s else spell(report.duration_s)
+    who = "the results of one person alone" if alone else _who(report, live=live)
+    facts = [who, lasted, "no audio is stored" if live else "no audio was stored"]
+    if gone_at is not None:
+        facts.append(f"will be deleted on {gone_at.day} {gone_at:%B}")
+    return facts
+
+
+def _who(report: SessionReport, *, live: bool) -> str:
     included = len(report.participants)
     spoke = sum(bool(person.windows) for person in report.participants)
-    if spoke == included:
-        facts = [f"{included} {'person' if included == 1 else 'people'} took part"]
-    else:
-        facts = [f"{spoke} of {included} spoke"]
-    facts += [spell(report.duration_s), "no audio was stored"]
-    if gone_at is not None:
-        facts.append(f"gone on {gone_at.day} {gone_at:%B}")
-    return facts
+    if not included:
+        return "nobody is included" if live else "nobody took part"
+    if spoke != included:
+        return f"{spoke} of {included} spoke{' so far' if live else ''}"
+    return f"{included} {'person' if included == 1 else 'people'} {'included' if live else 'took part'}"
 
 
 def _within(seconds: float) -> str:

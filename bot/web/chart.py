@@ -77,10 +77,12 @@ def chart_out(
     )
 
 
-def summary_out(report: SessionReport, names: Mapping[int, str], *, expires_at: datetime | None) -> SummaryOut:
-    """What stands above the pictures and beside them, in words and figures."""
+def summary_out(
+    report: SessionReport, names: Mapping[int, str], *, expires_at: datetime | None, alone: bool = False
+) -> SummaryOut:
+    """What stands above the pictures and beside them, in words and figures; `alone`: of one person's results."""
     moments = key_moments(report)
-    told = story(report, names, moments, gone_at=expires_at)
+    told = story(report, names, moments, gone_at=expires_at, alone=alone)
     talk_s = sum(person.talk_s for person in report.participants)
     return SummaryOut(
         sentences=list(told.sentences),

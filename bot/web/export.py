@@ -20,7 +20,7 @@ from bot.web.chart import summary_out
 from bot.web.measured import compares, measured
 from bot.web.schema import report_out
 from bot.web.templating import STATIC, environment, palette_css
-from bot.web.views import PageQuery, build_view
+from bot.web.views import PageQuery, build_view, counted
 from storage.records import MomentRecord, SessionReport, SessionState
 
 TITLE: Final = "A conversation"
@@ -56,6 +56,7 @@ def as_html(report: SessionReport, *, written_at: datetime | None = None) -> str
             view=view,
             strip=_strip(report, names),
             compares=known,
+            counted=counted(session.counters),
             measured=measured(session.model, session.model_version),
             written_at=written_at or datetime.now(UTC),
         )

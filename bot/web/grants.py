@@ -114,11 +114,16 @@ async def heading_of(
     people: Sequence[ParticipantRecord],
     *,
     shared: bool = False,
+    alone: bool = False,
 ) -> Heading:
-    """Look the names up, all at once and for a bounded time. Holders of a share link are told none."""
+    """Look the names up, all at once and for a bounded time. Holders of a share link are told none.
+
+    `alone`: the report holds one person's results.
+    """
     if shared:
         pseudonyms = {person.id: person.pseudonym for person in people}
-        return Heading(title="A conversation", server=None, people=people, names=pseudonyms)
+        title = "One voice of a conversation" if alone else "A conversation"
+        return Heading(title=title, server=None, people=people, names=pseudonyms)
     directory = app[NAMES]
     channel, server, *found = await asyncio.gather(
         bounded(directory.channel(session.guild_id, session.channel_id)),

@@ -22,7 +22,7 @@ from bot.web.reading import read_report
 from bot.web.templating import palette_css as palette_sheet
 from bot.web.templating import render
 from bot.web.unfurl import preview
-from bot.web.views import PageQuery, build_view
+from bot.web.views import PageQuery, build_view, counted
 from storage.records import SessionRecord, SessionState
 
 _MAX_SECONDS: Final = 7 * 24 * 3600
@@ -112,6 +112,7 @@ async def _report_context(request: web.Request) -> dict[str, Any]:
         "view": shown,
         "preview": preview(request, reading, await reading.summary()) if grant.shared else None,
         "compares": known,
+        "counted": counted(found.session.counters),
         "measured": await asyncio.to_thread(measured, found.session.model, found.session.model_version),
         "tones": tones_json(),
         "may": standing.may,

@@ -40,7 +40,8 @@ class Reading:
         return self.held.last_event_id
 
     async def summary(self) -> SummaryOut:
-        return await summary_of(self.held, self.heading.names, self.expires_at)
+        alone = self.grant.only is not None
+        return await summary_of(self.held, self.heading.names, self.expires_at, alone=alone)
 
     async def chart_json(self) -> Packed:
         heading, summary = self.heading, await self.summary()
@@ -79,7 +80,7 @@ async def read_report(request: web.Request, *, fresh: bool = False) -> Reading:
     return Reading(
         grant=grant,
         report=held.report,
-        heading=await heading_of(app, held.report.session, people, shared=grant.shared),
+        heading=await heading_of(app, held.report.session, people, shared=grant.shared, alone=grant.only is not None),
         expires_at=await _expires_at(app, held.report.session),
         held=held,
     )
@@ -109,10 +110,12 @@ async def shared_of(held: Held) -> Held:
     )
 
 
-async def summary_of(held: Held, names: Mapping[int, str], expires_at: datetime | None = None) -> SummaryOut:
+async def summary_of(
+    held: Held, names: Mapping[int, str], expires_at: datetime | None = None, *, alone: bool = False
+) -> SummaryOut:
     """The report's summary under these names, made once."""
     key = ("summary", tuple(names.items()), expires_at)
-    return await held.answer(key, lambda: summary_out(held.report, names, expires_at=expires_at))
+    return await held.answer(key, lambda: summary_out(held.report, names, expires_at=expires_at, alone=alone))
 
 
 async def _read(app: web.Application, session_id: str) -> Held | None:

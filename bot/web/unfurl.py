@@ -32,7 +32,7 @@ def preview(request: web.Request, reading: Reading, summary: SummaryOut) -> Prev
     site = access.public_url.removesuffix(access.base) if access.public_url else None
     page = f"{site}{reading.grant.page}" if site is not None else None
     return Preview(
-        title=f"How a conversation sounded · {summary.line[1]}",
+        title=f"How {'one voice' if reading.grant.only is not None else 'a conversation'} sounded · {summary.line[1]}",
         text=" ".join(summary.sentences).translate(_ISOLATES),
         page=page,
         picture=f"{page}/strip.png" if page is not None else None,

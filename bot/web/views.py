@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from bot.pictures import geometry, svg
 from bot.pictures.palette import UNCLEAR, in_order, tone
+from bot.texts import english
 from ser_engine.baseline import SETTLED_AFTER
 from storage.columns import Windows
 from storage.records import ParticipantReport, SessionReport, WindowRecord
@@ -112,6 +113,18 @@ def build_view(
         clear_windows=int(np.count_nonzero(~windows.unclear)),
         table=_table(windows, names, view, page, rows or max(1, len(windows))),
     )
+
+
+def counted(counters: Mapping[str, int]) -> list[tuple[str, str]]:
+    """What was counted on the way, in the words of the catalogue where it has some; without what did not occur."""
+    return sorted(_counted(name, count) for name, count in counters.items() if count)
+
+
+def _counted(name: str, count: int) -> tuple[str, str]:
+    for whys, one, many in ((english.LOSSES, "packet", "packets"), (english.LOSSES_WINDOWS, "window", "windows")):
+        if name in whys:
+            return whys[name].replace("*", ""), f"{english.number(count)} {one if count == 1 else many}"
+    return name.replace("_", " ").capitalize(), english.number(count)
 
 
 def _table(windows: Windows, names: Mapping[int, str], view: PageQuery, page: str, rows: int) -> Table:

@@ -48,6 +48,9 @@ STOOD_IN: Final = "by the faster model"
 STILL_NEW: Final = "still getting to know this voice"
 """Of a speaker who was heard, but not long enough to be compared with themselves."""
 
+STAYED_NEW: Final = "too little was heard to compare this voice with itself"
+"""Of the same speaker, when the session is over."""
+
 STATES: Final = {"live": "live", "ended": "ended", "interrupted": "interrupted"}
 
 KEY_NEEDED: Final = (

@@ -179,6 +179,7 @@ class Page {
     this.redraw();
     if (chart.state === "live") return { over: false, last: chart.last_event_id };
     this.badge(chart.state);
+    find("empty")?.remove();
     find("live-state")?.classList.remove("state-live");
     return { over: true };
   }

@@ -57,11 +57,11 @@ export class Words {
     const { id, windows, talk_s, turns, longest_s, unclear_share, shares } = figures;
     const row = this.row("speakers", id);
     const set = (field, ...content) => row.querySelector(`[data-field=${field}]`)?.replaceChildren(...content);
-    set("bar", windows ? bar(this.session, id, shares, unclear_share) : html("span", { class: "quiet" }, "has not spoken"));
+    set("bar", windows ? bar(this.session, id, shares, unclear_share) : html("span", { class: "quiet" }, this.session.live ? "has not spoken yet" : "did not speak long enough"));
     set("talk", spell(talk_s));
     set("turns", String(turns));
     set("longest", spell(longest_s));
-    set("unclear", percent(unclear_share));
+    set("unclear", windows ? percent(unclear_share) : "–");
     this.shares(figures);
   }
 
@@ -69,7 +69,8 @@ export class Words {
     const table = this.find("shares");
     const labels = table.dataset.labels.split("|");
     const cells = this.row("shares", id).querySelectorAll("td");
-    labels.forEach((label, index) => { cells[index].textContent = percent(shares[label] ?? 0); });
+    const clear = Object.values(shares).some((share) => share > 0);
+    labels.forEach((label, index) => { cells[index].textContent = clear ? percent(shares[label] ?? 0) : "–"; });
   }
 
   // Says of a voice that little was heard of so far; what was clear, or only unsure, counts, if it was not the faster model.

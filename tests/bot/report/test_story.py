@@ -36,8 +36,27 @@ def test_it_says_how_it_sounded_when_it_turned_and_what_was_unclear() -> None:
 
 
 def test_every_fact_has_its_unit() -> None:
-    assert told(talk("NNN"), silent=1).facts == ("1 of 2 spoke", "48 min", "no audio was stored", "gone on 4 December")
+    facts = ("1 of 2 spoke", "48 min", "no audio was stored", "will be deleted on 4 December")
+    assert told(talk("NNN"), silent=1).facts == facts
     assert told(talk("NNN"), talk("NNN", participant_id=2)).facts[0] == "2 people took part"
+
+
+def test_a_running_session_is_told_as_one_that_runs() -> None:
+    live = {"state": SessionState.LIVE, "ended_at": None}
+    assert told(**live).sentences == ("Nobody is included yet.",)
+    assert told(**live).facts[:3] == ("nobody is included", "nothing heard yet", "no audio is stored")
+    assert told(talk("NNN"), silent=1, **live).facts[:2] == ("1 of 2 spoke so far", "9 s")
+    assert told(talk("NNN"), **live).facts[0] == "1 person included"
+
+
+def test_a_session_without_anybody_does_not_say_that_somebody_was_included() -> None:
+    assert told().sentences == ("Nobody chose to be included.",)
+    assert told().facts[0] == "nobody took part"
+
+
+def test_one_persons_results_are_not_told_as_a_conversation_of_one() -> None:
+    report = build_report(session(), [participant(1)], talk("NNN"), [])
+    assert story(report, {1: "Mara"}, (), alone=True).facts[0] == "the results of one person alone"
 
 
 @pytest.mark.parametrize(

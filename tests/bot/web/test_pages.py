@@ -154,6 +154,10 @@ async def test_it_says_whose_voice_is_still_new(client: Client, storage: Storage
             await storage.add_windows(record.id, not_taken)
         page = await _page(client, f"/sessions/{record.id}")
         assert page.text.count(words.STILL_NEW) == known  # four windows are enough
+        await storage.end_session(record.id, state=SessionState.ENDED, reason="stopped", counters={})
+        page = await _page(client, f"/sessions/{record.id}")
+        assert page.text.count(words.STAYED_NEW) == known, "nobody gets to know a voice any more"
+        assert words.STILL_NEW not in page.text
 
 
 def test_what_is_said_of_other_voices_is_what_the_model_card_says() -> None:
@@ -166,11 +170,42 @@ def test_what_is_said_of_other_voices_is_what_the_model_card_says() -> None:
 
 async def test_what_was_lost_and_why_it_ended_is_told(client: Client, session: SessionRecord, storage: Storage) -> None:
     page = await _page(client, f"/sessions/{session.id}")
-    assert re.search(r"\blost ?3\b", page.text)
+    assert re.search(r"Lost on the network ?3 packets", page.text)
     assert "Cut short" not in page.text
     other = await storage.start_session(new_session(labels=("Angry",)))
     await storage.end_session(other.id, state=SessionState.INTERRUPTED, reason="voice_failed", counters={})
     assert "Cut short: the voice connection was lost" in (await _page(client, f"/sessions/{other.id}")).text
+
+
+async def test_who_said_nothing_has_no_figures_of_how_it_sounded(
+    client: Client, session: SessionRecord, storage: Storage
+) -> None:
+    await storage.include_participant(session.id, BOB + 1)
+    page = await _page(client, f"/sessions/{session.id}")
+    assert re.search(r"did not speak long enough\s*0 s\s*0\s*0 s\s*–", page.text)
+    assert page.text.count("–") > len(session.labels), "there are no shares of nothing"
+
+
+async def test_an_empty_report_says_so_once(client: Client, storage: Storage) -> None:
+    record = await storage.start_session(new_session())
+    page = await _page(client, "/")
+    assert "nobody is included yet" in page.text
+    await storage.end_session(record.id, state=SessionState.INTERRUPTED, reason="process_ended", counters={})
+    page = await _page(client, f"/sessions/{record.id}")
+    assert page.text.count("Nobody chose to be included.") == 1
+    assert "spoke long enough" not in page.text
+    assert "was heard until then" not in page.text
+
+
+async def test_what_was_counted_is_said_in_words(client: Client, storage: Storage) -> None:
+    record = await storage.start_session(new_session())
+    counters = {"dropped_withdrawn": 12_345, "windows_too_short": 1, "people_not_included": 2, "lost": 0}
+    await storage.end_session(record.id, state=SessionState.ENDED, reason="stopped", counters=counters)
+    text = (await _page(client, f"/sessions/{record.id}")).text
+    assert re.search(r"Left out: somebody chose Leave me out ?12,345 packets", text)
+    assert re.search(r"Too short to say anything ?1 window ", text)
+    assert re.search(r"People not included ?2", text)
+    assert "Lost" not in text
 
 
 async def test_ids_are_unique(client: Client, session: SessionRecord) -> None:
