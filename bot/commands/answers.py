@@ -18,6 +18,7 @@ from bot.errors import in_words
 from bot.listening.events import window_record
 from bot.listening.inert import inert
 from bot.pictures import palette, summary_png
+from bot.pictures.words import Words
 from bot.texts import Texts
 from ser_engine.analysis import Analysis
 from ser_engine.types import Prediction, Window
@@ -62,7 +63,7 @@ class Answer:
         embed = embed_of(analysis_card(analysis, texts, model=model))
         if len(stretches(analysis)) <= MAX_STRETCHES:
             return {"embed": embed}
-        picture = await asyncio.to_thread(picture_of, analysis, self._outcomes[0].filename)
+        picture = await asyncio.to_thread(picture_of, analysis, self._outcomes[0].filename, texts)
         if picture is None:
             return {"embed": embed}
         file = discord.File(io.BytesIO(picture), "over-time.png", description=texts.RECORDING_PICTURE_ALT)
@@ -102,7 +103,7 @@ def stretches(analysis: Analysis) -> list[list[tuple[Window, Prediction]]]:
     return [list(stretch) for _, stretch in groupby(analysis.windows, key=_shown)]
 
 
-def picture_of(analysis: Analysis, filename: str) -> bytes | None:
+def picture_of(analysis: Analysis, filename: str, texts: Texts) -> bytes | None:
     """The recording as a strip, drawn as a session of one speaker is. None when it cannot be drawn."""
     now = datetime.now(UTC)
     session = SessionRecord(
@@ -119,9 +120,10 @@ def picture_of(analysis: Analysis, filename: str) -> bytes | None:
         labels=tuple(analysis.summary.probabilities),
     )
     speaker = ParticipantRecord(id=1, session_id="", pseudonym="", user_id=0, included_at=now, withdrawn_at=None)
+    words = Words(title=texts.ANALYSIS_TITLE, foot=texts.PICTURE_FOOT, tones=texts.TONES)
     windows = [window_record(speaker.id, window, prediction) for window, prediction in analysis.windows]
     try:
-        return summary_png(build_report(session, [speaker], windows, []), {speaker.id: filename})
+        return summary_png(build_report(session, [speaker], windows, []), {speaker.id: filename}, words)
     except Exception as error:  # noqa: BLE001  # a picture that cannot be drawn must not cost the words
         _log.error("picture_failed", exc_info=error)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -9,9 +10,24 @@ from typing import Final
 FONTS: Final = Path(__file__).parent / "fonts"
 
 
+MOST_MARKS: Final = 4
+"""Accents on one letter; no script that people write in needs more."""
+
+
+def without_towers(name: str) -> str:
+    """`name` without the accents that are piled up on a letter so that it covers the lines around it."""
+    kept: list[str] = []
+    marks = 0
+    for character in name:
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if marks <= MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
 def writable(name: str, otherwise: str) -> str:
     """`name` without what Inter cannot write; `otherwise` when that is more than half of it."""
-    name = " ".join(name.split())
+    name = without_towers(" ".join(name.split()))
     kept = "".join(c for c in name if c.isprintable() and (c == " " or _has_glyph(c))).strip()
     return kept if len(kept) * 2 > len(name) else otherwise
 

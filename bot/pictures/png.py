@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bot.pictures import geometry
 from bot.pictures.names import FONTS, writable
 from bot.pictures.palette import DARK, UNCLEAR, blend, in_order, mark_on, tone
-from bot.pictures.svg import NOTE_PX, shorten
+from bot.pictures.svg import NOTE_PX
 from bot.pictures.times import clock
 from bot.pictures.words import MAX_SPEAKERS, Words
 from storage.records import ParticipantReport, SessionReport
@@ -30,7 +30,7 @@ MAX_WITH_SHARES: Final = 6
 _MARGIN: Final = 20.0
 _TEXT_PX: Final = 15
 _NAME_PX: Final = 16
-_NAME_CHARS: Final = 30
+_LABEL_GAP: Final = 6.0
 _LINE: Final = 20.0
 _NAME_ROOM: Final = 25.0
 _STRIP_ROOM: Final = 26.0
@@ -95,8 +95,9 @@ def _strip(
     x, right = _MARGIN, _MARGIN + strip.width - 2
     for row in strip.rows:
         person = people[row.participant_id]
-        pen.text(x, y + row.y - 8, shorten(row.name, _NAME_CHARS), size=_NAME_PX, bold=True)
         talk = clock(round(person.talk_s))
+        room = strip.width - pen.width(talk, size=_TEXT_PX) - 14
+        pen.text(x, y + row.y - 8, pen.shortened(row.name, room, size=_NAME_PX, bold=True), size=_NAME_PX, bold=True)
         pen.text(right, y + row.y - 8, talk, size=_TEXT_PX, colour=DARK.muted, anchor="rs")
         pen.box(x + strip.plot_x, y + row.y, strip.plot_width, row.height, DARK.track, radius=3)
         if below:
@@ -110,11 +111,16 @@ def _strip(
         pen.disc(x + mark.x, y + mark.y, 10, DARK.text)
         number = str(mark.number)
         pen.text(x + mark.x, y + mark.y + 5.5, number, size=_TEXT_PX, bold=True, colour=DARK.surface, anchor="ms")
-    for tick in strip.ticks:
-        at_y = y + strip.bottom + below
+    at_y = y + strip.bottom + below
+    free_to = strip.width + _LABEL_GAP
+    for tick in reversed(strip.ticks):  # the last label always stands; one that would touch the next does not
         pen.box(x + tick.x, at_y + 4, 1, 5, DARK.line)
-        anchor = "rs" if tick.x > strip.width - 24 else "ls" if tick.x < 24 else "ms"
-        pen.text(x + tick.x, at_y + 25, clock(tick.at_s), size=_TEXT_PX, colour=DARK.muted, anchor=anchor)
+        label = clock(tick.at_s)
+        width = pen.width(label, size=_TEXT_PX)
+        left = min(max(0.0, tick.x - width / 2), strip.width - width)
+        if left + width + _LABEL_GAP <= free_to:
+            pen.text(x + left, at_y + 25, label, size=_TEXT_PX, colour=DARK.muted)
+            free_to = left
 
 
 def _cell(pen: _Pen, cell: geometry.Cell, x: float, y: float, height: float) -> None:
@@ -187,8 +193,15 @@ class _Pen:
     ) -> None:
         self.draw.text((x * SCALE, y * SCALE), text, font=_font(size, bold), fill=colour, anchor=anchor)
 
-    def width(self, text: str, *, size: int) -> float:
-        return _font(size, bold=False).getlength(text) / SCALE
+    def width(self, text: str, *, size: int, bold: bool = False) -> float:
+        return _font(size, bold).getlength(text) / SCALE
+
+    def shortened(self, text: str, room: float, *, size: int, bold: bool) -> str:
+        """The text, or as much of it as fits."""
+        if self.width(text, size=size, bold=bold) <= room:
+            return text
+        fits = (n for n in range(len(text) - 1, 0, -1) if self.width(text[:n] + "…", size=size, bold=bold) <= room)
+        return text[: next(fits, 0)].rstrip() + "…"
 
     def flow(self, words: list[str], room: float) -> list[tuple[float, int]]:
         """Where each word of the legend stands: x and line, as many in a line as fit."""

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from bot.commands.analysis import MAX_BYTES, Analyst
-from bot.commands.answers import MAX_STRETCHES, Outcome, analysis_card, list_card
+from bot.commands.answers import MAX_STRETCHES, Outcome, analysis_card, list_card, picture_of
 from bot.errors import NotPossible
 from bot.settings import load_settings
 from bot.texts import english as texts
+from bot.texts import of
 from ser_engine.analysis import Analysis
 from ser_engine.errors import AudioTooLarge
 from ser_engine.types import SAMPLE_RATE_HZ, Prediction, Window
@@ -82,6 +83,13 @@ def test_ten_minutes_of_changes_fit_an_embed() -> None:
     over_time = dict(analysis_card(analysis(*said, summary=said[0]), texts, model="m").fields)[texts.OVER_TIME_TITLE]
     assert len(over_time) <= 1024
     assert over_time.splitlines()[-1] == texts("AND_MORE", n=200 - MAX_STRETCHES)
+
+
+def test_the_picture_speaks_the_language_of_the_answer() -> None:
+    happy = prediction("Happy", 0.8)
+    english, german = (picture_of(analysis(happy, summary=happy), "a.wav", of(language)) for language in ("en", "de"))
+    assert english is not None
+    assert english != german
 
 
 def test_ten_files_with_long_names_fit_an_embed_and_name_nobody() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -129,6 +130,28 @@ def test_a_name_is_eleven_pixels_high_on_a_phone(monkeypatch: pytest.MonkeyPatch
     assert min(sizes) * 360 / WIDTH >= 11
     shown = Image.open(io.BytesIO(summary_png(_report([window(1, 0.0)], people=1), {1: "Alice"})))
     assert 360 / shown.width * SCALE == 360 / WIDTH
+
+
+@pytest.mark.parametrize("seconds", [57.0, 600.0, 3_600.0, 7_200.0, 36_000.0])
+@pytest.mark.parametrize("name", ["W" * 100, "i" * 100, "Mara"])
+def test_no_text_covers_another_or_leaves_the_card(monkeypatch: pytest.MonkeyPatch, seconds: float, name: str) -> None:
+    lines: dict[float, list[tuple[float, float]]] = {}
+    draw = png._Pen.text
+
+    def noted(self: png._Pen, x: float, y: float, text: str, *, size: int, **how: Any) -> None:
+        width = self.width(text, size=size, bold=how.get("bold", False))
+        left = x - {"l": 0.0, "m": width / 2, "r": width}[how.get("anchor", "ls")[0]]
+        lines.setdefault(y, []).append((left, left + width))
+        draw(self, x, y, text, size=size, **how)
+
+    monkeypatch.setattr(png._Pen, "text", noted)
+    report = build_report(session(), [participant(1)], [window(1, 0.0), window(1, seconds - 3.0)], [])
+    summary_png(report, {1: name})
+    for spans in lines.values():
+        spans.sort()
+        assert spans[0][0] >= 0
+        assert spans[-1][1] <= WIDTH
+        assert all(left[1] < right[0] for left, right in pairwise(spans))
 
 
 def test_it_speaks_the_language_it_is_given() -> None:
