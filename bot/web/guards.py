@@ -161,7 +161,7 @@ def _of_storage(request: web.Request, error: StorageError) -> web.StreamResponse
     if isinstance(error, TooManyShares):
         return _of_problem(request, Refused(str(error)))
     log.warning("storage_failed", code=error.code, path=_route(request))
-    return _answer(request, 503, "unavailable", "Not available", "The database does not answer now.")
+    return _answer(request, 503, "unavailable", "Not available", words.STORAGE_AWAY)
 
 
 def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:

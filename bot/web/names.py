@@ -6,7 +6,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-MAX_NAME_CHARS: Final = 64
+from bot.pictures.names import without_towers
+
+MAX_NAME_CHARS: Final = 100
+"""Discord's longest: a channel's, or a server's."""
 _TURNING: Final = dict.fromkeys(map(ord, "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Unicode's Bidi_Control: they turn the text around a name, and close the isolates that names stand in."""
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -15,7 +18,7 @@ _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 def readable(name: str | None) -> str | None:
     """A name as a page may show it: not too long, turning nothing around it, and None where there is nothing to see."""
-    shown = (name or "")[:MAX_NAME_CHARS].translate(_TURNING).strip()
+    shown = without_towers((name or "")[:MAX_NAME_CHARS].translate(_TURNING)).strip()
     seen = any(c not in _BLANK and unicodedata.category(c)[0] not in "CZ" for c in shown)
     return shown if seen else None
 

@@ -62,6 +62,7 @@ WRONG_KEY: Final = "This is not the key that Undertone printed when it started. 
 UNSAVED: Final = (
     "The database cannot be written now, so new results are not being saved. They wait, and are saved when it can be."
 )
+STORAGE_AWAY: Final = "The database does not answer now. Please try again in a minute."
 WRONG_HOST: Final = (
     "This page answers only under its own names: 127.0.0.1, localhost, or the host of UNDERTONE_PUBLIC_URL."
 )

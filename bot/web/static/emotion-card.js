@@ -1,4 +1,5 @@
 // The last answer, large: a face, a word, how sure. It stays when listening stops, and says how long ago it was.
+// A screen reader is told each answer, and not every second how old it is.
 import { face, waiting } from "./faces.js";
 import { html, svg } from "./svg.js";
 import { spell } from "./times.js";
@@ -12,7 +13,7 @@ export class EmotionCard {
     this.face = html("div", { class: "card-face" }, waiting());
     this.word = html("p", { class: "emotion-word" }, "nothing heard yet");
     this.sure = html("p", { class: "card-sure" }, "Press the button and talk, or choose a file.");
-    this.when = html("p", { class: "card-when quiet" });
+    this.when = html("p", { class: "card-when quiet", "aria-live": "off" });
     this.bar = svg("rect", { class: "area", x: 0, y: 0, width: 0, height: 8, rx: 4 });
     const bar = svg("svg", { class: "card-bar", viewBox: `0 0 ${BAR_PX} 8`, preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { class: "track", width: BAR_PX, height: 8, rx: 4 }), this.bar);
     root.replaceChildren(this.face, html("div", { class: "card-text" }, this.word, this.sure, bar, this.when));

@@ -13,11 +13,15 @@ if (root && new Date().getTimezoneOffset() !== 0) {
     const day = like.cloneNode(true);
     const heading = day.querySelector("h2");
     heading.textContent = name;
+    heading.lang = format.resolvedOptions().locale;
     heading.id = `local-day-${number}`;
     day.setAttribute("aria-labelledby", heading.id);
     day.querySelector(".sessions").replaceChildren(...items);
     return day;
   }));
 } else if (root) {
-  for (const heading of root.querySelectorAll("h2")) heading.textContent = format.format(new Date(heading.id.slice(4)));
+  for (const heading of root.querySelectorAll("h2")) {
+    heading.textContent = format.format(new Date(heading.id.slice(4)));
+    heading.lang = format.resolvedOptions().locale;
+  }
 }

@@ -9,6 +9,7 @@ export function localTimes(root) {
     if (!Number.isNaN(at.getTime())) {
       time.title = time.textContent;
       time.textContent = (time.dataset.show === "clock" ? hours : format).format(at);
+      time.lang = format.resolvedOptions().locale; // the reader's, where the page is in English
     }
   }
 }

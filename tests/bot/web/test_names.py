@@ -25,6 +25,7 @@ from tests.fakes.names import FakeNames
         ("\u202egnp.exe\u202c", "gnp.exe"),
         ("Mara\u2069\u202e", "Mara"),
         ("x" * 200, "x" * MAX_NAME_CHARS),
+        ("Z" + "\u0351" * 20 + "alg\u0307\u0307o", "Z" + "\u0351" * 4 + "alg\u0307\u0307o"),
         ("", None),
         (None, None),
         ("\u200b\u200b", None),

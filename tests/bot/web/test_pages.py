@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestClient
 from bot.web import templating, words
 from ser_engine.models import find_model, load_manifest
 from storage import MomentRecord, SessionRecord, SessionState, Storage
+from storage.errors import StorageUnavailable
 from tests.bot.web.conftest import ALICE, BOB, KEY, MakeClient
 from tests.fakes.names import FakeNames
 from tests.fakes.records import new_session, window
@@ -206,6 +207,30 @@ async def test_what_was_counted_is_said_in_words(client: Client, storage: Storag
     assert re.search(r"Too short to say anything ?1 window ", text)
     assert re.search(r"People not included ?2", text)
     assert "Lost" not in text
+
+
+async def test_a_refusal_leads_somewhere_else(
+    client: Client, make_client: MakeClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to the list below a refused list, or below a link that is of no use, would end in a refusal again."""
+
+    def ways(page: _Page) -> list[str | None]:
+        inside = page.tags[[tag for tag, _ in page.tags].index("main") :]
+        return [attrs.get("href") for tag, attrs in inside if tag == "a"]
+
+    shut = await make_client(access={"open_to_all": False, "entry_key": "key"})
+    assert ways(await _page(shut, "/", 403)) == ["/about"]
+    assert ways(await _page(client, "/s/none", 404)) == ["/about"]
+    assert ways(await _page(client, "/sessions/none", 404)) == ["/"]
+    assert ways(await _page(client, "/?before=2020-01-01T00:00:00Z")) == ["/sessions"]
+
+    async def away(*_: object, **__: object) -> None:
+        raise StorageUnavailable("away")
+
+    monkeypatch.setattr(storage, "listed", away)
+    page = await _page(client, "/sessions", 503)
+    assert "try again in a minute" in page.text
+    assert ways(page) == ["/sessions"]
 
 
 async def test_ids_are_unique(client: Client, session: SessionRecord) -> None:

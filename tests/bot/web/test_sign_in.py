@@ -169,6 +169,7 @@ async def test_a_sign_in_that_began_elsewhere_is_refused(make_client: MakeClient
         async with client.get("/oauth/callback", params=query, allow_redirects=False) as response:
             assert response.status == 400
             assert SESSION_COOKIE not in response.cookies
+            assert 'class="button" href="/sign-in"' in await response.text()
 
 
 async def test_discord_refusing_or_failing_is_said(make_client: MakeClient, discord: FakeDiscord) -> None:
