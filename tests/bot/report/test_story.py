@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_every_fact_has_its_unit() -> None:
 
 
 def test_a_running_session_is_told_as_one_that_runs() -> None:
-    live = {"state": SessionState.LIVE, "ended_at": None}
+    live: dict[str, Any] = {"state": SessionState.LIVE, "ended_at": None}
     assert told(**live).sentences == ("Nobody is included yet.",)
     assert told(**live).facts[:3] == ("nobody is included", "nothing heard yet", "no audio is stored")
     assert told(talk("NNN"), silent=1, **live).facts[:2] == ("1 of 2 spoke so far", "9 s")
