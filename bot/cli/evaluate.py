@@ -82,8 +82,6 @@ def evaluate(
         _refuse_unused(in_call=in_call)
         _print_beside(corpus, actors, models, in_call=in_call, as_json=as_json)
         return
-    from ser_engine.models import find_model
-    from ser_engine.recognizer import Recognizer
     from ser_engine.training.corpus import read_corpus
     from ser_engine.training.report import build, record, warnings
 
@@ -96,12 +94,8 @@ def evaluate(
         raise click.ClickException(f"There can be no folder {out}: {error.strerror}.") from error
     try:
         read = read_corpus(corpus)
-        directories = [find_model(name).resolve() for name in dict.fromkeys(models)]
-        loaded = [Recognizer.load(directory) for directory in directories]
+        loaded = _loaded(models)
         chosen = _chosen(read, actors, [one.manifest for one in loaded])
-        names = [one.info.name for one in loaded]
-        if len(set(names)) < len(names):
-            raise CorpusError("Two of the models are in directories of the same name; rename one.")
         about = {
             "command": _command(corpus, actors, conditions, models),
             "corpus": chosen.name,
@@ -111,12 +105,24 @@ def evaluate(
         }
         with Bar(console) as bar:
             report = build(loaded, chosen.clips, asked, about=about, progress=bar)
-        for directory in directories if keep else ():
-            record(report, directory)
+        for one in loaded if keep else ():
+            record(report, one.directory.path)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     _give(report, out, as_json=as_json)
     _warn([*warnings(report), *_trained_on(chosen, loaded)])
+
+
+def _loaded(models: Sequence[str]) -> list[Recognizer]:
+    """Each of `models` once. Raises ModelError, and CorpusError where a report could not tell two of them apart."""
+    from ser_engine.models import find_model
+    from ser_engine.recognizer import Recognizer
+
+    loaded = [Recognizer.load(path) for path in dict.fromkeys(find_model(name).resolve() for name in models)]
+    names = [one.info.name for one in loaded]
+    if len(set(names)) < len(names):
+        raise CorpusError("Two of the models are in directories of the same name; rename one.")
+    return loaded
 
 
 def _give(report: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
@@ -151,14 +157,13 @@ def _refuse_unused(*, in_call: bool) -> None:
 
 def _print_beside(corpus: Path, actors: str, models: tuple[str, ...], *, in_call: bool, as_json: bool) -> None:
     """Figures in calls, or of recordings without labels, on the standard output."""
-    from ser_engine.recognizer import Recognizer
     from ser_engine.training import calls, unlabelled
     from ser_engine.training.corpus import read_corpus
 
     found: dict[str, Any] = {}
     known: list[tuple[str, str]] = []
     try:
-        loaded = [Recognizer.load(name) for name in dict.fromkeys(models)]
+        loaded = _loaded(models)
         with Bar(Console(stderr=True)) as bar:
             if in_call:
                 chosen = _chosen(read_corpus(corpus), actors, [one.manifest for one in loaded])

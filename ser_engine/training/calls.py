@@ -21,7 +21,7 @@ from ser_engine.training.corpus import Clip
 from ser_engine.training.measure import answers_of, figures, score
 from ser_engine.training.metrics import rounded
 from ser_engine.training.recipes import Progress
-from ser_engine.training.report import ANGER, taken_for_angry
+from ser_engine.training.report import ANGER, nothing_to_measure, taken_for_angry
 from ser_engine.types import Prediction, Window
 
 EARLIER: Final = (0, 4, 8, 16)
@@ -52,8 +52,10 @@ def measure_calls(
 ) -> dict[str, Any]:
     """Figures by the share of Neutral among a call's recordings and the number of earlier ones; numbers rounded.
 
-    Raises CorpusError when a recording cannot be read.
+    Raises CorpusError when a recording cannot be read, or none has a label that the model knows.
     """
+    if not any(clip.label in model.info.labels for clip in clips):
+        raise nothing_to_measure(len(clips), model.info.labels)
     said = _hear(model, clips, progress)
     progress.stage(f"{model.info.name}, calls", len(shares) * len(EARLIER))
     found: dict[str, Any] = {}

@@ -32,7 +32,8 @@ def build(
 ) -> dict[str, Any]:
     """Measure every model under every condition; numbers are rounded to four digits.
 
-    Each model is measured over the four labels of the old app, and over all of its own where those are more. `about`
+    Each model is measured over the four labels of the old app, and over all of its own where those are more, as far as
+    there are recordings of them. `about`
     goes into the report as it is: corpus, command. Raises CorpusError when a recording cannot be read, or none has a
     label that a model knows.
     """
@@ -44,9 +45,9 @@ def build(
             sets[_SET_NAMES.get(len(labels), "all")] = labels
         wanted = set().union(*sets.values())
         heard = [clip for clip in clips if clip.label in wanted]
-        for members in sets.values():
-            if not any(clip.label in members for clip in heard):
-                raise CorpusError(f"None of the {len(clips)} recordings is {', '.join(members)}: nothing to measure.")
+        if not heard:
+            raise nothing_to_measure(len(clips), labels)
+        sets = {name: members for name, members in sets.items() if any(clip.label in members for clip in heard)}
         by_condition = {}
         for condition in conditions:
             answers = ask(model, heard, condition, progress)
@@ -61,6 +62,11 @@ def build(
         }
     report: dict[str, Any] = rounded({**about, "conditions": list(conditions), "models": found})
     return report
+
+
+def nothing_to_measure(clips: int, labels: Sequence[str]) -> CorpusError:
+    """The refusal of recordings of which none has a label that a model knows."""
+    return CorpusError(f"None of the {clips} recordings is {', '.join(labels)}: nothing to measure.")
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:

@@ -108,6 +108,34 @@ def test_in_calls_and_without_labels_what_would_change_nothing_is_refused(record
     assert "--condition, --actors cannot be used where the table has no labels" in result.stderr
 
 
+def test_recordings_of_one_label_are_measured_by_who_knows_it(recordings: Path, tmp_path: Path) -> None:
+    lines = (recordings / "labels.csv").read_text().splitlines()
+    neutral = [line for line in lines[1:] if ",NEU," in line]
+    (recordings / "labels.csv").write_text("\n".join([lines[0], *neutral]))
+    five, four = (
+        make_model(tmp_path / "five"),
+        make_model(tmp_path / "four", labels=("Angry", "Happy", "Sad", "Disgust")),
+    )
+    result = measure(recordings, five)
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["models"]["five"]["conditions"]["clean"].values()
+    assert found["clips"] == len(neutral) > 0
+    for more in ((), ("--call",)):
+        words = ["--corpus", str(recordings), "--model", str(four), *more]
+        result = CliRunner().invoke(evaluate, words)
+        assert result.exit_code == 1
+        assert f"None of the {len(neutral)} recordings is Angry, Happy, Sad, Disgust" in result.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--call",)])
+def test_models_of_the_same_name_are_not_taken_for_one(recordings: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    models = [make_model(tmp_path / folder / "mine", seed=seed) for folder, seed in (("a", 5), ("b", 6))]
+    words = ["--corpus", str(recordings), *more, *(word for model in models for word in ("--model", str(model)))]
+    result = CliRunner().invoke(evaluate, words)
+    assert result.exit_code == 1
+    assert "directories of the same name" in result.stderr
+
+
 def test_who_is_measured_on_the_training_is_told_in_calls_too(recordings: Path, tmp_path: Path) -> None:
     model = trained(tmp_path / "a", "1020")
     words = ["--corpus", str(recordings), "--model", str(model), "--call", "--actors"]
