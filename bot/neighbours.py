@@ -19,12 +19,11 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from discord.utils import time_snowflake
 
 from bot.listening.events import state_event
 from bot.listening.follower import LiveEvent
 from bot.listening.recovery import recover
-from bot.sharding import Shards
+from bot.sharding import EVERY, Shards
 from storage.errors import StorageError
 from storage.records import SessionRecord, SessionState
 
@@ -45,12 +44,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Neighbours:
-    """Of one process. Without `shards`, or on a database that cannot be shared, there are none and nothing is told."""
+    """Of one process. On a database that cannot be shared there are none, and nothing is told.
+
+    A process without `shards` has all servers. Another one may be there all the same, as the old one in an upgrade.
+    """
 
     def __init__(self, app: App, me: str, shards: Shards | None, *, look_every_s: float = LOOK_EVERY_S) -> None:
         self._app = app
         self._me = me
-        self._shards = shards
+        self._shards = shards or EVERY
         self._look_every_s = look_every_s
         self._requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_REQUESTS)
         self._renewal = asyncio.Event()
@@ -59,9 +61,11 @@ class Neighbours:
         """When the connection was made that holds now."""
         self._missing: set[str] = set()
         """Owners of sessions that were not seen at the last look."""
-        self._counts = dict.fromkeys(("refused", "unanswered", "shards_served_twice", "died", "reclaimed"), 0)
-        sharing = shards is not None and app.storage.shared
-        self._wire = app.storage.wire(me, heard=self._heard, connected=self._connected) if sharing else None
+        self._twice: set[str] = set()
+        """Who has servers that this process has, too."""
+        self._counts = dict.fromkeys(("refused", "unanswered", "died", "reclaimed"), 0)
+        shared = app.storage.shared
+        self._wire = app.storage.wire(me, heard=self._heard, connected=self._connected) if shared else None
         if self._wire is not None:
             app.bus.tell = self._tell_event
 
@@ -76,10 +80,12 @@ class Neighbours:
 
     def has(self, guild_id: int | None) -> bool:
         """Whether this process has a server; private conversations are on the first shard."""
-        return self._shards is None or self._shards.has(guild_id or 0)
+        return self._shards.has(guild_id or 0)
 
     def counters(self) -> dict[str, int]:
-        return {**self._counts, **self._wire.counters()} if self._wire is not None else {}
+        if self._wire is None:
+            return {}
+        return {**self._counts, "shards_served_twice": len(self._twice), **self._wire.counters()}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -144,10 +150,10 @@ class Neighbours:
                 self._app.bus.forget(said["session"])
             case "left" if said["n"] in self._answers:
                 self._answers[said["n"]].put_nowait(sender)
-            case "hello" if self._shards is not None and self._shards.count == said["of"]:
-                if twice := set(self._shards.ids).intersection(said["shards"]):
-                    self._counts["shards_served_twice"] += 1
-                    _log.error("shards_served_twice", shards=sorted(twice), by=sender)
+            case "hello" if said.get("to") in (None, self._me):
+                self._met(sender, Shards(tuple(said["shards"]), said["of"]))
+                if said.get("to") is None:  # it came later, and has not heard this one's
+                    self._say({**self._hello(), "to": sender})
             case "renew":
                 self._renewal.set()
             case "leave":
@@ -155,6 +161,15 @@ class Neighbours:
                     self._requests.put_nowait(said)
                 except asyncio.QueueFull:
                     self._counts["refused"] += 1
+
+    def _hello(self) -> dict[str, Any]:
+        return {"t": "hello", "shards": self._shards.ids, "of": self._shards.count}
+
+    def _met(self, sender: str, theirs: Shards) -> None:
+        """Another process says which servers it has."""
+        if twice := self._shards.common(theirs):
+            self._twice.add(sender)
+            _log.error("shards_served_twice", shards=twice, of=str(self._shards), by=sender, theirs=str(theirs))
 
     async def _work(self) -> None:
         """Take people out who delete their data elsewhere."""
@@ -187,20 +202,20 @@ class Neighbours:
         """What was said while this process could not hear is lost, so the tables are asked."""
         app = self._app
         self._since_s = app.clock.monotonic_s()
-        if self._shards is not None:
-            self._say({"t": "hello", "shards": self._shards.ids, "of": self._shards.count})
+        self._twice = set()
+        self._say(self._hello())
         running = {session.record.id: session for session in app.sessions.running()}
         if running and (again := await app.storage.owners.reclaim(self._me, running)):
             self._counts["reclaimed"] += len(again)
             _log.warning("sessions_reclaimed", sessions=len(again))
             self.forget(again)  # the others hold them as ended
-        now = time_snowflake(app.clock.now(), high=True)
         for session in running.values():
             stored = {participant.id for participant in await app.storage.participants(session.record.id)}
             for user_id in session.people.included_ids():
                 participant = session.people.participant(user_id)
                 if participant is not None and participant.id not in stored:
-                    await session.people.exclude(user_id, now)
+                    # After whatever they pressed: by Discord's clock, with which this machine's need not agree.
+                    await session.people.exclude(user_id, session.people.book.newest(user_id) + 1)
         for session_id in app.bus.held():  # of all of them something may have been deleted, so pages read anew
             record = await app.storage.session(session_id)
             if record is not None and record.state is not SessionState.LIVE and session_id not in running:
@@ -229,7 +244,9 @@ class Neighbours:
         if not self._steady:
             self._missing = set()
             return
-        missing = await storage.owners.owners() - await storage.living() - {self._me}
+        living = await storage.living()
+        self._twice &= living
+        missing = await storage.owners.owners() - living - {self._me}
         dead, self._missing = missing & self._missing, missing
         if not dead:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -34,9 +35,19 @@ class Shards:
         """Whether a server is on one of them (Discord's rule: its id without the lower 22 bits, modulo the number)."""
         return (guild_id >> 22) % self.count in self.ids
 
+    def common(self, other: Shards) -> list[int]:
+        """Those of these shards that have servers in common with `other`, which may count another number of shards."""
+        step = math.gcd(self.count, other.count)
+        theirs = {number % step for number in other.ids}
+        return [number for number in self.ids if number % step in theirs]
+
     @property
     def all(self) -> bool:
         return len(self.ids) == self.count
 
     def __str__(self) -> str:
         return f"{','.join(map(str, self.ids))}/{self.count}"
+
+
+EVERY: Final = Shards((0,), 1)
+"""What a process has that was given none."""

@@ -172,6 +172,11 @@ class ConsentBook:
         """A decision that could not be carried out was never made."""
         self._of(user_id).retract(interaction_id)
 
+    def newest(self, user_id: int) -> int:
+        """The id of a person's newest decision; 0 when there is none."""
+        person = self._people.get(user_id)
+        return 0 if person is None else max([person.settled_until, *(press[0] for press in person.presses)])
+
     # --- who is in
 
     def included(self, user_id: int) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import discord
@@ -15,8 +16,10 @@ from sqlalchemy import text
 
 from bot import neighbours
 from bot.commands.panel_view import INCLUDE_ID
+from bot.listening.clock import SystemClock
 from bot.listening.events import state_event
 from bot.service import Service
+from bot.texts import english as texts
 from sandbox import Sandbox, User
 from storage.owners import PROCESS_ENDED
 from storage.records import SessionState
@@ -26,7 +29,7 @@ from tests.fakes.postgres import new_database
 from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.waiting import until
-from tests.fakes.world import World
+from tests.fakes.world import World, text_of
 
 pytestmark = pytest.mark.integration
 
@@ -102,6 +105,22 @@ async def test_live_events_of_somebody_deleted_unheard_are_forgotten_elsewhere_t
         await break_wire(two.there)
         await until(lambda: follower.closed)  # the page comes back and reads anew
     assert not speaks_of_somebody(two.there, two.session_id)
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_clock_that_is_wrong_keeps_nobody_in_and_nobody_out(two: Two, minutes: int) -> None:
+    """Presses are in the order of Discord's clock, and this machine's may be minutes behind or ahead of it."""
+
+    class Wrong(SystemClock):
+        def now(self) -> datetime:
+            return super().now() + timedelta(minutes=minutes)
+
+    two.here.app.clock = Wrong()
+    await two.there.storage.delete_person(two.ada.id, None)
+    await break_wire(two.here)
+    await until(lambda: not two.included)
+    await two.world.press(two.ada, await two.world.panel(), INCLUDE_ID)
+    await until(lambda: two.included)
 
 
 def speaks_of_somebody(service: Service, session_id: str) -> bool:
@@ -200,6 +219,44 @@ async def test_whoever_takes_a_process_for_dead_does_not_end_what_runs_there(two
         await two.there.app.neighbours.leave_everything(two.ada.id, None, _now())
         assert two.there.app.neighbours.counters()["unanswered"] == 0, "all of it was heard"
         assert not follower.closed
+
+
+@pytest.mark.parametrize("shards", [None, "0,1,2/3"])
+async def test_one_that_is_started_beside_another_leaves_its_session_alone_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: str | None
+) -> None:
+    """By mistake, or in an upgrade that starts the new one before it stops the old one."""
+    keep_addresses(monkeypatch)
+    database = await asyncio.to_thread(new_database)
+    async with Sandbox(rate_limits=False) as sandbox, AsyncExitStack() as stack:
+        voice = FakeVoice()
+        settings = settings_for(sandbox, tmp_path, database_address=database)
+        old = Service(settings, backend=FakeBackend(), connect=voice)
+        await stack.enter_async_context(old)
+        await old.discord_ready()
+        world = World(sandbox, old, voice)
+        world.sit(world.owner)
+        await world.seen(world.owner)
+        panel = await world.attest_and_start()
+        session_id = world.running().record.id
+        await until(lambda: old.app.neighbours.ready()["neighbours"])
+
+        settings = settings_for(sandbox, tmp_path, database_address=database, shards=shards)
+        new = await stack.enter_async_context(Service(settings, backend=FakeBackend(), connect=voice))
+        both = (old.app.neighbours, new.app.neighbours)
+        await until(lambda: [one.counters()["shards_served_twice"] for one in both] == [1, 1])
+        record = await new.storage.session(session_id)
+        assert record is not None
+        assert record.state is SessionState.LIVE
+        assert texts.PANEL_ENDED_TITLE not in text_of(panel)
+
+        await old.stop()
+        record = await new.storage.session(session_id)
+        assert record is not None
+        assert (record.state, record.end_reason) == (SessionState.ENDED, "shutdown")
+        summaries = [message for message in world.messages() if texts.SUMMARY_TITLE in text_of(message)]
+        assert len(summaries) <= 1
+        await until(lambda: old.app.me not in new.app.neighbours._twice)
 
 
 def _now() -> int:

@@ -26,6 +26,24 @@ def test_a_server_is_on_the_shard_that_its_id_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("mine", "theirs", "common"),
+    [
+        ("0,1/4", "2,3/4", []),
+        ("0,1/4", "1,2/4", [1]),
+        ("0/1", "3/4", [0]),
+        ("0,1/4", "1/2", [1]),
+        ("0,2/4", "1/2", []),
+        ("0,1/2", "2/3", [0, 1]),
+    ],
+)
+def test_shards_of_other_numbers_may_have_servers_in_common(mine: str, theirs: str, common: list[int]) -> None:
+    ours, others = Shards.parse(mine), Shards.parse(theirs)
+    assert ours.common(others) == common
+    both = {n % ours.count for n in range(12) if ours.has(n << 22) and others.has(n << 22)}
+    assert set(common) == both
+
+
+@pytest.mark.parametrize(
     ("written", "words"),
     [
         ("0", "such as 0,1/4"),
