@@ -46,10 +46,10 @@ async def summarise(
     report: SessionReport, texts: Texts, names: Mapping[int, str], *, report_url: str | None
 ) -> Summary:
     """The message about a session. `names` are what people were called, by user id."""
-    report = of_those_who_stayed(report)
+    whole, report = report, of_those_who_stayed(report)
     called = {person.participant.id: names.get(person.participant.user_id, "") for person in report.participants}
     moments = key_moments(report)
-    card = summary_card(report, texts, report_url=report_url, called=called)
+    card = summary_card(whole, texts, report_url=report_url, called=called)
     if not any(person.windows for person in report.participants):
         return Summary(card=card, picture=None)
     drawn = replace(report, moments=tuple(map(_numbered, moments)))
@@ -89,11 +89,13 @@ def summary_card(
     report: SessionReport, texts: Texts, *, report_url: str | None, called: Mapping[int, str] | None = None
 ) -> Card:
     """The message's words. `called` are the names that a picture beside it was given, by participant id."""
+    everybody = report.participants
     report = of_those_who_stayed(report)
     spoke = [person for person in report.participants if person.windows]
     reason = texts.END_REASONS.get(report.session.end_reason or "", "")
     head = " · ".join(filter(None, (f"<#{report.session.channel_id}>", texts.duration(report.duration_s), reason)))
-    nobody = texts.SUMMARY_TOO_SHORT if report.participants else texts.SUMMARY_EMPTY
+    left = texts.SUMMARY_ALL_LEFT if everybody else texts.SUMMARY_EMPTY
+    nobody = texts.SUMMARY_TOO_SHORT if report.participants else left
     people = [_person(person, texts, called) for person in spoke[:MAX_LISTED]]
     lines = [head, "", fitting(people, PEOPLE_CHARS, texts, of=len(spoke)) or nobody]
     return Card(
@@ -121,7 +123,8 @@ def _fields(
         fields.append((texts.MOMENTS_TITLE, fitting(listed, FIELD_CHARS, texts, of=every)))
     if left_out := left_out_of(report, texts):
         fields.append((texts.LEFT_OUT_TITLE, fitting(left_out, FIELD_CHARS, texts)))
-    fields.append((texts.SUMMARY_REPORT, report_url or texts.SUMMARY_NO_LINK))
+    if report_url or report.participants:  # without a link, the command shows those who took part these figures again
+        fields.append((texts.SUMMARY_REPORT, report_url or texts.SUMMARY_NO_LINK))
     return fields
 
 

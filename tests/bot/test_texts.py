@@ -113,6 +113,26 @@ def test_discord_takes_all_names_and_descriptions(language: str) -> None:
             assert len(texts(key)) <= 80, key
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_command_is_called_what_the_readers_menu_calls_it(language: str) -> None:
+    """In a German client there is no `/listen`."""
+    names = set(of(language).NAMES.values())
+    said = [form for message in entries(language).values() for form in forms(message)]
+    commands = [command for form in said for command in re.findall(r"`/([^`]+)`", form)]
+    assert len(commands) >= 10
+    for command in commands:
+        words, option, _ = re.match(r"([^:]*?)(?: (\S+):(.*))?$", command).groups()  # type: ignore[union-attr]
+        assert {*words.split(), *filter(None, [option])} <= names, command
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_permission_has_one_name(language: str) -> None:
+    texts = of(language)
+    names = {*texts.PERMISSIONS.values(), "Move Members", "Mitglieder verschieben"}
+    for sentence in (texts.NO_NOTICE, *texts.JOIN_FAILURES.values()):
+        assert set(re.findall(r"\*([^*]+)\*", sentence)) <= names, sentence
+
+
 def test_one_and_many_differ_and_numbers_are_written_as_in_the_language() -> None:
     assert english("DELETED_RESULTS", n=1) == "Done. I deleted your results from 1 session."
     assert english("DELETED_RESULTS", n=4711) == "Done. I deleted your results from 4,711 sessions."

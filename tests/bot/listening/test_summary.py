@@ -94,6 +94,22 @@ def test_six_long_marks_with_links_and_mentions_destroy_nothing() -> None:
     assert not re.search(r"https?://|<@|@everyone|\u202e|\]\(", said)
 
 
+def test_a_summary_without_figures_says_why_and_promises_none() -> None:
+    left = report(2)
+    gone = tuple(replace(p, participant=replace(p.participant, withdrawn_at=STARTED)) for p in left.participants)
+    for of_whom, said in (
+        (replace(left, participants=gone), english.SUMMARY_ALL_LEFT),
+        (report(0), english.SUMMARY_EMPTY),
+    ):
+        card = summary_card(of_whom, english, report_url=None)
+        assert said in card.text
+        assert english.SUMMARY_NO_LINK not in dict(card.fields).values()
+        assert (
+            "https://here.example"
+            in dict(summary_card(of_whom, english, report_url="https://here.example").fields).values()
+        )
+
+
 def test_at_most_seven_moments() -> None:
     said = dict(summary_card(report(1, marks=20), english, report_url=None).fields)[english.MOMENTS_TITLE]
     assert said.splitlines()[-2].startswith("**7**")
