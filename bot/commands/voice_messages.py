@@ -164,13 +164,12 @@ class VoiceMessages:
             await self._questions.pressed_late(interaction, message_id, texts)
             return
         self._questions.answered(question)
+        now = self._app.withdrawals.number  # of the press: a no that comes while Discord takes it is a later one
+        for request in () if yes else question.pending:
+            self._refusals.note(message_id, request.asker_id)
         await interaction.response.edit_message(content=texts.AGREED if yes else texts.DECLINED, view=None)
-        now = self._app.withdrawals.number
-        for request in question.pending:
-            if yes:
-                await self._analyse(replace(request, interaction=interaction, withdrawals=now))
-            else:
-                self._refusals.note(message_id, request.asker_id)
+        for request in question.pending if yes else ():
+            await self._analyse(replace(request, interaction=interaction, withdrawals=now))
 
     async def _ask_for_statement(self, request: Request) -> None:
         """Ask the asking person whose voice it is. A newer question of theirs takes the place of an older one."""
@@ -201,11 +200,11 @@ class VoiceMessages:
             await self._questions.pressed_late(interaction, ticket, texts)
             return
         self._questions.answered(question)
+        now = self._app.withdrawals.number
         await interaction.response.edit_message(content=texts.STATED if yes else texts.NOT_STATED, view=None)
         if not yes:
             return
         self._statements.make(interaction.user.id, self._app.clock.monotonic_s())
-        now = self._app.withdrawals.number
         for request in (replace(request, withdrawals=now) for request in question.pending):
             if request.message is not None and request.interaction is None:
                 async with self._answering(request.message):
@@ -228,7 +227,9 @@ class VoiceMessages:
         message, interaction = request.message, request.interaction
         if message is None or not request.in_public:
             if interaction is not None:
-                await say(interaction, **await answer.content(texts_of(interaction)))
+                content = await answer.content(texts_of(interaction))
+                require_agreed(request, self._app.withdrawals)  # once more: a picture takes a moment
+                await say(interaction, **content)
             return
         made = {message.id} if await self._react(message, answer) else set()
         if reply:
@@ -259,6 +260,7 @@ class VoiceMessages:
         """What became of one file. What is wrong with a file is its outcome; anything else is raised."""
         try:
             async with self._turns.turn(request.asker_id, long=is_long(file)):
+                require_agreed(request, self._app.withdrawals)
                 return Outcome(file.filename, await self._analyst.analyse(file))
         except Exception as error:
             if isinstance(error, MessageGone) or not expected(error):
