@@ -29,7 +29,7 @@ from ser_engine.models import ENCODER_ONNX, Manifest, ModelDirectory, find_model
 from ser_engine.networks import EncoderNetwork, Logits, Network, Runtime, load_network, load_scaler, logarithms, softmax
 from ser_engine.quick import Plan
 from ser_engine.refusals import refusal
-from ser_engine.samples import are_sound
+from ser_engine.samples import are_sound, are_windows
 from ser_engine.scaler import Scaler, collate
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Prediction, Window
 
@@ -90,13 +90,14 @@ class Recognizer:
         With `baselines` (of one session, by `Window.speaker`) each window is compared with how its speaker sounded
         earlier, and is then taken into the baseline itself; a model without a baseline's head leaves them as they are.
         A window that is no speech is never given to the network: its probabilities are even, for it says nothing.
-        Raises InvalidSamples for a window that is empty, or no mono samples as finite floats with a full scale of ±1.
+        Raises InvalidSamples for a window that is empty, longer than 3 s, or no mono samples as finite floats with a
+        full scale of ±1.
         """
         return self.decider.decide(windows, self.hear(windows), baselines)
 
     def hear(self, windows: Sequence[Window]) -> list[WindowOutput]:
         """What the network makes of each window by itself. Raises as `predict` does."""
-        if not all(are_sound(window.pcm) for window in windows):
+        if not are_windows(windows):
             raise refusal("bad_window")
         reasons = [gate(window) for window in windows]
         even = np.full(len(self.info.labels), -np.log(len(self.info.labels)), np.float32)

@@ -67,7 +67,7 @@ SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
     "not_full_scale": (InvalidSamples, "The samples must be floats with a full scale of ±1."),
     "bad_window": (
         InvalidSamples,
-        "A window must hold mono samples, one at least: finite floats with a full scale of ±1.",
+        "A window must hold mono samples, from one to 3 s of them: finite floats with a full scale of ±1.",
     ),
     "no_speech": (NoSpeech, "There is no stretch in it with at least {seconds} s of speech."),
     "only_noise": (NoSpeech, "There is sound in it, but no speech: only noise, a tone or music."),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 
 from ser_engine.refusals import refusal
-from ser_engine.types import Pcm
+from ser_engine.types import WINDOW_SAMPLES, Pcm, Window
 
 _LOUDEST: Final = 8.0
 """No decoder overshoots full scale so far; what does is of another scale, as the numbers of 16 bits are."""
@@ -18,6 +19,11 @@ def are_sound(pcm: Any) -> bool:
     if not isinstance(pcm, np.ndarray) or pcm.ndim != 1 or pcm.dtype.kind != "f" or len(pcm) == 0:
         return False
     return bool(np.abs(pcm).max() <= _LOUDEST)  # NaN is not
+
+
+def are_windows(windows: Iterable[Window]) -> bool:
+    """Whether each is sound of 3 s at most: a network would pass over the rest, and answer as if it had heard it."""
+    return all(are_sound(window.pcm) and len(window.pcm) <= WINDOW_SAMPLES for window in windows)
 
 
 def checked(pcm: Any) -> Pcm:

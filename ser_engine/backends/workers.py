@@ -34,7 +34,7 @@ from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.models import open_directory
 from ser_engine.networks import Runtime
 from ser_engine.refusals import refusal
-from ser_engine.samples import are_sound
+from ser_engine.samples import are_windows
 from ser_engine.types import Prediction, Window
 
 log = structlog.get_logger(__name__)
@@ -143,7 +143,7 @@ class WorkerBackend:
     async def _hear_some(self, windows: Sequence[Window], deadline: float, waited_s: float) -> list[WindowOutput]:
         if self._closed or self._model is None:
             raise refusal("not_running")
-        if not all(are_sound(window.pcm) for window in windows):
+        if not are_windows(windows):
             raise refusal("bad_window")
         loop, now = asyncio.get_running_loop(), time.monotonic()
         answers: list[asyncio.Future[WindowOutput]] = []

@@ -133,6 +133,16 @@ def test_what_is_no_window_is_refused(tmp_path: Path, bad: Any) -> None:
         recognizer.logits([bad])
 
 
+def test_a_window_of_more_than_three_seconds_is_refused(tmp_path: Path) -> None:
+    """The networks hear no more than their first frames, and would answer for all of it."""
+    recognizer = Recognizer.load(make_model(tmp_path))
+    long = [0.1] * (WINDOW_SAMPLES + 1)
+    window = Window(speaker="a", start_s=0, pcm=np.asarray(long, np.float32), speech_ratio=1, gap_ratio=0)
+    with pytest.raises(InvalidSamples, match="from one to 3 s"):
+        recognizer.predict([window])
+    assert len(recognizer.predict([replace(window, pcm=window.pcm[1:])])) == 1
+
+
 def test_a_window_may_hold_floats_of_any_kind(tmp_path: Path) -> None:
     recognizer = Recognizer.load(make_model(tmp_path))
     (heard, *_) = windows()
