@@ -44,6 +44,7 @@ from ser_engine.training.material import (
     Material,
     Piece,
     States,
+    digest_of,
 )
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress
@@ -105,10 +106,12 @@ class Broadening:
         self.states: dict[str, list[States]] = {}
         self.short: dict[str, list[States]] = {}
         self.wanted: dict[str, Floats] = {}
+        self._keys: dict[str, str] = {}
 
     def hear(self, groups: Mapping[str, list[Piece]]) -> None:
         """Let the encoder hear every view of every group, and the teacher's the recordings themselves."""
         self.pieces = dict(groups)
+        self._keys = {name: digest_of(pieces, seed=self._seed) for name, pieces in groups.items()}
         own, *others = [
             (one.manifest.files[ENCODER_ONNX][:12], EncoderNetwork(one))
             for one in (self._model, self._teacher)
@@ -123,7 +126,7 @@ class Broadening:
                 self.short[name] = [views.states(SHORT, dict([own]))[own[0]]]
 
     def _views(self, name: str, engine: ModelDirectory) -> EncodedViews:
-        about = {"seed": self._seed, "folder": self._work / name, "progress": self._progress}
+        about = {"seed": self._seed, "folder": self._work / name / self._keys[name], "progress": self._progress}
         return EncodedViews(self.pieces[name], engine.manifest.features, **about)  # type: ignore[arg-type]
 
     def aim(self, settings: BroadenSettings) -> None:
@@ -235,10 +238,11 @@ def broaden(
     one_thread_each(1)
     known = (NETWORK_KERAS, NETWORK_ONNX, ENCODER_ONNX, BASELINE_KERAS, BASELINE_NPZ)
     opened = open_directory(model)
-    if not opened.has(ENCODER_ONNX) or opened.manifest.labels != LABELS:
-        raise CorpusError(f"{model} has no encoder with a head of the {len(LABELS)} labels; broaden default or fast.")
-    work = begin(out, own=known, restart=restart)
     taught_by = open_directory(teacher) if teacher is not None else None
+    for one in filter(None, (opened, taught_by)):
+        if not one.has(ENCODER_ONNX) or one.manifest.labels != LABELS:
+            raise CorpusError(f"{one.path} has no encoder with a head of the {len(LABELS)} labels, as default has.")
+    work = begin(out, own=known, restart=restart)
     way = Broadening(opened, taught_by, work, seed=seed, progress=progress)
     way.hear(material.groups(seed=seed))
     way.aim(settings)

@@ -8,7 +8,9 @@ all trainings that use it.
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +152,9 @@ class Material:
     def groups(self, *, seed: int) -> dict[str, list[Piece]]:
         """Pieces by the group that they belong to. Raises CorpusError."""
         first, *further = self.corpora
+        twice = [name for name, count in Counter(corpus.name for corpus in self.corpora).items() if count > 1]
+        if twice:
+            raise CorpusError(f"Two of the corpora are in folders named {twice[0]}: who is held out would not be.")
         own = [clip for clip in first.clips if clip.split in (None, "train")]
         judges = [clip for clip in first.clips if clip.split == "validation"]
         if not judges:
@@ -167,7 +172,10 @@ class Material:
 
 
 class EncodedViews:
-    """View after view of the same pieces, as an encoder hears them: made once, and kept in `folder`."""
+    """View after view of the same pieces, as an encoder hears them: made once, and kept in `folder`.
+
+    It is named after the pieces (`digest_of`) and lies in that of their group.
+    """
 
     def __init__(
         self, pieces: Sequence[Piece], settings: FeatureSettings, *, seed: int, folder: Path, progress: Progress
@@ -191,7 +199,7 @@ class EncodedViews:
 
     def _make(self, number: int, encoders: dict[str, EncoderNetwork]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._progress.stage(f"view {number} of {self._folder.name}", len(self.pieces))
+        self._progress.stage(f"view {number} of {self._folder.parent.name}", len(self.pieces))
         made: dict[str, list[NDArray[np.float16]]] = {name: [] for name in encoders}
         others = self.others()
         for start in range(0, len(self.pieces), _BATCH):
@@ -225,6 +233,15 @@ class EncodedViews:
             return augment.over_a_call(pcm[:WINDOW_SAMPLES], rng)
         cleaned = _CLEANED_SHARE if one.kind == "labelled" else 0.0
         return augment.vary(pcm, rng, others, cleaned=cleaned, short=SHORT_SHARE)
+
+
+def digest_of(pieces: Sequence[Piece], *, seed: int) -> str:
+    """12 hex digits that change with the pieces, their order and the seed: with what their views are."""
+    found = hashlib.sha256(str(seed).encode())
+    for piece in pieces:
+        found.update(repr((piece.kind, piece.corpus, piece.speaker, piece.name, len(piece.pcm))).encode())
+        found.update(piece.pcm.tobytes())
+    return found.hexdigest()[:12]
 
 
 def recordings(folder: Path, *columns: str) -> list[tuple[Path, Mapping[str, str]]]:

@@ -13,7 +13,7 @@ from ser_engine import Recognizer, segment_pcm
 from ser_engine.audio import decode
 from ser_engine.baseline import BaselineHead, pooled_states
 from ser_engine.errors import CorpusError
-from ser_engine.models import find_model, load_manifest, verify
+from ser_engine.models import find_model, load_manifest, open_directory, verify
 from ser_engine.networks import softmax
 from ser_engine.strangeness import Strangeness
 from ser_engine.training import broaden, calls, material, strangers, unlabelled
@@ -24,6 +24,7 @@ from ser_engine.training.refine import RefineSettings
 from ser_engine.training.strange import learn_strangeness
 from tests.fakes.clips import clip_paths
 from tests.fakes.material import a_little_of_everything, files
+from tests.fakes.model import make_model
 
 pytestmark = [
     pytest.mark.integration,
@@ -139,6 +140,55 @@ def test_a_corpus_without_held_out_speakers_is_refused(tmp_path: Path) -> None:
         heard.groups(seed=1)
     with pytest.raises(CorpusError, match=r"no table\. Put a CSV file with the columns file, corpus and speaker"):
         material.ordinary_pieces(tmp_path)
+
+
+def test_a_corpus_is_not_taken_twice(tmp_path: Path) -> None:
+    """Those who judge would be among those who train."""
+    every = read_corpus(CLIPS)
+    judging = Corpus(name="own", clips=tuple(replace(clip, split="validation") for clip in every.clips))
+    heard = material.Material(corpora=[judging, every, judging], ordinary=tmp_path, sounds=tmp_path)
+    with pytest.raises(CorpusError, match="folders named own"):
+        heard.groups(seed=1)
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_an_engine_without_an_encoder_neither_learns_nor_teaches(tmp_path: Path, taught: bool) -> None:
+    seed, fast = find_model("seed"), find_model("fast")
+    heard = material.Material(corpora=[], ordinary=tmp_path, sounds=tmp_path)
+    with pytest.raises(CorpusError, match="seed has no encoder with a head of the 5 labels"):
+        broaden.broaden(
+            *(fast if taught else seed, heard, tmp_path / "out"), teacher=seed if taught else None, progress=Silent()
+        )
+
+
+def test_what_was_heard_is_not_taken_for_other_recordings(tmp_path: Path) -> None:
+    """An interrupted broadening goes on with what it heard of the same recordings, and hears others anew."""
+    made = make_model(tmp_path / "model", encoder=True)
+    opened = open_directory(made)
+    first, second, third = (
+        material.Piece(
+            kind="ordinary", corpus="mine", speaker="anna", name=str(k), pcm=np.full(16_000, 100 * k, np.int16)
+        )
+        for k in range(3)
+    )
+    heard: list[tuple[str, int]] = []
+
+    class Counting(Silent):
+        def stage(self, text: str, total: int) -> None:
+            heard.append((text, total))
+
+    def hear(*pieces: material.Piece, seed: int = 1) -> material.States:
+        way = broaden.Broadening(opened, None, tmp_path / "work", seed=seed, progress=Counting())
+        way.hear({"judges": list(pieces)})
+        return way.states["judges"][0]
+
+    before = hear(first, second)
+    np.testing.assert_array_equal(hear(first, second)[1], before[1])
+    assert heard == [("view 0 of judges", 2)]
+    np.testing.assert_array_equal(hear(first, third)[0], before[0])
+    assert not np.array_equal(hear(second, first)[0], before[0])
+    hear(first, second, seed=2)
+    assert len(heard) == 4
 
 
 def test_tables_without_labels_are_read_as_those_with_labels(tmp_path: Path) -> None:
