@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import click
 
 from bot.cli.recordings import shown
+from bot.pictures import palette
 from ser_engine.analysis import Analysis
 from ser_engine.errors import AudioError
 from ser_engine.types import Prediction
@@ -90,10 +91,12 @@ class Csv:
 
 
 def _words(prediction: Prediction) -> str:
-    said = f"sounds {prediction.emotion.lower()}, {prediction.confidence:.0%}"
+    said = f"{palette.tone(prediction.emotion).word}, {prediction.confidence:.0%}"
     if prediction.reason == "no_speech":
         return "unclear: no speech"
-    return f"unclear: {_REASONS.get(prediction.reason or '', 'unsure')} ({said})" if prediction.unclear else said
+    if prediction.unclear:
+        return f"unclear: {_REASONS.get(prediction.reason or '', 'unsure')} (if anything, {said})"
+    return f"sounds {said}"
 
 
 def _fields(prediction: Prediction) -> dict[str, Any]:

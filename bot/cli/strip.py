@@ -14,7 +14,8 @@ from ser_engine.analysis import Analysis
 from ser_engine.types import Prediction, Window
 
 _WIDTH: Final = 960.0
-_NAMES: Final = 180.0
+_EDGE: Final = 8.0
+_NAMES: Final = 188.0
 _ROW: Final = 38.0
 _STEP: Final = 48.0
 _KEY: Final = 34.0
@@ -33,13 +34,13 @@ def strips(files: Sequence[tuple[str, Analysis]], *, labels: Sequence[str]) -> s
     """The picture, in the light colours of the report. Where cells would be too thin, neighbours share one."""
     theme = palette.LIGHT
     longest = max((analysis.windows[-1][0].end_s for _, analysis in files), default=0.0)
-    scale = Scale(from_s=0.0, to_s=max(3.0, longest), x=_NAMES, width=_WIDTH - _NAMES - 8)
+    scale = Scale(from_s=0.0, to_s=max(3.0, longest), x=_NAMES, width=_WIDTH - _NAMES - 2 * _EDGE)
     bottom = _KEY + _STEP * len(files)
     parts = [_HATCH.format(track=theme.track, muted=theme.muted), *_key(labels, theme)]
     for row, (name, analysis) in enumerate(files):
         y = _KEY + _STEP * row
         parts.append(
-            _text(0, y + _ROW / 2 + 5, name[: _NAME_CHARS - 1] + "…" if len(name) > _NAME_CHARS else name, theme)
+            _text(_EDGE, y + _ROW / 2 + 5, name[: _NAME_CHARS - 1] + "…" if len(name) > _NAME_CHARS else name, theme)
         )
         parts.append(_box(_NAMES, y, scale.width, _ROW, theme.track))
         for start_s, end_s, label, confidence in _cells(analysis.windows, _THINNEST_PX / scale.px_per_s):
@@ -92,11 +93,15 @@ def _cell(x: float, y: float, width: float, label: str, confidence: float, when:
 
 
 def _key(labels: Sequence[str], theme: palette.Theme) -> Iterator[str]:
-    for k, label in enumerate(palette.in_order(list(labels))):
+    for k, label in enumerate([*palette.in_order(list(labels)), palette.UNCLEAR]):
         look = palette.tone(label)
         x = _NAMES + 120 * k
-        yield _box(x, 6, 12, 12, look.light.fill)
-        yield _text(x + 18, 17, look.word, theme)
+        if label == palette.UNCLEAR:
+            yield _box(x, 4, 20, 16, "url(#hatch)")
+        else:  # the note tells it without the colour
+            yield _box(x, 4, 20, 16, look.light.fill)
+            yield _box(x, 6 + (1 - look.height) * 9, 20, 3, look.light.ink)
+        yield _text(x + 26, 17, look.word, theme)
 
 
 def _box(x: float, y: float, width: float, height: float, fill: str) -> str:

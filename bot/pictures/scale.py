@@ -12,7 +12,7 @@ from storage.records import WindowRecord
 MIN_CELL_PX: Final = 2.5
 _WINDOW_S: Final = 3.0
 _SLOTS_S: Final = (6, 10, 15, 20, 30, 60, 120, 300, 600, 1200)
-_TICKS_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+_TICKS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

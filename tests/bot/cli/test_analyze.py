@@ -20,8 +20,11 @@ import pytest
 from click.testing import CliRunner
 
 from bot.cli.analyze import analyze
+from bot.cli.answers import Text
 from ser_engine import Recognizer, segment_pcm, summarise
+from ser_engine.analysis import Analysis
 from ser_engine.refusals import refusal
+from tests.fakes import backend
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import LABELS, make_model
 from tests.fakes.odd import NOTHING_TO_HEAR, ODD_VOICES, white_noise
@@ -227,6 +230,9 @@ def test_a_table_and_a_picture_show_every_window(model: Path, tmp_path: Path) ->
     drawn = ElementTree.fromstring(picture.read_text())  # noqa: S314  # our own
     titles = [element.text or "" for element in drawn.iter("{http://www.w3.org/2000/svg}title")]
     assert sum("sure" in title or "unclear" in title for title in titles) == len(rows)
+    shown = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert "unclear" in shown, "the key does not say what is hatched"
+    assert {"0:00", "0:01"} <= {*shown}, "a short recording has an axis too"
 
 
 def test_what_is_too_long_for_a_door_is_streamed_here(model: Path, tmp_path: Path) -> None:
@@ -283,6 +289,16 @@ def test_what_a_shell_may_do_to_it_ends_in_words(model: Path, tmp_path: Path, wo
     assert said in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     assert "Exception ignored" not in ended.stderr
+
+
+def test_the_words_are_those_of_every_other_place(capsys: pytest.CaptureFixture[str]) -> None:
+    unsure, sure = backend.prediction("Disgust", 0.35, reason="unsure"), backend.prediction("Disgust", 0.9)
+    for said in (unsure, sure):
+        Text().answered(Path("a.wav"), Analysis(windows=(), summary=said))
+    first, second = (line for line in capsys.readouterr().out.splitlines() if "summary" in line)
+    assert "unclear: unsure (if anything, disgusted, 35%)" in first
+    assert "sounds" not in first
+    assert "sounds disgusted, 90%" in second
 
 
 def test_where_a_picture_cannot_be_drawn_is_said_before_the_work(model: Path, tmp_path: Path) -> None:
