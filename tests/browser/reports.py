@@ -202,6 +202,23 @@ async def names_itself_to_a_screen_reader(stage: Stage) -> None:
             assert part in tree, f"{part} is not in the tree"
 
 
+async def can_be_used_with_forced_colours(stage: Stage) -> None:
+    """Backgrounds and shadows are gone then: what is a button and what is chosen is told without them."""
+    async with stage.page(_report(stage, "hours"), forced_colors="active") as opened:
+        page = opened.page
+        await page.locator("#closer").scroll_into_view_if_needed()
+        await page.wait_for_selector("#voices button[aria-pressed=true]")
+
+        async def style(selector: str, name: str) -> str:
+            return str(await page.locator(selector).first.evaluate(f"(one) => getComputedStyle(one).{name}"))
+
+        assert await style(".manage .button", "borderTopStyle") == "solid"
+        assert await style(".brush", "outlineStyle") == "solid"
+        assert "underline" in await style("nav a[aria-current]", "textDecorationLine")
+        chosen, other = [await style(f"#voices [aria-pressed={it}]", "backgroundColor") for it in ("true", "false")]
+        assert chosen != other
+
+
 async def prints(stage: Stage) -> None:
     """On paper: the sentences, the strip and the table; nothing to press; always light."""
     async with stage.page(_report(stage, "twenty"), scheme="dark") as opened:
@@ -373,6 +390,7 @@ CHECKS = (
     works_by_keyboard_alone,
     a_range_can_be_dragged,
     names_itself_to_a_screen_reader,
+    can_be_used_with_forced_colours,
     prints,
     reads_without_scripts,
     follows_a_session_that_runs,

@@ -26,7 +26,7 @@ export class FileDrop {
     try {
       response = await fetch(new URL("../api/v1/predict", import.meta.url), { method: "POST", body: form, credentials: "same-origin" });
     } catch {
-      this.onProblem("The server does not answer. Please try again.");
+      this.onProblem("The server does not answer. Please try again.", file.name);
       return;
     } finally {
       this.input.value = "";
@@ -34,9 +34,9 @@ export class FileDrop {
     try {
       body = await response.json();
       if (response.ok) this.onAnswer(body, file.name);
-      else this.onProblem(body.detail ?? UNREADABLE);
+      else this.onProblem(body.detail ?? UNREADABLE, file.name);
     } catch {
-      this.onProblem(UNREADABLE);
+      this.onProblem(UNREADABLE, file.name);
     }
   }
 }

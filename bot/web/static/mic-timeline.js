@@ -9,6 +9,7 @@ import { clock } from "./times.js";
 const LEAST_S = 30;
 const KEEP_S = 120;
 const ROW_PX = 46;
+const SAID = 40; // windows of a file that a screen reader is told; two minutes
 const LIVE = "The last two minutes: what each window sounded like.";
 
 export class Timeline {
@@ -35,9 +36,21 @@ export class Timeline {
   // Show a whole recording, until the microphone is heard again.
   file(session, name) {
     Object.assign(this, { session, wholeS: session.durationS });
-    this.picture.setAttribute("aria-label", `${name}: what each window sounded like.`);
+    this.picture.setAttribute("aria-label", `${name}: ${this.inWords()}`);
     this.heading.textContent = name;
     this.draw();
+  }
+
+  // For those who cannot point at it.
+  inWords() {
+    const { person } = this;
+    const said = person.start.slice(0, SAID).map((_, index) => this.window(index));
+    const more = person.start.length - said.length;
+    return [...said, ...(more ? [`and ${more} more`] : [])].join("; ");
+  }
+
+  window(index) {
+    return `${clock(this.person.start[index])}–${clock(this.person.end[index])} ${this.session.say(this.person, index)}`;
   }
 
   listen() {
@@ -66,6 +79,6 @@ export class Timeline {
   say(event) {
     const at = this.scale.seconds(event.clientX - this.picture.getBoundingClientRect().left);
     const index = windowAt(this.person, at, 2 / this.scale.pxPerS);
-    this.line.textContent = index < 0 ? `${clock(at)} silent` : `${clock(this.person.start[index])}–${clock(this.person.end[index])} ${this.session.say(this.person, index)}`;
+    this.line.textContent = index < 0 ? `${clock(at)} silent` : this.window(index);
   }
 }

@@ -92,5 +92,5 @@ new FileDrop({
     for (const window of windows) recording.add({ participant_id: 0, ...window });
     timeline.file(recording, name);
   },
-  onProblem: (text) => { find("file-status").textContent = text; },
+  onProblem: (text, name) => { find("file-status").textContent = `${name}: ${text}`; }, // what is shown beside it may be of another file
 });
