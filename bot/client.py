@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -117,27 +118,26 @@ class UndertoneClient(SteadyClient):
     ) -> None:
         channel = after.channel  # discord.py writes into `after` when the member moves on
         arrived = channel is not None and channel != before.channel and not member.bot
-        unheard, unasked = member.bot, False
+        change = VoiceChange(
+            guild_id=member.guild.id,
+            user_id=member.id,
+            bot=member.bot,
+            itself=self.user is not None and member.id == self.user.id,
+            before_id=before.channel.id if before.channel else None,
+            after_id=channel.id if channel else None,
+            server_deaf=after.deaf,
+        )
         if channel is not None and arrived:
+            if before.channel is not None:  # before anything is waited for: they may be gone from here, too, by then
+                await self._sessions.voice_changed(replace(change, after_id=None))
             try:
-                unheard = await never_heard(self.app, member)
+                change = replace(change, bot=await never_heard(self.app, member))
             except StorageError as error:  # they are there all the same, and can press the button
                 _log.warning("arrival_not_looked_up", guild=member.guild.id, error=error.code)
-                unasked = True
+                change = replace(change, unasked=True)
             if member.id not in channel.voice_states:  # left again meanwhile, and that was told already
                 return
-        await self._sessions.voice_changed(
-            VoiceChange(
-                guild_id=member.guild.id,
-                user_id=member.id,
-                bot=unheard,
-                unasked=unasked,
-                itself=self.user is not None and member.id == self.user.id,
-                before_id=before.channel.id if before.channel else None,
-                after_id=channel.id if channel else None,
-                server_deaf=after.deaf,
-            )
-        )
+        await self._sessions.voice_changed(change)
         if channel is not None and arrived:
             await maybe_start(self.app, channel)
 

@@ -156,6 +156,25 @@ async def test_who_leaves_while_the_database_is_asked_about_them_is_not_there_an
     assert "event_failed" not in log.getvalue()
 
 
+async def test_who_moves_away_and_leaves_there_at_once_is_not_there_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.attest_and_start()
+    held = Held(world.service.storage.end_consents_before, first=world.mara.id)
+    monkeypatch.setattr(world.service.storage, "end_consents_before", held)
+    world.sandbox.move(world.mara, world.sandbox.add_voice_channel("Elsewhere"))
+    await held.asked.wait()
+    world.sandbox.disconnect(world.mara)
+    late = world.sandbox.add_person("Late")
+    world.sit(late)
+    present = world.running().people.book.present_ids
+    await world.sandbox.wait_for(lambda: late.id in present())  # so the bot knows that Mara left
+    held.go.set()
+    await world.sandbox.wait_for(lambda: present() == [world.owner.id, late.id])
+
+
 async def test_who_came_and_went_while_gateway_and_database_were_away_is_known_from_who_is_there(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
