@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-import aiohttp
 import discord
 import structlog
 
 from bot.assembly import to_the_end
+from bot.listening.surface import DISCORD_TROUBLE
 from storage import Storage
 from storage.errors import StorageError
 from storage.records import MessageKind, MessageRecord
 
-TROUBLE: Final = (discord.HTTPException, discord.ClientException, aiohttp.ClientError, OSError, TimeoutError)
+TROUBLE: Final = (*DISCORD_TROUBLE, RuntimeError)
+"""The last is of a client that has ended, and of there being none yet: whoever asks here may be on the web pages."""
 
 _log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ import structlog
 from bot.app import App
 from bot.commands.common import NO_MENTIONS
 from bot.commands.language import public_texts
-from bot.listening.surface import DISCORD_TROUBLE
+from bot.own_messages import TROUBLE
 from storage.records import MessageKind, SessionRecord, ShareRecord
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, *, 
         )
         channel = client.get_partial_messageable(channel_id, guild_id=record.guild_id)
         told = await channel.send(text, allowed_mentions=NO_MENTIONS)
-    except (*DISCORD_TROUBLE, RuntimeError) as error:  # the last: not connected yet, or no more
+    except TROUBLE as error:
         _log.warning("share_not_told", session=record.id, error=type(error).__name__)
         return
     await app.own.note(told, MessageKind.NOTICE, session_id=record.id, about=maker_id)  # it names them

@@ -87,3 +87,18 @@ async def test_who_made_a_link_and_deletes_everything_is_named_by_no_message(wor
     assert named() == refused
     await world.service.app.deletions.remove_doomed()
     assert not named()
+
+
+async def test_a_session_that_is_deleted_between_two_connections_to_discord_is_gone_and_its_messages_wait(
+    world: World,
+) -> None:
+    session_id, summary = await world.held(world.mara)
+    app = world.service.app
+    await world.service.gateway.client.close()  # the next one comes after a pause
+    done = await app.deletions.session(session_id)
+    assert summary.id in {refusal.message.message_id for refusal in done.refused}
+    assert not any(refusal.forbidden for refusal in done.refused)
+    assert await app.storage.session(session_id) is None
+    await world.service.discord_ready()
+    await app.deletions.remove_doomed()
+    assert summary not in world.messages()
