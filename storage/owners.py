@@ -1,7 +1,8 @@
 """Sessions of processes that ended without a word: closed, and handed to whoever puts them right in Discord.
 
-A session that runs names the process it belongs to. It keeps that name when it is closed as interrupted, until what it
-left in Discord is put right, so that another kill in between loses nothing.
+Where several processes share the database, a session that runs names the one it belongs to. When it is closed as
+interrupted it has a name, its process' or `NOBODY`, until what it left in Discord is put right, so that another kill in
+between loses nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from storage.windows import last_end_s
 
 PROCESS_ENDED: Final = "process_ended"
 """The end reason of a session that its process left open; the next start stores it."""
+NOBODY: Final = "nobody"
+"""Stands for a process that has the database for itself."""
 _LIVE: Final = schema.Session.state == SessionState.LIVE
 
 
@@ -84,5 +87,6 @@ class OwnerRepository:
             for row in rows:
                 last_s = await last_end_s(db, row.id)
                 row.state, row.end_reason = SessionState.INTERRUPTED, PROCESS_ENDED
+                row.owner = row.owner or NOBODY
                 row.ended_at = datetime.fromtimestamp(row.started_at.timestamp() + last_s, UTC)
         return [self._to_record(row) for row in rows]

@@ -36,11 +36,11 @@ async def recover(app: App, records: Sequence[SessionRecord]) -> None:
     for record in records:
         messages = await quietly("messages", app.storage.messages_of_session(record.id), STEP_S)
         server = await quietly("server", app.storage.server(record.guild_id), STEP_S)
-        if server is None:  # the session keeps its owner's name, so the next start finds it
+        if messages is None or server is None:  # the session keeps its owner's name, so the next start finds it
             continue
-        await _put_right(app, record, server, messages or ())
+        await _put_right(app, record, server, messages)
         await quietly("owner", app.storage.settled(record.id), STEP_S)
-        _log.info("session_put_right", session=record.id, messages=len(messages or ()))
+        _log.info("session_put_right", session=record.id, messages=len(messages))
 
 
 async def _put_right(

@@ -94,6 +94,15 @@ async def test_what_a_killed_process_left_is_closed_at_its_last_window(
     assert report.participants[0].talk_s == pytest.approx(6.0)
 
 
+async def test_what_a_killed_process_left_is_told_at_each_start_until_it_is_put_right(
+    storage: Storage, session: SessionRecord
+) -> None:
+    for _ in range(2):  # the second start comes before Discord could be talked to
+        assert [record.id for record in await storage.interrupt_live_sessions()] == [session.id]
+    await storage.settled(session.id)
+    assert await storage.interrupt_live_sessions() == []
+
+
 async def test_sessions_are_listed_newest_first_and_paged(storage: Storage, session: SessionRecord) -> None:
     others = [await storage.start_session(_new(guild_id)) for guild_id in (10, 11, 10)]
     listed = await storage.sessions()
