@@ -37,9 +37,9 @@ class Held:
     made: OrderedDict[Hashable, asyncio.Future[Any]] = field(default_factory=OrderedDict)
 
     async def answer(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gives, in a thread, once for each key. It must not change afterwards."""
+        """What `make` gives, in a thread, once for each key. It must not change; what failed is made anew."""
         making: asyncio.Future[T] | None = self.made.get(key)
-        if making is None:
+        if making is None or _failed(making):
             making = self.made[key] = asyncio.ensure_future(asyncio.to_thread(make))
             if len(self.made) > MAX_MADE:
                 self.made.popitem(last=False)
@@ -103,3 +103,7 @@ class Reports:
 
     def _windows(self) -> int:
         return sum(kept.edition.windows for kept in self._kept.values())
+
+
+def _failed(making: asyncio.Future[Any]) -> bool:
+    return making.done() and (making.cancelled() or making.exception() is not None)

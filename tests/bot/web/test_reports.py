@@ -123,3 +123,19 @@ async def test_an_answer_is_made_once_for_each_kind() -> None:
     for kind in ("named", "shared", "named", "shared"):
         assert await held.answer(kind, partial(make, kind)) == kind.encode()
     assert made == ["named", "shared"]
+
+
+async def test_an_answer_that_could_not_be_made_is_made_anew() -> None:
+    held = await Desk().get()
+    assert held is not None
+    tries = iter([MemoryError(), None])
+
+    def make() -> str:
+        if (error := next(tries)) is not None:
+            raise error
+        return "made"
+
+    with pytest.raises(MemoryError):
+        await held.answer("key", make)
+    assert await held.answer("key", make) == "made"
+    assert await held.answer("key", make) == "made"
