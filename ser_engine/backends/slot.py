@@ -30,7 +30,7 @@ _SPAWN: Final = multiprocessing.get_context("spawn")
 
 
 class WorkerGone(Exception):
-    """The process died or was killed for taking too long; inside the backends only."""
+    """The process died, was killed for taking too long, or cannot be asked now; inside the backends only."""
 
 
 class Slot:
@@ -119,7 +119,10 @@ class Slot:
         deadline = time.monotonic() + limit_s
         late = threading.Timer(limit_s, self._process.kill)  # a pipe whose reader stands still would take no more
         late.daemon = True
-        late.start()
+        try:
+            late.start()
+        except RuntimeError as error:  # no thread is left: perhaps there is later
+            raise WorkerGone from error
         try:
             self._connection.send(request)
         except (OSError, ValueError) as error:
