@@ -78,7 +78,14 @@ class WindowWriter:
             await asyncio.shield(self._flush_or_log())
 
     async def flush(self) -> None:
-        """Write all that waits now. Raises StorageError; what could not be written waits on."""
+        """Write all that waits now. Raises StorageError; what could not be written waits on.
+
+        Whoever waits for it may give up. It goes on to its end all the same: nobody could tell of a query that was cut
+        off whether its rows are stored, and they would be written twice.
+        """
+        await asyncio.shield(self._flush())
+
+    async def _flush(self) -> None:
         async with self._flushing:
             while self._pending:
                 batch = [self._pending.popleft() for _ in range(min(len(self._pending), 500))]

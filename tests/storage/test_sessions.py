@@ -207,6 +207,33 @@ async def test_the_writer_outlives_any_fault_and_writes_when_it_is_over(
     assert [log["event"] for log in logs].count("windows_not_written") == 1, "once a minute"
 
 
+async def test_what_was_being_written_when_nobody_waited_any_more_is_written_once(
+    storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await storage.include_participant(session.id, 100)
+    writer, store = WindowWriter(storage), storage.add_results
+    stored, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(results: Any) -> int:
+        found = await store(results)
+        stored.set()
+        await answer.wait()
+        return found
+
+    monkeypatch.setattr(storage, "add_results", slow)
+    writer.put(session.id, window(person.id))
+    flushing = asyncio.create_task(writer.flush())
+    await stored.wait()
+    flushing.cancel()
+    await asyncio.wait({flushing})
+    answer.set()
+    await writer.flush()
+    report = await storage.report(session.id)
+    assert report is not None
+    assert len(report.participants[0].windows) == 1
+    assert (writer.written, writer.pending) == (1, 0)
+
+
 async def test_the_writer_forgets_what_waits_of_a_deleted_person(storage: Storage, session: SessionRecord) -> None:
     gone, stays = [await storage.include_participant(session.id, user_id) for user_id in (100, 200)]
     writer = WindowWriter(storage)
