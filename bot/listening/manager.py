@@ -123,6 +123,8 @@ class SessionManager:
         session = ListeningSession(record, self._app, self._app.surface(record, request.asked_in, server))
         self._sessions[request.guild_id] = session  # from here on it hears who comes, leaves and decides
         try:
+            if self._stopping:
+                raise NotPossible("STOPPING")
             for user_id, interaction_id in self._starting[request.guild_id]:
                 await session.people.exclude(user_id, interaction_id)
             await session.people.meet(request.present())
@@ -157,7 +159,7 @@ class SessionManager:
 
     async def end_all(self, reason: EndReason, *, within_s: float = STOP_WITHIN_S) -> None:
         """End every session; return when all have ended or the time is over."""
-        self._stopping = reason is EndReason.SHUTDOWN
+        self._stopping = self._stopping or reason is EndReason.SHUTDOWN  # Discord may be lost on the way
         sessions = self.running()
         for session in sessions:
             session.end(reason)

@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
+from bot.errors import NotPossible
 from bot.listening import notices
 from bot.listening.ends import EndReason
 from bot.listening.recovery import clear_status
 from bot.listening.surface import Posted
 from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
-from storage.records import Decision, MessageKind, SessionState
+from storage.records import Decision, MessageKind, NewSession, SessionRecord, SessionState
 from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage
 
 pytestmark = pytest.mark.integration
@@ -151,3 +152,29 @@ async def test_recovery_leaves_a_new_session_its_status_line_and_its_connection(
     await clear_status(stage.app, old.record, stage.surface)
     assert stage.surface.looks == 1
     assert stage.surface.lines[-1] is None
+
+
+async def test_nothing_begins_any_more_once_the_program_stops(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what was on its way into a session, nor anything after Discord was lost in the meantime."""
+    starting, go = asyncio.Event(), asyncio.Event()
+    start_session = stage.storage.start_session
+
+    async def slow(new: NewSession) -> SessionRecord:
+        starting.set()
+        await go.wait()
+        return await start_session(new)
+
+    monkeypatch.setattr(stage.storage, "start_session", slow)
+    begun = asyncio.create_task(stage.start())
+    await starting.wait()
+    await stage.manager.end_all(EndReason.SHUTDOWN)
+    await stage.manager.end_all(EndReason.CONNECTION_LOST)
+    go.set()
+    with pytest.raises(NotPossible):
+        await begun
+    assert stage.manager.running() == []
+    assert not stage.surface.messages
+    with pytest.raises(NotPossible):
+        await stage.start()
+    (record,) = await stage.storage.sessions()
+    assert record.state is SessionState.INTERRUPTED
