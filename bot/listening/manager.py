@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 STOP_WITHIN_S: Final = 9.0
 NOTHING_YET: Final = ReceiveCounters().as_dict()
 """Every counter of the voice layer at 0, so that a reason for a drop is there before it ever happened."""
+NOT_TOTALS: Final = frozenset({"windows_waiting"})
+"""What is so at a moment, and over when its session is."""
 
 _log = structlog.get_logger(__name__)
 
@@ -144,7 +146,7 @@ class SessionManager:
         except Exception as error:  # noqa: BLE001  # one session's fault must not end the others
             _log.error("session_broke", session=session.record.id, exc_info=error)
         finally:
-            self._past.update(session.counters())
+            self._past.update({kind: n for kind, n in session.counters().items() if kind not in NOT_TOTALS})
             self._numbers.pop(session.record.id, None)
             self._sessions.pop(session.record.guild_id, None)
 

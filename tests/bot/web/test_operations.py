@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from aiohttp import ClientSession
 
+from bot.commands.panel_view import INCLUDE_ID
+from bot.listening.hearing import BATCH
 from bot.settings import Settings, variable
+from ser_engine.errors import DeadlineExceeded
 from storage.store import Storage
 from storage.writer import WindowWriter
 from tests.bot.web.test_health import Client
+from tests.fakes.backend import FakeBackend
+from tests.fakes.voice_link import tone_burst
+from tests.fakes.world import standing
 
 pytestmark = pytest.mark.integration
 
@@ -66,6 +73,52 @@ async def test_every_kind_of_the_engine_that_is_asked_for_is_counted(client: Cli
     for metric, _, kinds in KIND.findall(" ".join(queries())):
         if metric == "undertone_engine_count":
             assert set(kinds.split("|")) <= set(counted), kinds
+
+
+def looked_at(alert: str, metrics: str) -> float:
+    """The sum of the series that an alert's expression names."""
+    alerts = (ROOT / "deploy" / "alerts.yaml").read_text()
+    (expression,) = re.findall(rf"alert: {alert}\n(?: +#.*\n)* +expr: (.+)$", alerts, re.MULTILINE)
+    series = [rf'^{metric}\{{kind="(?:{kinds})"\}} (\S+)$' for metric, _, kinds in KIND.findall(expression)]
+    return sum(float(value) for one in series for value in re.findall(one, metrics, re.MULTILINE))
+
+
+@pytest.mark.parametrize("trouble", ["full", "late"])
+async def test_alerts_fire_when_a_session_is_not_recognised_in_time(
+    trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing(tmp_path, monkeypatch) as world, ClientSession() as browser:
+
+        async def metrics() -> str:
+            async with browser.get(f"{world.service.url}/metrics") as answer:
+                return await answer.text()
+
+        world.sit(world.owner)
+        await world.seen(world.owner)
+        panel = await world.attest_and_start()
+        await world.press(world.owner, panel, INCLUDE_ID)
+        backend = world.service.backend
+        assert isinstance(backend, FakeBackend)
+        backend.may_answer.clear()
+        session, burst = world.running(), tone_burst()
+        for _ in range(BATCH + 66):
+            world.voice.link.hear(world.owner.id, burst)
+        await backend.asked.wait()
+        before = await metrics()
+        if trouble == "full":
+            session._intake._max_waiting = 1
+            world.voice.link.hear(world.owner.id, burst)
+        else:
+            backend.fail_with = DeadlineExceeded("It took too long.")
+            backend.may_answer.set()
+            await world.sandbox.wait_for(lambda: session.counters()["predictions_lost"])
+        after = await metrics()
+        backend.may_answer.set()
+        await world.ask(world.owner, "listen stop")
+        await world.over()
+        assert looked_at("UndertoneFallsBehind", before) > 64
+        assert looked_at("UndertoneFallsBehind", await metrics()) == 0
+        assert looked_at("UndertoneDropsSpeech", before) < looked_at("UndertoneDropsSpeech", after)
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "Dockerfile", "deploy/undertone.service", "docs/operations.md"])
