@@ -13,7 +13,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from bot.pictures.geometry import Cell, Mark, Segment, Strip
-from bot.pictures.palette import UNCLEAR, tone
+from bot.pictures.palette import OTHER_CLASS, UNCLEAR, tone
 from bot.pictures.scale import Tick
 from bot.pictures.times import clock
 
@@ -69,7 +69,12 @@ def bar_svg(
 
 
 def sample_svg(label: str, *, ident: str) -> Markup:
-    """A cell for the legend."""
+    """A cell for the legend. Labels of somebody's own model share a colour and a height, so these have their letter."""
+    look = tone(label)
+    if look.css_class == OTHER_CLASS:
+        letter = f'<text class="letter {OTHER_CLASS}" x="13" y="14">{escape(look.letter)}</text>'
+        body = f'<rect class="area {OTHER_CLASS}" width="26" height="20"/>{letter}'
+        return _svg(26, 20, body, ident=ident, title="", css_class="sample")
     cell = Cell(x=0, width=26, start_s=0, end_s=3, label=label, confidence=0.9, reason=None, windows=1)
     return _svg(
         26, 20, _hatch(ident) + _cell(cell, 0, 20, ident, titled=False), ident=ident, title="", css_class="sample"

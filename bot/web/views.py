@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from bot.pictures import geometry, svg
-from bot.pictures.palette import UNCLEAR, in_order, tone
+from bot.pictures.palette import UNCLEAR, in_order
 from bot.texts import english
 from ser_engine.baseline import SETTLED_AFTER
 from storage.columns import Windows
@@ -78,6 +78,10 @@ class ReportView:
     longest_name: str
     windows: int
     clear_windows: int
+    stood_in: int
+    """Windows that another model answered, because more was said than the session's could recognise."""
+    stood_in_by: str
+    """That model's name; several with commas."""
     table: Table
 
 
@@ -102,7 +106,7 @@ def build_view(
     return ReportView(
         labels=labels,
         legend=tuple(
-            (label, svg.sample_svg(label, ident=f"key-{tone(label).css_class}")) for label in (*labels, UNCLEAR)
+            (label, svg.sample_svg(label, ident=f"key-{place}")) for place, label in enumerate((*labels, UNCLEAR))
         ),
         speakers=speakers,
         talk_s=sum(row.talk_s for row in speakers),
@@ -111,8 +115,15 @@ def build_view(
         longest_name=longest.name if longest else "",
         windows=len(windows),
         clear_windows=int(np.count_nonzero(~windows.unclear)),
+        stood_in=_stood_in(windows),
+        stood_in_by=", ".join(name for name in windows.engines if name is not None),
         table=_table(windows, names, view, page, rows or max(1, len(windows))),
     )
+
+
+def _stood_in(windows: Windows) -> int:
+    others = np.array([name is not None for name in windows.engines], np.bool_)
+    return int(np.count_nonzero(others[windows.engine]))
 
 
 def counted(counters: Mapping[str, int]) -> list[tuple[str, str]]:

@@ -38,6 +38,9 @@ async def reads_at_any_length(stage: Stage) -> None:
                 assert len(boxes) >= 3
                 for left, right in pairwise(boxes):
                     assert left["x"] + left["width"] < right["x"], f"{name} at {size}: labels of the axis touch"
+                assert len(boxes) == await page.locator("#strip .tick").count(), (
+                    f"{name} at {size}: a time lacks its label"
+                )
                 assert await page.locator("#strip .mark").count() == await page.locator("#moments li").count() <= 7
 
 

@@ -30,10 +30,11 @@ export class Scale {
   }
 }
 
-// Ticks and labels below `y`. The step is chosen by the width of the widest label; the ends are kept inside.
+// Ticks and labels below `y`. The step is chosen by the width of the widest label; the ends are kept inside, so
+// that the first and the last reach half a label further than the others.
 export function axis(scale, y, font) {
   const widest = textWidth(clock(scale.to).replace(/\d/g, "0"), font);
-  const step = STEPS_S.find((seconds) => seconds * scale.pxPerS >= widest + APART_PX) ?? STEPS_S.at(-1);
+  const step = STEPS_S.find((seconds) => seconds * scale.pxPerS >= Math.max(widest + APART_PX, 1.5 * widest + APART_PX / 2)) ?? STEPS_S.at(-1);
   const group = svg("g", { class: "axis" });
   let free = -Infinity;
   for (let at = Math.ceil(scale.from / step - 1e-9) * step; at <= scale.to + 1e-6; at += step) {

@@ -118,7 +118,7 @@ async def test_a_refusal_is_the_problem_that_it_describes(client: Client, path: 
 async def test_the_page_tells_every_address_and_every_field(client: Client) -> None:
     async with client.get("/api") as response:
         assert response.status == 200
-        page = await response.text()
+        page = (await response.text()).replace("<wbr>", "")
     async with client.get("/api/openapi.json") as response:
         document = await response.json()
     for operation in OPERATIONS:

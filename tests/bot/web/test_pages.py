@@ -158,6 +158,7 @@ async def test_it_says_whose_voice_is_still_new(client: Client, storage: Storage
         await storage.end_session(record.id, state=SessionState.ENDED, reason="stopped", counters={})
         page = await _page(client, f"/sessions/{record.id}")
         assert page.text.count(words.STAYED_NEW) == known, "nobody gets to know a voice any more"
+        assert "2 of 11 windows came faster than it could answer: fast answered them" in page.text
         assert words.STILL_NEW not in page.text
 
 
@@ -353,6 +354,19 @@ async def test_a_session_in_which_nobody_spoke(client: Client, storage: Storage)
     page = await _page(client, f"/sessions/{empty.id}")
     assert "Nothing to show yet" in page.text
     assert "Voice channel" in page.text
+
+
+async def test_labels_of_another_model_can_be_told_apart(client: Client, storage: Storage) -> None:
+    record = await storage.start_session(new_session(labels=("Calm", "Bored")))
+    person = await storage.include_participant(record.id, 7)
+    said = {"Calm": 0.9, "Bored": 0.1}
+    await storage.add_windows(record.id, [window(person.id, 0.0, emotion="Calm", probabilities=said)])
+    async with client.get(f"/sessions/{record.id}") as response:
+        text = await response.text()
+    ids = [attrs["id"] for _, attrs in _Page(text).tags if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+    legend = text[text.index('class="legend"') :]
+    assert re.findall(r'class="letter e-other"[^>]*>(\w)<', legend[: legend.index("</ul>")]) == ["C", "B"]
 
 
 async def test_the_table_of_a_long_session_has_pages_and_the_page_stays_small(client: Client, storage: Storage) -> None:
