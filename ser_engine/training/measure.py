@@ -256,7 +256,8 @@ def warnings(table: metrics.Ints, labels: Sequence[str]) -> list[str]:
     found = []
     if table.sum() >= 100 and metrics.uar(table) > _LEAK:
         found.append("UAR over 0.90: voices or clips of the training are probably among those measured")
-    shares = table.sum(axis=0) / max(table.sum(), 1)
-    if shares.max() > _COLLAPSE:
-        found.append(f"{labels[int(shares.argmax())]} in over 95 % of the decisions: the network has collapsed")
+    called, are = table.sum(axis=0) / max(table.sum(), 1), table.sum(axis=1) / max(table.sum(), 1)
+    most = int(called.argmax())
+    if called[most] > _COLLAPSE >= are[most]:  # where nearly all are of one label, that is the right answer
+        found.append(f"{labels[most]} in over 95 % of the decisions: the network has collapsed")
     return found

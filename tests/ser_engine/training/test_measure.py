@@ -95,6 +95,14 @@ def test_a_figure_too_good_to_be_true_is_called_a_leak() -> None:
     assert measure.warnings(np.full((4, 4), 20), measure.FOUR) == []
 
 
+def test_recordings_of_one_label_are_no_collapse() -> None:
+    table = np.zeros((5, 5), np.int64)
+    table[4, 4] = 50
+    assert measure.warnings(table, LABELS) == []
+    table[0, 4] = 3  # a few others beside them
+    assert len(measure.warnings(table, LABELS)) == 1
+
+
 def test_a_recording_with_too_little_speech_counts_as_wrong(tmp_path: Path, demo: Corpus) -> None:
     import wave
 
