@@ -130,12 +130,20 @@ def adopt(directory: Path, labels: str, padding: str, force: bool, check: bool) 
     try:
         manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding, check=check)
     except EngineError as error:
-        for name in made:
-            (directory / name).unlink(missing_ok=True)
-            if name in before:
-                (directory / name).write_bytes(before[name])
+        _put_back(directory, made, before)
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        _put_back(directory, made, before)
+        raise click.ClickException(f"{directory} cannot be written: {error.strerror or error}.") from error
     click.echo("\n".join(_described(directory, manifest)))
+
+
+def _put_back(directory: Path, made: tuple[str, ...], before: dict[str, bytes]) -> None:
+    """Leave nothing of an adoption that failed."""
+    for name in made:
+        (directory / name).unlink(missing_ok=True)
+    for name, data in before.items():
+        (directory / name).write_bytes(data)
 
 
 def _adopted(directory: Path, labels: tuple[str, ...], padding: str, *, check: bool) -> Manifest:
@@ -162,7 +170,8 @@ def _adopted(directory: Path, labels: tuple[str, ...], padding: str, *, check: b
     from ser_engine.recognizer import Recognizer
     from ser_engine.training.adopt import write_twins
 
-    write_twins(directory)
+    frames = write_twins(directory) or features.max_frames
+    draft = draft.model_copy(update={"features": features.model_copy(update={"max_frames": frames})})
     manifest = write_manifest(directory, draft)
     Recognizer.load(directory)
     return manifest

@@ -41,11 +41,11 @@ class OldLayer:
     weights: Weights
 
 
-def write_twins(directory: Path) -> None:
+def write_twins(directory: Path) -> int | None:
     """Write the network for ONNX Runtime and the scaler as JSON beside the old app's files.
 
     A network that only an older Keras can read is written anew for today's too. One of a shape that has no twin is left
-    to TensorFlow. Raises ModelError.
+    to TensorFlow. Returns how many frames long the network wants its features, where it says so. Raises ModelError.
     """
     path = directory / OLD_NETWORK_KERAS
     network, rebuilt = load_network(path)
@@ -56,8 +56,13 @@ def write_twins(directory: Path) -> None:
     try:
         export_network(network, directory / NETWORK_ONNX)
     except ValueError:  # a layer without a twin
-        return
+        return _frames(network)
     _compare(network, directory / NETWORK_ONNX)
+    return _frames(network)
+
+
+def _frames(network: Any) -> int | None:
+    return int(network.input_shape[1]) if len(network.input_shape) == 3 and network.input_shape[1] else None
 
 
 def _compare(network: Any, twin: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -109,11 +111,29 @@ def test_a_network_that_never_saw_its_padding_gets_a_twin_that_stops_there_too(o
     assert np.allclose(together, _by_the_notebook(old, *clips, standardised_first=True), atol=1e-4)
 
 
-def _by_the_notebook(directory: Path, *clips: np.ndarray, standardised_first: bool = False) -> np.ndarray:
+def test_a_network_of_another_length_is_served_with_its_own_padding(old: Path, tmp_path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(4)
+    layers = [keras.layers.Input((200, 120)), keras.layers.Bidirectional(keras.layers.LSTM(3))]
+    network = keras.Sequential([*layers, keras.layers.Dense(4, activation="softmax")])
+    network.save(tmp_path / "final_ser_model.keras")
+    shutil.copy(old / "scaler.pkl", tmp_path)
+    status, said, wrong = run("adopt", str(tmp_path))
+    assert status == 0, wrong
+    assert "at most 200 frames" in said
+    pcm = clip(clip_paths()[1])[:24_000]
+    answers = Recognizer.load(tmp_path).probabilities([pcm])
+    assert np.allclose(answers, _by_the_notebook(tmp_path, pcm, frames=200), atol=1e-4)
+
+
+def _by_the_notebook(
+    directory: Path, *clips: np.ndarray, standardised_first: bool = False, frames: int = 400
+) -> np.ndarray:
     import keras
 
     fitted = pickle.loads((directory / "scaler.pkl").read_bytes())  # noqa: S301  made above
-    batch = np.zeros((len(clips), 400, 120), np.float32)
+    batch = np.zeros((len(clips), frames, 120), np.float32)
     for padded, pcm in zip(batch, clips, strict=True):
         features = extract(pcm, FeatureSettings())
         padded[: len(features)] = fitted.transform(features) if standardised_first else features
@@ -149,6 +169,23 @@ def test_wrong_labels_are_refused_and_nothing_is_left(old: Path, tmp_path: Path)
     status, _, wrong = run("adopt", str(tmp_path), "--labels", "Angry,Angry", "--no-check")
     assert status == 1
     assert "labels must differ" in wrong
+
+
+def test_a_disk_that_fills_leaves_nothing_of_an_adoption(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("final_ser_model.keras", "scaler.pkl"):
+        (tmp_path / name).write_bytes((old / name).read_bytes())
+
+    def full(directory: Path) -> None:
+        (directory / "network.onnx").write_bytes(b"half of")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ser_engine.training.adopt.write_twins", full)
+    status, _, wrong = run("adopt", str(tmp_path))
+    assert status == 1
+    assert "cannot be written: No space left" in wrong
+    assert {path.name for path in tmp_path.iterdir()} == {"final_ser_model.keras", "scaler.pkl"}
 
 
 @pytest.mark.parametrize("damage", ["words", "half", "middle"])
