@@ -244,7 +244,7 @@ def broaden(
             raise CorpusError(f"{one.path} has no encoder with a head of the {len(LABELS)} labels, as default has.")
     work = begin(out, own=known, restart=restart)
     way = Broadening(opened, taught_by, work, seed=seed, progress=progress)
-    way.hear(material.groups(seed=seed))
+    way.hear(material.groups(seed=seed, strangers=True))
     way.aim(settings)
     strangers = _strangers(way, settings, progress)
     progress.note("everything is in")

@@ -149,9 +149,11 @@ class Material:
     ordinary: Path
     sounds: Path
 
-    def groups(self, *, seed: int) -> dict[str, list[Piece]]:
-        """Pieces by the group that they belong to. Raises CorpusError."""
+    def groups(self, *, seed: int, strangers: bool = False) -> dict[str, list[Piece]]:
+        """Pieces by the group that they belong to. Raises CorpusError, with `strangers` also for one corpus alone."""
         first, *further = self.corpora
+        if strangers and not any(corpus.clips for corpus in further):
+            raise CorpusError("Name a second corpus with --corpus: it tells how sure an answer to a stranger may be.")
         twice = [name for name, count in Counter(corpus.name for corpus in self.corpora).items() if count > 1]
         if twice:
             raise CorpusError(f"Two of the corpora are in folders named {twice[0]}: who is held out would not be.")
@@ -159,7 +161,11 @@ class Material:
         judges = [clip for clip in first.clips if clip.split == "validation"]
         if not judges:
             raise CorpusError(f"{first.name} must state in its table who is held out: a column split with validation.")
+        if not own:
+            raise CorpusError(f"{first.name} must state in its table who trains: a column split with train.")
         ordinary, labelled = ordinary_pieces(self.ordinary), labelled_pieces(first.name, own)
+        if not ordinary:
+            raise CorpusError(f"No recording in {self.ordinary} holds a window of speech.")
         return {
             "judges": labelled_pieces(first.name, judges),
             "labelled": labelled,

@@ -24,6 +24,7 @@ from ser_engine.training.refine import RefineSettings
 from ser_engine.training.strange import learn_strangeness
 from tests.fakes.clips import clip_paths
 from tests.fakes.material import a_little_of_everything, files
+from tests.fakes.media import encode
 from tests.fakes.model import make_model
 
 pytestmark = [
@@ -140,6 +141,21 @@ def test_a_corpus_without_held_out_speakers_is_refused(tmp_path: Path) -> None:
         heard.groups(seed=1)
     with pytest.raises(CorpusError, match=r"no table\. Put a CSV file with the columns file, corpus and speaker"):
         material.ordinary_pieces(tmp_path)
+
+
+def test_what_broadening_cannot_do_without_is_said(tmp_path: Path) -> None:
+    every = read_corpus(CLIPS)
+    alone = material.Material(corpora=[every], ordinary=tmp_path, sounds=tmp_path)
+    with pytest.raises(CorpusError, match="a second corpus"):
+        broaden.broaden(find_model("fast"), alone, tmp_path / "out", progress=Silent())
+    judging = Corpus(name="own", clips=tuple(replace(clip, split="validation") for clip in every.clips))
+    with pytest.raises(CorpusError, match="who trains"):
+        material.Material(corpora=[judging], ordinary=tmp_path, sounds=tmp_path).groups(seed=1)
+    (tmp_path / "still.wav").write_bytes(encode(np.zeros(16_000, np.float32), 16_000, "wav"))
+    (tmp_path / "manifest.csv").write_text("file,corpus,speaker\nstill.wav,mine,anna\n")
+    both = Corpus(name="own", clips=(*judging.clips[:1], *every.clips[1:2]))
+    with pytest.raises(CorpusError, match="holds a window of speech"):
+        material.Material(corpora=[both], ordinary=tmp_path, sounds=tmp_path).groups(seed=1)
 
 
 def test_a_corpus_is_not_taken_twice(tmp_path: Path) -> None:
