@@ -21,6 +21,7 @@ from sqlalchemy.util import await_only
 from storage.addresses import for_asyncpg
 from storage.errors import NewerSchema, StorageError, StorageUnavailable
 from storage.faults import first_line, in_words, try_file, without_driver
+from storage.patience import CONNECT_S, take_time, watch
 from storage.schema import REVISION, Base
 from storage.write_queue import CLOSED, QueuedSession, WriteQueue
 
@@ -78,11 +79,13 @@ class Database:
                 while self._queue.writers or self._in_use():  # noqa: ASYNC110 - they tell nobody when idle
                     await asyncio.sleep(0.005)
         self._queue.close()
-        await self._engine.dispose()
+        with suppress(Exception):
+            async with asyncio.timeout(_CLOSE_WAIT_S):
+                await self._engine.dispose()
         for connection in tuple(self._open):
             with suppress(Exception):  # it may be closing already
                 async with asyncio.timeout(1):
-                    await connection.driver_connection.close()
+                    await _end(connection.driver_connection)
         self._open.clear()
 
     def _connected(self, connection: Any, _record: Any) -> None:
@@ -118,6 +121,7 @@ class Database:
             await connection.exec_driver_sql(f"PRAGMA busy_timeout={_MIGRATION_WAIT_MS}")
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
+            await take_time(connection)
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
     async def revision(self) -> tuple[str | None, str | None]:
@@ -142,10 +146,15 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that changes rows. In SQLite it waits for those that came before; no reader waits for it."""
+    async def writing(self, *, patient: bool = False) -> AsyncIterator[AsyncSession]:
+        """A transaction that changes rows. In SQLite it waits for those that came before; no reader waits for it.
+
+        `patient`: it may change so much that it takes minutes.
+        """
         self._refuse_when_closed()
         async with self._queue.place() if self.dialect == "sqlite" else nullcontext(), self._begun() as session:
+            if patient and self.dialect == "postgresql":
+                await take_time(await session.connection())
             yield session
 
     def _refuse_when_closed(self) -> None:
@@ -172,6 +181,7 @@ class Database:
         self._refuse_when_closed()
         with in_words("The database does not answer"):
             connection = await self._engine.connect()
+            await take_time(connection)
         try:
             yield (await connection.get_raw_connection()).driver_connection
         finally:
@@ -183,6 +193,14 @@ class Database:
         return self._engine.dialect.name
 
 
+async def _end(driver: Any) -> None:
+    """A server that hangs does not answer a goodbye."""
+    if hasattr(driver, "terminate"):
+        driver.terminate()
+    else:
+        await driver.close()
+
+
 def _create_engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
@@ -190,7 +208,9 @@ def _create_engine(url: str) -> AsyncEngine:
         if parsed.get_backend_name() == "postgresql":
             parsed = for_asyncpg(parsed)
         if parsed.get_backend_name() != "sqlite":
-            return create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, pool_pre_ping=True)
+            shared = create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, connect_args={"timeout": CONNECT_S})
+            watch(shared)
+            return shared
         engine = create_async_engine(parsed)  # refuses what is no address, so that no file is made for it
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ class RightsRepository:
         who started it. The bot's messages about them no longer say about whom they are, and are doomed; those that
         speak of a session they took part in are stale.
         """
-        async with self._database.writing() as db:
+        async with self._database.writing(patient=True) as db:
             consents = await self._consents(db, user_id, guild_id)
             for consent in consents:
                 mine = {"guild_id": consent.guild_id, "user_hash": consent.user_hash, "purpose": consent.purpose}
@@ -154,7 +154,7 @@ class RightsRepository:
 
         Dead share links go a month later than they died: until then they say that they are dead.
         """
-        async with self._database.writing() as db:
+        async with self._database.writing(patient=True) as db:
             servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
             days = {server.guild_id: server.retention_days for server in servers}
             rows = await db.execute(
@@ -178,7 +178,7 @@ class RightsRepository:
 
     async def purge_left(self, now: datetime) -> list[int]:
         """Delete everything of the servers that the bot has been out of for `GONE_AFTER`; returns their ids."""
-        async with self._database.writing() as db:
+        async with self._database.writing(patient=True) as db:
             left = schema.Server.left_at <= now - GONE_AFTER
             gone = list(await db.scalars(select(schema.Server.guild_id).where(left)))
             for table in (schema.Session, schema.Consent, schema.BotMessage, schema.Server):

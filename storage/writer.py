@@ -16,6 +16,8 @@ from storage.records import MomentRecord, WindowRecord
 from storage.store import Storage
 
 LOG_EVERY_S: Final = 60.0
+LATE_S: Final = 5.0
+"""After which a batch counts as not written, although the database may still take it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +43,8 @@ class WindowWriter:
         self.failing = False
         """The last batch could not be written: results are not being saved."""
         self._logged_at = float("-inf")
+        self._last: asyncio.Task[None] | None = None
+        """The last flush that was begun; kept, so that it is not collected while it runs."""
 
     @property
     def pending(self) -> int:
@@ -73,9 +77,16 @@ class WindowWriter:
         try:
             while True:
                 await asyncio.sleep(self._flush_after_s)
-                await asyncio.shield(self._flush_or_log())  # a cancelled query would leave its connection hanging
+                flushing = self._begin()  # not to be cancelled: that would leave its connection hanging
+                if not await _done_in_time(flushing):
+                    self._note("late")
+                await asyncio.wait({flushing})
         finally:
-            await asyncio.shield(self._flush_or_log())
+            await _done_in_time(self._begin())  # what hangs longer ends with the database
+
+    def _begin(self) -> asyncio.Task[None]:
+        task = self._last = asyncio.create_task(self._flush_or_log(), name="window-writer-flush")
+        return task
 
     async def flush(self) -> None:
         """Write all that waits now. Raises StorageError; what could not be written waits on.
@@ -105,8 +116,18 @@ class WindowWriter:
         try:
             await self.flush()
         except Exception as error:  # noqa: BLE001  # nobody else writes results, so no fault may end this
-            self.failures += 1
-            if (now := time.monotonic()) - self._logged_at >= LOG_EVERY_S:
-                self._logged_at = now
-                code = error.code if isinstance(error, StorageError) else type(error).__name__
-                _log.warning("windows_not_written", waiting=len(self._pending), error=code)
+            self._note(error.code if isinstance(error, StorageError) else type(error).__name__)
+
+    def _note(self, code: str) -> None:
+        """A batch could not be written, or not in time."""
+        self.failing = True
+        self.failures += 1
+        if (now := time.monotonic()) - self._logged_at >= LOG_EVERY_S:
+            self._logged_at = now
+            _log.warning("windows_not_written", waiting=len(self._pending), error=code)
+
+
+async def _done_in_time(task: asyncio.Task[None]) -> bool:
+    """Whether it ends within `LATE_S`; it goes on otherwise, also when whoever waits is cancelled."""
+    done, _ = await asyncio.wait({task}, timeout=LATE_S)
+    return bool(done)

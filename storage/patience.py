@@ -1,0 +1,61 @@
+"""How long PostgreSQL is waited for. A machine that hangs, and a network that swallows packets, close no connection: a
+question to it would wait for ever, and with it every page and every result.
+
+A connection is asked whether it answers before it is used, and is cut when a transaction takes too long; what waits on
+it then fails, as when the database closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import await_only
+
+CONNECT_S: Final = 10.0
+PING_S: Final = 5.0
+LONGEST_S: Final = 60.0
+"""For a whole transaction. What may take longer says so: `take_time`."""
+_LATE: Final = "undertone late"
+_NEW: Final = "undertone new"
+
+
+def watch(engine: AsyncEngine) -> None:
+    """From now on, of this engine's connections to PostgreSQL."""
+    event.listen(engine.sync_engine, "connect", _connected)
+    event.listen(engine.sync_engine, "checkout", _taken)
+    event.listen(engine.sync_engine, "checkin", _given_back)
+
+
+async def take_time(connection: AsyncConnection) -> None:
+    """What is done on this connection until it goes back may take as long as it takes."""
+    _disarm((await connection.get_raw_connection()).info)
+
+
+def _connected(_connection: Any, record: Any) -> None:
+    record.info[_NEW] = True
+
+
+def _taken(connection: Any, record: Any, _proxy: Any) -> None:
+    driver = connection.driver_connection
+    _disarm(record.info)
+    record.info[_LATE] = asyncio.get_running_loop().call_later(LONGEST_S, driver.terminate)
+    if record.info.pop(_NEW, False):
+        return
+    try:
+        await_only(driver.execute("SELECT 1", timeout=PING_S))
+    except Exception as error:  # whatever it is, another connection may do
+        driver.terminate()
+        raise DisconnectionError("it does not answer") from error
+
+
+def _given_back(_connection: Any, record: Any) -> None:
+    _disarm(record.info)
+
+
+def _disarm(info: dict[Any, Any]) -> None:
+    if (late := info.pop(_LATE, None)) is not None:
+        late.cancel()

@@ -1,0 +1,140 @@
+"""A PostgreSQL that hangs, or a network that swallows what is sent: nothing waits for ever, and it is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from storage import NewSession, SessionRecord, Storage, WindowWriter, database, patience
+from storage import writer as writer_module
+from storage.errors import StorageUnavailable
+from tests.fakes.postgres import new_database
+from tests.fakes.records import window
+from tests.fakes.waiting import until
+from tests.storage.conftest import KEY
+
+pytestmark = pytest.mark.integration
+
+SOCKET = ".s.PGSQL.5432"
+
+
+class Line:
+    """Between the program and PostgreSQL. While `flows` is not set, nothing comes through, in either direction."""
+
+    def __init__(self, real: str) -> None:
+        self._real = real
+        self.url = ""
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            there, back = await asyncio.open_unix_connection(self._real)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pass(reader, back), name="to PostgreSQL")
+                both.create_task(self._pass(there, writer), name="from PostgreSQL")
+        except* (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while some := await reader.read(65_536):
+                await self.flows.wait()
+                writer.write(some)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def close(self) -> None:
+        self.flows.set()
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+
+@pytest.fixture
+async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
+    monkeypatch.setattr(database, "CONNECT_S", 1.0)
+    monkeypatch.setattr(database, "_CLOSE_WAIT_S", 1.0)
+    monkeypatch.setattr(patience, "PING_S", 0.3)
+    monkeypatch.setattr(patience, "LONGEST_S", 1.0)
+    monkeypatch.setattr(writer_module, "LATE_S", 0.5)
+    address = make_url(await asyncio.to_thread(new_database))
+    line = Line(f"{address.query['host']}/{SOCKET}")
+    async with await asyncio.start_unix_server(line.take, tmp_path / SOCKET):
+        line.url = address.update_query_dict({"host": str(tmp_path)}).render_as_string()
+        yield line
+        await line.close()
+
+
+@asynccontextmanager
+async def opened(line: Line) -> AsyncIterator[tuple[Storage, SessionRecord]]:
+    storage = await Storage.open(line.url, key=KEY)
+    new = NewSession(guild_id=1, channel_id=2, started_by=3, model="m", model_version="v", labels=("Angry", "Happy"))
+    try:
+        yield storage, await storage.start_session(new)
+    finally:
+        await storage.close()
+
+
+async def test_what_hangs_is_told_and_written_when_it_is_over(line: Line) -> None:
+    async with opened(line) as (storage, session):
+        person = await storage.include_participant(session.id, 4)
+        writer = WindowWriter(storage, flush_after_s=0.05)
+        task = asyncio.create_task(writer.run(), name="writer")
+        line.flows.clear()
+        writer.put(session.id, window(person.id))
+        await until(lambda: writer.failing)
+        assert writer.counters()["failures"] >= 1
+        with pytest.raises(StorageUnavailable):
+            async with asyncio.timeout(15):
+                await storage.session(session.id)
+        line.flows.set()
+        await until(lambda: writer.written == 1)
+        await until(lambda: not writer.failing)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_transaction_that_gets_no_answer_is_cut_and_the_next_one_works(line: Line) -> None:
+    async with opened(line) as (storage, session):
+
+        async def cut_off() -> None:
+            async with asyncio.timeout(15), storage._database.transaction() as db:
+                await db.execute(text("SELECT 1"))
+                line.flows.clear()
+                await db.execute(text("SELECT 1"))
+
+        with pytest.raises(StorageUnavailable):
+            await cut_off()
+        line.flows.set()
+        assert await storage.session(session.id) is not None
+
+
+async def test_what_may_take_long_is_not_cut(line: Line) -> None:
+    async with opened(line) as (storage, _):
+        async with storage._database.writing(patient=True) as db:
+            await db.execute(text("SELECT pg_sleep(1.5)"))
+        with pytest.raises(StorageUnavailable):
+            async with storage._database.writing() as db:
+                await db.execute(text("SELECT pg_sleep(3)"))
+
+
+async def test_it_is_left_behind_in_time(line: Line) -> None:
+    async with opened(line) as (storage, session):
+        await asyncio.gather(*(storage.session(session.id) for _ in range(4)))
+        line.flows.clear()
+        async with asyncio.timeout(15):
+            await storage.close()
