@@ -98,7 +98,7 @@ class Decider:
         best = int(probabilities.argmax())
         emotion, confidence = self._manifest.labels[best], float(probabilities[best])
         threshold = self._manifest.threshold(emotion, strangeness)
-        unsure = heard.gated is None and confidence < threshold
+        unsure = heard.gated is None and not confidence >= threshold  # NaN is not
         reason = "unsure" if unsure else heard.gated
         return Prediction(
             probabilities={label: float(p) for label, p in zip(self._manifest.labels, probabilities, strict=True)},

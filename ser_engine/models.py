@@ -67,6 +67,7 @@ KNOWN_FILES: Final = (
 )
 
 _MAX_MANIFEST_BYTES: Final = 2_000_000
+_UNKNOWN: Final = "extra_forbidden"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -205,7 +206,9 @@ def load_manifest(directory: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ModelError(f"{path} is not valid: {where}: {first['msg'].removeprefix('Value error, ')}.") from error
+        newer = " A newer Undertone may have written it." if where == "format" or first["type"] == _UNKNOWN else ""
+        said = first["msg"].removeprefix("Value error, ")
+        raise ModelError(f"{path} is not valid: {where}: {said}.{newer}") from error
     if not manifest.features_hash:
         raise ModelError(f"{path} does not state features_hash; write it with write_manifest.")
     if not set(manifest.files) & {NETWORK_KERAS, NETWORK_ONNX, OLD_NETWORK_KERAS}:

@@ -141,6 +141,13 @@ def test_what_is_gated_is_not_taken_into_the_baseline(decider: Decider) -> None:
     assert sum(one.heard for one in baselines.values()) == 0
 
 
+def test_an_answer_that_is_no_number_is_unclear(tmp_path: Path, decider: Decider) -> None:
+    write_manifest(tmp_path, Manifest(labels=LABELS, features=FeatureSettings.whisper(), unclear_below=0.5))
+    broken = replace(heard(1), log_probabilities=np.full(len(LABELS), np.nan, np.float32))
+    (answer,) = Decider(open_directory(tmp_path)).decide([window(0)], [broken])
+    assert (answer.unclear, answer.reason) == (True, "unsure")
+
+
 def test_a_strange_window_can_only_be_less_sure(tmp_path: Path, decider: Decider) -> None:
     """The same answer, of a voice like the corpus and of one unlike it: the label stays."""
     measure = Strangeness(weights=np.array([9.0, 0, 0, 0], np.float32), bias=0.0)

@@ -70,6 +70,13 @@ def test_a_manifest_that_cannot_be_written_leaves_the_one_before(
     assert (directory / "model.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("changes", [{"format": 2}, {"loudness": 3}, {"features": {"kind": "mfcc", "warp": 1}}])
+def test_a_newer_undertones_manifest_is_told_as_such(directory: Path, changes: dict[str, Any]) -> None:
+    edit(directory, **changes)
+    with pytest.raises(ModelError, match=r"\. A newer Undertone may have written it\.$"):
+        load_manifest(directory)
+
+
 def test_same_content_gives_the_same_bytes(directory: Path) -> None:
     before = (directory / "model.json").read_bytes()
     write_manifest(directory, load_manifest(directory))
