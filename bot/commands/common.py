@@ -62,7 +62,8 @@ async def json_file(make: Callable[[], object], name: str) -> discord.File:
 async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> discord.Message | None:
     """Answer: the first answer when none was given, a follow-up otherwise. Private unless deferred otherwise.
 
-    An interaction lasts 15 minutes; what took longer is answered in the channel, to the person who asked.
+    An interaction lasts 15 minutes; what took longer comes as a message to the person who asked, for it was for them
+    alone.
     """
     rest.setdefault("allowed_mentions", NO_MENTIONS)
     if text is not None:
@@ -73,10 +74,11 @@ async def say(interaction: Interaction, text: str | None = None, **rest: Any) ->
     try:
         return await interaction.followup.send(ephemeral=True, wait=True, **rest)
     except discord.HTTPException as error:
-        if error.code not in OVER or not isinstance(interaction.channel, discord.abc.Messageable):
+        if error.code not in OVER:
             raise
-    rest["content"] = f"{interaction.user.mention} {rest.get('content', '')}".strip()
-    return await interaction.channel.send(**rest)
+    if isinstance(file := rest.get("file"), discord.File):
+        file.reset()  # it was read
+    return await interaction.user.send(**rest)
 
 
 async def say_marked(interaction: Interaction, at_s: float) -> None:

@@ -7,7 +7,8 @@ import pytest
 from bot.texts import english as texts
 from sandbox import NotOffered
 from sandbox.models import ChannelType
-from tests.bot.commands.test_analyze import answer_to, button, recorded, seen_by
+from tests.bot.commands.test_analyze import answer_to, button, recorded
+from tests.fakes.backend import LABELS, FakeBackend, prediction
 from tests.fakes.world import World, text_of, wav
 
 pytestmark = pytest.mark.integration
@@ -50,12 +51,20 @@ async def test_a_voice_message_in_a_thread_is_answered_there(world: World, kind:
     assert (await answer_to(world, message)).channel_id == thread.id
 
 
-async def test_after_fifteen_minutes_the_answer_comes_in_the_channel(world: World) -> None:
-    file = world.sandbox.file(world.sandbox.text, "voice.wav", wav())
+@pytest.mark.parametrize("pictured", [False, True])
+async def test_after_fifteen_minutes_the_answer_comes_to_who_asked_and_nobody_else(
+    world: World, pictured: bool
+) -> None:
+    if pictured:
+        backend = world.service.backend
+        assert isinstance(backend, FakeBackend)
+        backend.script.extend(prediction(emotion) for emotion in LABELS[:2] * 4)
+    file = world.sandbox.file(world.sandbox.text, "voice.wav", wav(24.0 if pictured else 1.5))
     question = await world.ask(world.mara, "analyze", {"file": file})
     world.sandbox.world.interactions.lifetime_s = 0.0
-    pressed = await world.sandbox.press(world.mara, question, button(question, "yes"))
-    assert pressed is not None
-    told = await world.embed(texts.ANALYSIS_TITLE)
-    assert f"<@{world.mara.id}>" in told.content
-    assert seen_by is not None
+    await world.sandbox.press(world.mara, question, button(question, "yes"))
+    private = world.sandbox.people.direct_messages(world.mara)
+    (told,) = await world.sandbox.wait_for(lambda: world.sandbox.messages(private))
+    assert told.embeds[0]["title"] == texts.ANALYSIS_TITLE
+    assert [one.content[:4] for one in told.attachments] == ([b"\x89PNG"] if pictured else [])
+    assert not any(message.embeds for message in world.sandbox.messages(world.sandbox.text))
