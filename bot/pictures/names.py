@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 FONTS: Final = Path(__file__).parent / "fonts"
 
@@ -34,7 +37,14 @@ def writable(name: str, otherwise: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _has_glyph(character: str) -> bool:
+    font, nothing = _inter()
+    return bytes(font.getmask(character)) != nothing
+
+
+@cache
+def _inter() -> tuple[ImageFont.FreeTypeFont, bytes]:
+    """The font, and what it draws for what it does not know. A file: not to be read for each letter of a name."""
     from PIL import ImageFont  # loads only where a name is looked at
 
     font = ImageFont.truetype(FONTS / "Inter-Regular.otf", 30, layout_engine=ImageFont.Layout.BASIC)
-    return bytes(font.getmask(character)) != bytes(font.getmask("\U0010ffff"))
+    return font, bytes(font.getmask("\U0010ffff"))

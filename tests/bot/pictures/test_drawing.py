@@ -8,9 +8,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
-from bot.pictures import geometry, png, summary_png, svg
+from bot.pictures import geometry, names, png, summary_png, svg
 from bot.pictures.names import writable
 from bot.pictures.palette import DARK, UNCLEAR, blend, strength, tone
 from bot.pictures.png import SCALE, WIDTH
@@ -102,6 +102,21 @@ def test_the_same_report_gives_the_same_picture() -> None:
 )
 def test_a_name_the_font_cannot_write_becomes_the_pseudonym(name: str, shown: str) -> None:
     assert writable(name, "Speaker 1") == shown
+
+
+def test_the_font_is_read_once_for_all_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The summary's words are made on the event loop, and each new letter of a name would have it read the file."""
+    for held in (names._has_glyph, names._inter):
+        held.cache_clear()
+    read, load = [], ImageFont.truetype
+
+    def counted(font: Any, *how: Any, **more: Any) -> ImageFont.FreeTypeFont:
+        read.append(font)
+        return load(font, *how, **more)
+
+    monkeypatch.setattr(ImageFont, "truetype", counted)
+    assert writable("Zoë Ελένη Юлия", "Speaker 1") == "Zoë Ελένη Юлия"
+    assert len(read) == 1
 
 
 def test_seconds_as_people_read_them() -> None:
