@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy.engine import make_url
 
-from storage.errors import AlreadyServed
+from storage.errors import AlreadyServed, StorageUnavailable
 
 SUFFIX: Final = "-served"
 _TAKEN: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
@@ -25,10 +25,18 @@ class Claim:
     """Held from when it is made until `release`."""
 
     def __init__(self, database: Path) -> None:
-        """Raises AlreadyServed. Where the system has no locks, or no room for the file, nothing is held."""
+        """Raises AlreadyServed, and StorageUnavailable where this user may not open the file. Where the system has no
+        locks, or no room for the file, nothing is held."""
         self._handle: int | None = None
         try:
             self._handle = os.open(f"{database}{SUFFIX}", os.O_RDWR | os.O_CREAT, 0o600)
+        except PermissionError as error:
+            raise StorageUnavailable(
+                f"{database}{SUFFIX} cannot be opened: {error.strerror}. Let this user write to it."
+            ) from error
+        except OSError:
+            return
+        try:
             _lock(self._handle)
         except OSError as error:
             self.release()

@@ -14,7 +14,9 @@ from sqlalchemy import text
 
 from bot import secret
 from bot.errors import KeyFileError
+from storage.claim import Claim
 from storage.database import Database, _create_engine
+from storage.errors import StorageUnavailable
 from storage.schema import REVISION
 from tests.storage.conftest import KEY
 
@@ -117,3 +119,33 @@ async def test_threads_that_make_a_key_at_once_get_the_same_one(
     assert len(keys[0]) == secret.KEY_BYTES
     assert [path.name for path in tmp_path.iterdir()] == [secret.KEY_FILE]
     assert (tmp_path / secret.KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_key_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut the name may be there and the content not, and what the database holds is unreadable then."""
+    done: list[str] = []
+    fsync, link = os.fsync, os.link
+
+    def synced(handle: int) -> None:
+        done.append("content")
+        fsync(handle)
+
+    def linked(*names: Path) -> None:
+        done.append("name")
+        link(*names)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    assert len(secret.load_key(tmp_path)) == secret.KEY_BYTES
+    assert done == ["content", "name"]
+
+
+def test_a_claim_that_may_not_be_opened_is_not_taken_for_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", forbidden)
+    with pytest.raises(StorageUnavailable, match="Permission denied"):
+        Claim(tmp_path / "undertone.db")
