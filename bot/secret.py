@@ -49,7 +49,8 @@ def load_key(data_dir: Path) -> bytes:
 
 
 def _create(path: Path) -> bytes:
-    """Make the file, whole from its first moment: what a full disk or a kill leaves behind is never taken for a key."""
+    """Make the file, whole from its first moment: what a full disk, a kill or a power cut leaves behind is never taken
+    for a key. The database writes ids that only it can read, and sees to it that they outlive a power cut."""
     key = secrets.token_bytes(KEY_BYTES)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
@@ -71,6 +72,8 @@ def _write(path: Path, key: bytes) -> None:
     """Write a new file. Raises FileExistsError."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> bytes:
