@@ -1,7 +1,8 @@
 """What the web pages ask of Discord: how people and places are called, and who has which role.
 
-A process that has only some of the bot's shards shows the reports of the other servers too, and its client knows
-nothing of them. It asks for those over REST, which every process may, and keeps the answers for a short time.
+Without a privileged intent a client knows hardly any member who is in no call. And a process that has only some of the
+bot's shards shows the reports of the other servers too, of which its client knows nothing. It asks for those over REST,
+which every process may, a few at a time, and keeps the answers for a short time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ASK_S: Final = 2.0
 FRESH_S: Final = 30.0
 """A membership is asked for anew after this time: without a privileged intent Discord does not tell who lost a role."""
 CALLED_FOR_S: Final = 300.0
-"""How long the name of something in another process' server is kept."""
+"""How long a name that was asked for is kept."""
 MOST_KEPT: Final = 2_000
 AT_ONCE: Final = 8
 
@@ -50,17 +51,12 @@ class Directory:
         """Memberships that Discord did not tell in time: those people were let in nowhere."""
 
     async def name(self, guild_id: int, user_id: int) -> str | None:
-        if (guild := self._guild(guild_id)) is not None and (member := guild.get_member(user_id)) is not None:
+        guild = self._guild(guild_id)
+        if guild is not None and (member := guild.get_member(user_id)) is not None:
             return member.display_name
-        if guild is not None:
-            try:
-                async with asyncio.timeout(ASK_S):
-                    return (await guild.fetch_member(user_id)).display_name
-            except _TROUBLE:
-                return None
 
         async def ask(client: discord.Client) -> str:
-            return (await (await self._fetched(client, guild_id)).fetch_member(user_id)).display_name
+            return (await (guild or await self._fetched(client, guild_id)).fetch_member(user_id)).display_name
 
         return await self._called(("person", guild_id, user_id), ask)
 
@@ -111,20 +107,25 @@ class Directory:
     async def _called(
         self, key: tuple[str, int, int], ask: Callable[[discord.Client], Awaitable[str | None]]
     ) -> str | None:
-        """A name in a server that another process has; None where this one would know it."""
-        client = self._client()
-        if client is None or self._here(key[1]):
+        """A name that Discord is asked for; None where this process would know it.
+
+        A page names the same people again and again, so what Discord says is kept. That it did not answer is not.
+        """
+        client, elsewhere = self._client(), not self._here(key[1])
+        if client is None or (not elsewhere and self._guild(key[1]) is None):
             return None
         name: str | None = None
         if (kept := self._kept_of(key, CALLED_FOR_S)) is not None:
             name = kept[0]
             return name
         try:
-            async with self._asking, asyncio.timeout(ASK_S):
-                self.asked_elsewhere += 1
+            async with asyncio.timeout(ASK_S), self._asking:
+                self.asked_elsewhere += elsewhere
                 name = await ask(client)
-        except _TROUBLE:
+        except (discord.NotFound, discord.Forbidden):  # nobody, or nothing, that it may know of; that is an answer
             pass
+        except _TROUBLE:
+            return None
         self._keep(key, name)
         return name
 

@@ -30,7 +30,11 @@ class Guild:
         if isinstance(self.answer, Exception):
             raise self.answer
         roles = [SimpleNamespace(id=role) for role in self.answer]
-        return SimpleNamespace(roles=roles, guild_permissions=discord.Permissions(manage_guild=True))
+        manager = discord.Permissions(manage_guild=True)
+        return SimpleNamespace(roles=roles, guild_permissions=manager, display_name=f"Person {user_id}")
+
+    def get_member(self, _: int) -> None:
+        """Nobody is in a call."""
 
 
 def made(guild: Guild) -> tuple[Directory, list[float]]:
@@ -87,3 +91,46 @@ async def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for user_id in range(10):
         await directory_.membership(1, user_id)
     assert len(directory_._kept) == 3
+
+
+async def test_a_name_is_asked_for_once_in_five_minutes() -> None:
+    guild = Guild()
+    directory_, now = made(guild)
+    for _ in range(3):
+        assert await directory_.name(1, 2) == "Person 2"
+    assert (guild.asked, directory_.asked_elsewhere) == (1, 0)
+    now[0] = directory.CALLED_FOR_S
+    guild.answer = refused(discord.NotFound)
+    for _ in range(2):
+        assert await directory_.name(1, 2) is None
+    assert guild.asked == 2
+
+
+async def test_a_name_that_discord_did_not_tell_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "ASK_S", 0.01)
+    guild = Guild()
+    directory_, _ = made(guild)
+    guild.answer = refused(discord.HTTPException)
+    assert await directory_.name(1, 2) is None
+    guild.answer, guild.silent = [7], True
+    assert await directory_.name(1, 2) is None
+    guild.silent = False
+    assert await directory_.name(1, 2) == "Person 2"
+
+
+async def test_a_long_page_asks_for_a_few_names_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    guild, at_once, most = Guild(), 0, 0
+    directory_, _ = made(guild)
+
+    async def fetch_member(user_id: int) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        return SimpleNamespace(display_name=f"Person {user_id}")
+
+    monkeypatch.setattr(guild, "fetch_member", fetch_member)
+    found = await asyncio.gather(*(directory_.name(1, user_id) for user_id in range(100)))
+    assert found == [f"Person {user_id}" for user_id in range(100)]
+    assert most == directory.AT_ONCE
