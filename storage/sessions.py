@@ -157,15 +157,11 @@ class SessionRepository:
             row = await db.get(schema.Session, session_id)
         return None if row is None else self.to_record(row)
 
-    async def list(
-        self, *, guild_id: int | None = None, limit: int = 50, before: datetime | None = None
-    ) -> list[SessionRecord]:
-        """The newest first, at most `limit` (and 200); `before` pages on by start time."""
+    async def list(self, *, guild_id: int | None = None, limit: int = 50) -> list[SessionRecord]:
+        """The newest first, at most `limit` (and 200)."""
         query = select(schema.Session).order_by(schema.Session.started_at.desc(), schema.Session.id)
         if guild_id is not None:
             query = query.filter_by(guild_id=guild_id)
-        if before is not None:
-            query = query.where(schema.Session.started_at < before)
         async with self._database.transaction() as db:
             rows = await db.scalars(query.limit(max(0, min(limit, _MAX_LISTED))))
             return [self.to_record(row) for row in rows]

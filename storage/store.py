@@ -185,10 +185,9 @@ class Storage:
     async def session(self, session_id: str) -> SessionRecord | None:
         return await self._sessions.get(session_id)
 
-    async def sessions(
-        self, *, guild_id: int | None = None, limit: int = 50, before: datetime | None = None
-    ) -> list[SessionRecord]:
-        return await self._sessions.list(guild_id=guild_id, limit=limit, before=before)
+    async def sessions(self, *, guild_id: int | None = None, limit: int = 50) -> list[SessionRecord]:
+        """The newest first; whoever pages on asks for `listed`."""
+        return await self._sessions.list(guild_id=guild_id, limit=limit)
 
     async def listed(
         self, wanted: Wanted, *, limit: int, user_id: int | None = None, readable: Collection[int] = ()

@@ -33,10 +33,10 @@ OVER: Final = frozenset({10015, 50027})
 _log = structlog.get_logger(__name__)
 
 
-async def defer(interaction: Interaction, *, private: bool = True) -> None:
-    """Acknowledge; the answer follows. `private` answers are seen by the asking person only."""
+async def defer(interaction: Interaction) -> None:
+    """Acknowledge; the answer follows, for the eyes of the asking person alone."""
     if not interaction.response.is_done():
-        await interaction.response.defer(ephemeral=private, thinking=True)
+        await interaction.response.defer(ephemeral=True, thinking=True)
 
 
 async def acknowledged(interaction: Interaction, *works: Awaitable[T]) -> list[T]:
@@ -60,7 +60,7 @@ async def json_file(make: Callable[[], object], name: str) -> discord.File:
 
 
 async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> discord.Message | None:
-    """Answer: the first answer when none was given, a follow-up otherwise. Private unless deferred otherwise.
+    """Answer: the first answer when none was given, a follow-up otherwise. In private.
 
     An interaction lasts 15 minutes; what took longer comes as a message to the person who asked, for it was for them
     alone.

@@ -18,6 +18,7 @@ from bot.web.errors import UploadProblem
 from ser_engine.limits import DEFAULT_LIMITS
 from ser_engine.refusals import refusal, too_large
 
+FIELD: Final = "file"
 MAX_FILE_BYTES: Final = DEFAULT_LIMITS.max_bytes
 _FRAMING_BYTES: Final = 64 * 1024
 """What boundaries and part headers may add to the file."""
@@ -48,14 +49,14 @@ def check_length(request: web.Request) -> None:
         raise too_large()
 
 
-async def read_upload(request: web.Request, *, field: str = "file", timeout_s: float = READ_TIMEOUT_S) -> Upload:
-    """The file in the multipart field `field`. Raises UploadProblem with the old contract's status, AudioError."""
+async def read_upload(request: web.Request) -> Upload:
+    """The file in the multipart field `FIELD`. Raises UploadProblem with the old contract's status, AudioError."""
     check_length(request)
     if request.content_type != "multipart/form-data":
         raise UploadProblem(400, "No audio file provided. Send it as multipart form data, in the field 'file'.")
     try:
-        async with asyncio.timeout(timeout_s):
-            return await _find(request, field)
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            return await _find(request)
     except TimeoutError:
         raise UploadProblem(408, "The upload took too long.") from None
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError):
@@ -63,19 +64,19 @@ async def read_upload(request: web.Request, *, field: str = "file", timeout_s: f
         raise UploadProblem(400, "The upload is not valid multipart form data.") from None
 
 
-async def _find(request: web.Request, field: str) -> Upload:
+async def _find(request: web.Request) -> Upload:
     stream = _Bounded(request.content, MAX_BODY_BYTES)
     reader = MultipartReader(request.headers, cast(StreamReader, stream))
     for _ in range(_MAX_PARTS):
         part = await reader.next()
         if part is None:
             break
-        if isinstance(part, BodyPartReader) and part.name == field and part.filename is not None:
+        if isinstance(part, BodyPartReader) and part.name == FIELD and part.filename is not None:
             filename = _accepted_name(part.filename)
             return Upload(filename=filename, data=await _read(part))
         if isinstance(part, MultipartReader):
             raise UploadProblem(400, "The upload is not valid multipart form data.")
-        if part.name == field and "filename" in part.headers.get("Content-Disposition", ""):
+        if part.name == FIELD and "filename" in part.headers.get("Content-Disposition", ""):
             raise UploadProblem(400, "Empty filename.")
     raise UploadProblem(400, "No audio file provided. Send it in the field 'file'.")
 

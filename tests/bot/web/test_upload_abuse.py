@@ -124,8 +124,7 @@ async def test_a_client_that_leaves_in_the_middle_frees_its_place(client: Client
 
 
 async def test_a_client_that_stalls_is_cut_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = upload.read_upload
-    monkeypatch.setattr(upload, "read_upload", lambda request: read(request, timeout_s=0.1))
+    monkeypatch.setattr(upload, "READ_TIMEOUT_S", 0.1)
     async with _raw(client) as (reader, writer):
         writer.write(f"{HEAD}Content-Length: 5000\r\n\r\n".encode() + PART)
         assert (await _answer(reader))[0] == 408
