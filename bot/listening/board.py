@@ -124,9 +124,9 @@ def _sound(who: str, tone: Tone | None, now_s: float, texts: Texts) -> str:
 def _trouble(now: Snapshot, texts: Texts) -> str:
     troubles = []
     if now.link is LinkState.RECONNECTING and now.link_reason is Reason.UNDECRYPTABLE:  # that is what it reconnects for
-        troubles.append(texts.LINK_STATES[LinkState.CANNOT_DECRYPT])
+        troubles.append(texts("PANEL_LINK", state=texts.LINK_STATES[LinkState.CANNOT_DECRYPT]))
     elif now.link is not LinkState.LISTENING:
-        troubles.append(texts.LINK_STATES[now.link])
+        troubles.append(texts("PANEL_LINK", state=texts.LINK_STATES[now.link]))
     elif now.link_reason.code in texts.LINK_REASONS:
         troubles.append(texts.LINK_REASONS[now.link_reason.code])
     if now.deafened:
@@ -137,4 +137,4 @@ def _trouble(now: Snapshot, texts: Texts) -> str:
         troubles.append(texts.PRESSED)
     if now.alone:
         troubles.append(texts.PANEL_ALONE)
-    return "; ".join(troubles)
+    return "\n".join(f"• {trouble}" for trouble in troubles) if len(troubles) > 1 else "".join(troubles)

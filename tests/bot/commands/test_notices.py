@@ -170,6 +170,7 @@ async def test_the_report_hangs_below_the_panel_where_it_can_be_opened(
     assert session is not None
     links = [button["url"] for row in panel.components for button in row["components"] if "url" in button]
     assert links == [world.service.app.report_url(session.record.id)]
+    await world.press(world.owner, panel, INCLUDE_ID)
     monkeypatch.setattr(world.service.app, "report_url", lambda _: None)  # as without a public address
     await world.ask(world.owner, "listen stop")
     summary = await world.embed(texts.SUMMARY_TITLE)

@@ -49,7 +49,7 @@ def test_each_state_of_a_person_is_said_in_words() -> None:
     )
     lines = card.text.splitlines()
     assert any("<@1> sounds **angry**" in line and "71 %" in line for line in lines)
-    assert any("<@2> is unclear" in line for line in lines)
+    assert any("<@2> sounds unclear" in line for line in lines)
     assert any(f"<@3> {texts.QUIET}" in line for line in lines)
     assert any("<@4> is quiet; last sounded sad" in line for line in lines)
     assert "1 person in the channel is not included" in card.text
@@ -86,6 +86,13 @@ def test_trouble_is_said(changes: dict[str, Any], words: str) -> None:
     assert words in str(troubled.fields)
     assert troubled.colour != calm.colour
     assert words not in str(calm.fields)
+
+
+def test_several_troubles_have_a_line_each() -> None:
+    changes: dict[str, Any] = {"link": LinkState.RECONNECTING, "pressed": True, "alone": True, "unsaved": True}
+    said = dict(card_of(snapshot(**changes)).fields)[texts.FIELD_STATE]
+    connection = texts("PANEL_LINK", state=texts.LINK_STATES["reconnecting"])
+    assert said.splitlines() == [f"• {one}" for one in (connection, texts.UNSAVED, texts.PRESSED, texts.PANEL_ALONE)]
 
 
 def test_the_same_state_makes_the_same_card() -> None:
