@@ -177,19 +177,19 @@ class SessionManager:
             return
         ours = session.record.channel_id
         if change.itself:
-            self._moved_itself(session, change, ours)
+            await self._moved_itself(session, change, ours)
         elif change.after_id == ours and change.before_id != ours:
             await session.people.arrive(change.user_id, bot=change.bot, unasked=change.unasked)
         elif change.before_id == ours and change.after_id != ours and not change.bot:
             await session.people.depart(change.user_id)
 
-    def _moved_itself(self, session: ListeningSession, change: VoiceChange, ours: int) -> None:
+    async def _moved_itself(self, session: ListeningSession, change: VoiceChange, ours: int) -> None:
         if change.after_id is None and change.before_id == ours:
             session.call.lost_place(EndReason.KICKED)
         elif change.after_id is not None and change.after_id != ours:
             session.call.lost_place(EndReason.MOVED)
         else:
-            session.call.server_deafened(deaf=change.server_deaf)
+            await session.seen_here(server_deaf=change.server_deaf)
 
     async def seen_present(self, guild_id: int, present: Iterable[tuple[int, bool]], *, unasked: bool = False) -> None:
         """The gateway told anew who is there: arrivals and departures may have been missed. `unasked` as for

@@ -144,6 +144,12 @@ class ListeningSession:
     def ending(self) -> bool:
         return self._ending.done()
 
+    async def seen_here(self, *, server_deaf: bool) -> None:
+        """Discord says how the bot stands in the channel: as it was asked to, and somebody may have decided since."""
+        self.call.server_deafened(deaf=server_deaf)
+        if self.call.state is LinkState.LISTENING:
+            await self._deafening.show()
+
     def consents(self, user_id: int) -> bool:
         """Whether packets of this person may be taken now; asked for each packet before it is decrypted."""
         return not self._intake.closed and self.people.consents(user_id)

@@ -34,6 +34,29 @@ async def test_notice_in_three_places_before_anybody_is_included(stage: Stage) -
     assert f"<@{SHY}>" not in str(stage.surface.panel)
 
 
+async def test_who_decides_again_before_discord_says_how_the_bot_stands_is_shown_then(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Discord's client remembers is what Discord said last, and a word that agrees with it is not sent."""
+    session = await stage.start()
+    said, asked = True, list[bool]()
+
+    async def deafen(*, deaf: bool) -> None:
+        if deaf != said:
+            asked.append(deaf)
+
+    monkeypatch.setattr(stage.surface, "deafen", deafen)
+    await session.people.include(GUEST, stage.press())
+    await session.people.exclude(GUEST, stage.press())
+    assert asked == [False]
+    said = False
+    await stage.moves(99, CHANNEL, CHANNEL, itself=True)
+    assert asked == [False, True]
+    said = True
+    await stage.moves(99, CHANNEL, CHANNEL, itself=True)
+    assert asked == [False, True]
+
+
 async def test_a_press_is_answered_though_discord_takes_no_word_on_being_deafened(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
