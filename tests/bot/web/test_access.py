@@ -193,4 +193,8 @@ async def test_a_link_to_ones_own_results_opens_nobody_elses(
         assert other.pseudonym not in text
     page = await (await client.get(f"/s/{token}")).text()
     assert other.pseudonym not in page
+    assert "One voice of a conversation" in page
+    assert "the results of one person alone" in page
+    assert "How one voice sounded" in page, "the preview speaks of the whole conversation"
+    assert "took part" not in page.partition('id="facts"')[2].partition("</ul>")[0]
     assert (await client.get(f"/s/{token}/events")).status == 204
