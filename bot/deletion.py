@@ -66,6 +66,7 @@ class Deletions:
             traces = await app.storage.traces_of(user_id, guild_id)
             about = await app.storage.messages_about(user_id, guild_id)
             counts = await app.storage.delete_person(user_id, guild_id)
+        app.neighbours.deleted(user_id, guild_id)
         app.writer.forget(traces.participants)
         for session_id in traces.sessions:  # the live events in memory, too; open pages read the report anew
             app.bus.forget(session_id)

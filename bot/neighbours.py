@@ -123,6 +123,11 @@ class Neighbours:
         finally:
             del self._answers[number]
 
+    def deleted(self, user_id: int, guild_id: int | None) -> None:
+        """A person's rows are gone: what was asked about them before, elsewhere, is not answered."""
+        if self._wire is not None and (guild_id is None or not self.has(guild_id)):
+            self._say({"t": "deleted", "who": self._app.storage.sealed(user_id)})
+
     def renew(self) -> None:
         """Messages in Discord speak of somebody who was deleted: each process writes those of its servers anew."""
         self._say({"t": "renew"})
@@ -154,6 +159,8 @@ class Neighbours:
                 self._met(sender, Shards(tuple(said["shards"]), said["of"]))
                 if said.get("to") is None:  # it came later, and has not heard this one's
                     self._say({**self._hello(), "to": sender})
+            case "deleted":
+                self._app.withdrawals.note(self._app.storage.unsealed(said["who"]))
             case "renew":
                 self._renewal.set()
             case "leave":

@@ -88,6 +88,22 @@ async def test_whoever_deletes_everything_elsewhere_is_taken_out_before_the_rows
     assert two.there.app.neighbours.counters()["unanswered"] == 0
 
 
+async def test_what_is_asked_elsewhere_about_somebody_before_their_rows_are_gone_is_not_answered(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their standing answer is read until then."""
+    delete, withdrawals = two.there.storage.delete_person, two.here.app.withdrawals
+    asked: list[int] = []
+
+    async def meanwhile(user_id: int, guild_id: int | None) -> dict[str, int]:
+        asked.append(withdrawals.number)
+        return await delete(user_id, guild_id)
+
+    monkeypatch.setattr(two.there.storage, "delete_person", meanwhile)
+    await two.there.app.deletions.person(two.ada.id, None, _now())
+    await until(lambda: withdrawals.since(asked[0], two.ada.id))
+
+
 async def test_a_deletion_that_could_not_be_heard_is_found_in_the_tables(two: Two) -> None:
     await two.there.storage.delete_person(two.ada.id, None)
     assert two.included
