@@ -5,6 +5,7 @@ A `Card` can be compared, so whoever shows one knows whether anything changed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,6 +15,7 @@ import discord
 COLOUR: Final = 0x5865F2
 COLOUR_TROUBLE: Final = 0xD9822B
 COLOUR_ENDED: Final = 0x6B7280
+_PERCENT: Final = re.compile(r"(?<=\d) %")
 SUMMARY_ID: Final = "undertone:summary:"
 """What the id of the button begins with that opens a summary; the session's id follows."""
 
@@ -45,9 +47,14 @@ class Card:
 
 def embed_of(card: Card) -> discord.Embed:
     """A card as Discord shows it."""
-    embed = discord.Embed(title=card.title, description=card.text, colour=card.colour, url=card.url)
+    embed = discord.Embed(title=card.title, description=_unbroken(card.text), colour=card.colour, url=card.url)
     for name, value in card.fields:
-        embed.add_field(name=name, value=value, inline=False)
+        embed.add_field(name=name, value=_unbroken(value), inline=False)
     if card.footer:
         embed.set_footer(text=card.footer)
     return embed
+
+
+def _unbroken(text: str) -> str:
+    """With each figure and its % in one line, on a phone too; as the pages have it."""
+    return _PERCENT.sub("\u00a0%", text)

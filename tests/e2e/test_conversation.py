@@ -157,12 +157,12 @@ async def _the_summary_says_what_the_database_holds(play: Stage, session_id: str
     assert report is not None
     messages = play.discord.messages(play.discord.voice_channel)
     summary = next(m for m in reversed(messages) if m.embeds and m.embeds[0].get("title") == texts.SUMMARY_TITLE)
-    said = str(summary.embeds[0])
+    said = summary.embeds[0]["description"]
     for person in report.participants:
         assert texts.duration(person.talk_s) in said
         assert f"<@{person.participant.user_id}>" in said
         for label, percent in whole_percents(person.shares, person.unclear_share):
-            assert not percent or f"{palette.tone(label).word} {percent} %" in said
+            assert not percent or f"{palette.tone(label).word} {percent}\u00a0%" in said
     (picture,) = summary.attachments
     assert picture.content.startswith(b"\x89PNG")
 

@@ -110,6 +110,13 @@ def test_a_summary_without_figures_says_why_and_promises_none() -> None:
         )
 
 
+def test_a_figure_and_its_percent_sign_stay_in_one_line() -> None:
+    embed = embed_of(summary_card(report(3), english, report_url=None))
+    said = [embed.description or "", *(field.value or "" for field in embed.fields)]
+    assert sum(text.count("\u00a0%") for text in said) >= 4
+    assert not any(" %" in text for text in said)
+
+
 def test_at_most_seven_moments() -> None:
     said = dict(summary_card(report(1, marks=20), english, report_url=None).fields)[english.MOMENTS_TITLE]
     assert said.splitlines()[-2].startswith("**7**")
