@@ -74,6 +74,7 @@ class Guards:
         if local_path(request).startswith(("/static/", "/palette.css")):
             fresh = "max-age=31536000, immutable" if "v" in request.query else "no-cache"
             response.headers.setdefault("Cache-Control", fresh)
+            response.headers.setdefault("Vary", "Accept-Encoding")  # some get it packed, and a proxy may keep it
         else:
             response.headers.setdefault("Cache-Control", "no-store")
 

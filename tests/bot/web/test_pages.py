@@ -336,6 +336,13 @@ async def test_static_files_go_out_compressed(client: Client) -> None:
         assert response.status == 304
 
 
+@pytest.mark.parametrize("path", ["/static/strip.js", "/palette.css"])
+async def test_a_proxy_that_keeps_a_file_is_told_for_whom(client: Client, path: str) -> None:
+    for encoding in ("gzip", "identity"):
+        async with client.get(path, headers={"Accept-Encoding": encoding}, auto_decompress=False) as response:
+            assert response.headers["Vary"] == "Accept-Encoding"
+
+
 async def test_a_running_session_says_so_and_a_cut_one_too(
     client: Client, live_session: SessionRecord, storage: Storage
 ) -> None:
