@@ -141,13 +141,19 @@ class SessionRepository:
             )
 
     async def end(
-        self, session_id: str, *, state: SessionState, reason: str, counters: Mapping[str, int]
+        self,
+        session_id: str,
+        *,
+        state: SessionState,
+        reason: str,
+        counters: Mapping[str, int],
+        at: datetime | None = None,
     ) -> SessionRecord:
-        """Close the session; closing it again changes nothing. Raises UnknownSession."""
+        """Close the session, `at` that time or now; closing it again changes nothing. Raises UnknownSession."""
         async with self._database.writing() as db:
             row = await _require(db, session_id)
             if row.state == SessionState.LIVE:
-                row.state, row.end_reason, row.ended_at = state, reason, datetime.now(UTC)
+                row.state, row.end_reason, row.ended_at = state, reason, at or datetime.now(UTC)
                 row.counters = dict(counters)
             row.owner = None
         return self.to_record(row)

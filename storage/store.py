@@ -41,8 +41,7 @@ from storage.wire import Wire, living
 
 
 class Storage:
-    """The database of the service. Safe to use from many tasks at once; every method raises StorageUnavailable when the
-    database does not answer."""
+    """The service's database, for many tasks at once. All methods raise StorageUnavailable when it does not answer."""
 
     def __init__(
         self, database: Database, identity: Identity, *, retention_days: int, file: Path | None = None
@@ -171,9 +170,15 @@ class Storage:
         await self._sessions.add_moment(session_id, moment, author_id=author_id)
 
     async def end_session(
-        self, session_id: str, *, state: SessionState, reason: str, counters: Mapping[str, int]
+        self,
+        session_id: str,
+        *,
+        state: SessionState,
+        reason: str,
+        counters: Mapping[str, int],
+        at: datetime | None = None,
     ) -> SessionRecord:
-        return await self._sessions.end(session_id, state=state, reason=reason, counters=counters)
+        return await self._sessions.end(session_id, state=state, reason=reason, counters=counters, at=at)
 
     async def interrupt_live_sessions(self, of: Callable[[int], bool] | None = None) -> list[SessionRecord]:
         """Close what a killed process left open; `of` says of which servers, and None stands for all."""

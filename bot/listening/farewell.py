@@ -9,7 +9,8 @@ being stopped, and a start that failed, have no time for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,6 +21,7 @@ from bot.listening.events import state_event
 from bot.listening.panel import Panel
 from bot.listening.summary import closed_card, summarise, without
 from bot.listening.surface import Posted, Surface, SurfaceGone
+from storage.errors import StorageError, UnknownSession
 from storage.records import MessageKind, SessionRecord, SessionState, SummaryPlace
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ RECONNECT_S: Final = 60.0
 """How long the summary of a session that lost Discord waits for Discord."""
 PATIENCE_S: Final = 60.0
 """For each of the two messages."""
+AGAIN_S: Final = 10.0
+"""Between two tries to write the end of a session."""
 HURRY_S: Final = (3.0, 5.0)
 """For the panel and the summary, when the process is being stopped or somebody waits for the answer to a start."""
 HURRIED: Final = frozenset({EndReason.SHUTDOWN, EndReason.COULD_NOT_START})
@@ -39,7 +43,8 @@ _log = structlog.get_logger(__name__)
 class Farewell:
     """What is left to do for one session after its link was closed and its last window was recognised.
 
-    `names` are what the people were called, by user id; `left` tells who withdrew without the database knowing.
+    `names` are what the people were called, by user id; `left` tells who withdrew without the database knowing, and
+    `settle` tells the database.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Farewell:
         panel: Panel,
         names: Mapping[int, str],
         left: Callable[[], Collection[int]],
+        settle: Callable[[], Awaitable[None]],
     ) -> None:
         self._record = record
         self._app = app
@@ -57,16 +63,46 @@ class Farewell:
         self._panel = panel
         self._names = names
         self._left = left
+        self._settle = settle
 
     async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
-        """Write the last windows and the end, and tell open pages; None when the database could not."""
+        """Write the last windows and the end, and tell open pages; None when the database could not, which is tried
+        again until it can."""
         app, state = self._app, SessionState.INTERRUPTED if reason in BROKEN else SessionState.ENDED
+
+        def end(at: datetime | None = None) -> Awaitable[SessionRecord]:
+            return app.storage.end_session(self._record.id, state=state, reason=reason.value, counters=counters, at=at)
+
+        ended_at = datetime.now(UTC)
         await quietly("flush", app.writer.flush(), 3.0)
-        ending = app.storage.end_session(self._record.id, state=state, reason=reason.value, counters=counters)
-        record = await quietly("store", ending, 5.0)
+        record = await quietly("store", end(), 5.0)
+        if record is None and reason is not EndReason.SHUTDOWN:  # after that, the next start closes it
+            app.spawn(self._store_late(reason, lambda: end(ended_at)), f"ends-late-{self._record.id}")
         app.bus.publish(self._record.id, "state", state_event(state, link=None, reason=reason.value))
         _log.info("session_ended", session=self._record.id, reason=reason.value, state=state.value)
         return record
+
+    async def _store_late(self, reason: EndReason, end: Callable[[], Awaitable[SessionRecord]]) -> None:
+        """Until the database has it: retention looks for what has ended, and pages would show it as live."""
+        storage = self._app.storage
+        record: SessionRecord | None = None
+        while record is None:
+            await self._app.clock.sleep(AGAIN_S)
+            try:
+                await self._settle()
+                await self._app.writer.flush()
+                record = await end()
+            except UnknownSession:  # deleted meanwhile
+                return
+            except Exception as error:  # noqa: BLE001  # it would end the other sessions, too
+                code = error.code if isinstance(error, StorageError) else type(error).__name__
+                _log.warning("end_not_stored", session=self._record.id, error=code)
+        _log.info("session_ended_late", session=record.id)
+        messages = await quietly("messages", storage.messages_of_session(record.id), PATIENCE_S)
+        posted = any(message.kind is MessageKind.SUMMARY for message in messages or ())
+        if not posted and reason is not EndReason.COULD_NOT_START:
+            posting = post_summary(self._app, self._surface, record.id, self._names, self._left())
+            await quietly("summary", posting, PATIENCE_S)
 
     async def tell(self, reason: EndReason, record: SessionRecord | None, *, lasted_s: float) -> None:
         """Say it in the channel: the panel without buttons, and the summary of what was stored."""

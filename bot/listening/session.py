@@ -70,7 +70,9 @@ class ListeningSession:
         self._hearing = Recognition(record.id, app, self._intake, self.people, self._moments, changed=self.panel.touch)
         self.limits = Limits(app.clock, longest_s=app.max_session_s, end=self.end, looked=self.panel.touch)
         self._deafening = Deafening(surface, deaf=lambda: not self.people.included_ids(), over=lambda: self.ending)
-        self._farewell = Farewell(record, app, surface, self.panel, self.people.names, self.people.left_ids)
+        self._farewell = Farewell(
+            record, app, surface, self.panel, self.people.names, self.people.left_ids, self.people.settle_all
+        )
         self._ending: asyncio.Future[EndReason] = asyncio.get_running_loop().create_future()
 
     async def open(self, channel: Any) -> None:

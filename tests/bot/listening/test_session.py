@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,6 +11,8 @@ from bot.cards import Buttons
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening import deafening, moments
 from bot.listening.consent import PressResult
+from bot.listening.ends import EndReason
+from bot.listening.farewell import AGAIN_S
 from bot.texts import english
 from bot.texts import english as texts
 from ser_engine.errors import WorkerLost
@@ -301,6 +304,37 @@ async def test_who_opts_in_from_elsewhere_takes_no_part_before_they_come(stage: 
     assert session.consents(absent)
     assert await stage.storage.may_open(session.record.id, absent)
     await stage.end()
+
+
+async def test_the_end_is_stored_and_summed_up_once_the_database_is_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be live for ever: retention deletes what has ended."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise StorageUnavailable("the database is away")
+
+    session = await stage.start()
+    await session.people.include(HOST, stage.press())
+    stage.voice.link.hear(HOST, tone_burst(1.5))
+    await stage.said(session, 1)
+    with monkeypatch.context() as meanwhile:
+        for step in ("add_results", "end_session", "edition"):
+            meanwhile.setattr(stage.storage, step, away)
+        await stage.manager.stop(GUILD, EndReason.STOPPED)
+        over_at = datetime.now(UTC)
+        await stage.clock.advance(3 * AGAIN_S)
+        left = await stage.storage.session(session.record.id)
+        assert left is not None
+        assert left.state is SessionState.LIVE
+    await stage.over()
+    report = await stage.storage.report(session.record.id)
+    assert report is not None
+    assert (report.session.state, report.session.end_reason) == (SessionState.ENDED, "stopped")
+    assert report.session.ended_at is not None
+    assert report.session.ended_at <= over_at
+    assert len(report.participants[0].windows) == 1
+    assert [message.card.title for message in stage.surface.messages].count(texts.SUMMARY_TITLE) == 1
 
 
 async def test_the_marks_of_one_person_have_a_bound(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
