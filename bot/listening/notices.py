@@ -8,8 +8,9 @@ had written is put back, and that goes before the link does: Discord lets only t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Final
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
@@ -55,6 +56,8 @@ class Notices:
         self._told: set[int] = set()
         self._wake = asyncio.Event()
         self._messages: list[Posted] = []
+        self._late: set[asyncio.Task[object]] = set()
+        """Notices that Discord has not taken yet."""
         self._chimed_s: float | None = None
 
     async def show_panel(self) -> None:
@@ -89,7 +92,11 @@ class Notices:
             await self._show("chime", self._chime())
 
     async def clear(self) -> None:
-        """Put people's own status line back. Never raises."""
+        """Put people's own status line back. Never raises. What Discord has not taken by now is not shown any more."""
+        for task in self._late:
+            task.cancel()
+        if self._late:
+            await asyncio.wait(self._late, timeout=CLEAR_S)
         if "status" in self._shown:
             await quietly("status", self._surface.show_status(self._status_before), CLEAR_S)
 
@@ -124,11 +131,35 @@ class Notices:
         self._chimed_s = now_s
         await self._call.play(await asyncio.to_thread(chime_pcm))
 
-    async def _show(self, kind: str, showing: Awaitable[object]) -> None:
+    async def _show(self, kind: str, showing: Coroutine[Any, Any, object]) -> None:
+        """Show a notice. One that Discord is slow to take is not waited for, and counts when it is there.
+
+        Nobody would know of one that was cut off whether it is, and it would say for ever that somebody listens.
+        """
+        task = asyncio.create_task(showing, name=f"notice-{kind}-{self._session_id}")
         try:
-            async with asyncio.timeout(NOTICE_S):
-                await showing
+            await asyncio.wait({task}, timeout=NOTICE_S)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        if not task.done():
+            _log.info("notice_not_shown", session=self._session_id, kind=kind, error=TimeoutError.__name__)
+            self._late.add(task)
+            task.add_done_callback(partial(self._came_late, kind))
+            return
+        try:
+            task.result()
         except (VoiceFailed, SurfaceGone, *DISCORD_TROUBLE) as error:
             _log.info("notice_not_shown", session=self._session_id, kind=kind, error=type(error).__name__)
         else:
             self._shown.add(kind)
+
+    def _came_late(self, kind: str, task: asyncio.Task[object]) -> None:
+        self._late.discard(task)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is None:
+            self._shown.add(kind)
+        else:
+            _log.info("notice_not_shown", session=self._session_id, kind=kind, error=type(error).__name__)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from bot.cards import Card
 from bot.errors import NotPossible
 from bot.listening import notices
 from bot.listening.ends import EndReason
@@ -178,3 +180,39 @@ async def test_nothing_begins_any_more_once_the_program_stops(stage: Stage, monk
         await stage.start()
     (record,) = await stage.storage.sessions()
     assert record.state is SessionState.INTERRUPTED
+
+
+async def test_a_notice_that_discord_is_slow_to_answer_for_is_taken_back_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Discord shows it, and says so long after nobody waits any more."""
+    monkeypatch.setattr(notices, "NOTICE_S", 0.05)
+    monkeypatch.setattr(notices, "CLEAR_S", 0.05)
+    answers = asyncio.Event()
+    show_status, post = stage.surface.show_status, stage.surface.post
+
+    async def slow_status(text: str | None) -> None:
+        await show_status(text)
+        await answers.wait()
+
+    async def slow_post(card: Card, kind: MessageKind, **about: Any) -> Posted:
+        posted = await post(card, kind, **about)
+        await answers.wait()
+        return posted
+
+    monkeypatch.setattr(stage.surface, "show_status", slow_status)
+    monkeypatch.setattr(stage.surface, "post", slow_post)
+    session = await stage.start()
+
+    def panel_id() -> int | None:
+        return session.panel.message_id
+
+    assert panel_id() is None
+    answers.set()
+    async with asyncio.timeout(60):
+        while panel_id() is None:
+            await asyncio.sleep(0)
+    await stage.end()
+    assert stage.surface.lines == [texts.VOICE_STATUS, None]
+    (panel,) = (message for message in stage.surface.messages if message.kind is MessageKind.PANEL)
+    assert panel.cards[-1].title == texts.PANEL_ENDED_TITLE
