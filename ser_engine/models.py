@@ -52,6 +52,9 @@ from ser_engine.features import FeatureSettings
 
 CHEAPER: Final = "fast"
 """The model that stands in for a slower one while more speech comes than that can recognise."""
+MAX_LABEL_CHARS: Final = 32
+MAX_NAME_CHARS: Final = 64
+"""What a stored window and session have room for."""
 MANIFEST: Final = "model.json"
 NETWORK_KERAS: Final = "network.keras"
 NETWORK_ONNX: Final = "network.onnx"
@@ -116,6 +119,8 @@ class Manifest(BaseModel):
     def _labels_differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(labels)) != len(labels) or not all(labels):
             raise ValueError("labels must differ and must not be empty")
+        if long := next((label for label in labels if len(label) > MAX_LABEL_CHARS or not label.isprintable()), None):
+            raise ValueError(f"a label is a word of at most {MAX_LABEL_CHARS} letters, which {long!r} is not")
         return labels
 
     @field_validator("files")
@@ -162,7 +167,8 @@ class ModelDirectory:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        """The folder's, as far as a session has room for it."""
+        return "".join(letter if letter.isprintable() else "?" for letter in self.path.name[:MAX_NAME_CHARS])
 
     def has(self, name: str) -> bool:
         return name in self.manifest.files

@@ -118,6 +118,8 @@ def test_unstated_pickle_is_refused_in_words(directory: Path) -> None:
     [
         ({"labels": ["Angry"]}, "labels"),
         ({"labels": ["Angry", "Angry"]}, "must differ"),
+        ({"labels": ["Angry", "x" * 33]}, "at most 32 letters"),
+        ({"labels": ["Angry", "Sad\0"]}, "at most 32 letters"),
         ({"temperature": 0}, "temperature"),
         ({"unclear_below": 2}, "unclear_below"),
         ({"speeds": []}, "speeds"),
@@ -136,6 +138,13 @@ def test_bad_manifest_is_refused_in_words(directory: Path, changes: dict[str, An
     edit(directory, **changes)
     with pytest.raises(ModelError, match=words):
         load_manifest(directory)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("x" * 65, "x" * 64), ("a\nmodel", "a?model"), (os.fsdecode(b"m\xf6del"), "m?del")]
+)
+def test_a_models_name_is_one_that_a_session_can_state(folder: str, name: str, directory: Path) -> None:
+    assert open_directory(directory.rename(directory.with_name(folder))).name == name
 
 
 @pytest.mark.parametrize("content", [b"", b"not json", b"[]", b"\xff\xfe", b" " * 2_000_001])
