@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.hearing import BATCH
+from bot.listening.manager import STOP_WITHIN_S
 from bot.settings import Settings, variable
 from ser_engine.errors import DeadlineExceeded
 from storage.store import Storage
@@ -137,6 +138,16 @@ def test_what_an_operator_sets_beside_compose_reaches_the_service_and_does_not_m
     for fixed in ('PORT: "8080"', "UNDERTONE_HOST: 0.0.0.0", "UNDERTONE_DATA_DIR: /data"):
         assert fixed in service
     assert "undertone:8080" in (ROOT / "deploy/Caddyfile").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("compose.yaml", r"^    stop_grace_period: (\d+)s"), ("deploy/undertone.service", r"^TimeoutStopSec=(\d+)$")],
+)
+def test_who_stops_the_service_gives_its_sessions_the_time_to_end(name: str, setting: str) -> None:
+    """Their summaries, then workers and a database that may hang."""
+    (seconds,) = re.findall(setting, (ROOT / name).read_text(), re.MULTILINE)
+    assert int(seconds) >= 3 * STOP_WITHIN_S
 
 
 def test_a_port_in_the_units_settings_does_not_open_the_pages_past_the_proxy() -> None:
