@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from bot.pictures import geometry, svg
 from bot.pictures.palette import UNCLEAR, in_order
@@ -122,8 +123,12 @@ def build_view(
 
 
 def _stood_in(windows: Windows) -> int:
-    others = np.array([name is not None for name in windows.engines], np.bool_)
-    return int(np.count_nonzero(others[windows.engine]))
+    return int(np.count_nonzero(_by_another(windows)))
+
+
+def _by_another(windows: Windows) -> NDArray[np.bool_]:
+    """Which windows another model than the session's answered."""
+    return np.array([name is not None for name in windows.engines], np.bool_)[windows.engine]
 
 
 def counted(counters: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -183,5 +188,4 @@ def _speaker(
 def _heard(windows: Windows) -> int:
     """How many windows the engine learned a voice from: those that no gate refused, and no other model heard."""
     taken = np.array([reason is None or reason == "unsure" for reason in windows.reasons], np.bool_)
-    own = np.array([engine is None for engine in windows.engines], np.bool_)
-    return int(np.count_nonzero(taken[windows.reason] & own[windows.engine]))
+    return int(np.count_nonzero(taken[windows.reason] & ~_by_another(windows)))
