@@ -8,11 +8,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bot.cli.options import Number
+from bot.cli.options import Number, written_to
 from bot.cli.progress import Bar
 from bot.cli.train import SEED
 from ser_engine.backends.process import keep_to_one_thread
-from ser_engine.errors import EngineError
 
 FOLDER = click.Path(path_type=Path)
 ORDINARY = click.option(
@@ -89,7 +88,7 @@ def broaden(
 
     refining = RefineSettings(epochs=0) if keep_head else RefineSettings(kept=kept)
     settings = BroadenSettings(refine=refining, clear_ordinary=clear_ordinary, inside=context_temperature)
-    try:
+    with written_to(out):
         material = Material(corpora=[read_corpus(one) for one in corpora], ordinary=ordinary, sounds=sounds)
         out.mkdir(parents=True, exist_ok=True)
         with Bar(console) as bar:
@@ -101,8 +100,4 @@ def broaden(
                 restart=restart,
                 progress=bar,
             )
-    except EngineError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror or error}.") from error
     console.print(f"Written to {out}.", highlight=False)

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from bot.cli.options import written_to
 from bot.cli.progress import Bar
 from bot.cli.train import PACKAGES, SEED
 from ser_engine.backends.process import keep_to_one_thread
@@ -56,7 +57,7 @@ def crossvalidate(
     from ser_engine.training.seed import one_thread_each
 
     one_thread_each(1)
-    try:
+    with written_to(work):
         recipe = variable.vary(variable.recipe_of(engine), changes)
         with Bar(console) as bar:
             found = crossval.cross_validate(
@@ -67,10 +68,6 @@ def crossvalidate(
                 work=work,
                 progress=bar,
             )
-    except EngineError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{work} cannot be written: {error.strerror or error}.") from error
     if as_json:
         click.echo(json.dumps(rounded(found)))
         return

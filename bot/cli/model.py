@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bot.cli.options import written_to
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError, ModelError
 from ser_engine.extras import need_training
@@ -127,14 +128,12 @@ def adopt(directory: Path, labels: str, padding: str, force: bool, check: bool) 
         raise click.ClickException(f"{directory} has a {MANIFEST} already; --force writes it anew.")
     made = (MANIFEST, NETWORK_ONNX, NETWORK_KERAS, SCALER_JSON)
     before = {name: (directory / name).read_bytes() for name in made if (directory / name).is_file()}
-    try:
-        manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding, check=check)
-    except EngineError as error:
-        _put_back(directory, made, before)
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        _put_back(directory, made, before)
-        raise click.ClickException(f"{directory} cannot be written: {error.strerror or error}.") from error
+    with written_to(directory):
+        try:
+            manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding, check=check)
+        except (EngineError, OSError):
+            _put_back(directory, made, before)
+            raise
     click.echo("\n".join(_described(directory, manifest)))
 
 

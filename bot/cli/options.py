@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+
+from ser_engine.errors import EngineError
 
 
 class Number(click.FloatRange):
@@ -16,3 +21,14 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a number that can be counted with.", param, ctx)
         return number
+
+
+@contextmanager
+def written_to(folder: Path) -> Iterator[None]:
+    """Raises ClickException in words for the engine's errors, and for a `folder` that cannot be written."""
+    try:
+        yield
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{folder} cannot be written: {error.strerror or error}.") from error

@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 
 from bot.cli.broaden import FOLDER, ORDINARY, SOUNDS
+from bot.cli.options import written_to
 from bot.cli.progress import Bar
 from bot.cli.train import SEED
 from ser_engine.backends.process import keep_to_one_thread
-from ser_engine.errors import EngineError
 
 
 @click.command()
@@ -50,13 +50,9 @@ def quantise(
     from ser_engine.training.material import Material
     from ser_engine.training.quantise import quantise as run
 
-    try:
+    with written_to(out):
         material = Material(corpora=[read_corpus(labelled)], ordinary=ordinary, sounds=sounds)
         out.mkdir(parents=True, exist_ok=True)
         with Bar(console) as bar:
             run(find_model(model), material, out, seed=seed, restart=restart, progress=bar)
-    except EngineError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror or error}.") from error
     console.print(f"Written to {out}. Now run: undertone model quicken {out}", highlight=False)

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from bot.cli.options import written_to
 from bot.cli.progress import Bar
 from ser_engine.backends.process import keep_to_one_thread
-from ser_engine.errors import EngineError
 from ser_engine.extras import need_training
 from ser_engine.training.recipes import RECIPES
 
@@ -54,18 +54,17 @@ def train(
 
     options = TrainOptions(seed=seed, epochs=epochs, units=units, threads=threads, restart=restart)
     try:
-        need_training("Training an engine", *PACKAGES)
-        read = read_corpus(corpus)
-        name = engine or out.resolve().name
-        console.print(f"{len(read.clips)} recordings of {len(read.speakers)} speakers; engine {name}", highlight=False)
-        run = recipe(name)
-        out.mkdir(parents=True, exist_ok=True)
-        with Bar(console) as bar:
-            run(read, out, options, bar)
-    except EngineError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror or error}.") from error
+        with written_to(out):
+            need_training("Training an engine", *PACKAGES)
+            read = read_corpus(corpus)
+            name = engine or out.resolve().name
+            console.print(
+                f"{len(read.clips)} recordings of {len(read.speakers)} speakers; engine {name}", highlight=False
+            )
+            run = recipe(name)
+            out.mkdir(parents=True, exist_ok=True)
+            with Bar(console) as bar:
+                run(read, out, options, bar)
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on after the last finished epoch.")
         sys.exit(_INTERRUPTED)
