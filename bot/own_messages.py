@@ -55,7 +55,8 @@ class OwnMessages:
         record = MessageRecord(
             message_id=message.id,
             channel_id=message.channel.id,
-            guild_id=message.guild.id if message.guild is not None else None,
+            # A server that another process has is not among this one's; its channel names it all the same.
+            guild_id=message.guild.id if message.guild is not None else getattr(message.channel, "guild_id", None),
             kind=kind,
             session_id=session_id,
         )

@@ -20,7 +20,10 @@ async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, *, 
     channel_id = places[-1] if places else record.channel_id
     try:
         client = app.client()
-        texts = public_texts(await app.storage.server(record.guild_id), client.get_guild(record.guild_id))
+        guild = client.get_guild(record.guild_id)
+        if guild is None and not app.neighbours.has(record.guild_id):  # a page of any process may make a link
+            guild = await client.fetch_guild(record.guild_id, with_counts=False)
+        texts = public_texts(await app.storage.server(record.guild_id), guild)
         who = texts.WHOEVER_RUNS_THIS if maker_id is None else f"<@{maker_id}>"
         text = texts(
             "SHARED_WITH_OTHERS",

@@ -16,10 +16,12 @@ from sqlalchemy import text
 
 from bot import neighbours
 from bot.commands.panel_view import INCLUDE_ID
+from bot.commands.sharing import tell_of_share
 from bot.listening.clock import SystemClock
 from bot.listening.events import state_event
 from bot.service import Service
 from bot.texts import english as texts
+from bot.texts import of
 from sandbox import Sandbox, User
 from storage.owners import PROCESS_ENDED
 from storage.records import SessionState
@@ -149,6 +151,23 @@ async def break_wire(service: Service) -> None:
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name"),
             {"name": f"{NAME}{service.app.me}"},
         )
+
+
+async def test_a_link_made_elsewhere_is_told_in_the_servers_language_and_goes_with_who_made_it(two: Two) -> None:
+    sandbox, storage, owner = two.world.sandbox, two.there.storage, two.world.owner
+    sandbox.guild.locale = "de"
+    record = await storage.session(two.session_id)
+    assert record is not None
+    share, _ = await storage.create_share(record.id, lifetime=timedelta(days=1), maker_id=owner.id)
+    await tell_of_share(two.there.app, record, share, maker_id=owner.id)
+    name, expires = f"<@{owner.id}>", int(share.expires_at.timestamp())
+    started = int(record.started_at.timestamp())
+    told = of("de")("SHARED_WITH_OTHERS", who=name, started=started, expires=expires)
+    assert told in [text_of(message) for message in two.world.messages()]
+
+    done = await two.here.app.deletions.person(owner.id, sandbox.guild.id, _now())
+    assert done.refused == []
+    assert not [message for message in two.world.messages() if name in text_of(message)]
 
 
 async def test_names_of_a_server_elsewhere_are_asked_once(two: Two) -> None:
