@@ -172,11 +172,11 @@ class Deletions:
         people = [person.participant.user_id for person in report.participants]
         names = {user_id: name for user_id in people if (name := await surface.called(user_id))}
         texts = spoken_in(shown) or surface.texts
-        summary = await summarise(report, texts, names, report_url=self._app.report_url(session_id))
+        summary = summarise(report, texts, names, report_url=self._app.report_url(session_id))
         embed, files = embed_of(summary.card), []
-        if summary.picture is not None:
+        if (picture := await summary.picture()) is not None:
             embed.set_image(url="attachment://summary.png")
-            files.append(picture_file(summary.picture))
+            files.append(picture_file(picture))
         try:
             await self._app.own.partial(message).edit(embed=embed, attachments=files)
         except discord.NotFound:

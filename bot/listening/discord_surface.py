@@ -12,7 +12,7 @@ import discord
 import structlog
 
 from bot.cards import Card, embed_of
-from bot.listening.surface import DISCORD_TROUBLE, NoPlace, Picture, Posted, SurfaceGone
+from bot.listening.surface import DISCORD_TROUBLE, Draw, NoPlace, Picture, Posted, SurfaceGone
 from bot.own_messages import OwnMessages
 from bot.texts import Texts
 from storage.errors import StorageError
@@ -56,24 +56,25 @@ class DiscordSurface:
     # --- messages
 
     async def post(
-        self, card: Card, kind: MessageKind, *, picture: Picture | None = None, mention: Sequence[int] = ()
+        self, card: Card, kind: MessageKind, *, picture: Draw | None = None, mention: Sequence[int] = ()
     ) -> Posted:
         more: dict[str, Any] = {"allowed_mentions": NO_MENTIONS}
         embed = embed_of(card)
-        if picture is not None:
-            more["file"] = picture_file(picture)
-            embed.set_image(url="attachment://summary.png")
         if (view := self._buttons(card)) is not None:
             more["view"] = view
         if mention:
             more["content"] = " ".join(f"<@{user_id}>" for user_id in mention)
             more["allowed_mentions"] = discord.AllowedMentions(users=[discord.Object(user) for user in mention])
+        drawn: Picture | None = None
         for channel_id in self._places(kind):
+            if picture is not None:
+                drawn, picture = await picture(), None
+            if drawn is not None:  # a file is read as it is sent, so each try has its own
+                more["file"] = picture_file(drawn)
+                embed.set_image(url="attachment://summary.png")
             try:
                 message = await self._channel(channel_id).send(embed=embed, **more)
             except (discord.NotFound, discord.Forbidden):
-                if picture is not None:  # the file was read
-                    more["file"] = picture_file(picture)
                 continue
             await self._own.note(message, kind, session_id=self._record.id, stale=kind is MessageKind.SUMMARY)
             return Posted(channel_id=channel_id, message_id=message.id)

@@ -19,7 +19,7 @@ from bot.listening.board import ended_card
 from bot.listening.ends import BROKEN, EndReason, quietly
 from bot.listening.events import state_event
 from bot.listening.panel import Panel
-from bot.listening.summary import closed_card, summarise, without
+from bot.listening.summary import Summary, closed_card, summarise, without
 from bot.listening.surface import Posted, Surface, SurfaceGone
 from storage.errors import StorageError, UnknownSession
 from storage.records import MessageKind, SessionRecord, SessionState, SummaryPlace
@@ -135,23 +135,19 @@ async def post_summary(
     looked at, the summary is noted as stale and is looked at with the next round of deletions.
     """
     edition = await app.storage.edition(session_id)
-    report = await app.storage.report(session_id)
-    if report is None:  # deleted while it ran
+    if edition is None:  # deleted while it ran
         return
-    report = without(report, left)
-    people = [person.participant.user_id for person in report.participants]
-    missing = [user_id for user_id in people if user_id not in names]
-    found = await asyncio.gather(*(surface.called(user_id) for user_id in missing))
-    names = {**names, **{user_id: name for user_id, name in zip(missing, found, strict=True) if name}}
-    summary = await summarise(report, surface.texts, names, report_url=app.report_url(session_id))
     posted: Posted | None = None
+    summary: Summary | None = None
     try:
         if surface.server.summary_place is SummaryPlace.PARTICIPANTS:
             posted = await surface.post(closed_card(surface.texts, session_id), MessageKind.SUMMARY)
-        else:
+        elif (summary := await _summary(app, surface, session_id, names, left)) is not None:
             posted = await surface.post(summary.card, MessageKind.SUMMARY, picture=summary.picture)
     except SurfaceGone:
-        await surface.tell_starter(summary.card)
+        summary = summary or await _summary(app, surface, session_id, names, left)
+        if summary is not None:
+            await surface.tell_starter(summary.card)
     now = await app.storage.edition(session_id)
     if now is None and posted is not None:
         await surface.remove(posted)
@@ -162,3 +158,18 @@ async def post_summary(
         return
     for message in summaries:
         await app.storage.renewed(message.message_id)
+
+
+async def _summary(
+    app: App, surface: Surface, session_id: str, names: Mapping[int, str], left: Collection[int]
+) -> Summary | None:
+    """The summary of what is stored; None when that was deleted."""
+    report = await app.storage.report(session_id)
+    if report is None:
+        return None
+    report = without(report, left)
+    people = [person.participant.user_id for person in report.participants]
+    missing = [user_id for user_id in people if user_id not in names]
+    found = await asyncio.gather(*(surface.called(user_id) for user_id in missing))
+    names = {**names, **{user_id: name for user_id, name in zip(missing, found, strict=True) if name}}
+    return summarise(report, surface.texts, names, report_url=app.report_url(session_id))

@@ -16,7 +16,7 @@ import structlog
 
 from bot.cards import COLOUR, Buttons, Card
 from bot.listening.inert import fitting, inert
-from bot.listening.surface import Picture
+from bot.listening.surface import Draw, Picture
 from bot.pictures import palette
 from bot.pictures.names import writable
 from bot.pictures.words import MAX_SPEAKERS, Words
@@ -39,22 +39,24 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     card: Card
-    picture: Picture | None
+    picture: Draw
+    """Draws it: None where nobody spoke, or where it fails."""
 
 
-async def summarise(
-    report: SessionReport, texts: Texts, names: Mapping[int, str], *, report_url: str | None
-) -> Summary:
+def summarise(report: SessionReport, texts: Texts, names: Mapping[int, str], *, report_url: str | None) -> Summary:
     """The message about a session. `names` are what people were called, by user id."""
     whole, report = report, of_those_who_stayed(report)
     called = {person.participant.id: names.get(person.participant.user_id, "") for person in report.participants}
-    moments = key_moments(report)
     card = summary_card(whole, texts, report_url=report_url, called=called)
-    if not any(person.windows for person in report.participants):
-        return Summary(card=card, picture=None)
-    drawn = replace(report, moments=tuple(map(_numbered, moments)))
-    png = await _draw(drawn, called, _words(report, texts))
-    return Summary(card=card, picture=None if png is None else Picture(png=png, description=texts.SUMMARY_PICTURE_ALT))
+
+    async def picture() -> Picture | None:
+        if not any(person.windows for person in report.participants):
+            return None
+        drawn = replace(report, moments=tuple(map(_numbered, key_moments(report))))
+        png = await _draw(drawn, called, _words(report, texts))
+        return None if png is None else Picture(png=png, description=texts.SUMMARY_PICTURE_ALT)
+
+    return Summary(card=card, picture=picture)
 
 
 def closed_card(texts: Texts, session_id: str) -> Card:

@@ -6,7 +6,7 @@ which notice may be missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -45,6 +45,10 @@ class Picture:
     """For people who cannot see it."""
 
 
+Draw = Callable[[], Awaitable[Picture | None]]
+"""Draws a picture, where one is wanted and can be drawn."""
+
+
 class Surface(Protocol):
     texts: Texts
     """The words of the place where it shows itself: the server's language."""
@@ -52,11 +56,13 @@ class Surface(Protocol):
     """What the server chose."""
 
     async def post(
-        self, card: Card, kind: MessageKind, *, picture: Picture | None = None, mention: Sequence[int] = ()
+        self, card: Card, kind: MessageKind, *, picture: Draw | None = None, mention: Sequence[int] = ()
     ) -> Posted:
         """Post where the people of the call can see it: the voice channel's own chat, or the next best channel.
 
-        `mention` are people whose attention it asks for. Raises NoPlace.
+        `picture` is drawn when there is a place for it. `mention` are people whose attention it asks for.
+
+        Raises NoPlace.
         """
         ...
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.cards import Card
-from bot.listening.surface import NoPlace, Picture, Posted, SurfaceGone
+from bot.listening.surface import Draw, NoPlace, Posted, SurfaceGone
 from bot.texts import english
 from storage.records import MessageKind, ServerSettings
 
@@ -48,13 +48,14 @@ class FakeSurface:
         self.fail_with: Exception = OSError("no way to Discord")
 
     async def post(
-        self, card: Card, kind: MessageKind, *, picture: Picture | None = None, mention: Sequence[int] = ()
+        self, card: Card, kind: MessageKind, *, picture: Draw | None = None, mention: Sequence[int] = ()
     ) -> Posted:
         self._check("post")
         if not self.places:
             raise NoPlace
         posted = Posted(channel_id=self.places[0], message_id=1000 + len(self.messages))
-        png = picture.png if picture is not None else None
+        drawn = await picture() if picture is not None else None
+        png = drawn.png if drawn is not None else None
         self.messages.append(Shown(posted=posted, kind=kind, cards=[card], picture=png, mention=tuple(mention)))
         return posted
 

@@ -9,7 +9,7 @@ import pytest
 
 from bot.cards import Buttons
 from bot.errors import NotPossible, VoiceFailed
-from bot.listening import deafening, moments
+from bot.listening import deafening, moments, summary
 from bot.listening.consent import PressResult
 from bot.listening.ends import EndReason
 from bot.listening.farewell import AGAIN_S
@@ -17,7 +17,7 @@ from bot.texts import english
 from bot.texts import english as texts
 from ser_engine.errors import WorkerLost
 from storage.errors import StorageUnavailable
-from storage.records import Decision, SessionState
+from storage.records import Decision, ServerSettings, SessionState, SummaryPlace
 from tests.fakes.clock import settle
 from tests.fakes.listening import CHANNEL, GUEST, GUILD, HOST, SHY, Stage, told_live
 from tests.fakes.log import written
@@ -164,17 +164,37 @@ async def test_the_summary_has_the_databases_figures_and_a_picture(stage: Stage)
     await stage.end()
     report = await stage.storage.report(session.record.id)
     assert report is not None
-    summary = stage.surface.messages[-1]
-    assert summary.card.title == texts.SUMMARY_TITLE
+    posted = stage.surface.messages[-1]
+    assert posted.card.title == texts.SUMMARY_TITLE
     for person in report.participants:
-        assert f"<@{person.participant.user_id}> spoke {texts.duration(person.talk_s)}" in summary.card.text
-    assert "a good one" in dict(summary.card.fields)[texts.MOMENTS_TITLE]
-    assert dict(summary.card.fields)[texts.SUMMARY_REPORT].endswith(session.record.id)
-    assert summary.picture is not None
-    assert summary.picture.startswith(b"\x89PNG")
+        assert f"<@{person.participant.user_id}> spoke {texts.duration(person.talk_s)}" in posted.card.text
+    assert "a good one" in dict(posted.card.fields)[texts.MOMENTS_TITLE]
+    assert dict(posted.card.fields)[texts.SUMMARY_REPORT].endswith(session.record.id)
+    assert posted.picture is not None
+    assert posted.picture.startswith(b"\x89PNG")
     assert stage.surface.panel.buttons is Buttons.NONE
     assert stage.surface.line is None
     assert stage.voice.link.closed
+
+
+@pytest.mark.parametrize("place", [SummaryPlace.PARTICIPANTS, SummaryPlace.VOICE_CHAT])
+async def test_no_picture_is_drawn_that_nobody_will_see(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, place: SummaryPlace
+) -> None:
+    """The summary is closed, or no channel is left for it and the one who started it reads the words."""
+    drawn: list[str] = []
+    monkeypatch.setattr(summary, "_draw", lambda report, *_: drawn.append(report.session.id))
+    stage.surface.server = ServerSettings(guild_id=GUILD, summary_place=place)
+    session = await stage.start()
+    await session.people.include(HOST, stage.press())
+    stage.voice.link.hear(HOST, tone_burst())
+    await stage.said(session, 1)
+    if place is SummaryPlace.VOICE_CHAT:
+        stage.surface.places = []
+    await stage.end()
+    told = stage.surface.told if place is SummaryPlace.VOICE_CHAT else stage.surface.messages[-1].cards
+    assert [card.title for card in told] == [texts.SUMMARY_TITLE]
+    assert not drawn
 
 
 async def test_live_events_follow_the_session_to_its_end(stage: Stage) -> None:

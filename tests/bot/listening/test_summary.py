@@ -140,15 +140,15 @@ def test_lines_that_do_not_fit_are_counted() -> None:
 
 async def test_a_name_that_cannot_be_drawn_is_replaced_by_a_pseudonym_that_the_text_explains() -> None:
     names = {10**18 + 1: "Mara", 10**18 + 2: "山田 太郎"}
-    made = await summarise(report(2), english, names, report_url=None)
+    made = summarise(report(2), english, names, report_url=None)
     mara, yamada = (line for line in made.card.text.splitlines() if "<@" in line)
     assert "Speaker" not in mara
     assert english("SUMMARY_DRAWN_AS", who=f"<@{10**18 + 2}>", name="Speaker 2") in yamada
-    assert made.picture is not None
+    assert await made.picture() is not None
 
 
 async def test_nobody_who_spoke_gets_no_picture() -> None:
-    assert (await summarise(report(0), english, {}, report_url=None)).picture is None
+    assert await summarise(report(0), english, {}, report_url=None).picture() is None
 
 
 def test_what_was_left_out_is_said_with_its_reason() -> None:
