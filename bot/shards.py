@@ -13,6 +13,7 @@ from typing import Final
 import discord
 import structlog
 
+from bot.voice.compat.gateway import end_heartbeats
 from bot.voice.compat.shards import EventItem, EventType, QueueClient, ReconnectWebSocket
 
 FATAL_CODES: Final = frozenset({4004, 4010, 4011, 4012, 4013, 4014})
@@ -81,6 +82,12 @@ class SteadyClient(QueueClient):
     def cuts_survived(self) -> int:
         """How often the gateway hung up in a way that would have ended the client."""
         return self._events.forgiven if self._events is not None else 0
+
+    async def connect(self, *, reconnect: bool = True) -> None:
+        try:
+            await super().connect(reconnect=reconnect)
+        finally:
+            end_heartbeats(self)
 
     async def close(self) -> None:
         if self._events is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import discord
 import pytest
+from discord.gateway import DiscordWebSocket, KeepAliveHandler
 from discord.shard import EventItem, EventType
 from structlog.testing import capture_logs
 
@@ -84,6 +86,31 @@ async def test_a_client_that_ended_is_replaced(tmp_path: Path) -> None:
                 while service.gateway.client is first or not service.gateway.ready:
                     await asyncio.sleep(0.05)
             assert service.gateway.restarts == 1
+
+
+async def test_a_client_that_ends_while_it_connects_anew_leaves_no_heartbeat_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resuming = asyncio.Event()
+
+    async def hang(_: DiscordWebSocket) -> None:
+        resuming.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(DiscordWebSocket, "resume", hang)
+    async with Sandbox(rate_limits=False) as sandbox:
+        service = Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice())
+        async with service:
+            await service.discord_ready()
+            sandbox.gateway.cut()
+            async with asyncio.timeout(60):
+                await resuming.wait()
+            threads = [one for one in threading.enumerate() if isinstance(one, KeepAliveHandler)]
+            heartbeats = [one for one in threads if one.ws.loop is asyncio.get_running_loop()]
+            assert heartbeats
+    for heartbeat in heartbeats:
+        await asyncio.to_thread(heartbeat.join, 10.0)
+    assert not any(heartbeat.is_alive() for heartbeat in heartbeats)
 
 
 async def test_in_which_servers_the_bot_is_is_noted_though_the_database_was_away_when_discord_said_so(

@@ -7,7 +7,7 @@ from typing import Final
 
 import davey
 import discord
-from discord.gateway import DiscordVoiceWebSocket
+from discord.gateway import DiscordVoiceWebSocket, KeepAliveHandler
 from discord.voice_state import ConnectionFlowState, VoiceConnectionState
 
 from bot.voice.errors import IncompatibleLibrary
@@ -54,6 +54,7 @@ _METHODS: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
             "speak",
         ),
     ),
+    (KeepAliveHandler, ("stop",)),
     (davey.DaveSession, ("decrypt", "set_external_sender", "set_passthrough_mode", "reinit", "process_commit")),
 )
 _ATTRIBUTES: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
@@ -78,6 +79,7 @@ _ATTRIBUTES: Final[tuple[tuple[type, tuple[str, ...]], ...]] = (
         ),
     ),
     (DiscordVoiceWebSocket, ("_close_code", "_keep_alive", "secret_key", "seq_ack")),
+    (KeepAliveHandler, ("ws",)),
     (discord.VoiceClient, ("_connection", "_incr_nonce", "sequence", "timestamp")),
 )
 _FLOW: Final = (

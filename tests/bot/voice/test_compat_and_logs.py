@@ -4,14 +4,17 @@ import asyncio
 import logging
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import discord
 import pytest
-from discord.gateway import DiscordVoiceWebSocket
+from discord.gateway import DiscordVoiceWebSocket, KeepAliveHandler, VoiceKeepAliveHandler
 from discord.voice_state import VoiceConnectionState
 
 import bot.voice
 from bot.voice import IncompatibleLibrary, compat, logs
+from bot.voice.compat.gateway import end_heartbeats
 from tests.fakes.call import Call
 
 SOURCES = sorted(Path(bot.voice.__file__).parent.glob("*.py"))
@@ -32,6 +35,30 @@ def test_a_method_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch, owner: 
     monkeypatch.delattr(owner, name)
     with pytest.raises(IncompatibleLibrary, match=f"{owner.__name__} has no {name}"):
         compat.require()
+
+
+@pytest.mark.unit
+def test_heartbeats_end_with_their_client_and_with_no_other() -> None:
+    def beating(kind: type[KeepAliveHandler], state: Any) -> KeepAliveHandler:
+        socket: Any = SimpleNamespace(thread_id=0, _max_heartbeat_timeout=60.0, _connection=state)
+        thread = kind(ws=socket, interval=60.0)
+        thread.start()
+        return thread
+
+    client, other = (discord.Client(intents=discord.Intents.none()) for _ in range(2))
+    threads = [
+        beating(kind, state)
+        for one in (client, other)
+        for kind, state in (
+            (KeepAliveHandler, one._connection),
+            (VoiceKeepAliveHandler, SimpleNamespace(voice_client=SimpleNamespace(client=one))),
+        )
+    ]
+    end_heartbeats(client)
+    for thread in threads[:2]:
+        thread.join(10.0)
+    assert [thread.is_alive() for thread in threads] == [False, False, True, True]
+    end_heartbeats(other)
 
 
 @pytest.mark.unit
