@@ -8,10 +8,11 @@ import multiprocessing
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import structlog
 
@@ -22,6 +23,7 @@ from ser_engine.errors import BackendError, EngineError, ModelError
 log = structlog.get_logger(__name__)
 
 Kind = Literal["recognise", "decode"]
+T = TypeVar("T")
 
 START_LIMIT_S: Final = 180.0  # TensorFlow on a cold, busy machine
 _END_LIMIT_S: Final = 2.0
@@ -69,11 +71,11 @@ class Slot:
     async def start(self) -> None:
         """Start the process and wait for its warm-up. Raises WorkerGone when it dies or hangs, and ModelError, also
         when it found another model than the process before it: what the parent knows of the model would not fit."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._start)
+        await self._in_thread(self._start)
 
     async def ask(self, *request: Any, limit_s: float) -> list[Any]:
         """The parts of the answer. Raises what the worker raised, or WorkerGone (the process is gone by then)."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, request, limit_s)
+        return await self._in_thread(self._ask, request, limit_s)
 
     async def end(self) -> None:
         """End the process and the thread; an `ask` still waiting fails. The slot cannot be used again."""
@@ -81,13 +83,31 @@ class Slot:
         self._stop()
         await asyncio.to_thread(self._join)
 
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._guarded, work, *arguments)
+        except RuntimeError as error:  # no thread is left, or `end` has come
+            raise (WorkerGone() if self._ended else self._broke(error)) from error
+
+    def _guarded(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Whatever goes wrong here costs this process, and never the task that serves: without it a worker would be
+        missing until the next start."""
+        try:
+            return work(*arguments)
+        except (WorkerGone, EngineError):
+            raise
+        except Exception as error:  # no memory, no process, no file descriptor is left: perhaps there is later
+            self._kill()
+            raise self._broke(error) from error
+
+    def _broke(self, error: Exception) -> WorkerGone:
+        log.error("worker_broke", worker=self.name, error=type(error).__name__, exc_info=error)
+        return WorkerGone()
+
     def _start(self) -> None:
         self._kill()
         self._still_wanted()
-        try:
-            made, ours, theirs = self._make()
-        except OSError as error:  # no memory, no process, no file descriptor is left: perhaps there is later
-            raise WorkerGone from error
+        made, ours, theirs = self._make()
         # multiprocessing would ask it to end at the interpreter's exit, which it does not hear, and wait for it.
         atexit.register(made.kill)
         theirs.close()
@@ -107,7 +127,7 @@ class Slot:
         try:
             with process.one_thread(), process.deaf_to_signals():
                 made.start()
-        except OSError:
+        except BaseException:
             ours.close()
             theirs.close()
             raise

@@ -300,24 +300,30 @@ async def test_file_that_kills_the_decoder_twice_is_refused(
     assert len(await workers.segment(clip_paths()[0].read_bytes())) == 1
 
 
+@pytest.mark.parametrize(
+    "fault", [OSError(24, "Too many open files"), MemoryError(), RuntimeError("can't start new thread")]
+)
 async def test_machine_without_room_for_a_process_is_nobodys_fault_and_passes(
-    workers: WorkerBackend, monkeypatch: pytest.MonkeyPatch
+    workers: WorkerBackend, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    """No file descriptor is left when dead workers are to be replaced; then there are some again."""
+    """Something is missing when dead workers are to be replaced; then it is there again."""
     data, (window,) = clip_paths()[0].read_bytes(), windows(1)
     for pid in pids(workers):
         os.kill(pid, signal.SIGKILL)
 
     class Exhausted:
         def Pipe(self) -> Any:  # noqa: N802 - multiprocessing's own name
-            raise OSError(24, "Too many open files")
+            raise fault
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr(slot, "_SPAWN", Exhausted())
         with pytest.raises(BackendError, match="cannot be started"):
             await workers.segment(data)
         with pytest.raises(WorkerLost):
             await workers.predict([window], deadline_s=30)
+    broke = {(line["worker"], line["error"]) for line in logs if line["event"] == "worker_broke"}
+    assert broke == {(name, type(fault).__name__) for name in ("decoder", "recogniser-0")}
+    assert workers.counters()["restarts"] >= 1
     assert len(await workers.segment(data)) == 1
     assert len(await workers.predict([window], deadline_s=30)) == 1
 

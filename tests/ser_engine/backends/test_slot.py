@@ -30,3 +30,37 @@ async def test_without_a_thread_to_watch_a_request_the_worker_is_not_asked(monke
             slot._ask(("windows",), 1.0)
     assert slot.ready
     await slot.end()
+
+
+async def test_without_a_thread_of_its_own_there_is_no_worker_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = Slot("recogniser-0", "recognise", "model")
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(WorkerGone):
+            await slot.start()
+    assert not slot.ready
+    await slot.end()
+
+
+async def test_an_answer_that_cannot_be_read_costs_the_process_that_gave_it() -> None:
+    """What is left of it in the pipe would be taken for the next answer."""
+    slot: Any = Slot("recogniser-0", "recognise", "model")
+    killed: list[bool] = []
+
+    def no_room() -> None:
+        raise MemoryError
+
+    slot._process = SimpleNamespace(
+        is_alive=lambda: True, kill=lambda: killed.append(True), join=lambda *_: None, exitcode=None, pid=1
+    )
+    slot._connection = SimpleNamespace(close=lambda: None, send=lambda _: None, poll=lambda _: True, recv=no_room)
+    slot._ready = True
+    with pytest.raises(WorkerGone):
+        await slot.ask("windows", limit_s=60.0)
+    assert killed
+    assert not slot.ready
+    await slot.end()
