@@ -14,7 +14,9 @@ from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from storage.errors import WrongKey
+from storage import schema
+from storage.database import Database
+from storage.errors import StorageConflict, WrongKey
 
 KEY_BYTES: Final = 32
 
@@ -73,3 +75,20 @@ class Identity:
 def token_hash(token: str) -> str:
     """What is stored of a share link's token: its SHA-256 (the token is 256 random bits, so no salt is needed)."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def check_key(database: Database, identity: Identity) -> None:
+    """Note in a new database whose key it is. Raises WrongKey where an old one is another's."""
+    try:
+        async with database.writing() as db:
+            if await db.get(schema.Meta, "key") is None:
+                db.add(schema.Meta(name="key", value=identity.fingerprint))
+    except StorageConflict:  # another process that opens it, too, was first
+        pass
+    async with database.transaction() as db:
+        stored = await db.get_one(schema.Meta, "key")
+        if stored.value != identity.fingerprint:
+            raise WrongKey(
+                "The key file does not belong to this database. Put back the key that lay beside it, "
+                "or start with a new database."
+            )

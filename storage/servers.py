@@ -129,8 +129,10 @@ class ConsentRepository:
             row = await db.get(schema.Consent, (guild_id, self._identity.in_server(guild_id, user_id), purpose))
         return None if row is None else Decision(row.decision)
 
-    async def set(self, guild_id: int, user_id: int, decision: Decision | None, purpose: Purpose) -> None:
-        """Remember the answer; None forgets it."""
+    async def set(
+        self, guild_id: int, user_id: int, decision: Decision | None, purpose: Purpose, at: datetime | None
+    ) -> None:
+        """Remember the answer; None forgets it. `at` is when it was given, by Discord's clock; None: now."""
         user_hash = self._identity.in_server(guild_id, user_id)
         async with self._database.writing() as db:
             if decision is None:
@@ -142,14 +144,15 @@ class ConsentRepository:
                     user_hash=user_hash,
                     purpose=purpose,
                     decision=decision,
-                    decided_at=datetime.now(UTC),
+                    decided_at=at or datetime.now(UTC),
                 )
                 await db.merge(row)
 
     async def end_before(self, guild_id: int, user_id: int, joined_at: datetime) -> frozenset[Purpose]:
         """Forget what the person answered before they joined the server: since then they had left it.
 
-        Returns what they were asked about in the answers that ended.
+        Both times are of Discord's clock: this machine's may be minutes off, and would end an answer that was given
+        since, or keep one from before. Returns what they were asked about in the answers that ended.
         """
         user_hash = self._identity.in_server(guild_id, user_id)
         async with self._database.writing() as db:

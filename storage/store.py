@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from storage import schema
 from storage.claim import Claim, file_of
 from storage.database import Database
-from storage.errors import StorageConflict, WrongKey
-from storage.identity import Identity
+from storage.identity import Identity, check_key
 from storage.listing import Listed, ListRepository, Wanted
 from storage.messages import MessageRepository
 from storage.owners import OwnerRepository
@@ -70,7 +68,7 @@ class Storage:
         identity = Identity(key)
         database = await Database.open(url)
         try:
-            await _check_key(database, identity)
+            await check_key(database, identity)
         except BaseException:
             await database.close()
             raise
@@ -141,9 +139,15 @@ class Storage:
         return await self._consents.get(guild_id, user_id, purpose)
 
     async def set_standing_consent(
-        self, guild_id: int, user_id: int, decision: Decision | None, purpose: Purpose = Purpose.LIVE
+        self,
+        guild_id: int,
+        user_id: int,
+        decision: Decision | None,
+        purpose: Purpose = Purpose.LIVE,
+        *,
+        at: datetime | None = None,
     ) -> None:
-        await self._consents.set(guild_id, user_id, decision, purpose)
+        await self._consents.set(guild_id, user_id, decision, purpose, at)
 
     async def end_consents_before(self, guild_id: int, user_id: int, joined_at: datetime) -> frozenset[Purpose]:
         return await self._consents.end_before(guild_id, user_id, joined_at)
@@ -281,20 +285,3 @@ class Storage:
 
     async def purge_expired(self, now: datetime) -> int:
         return await self._rights.purge_expired(now)
-
-
-async def _check_key(database: Database, identity: Identity) -> None:
-    """Raises WrongKey."""
-    try:
-        async with database.writing() as db:
-            if await db.get(schema.Meta, "key") is None:
-                db.add(schema.Meta(name="key", value=identity.fingerprint))
-    except StorageConflict:  # another process that opens it, too, was first
-        pass
-    async with database.transaction() as db:
-        stored = await db.get_one(schema.Meta, "key")
-        if stored.value != identity.fingerprint:
-            raise WrongKey(
-                "The key file does not belong to this database. Put back the key that lay beside it, "
-                "or start with a new database."
-            )

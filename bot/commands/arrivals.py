@@ -45,8 +45,7 @@ async def tell_present(app: App, guild: discord.Guild) -> None:
     try:
         unheard_role_ids = (await app.storage.server(guild.id)).unheard_role_ids
         for member in channel.members:
-            joined = member.joined_at is not None and member.joined_at > session.record.started_at
-            if not member.bot and (joined or session.people.is_to_be_asked(member.id)):
+            if not member.bot:
                 await end_stale_answers(app, member)
     except StorageError as error:  # who left is gone all the same, and who came can press the button
         _log.warning("arrivals_not_looked_up", guild=guild.id, error=error.code)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import discord
 
@@ -30,10 +31,16 @@ async def end_stale_answers_of_author(app: App, message: discord.Message) -> Non
     if member is None:
         try:
             member = await guild.fetch_member(author.id)
-        except discord.NotFound:  # left, and is not back
-            await _end_before(app, guild.id, author.id, discord.utils.utcnow())
+        except discord.NotFound as error:  # left, and is not back
+            await _end_before(app, guild.id, author.id, _said_at(error))
             return
     await end_stale_answers(app, member)
+
+
+def _said_at(error: discord.HTTPException) -> datetime:
+    """When Discord said so, by its own clock, as answers and memberships are dated. It tells whole seconds."""
+    date = error.response.headers.get("Date")
+    return parsedate_to_datetime(date) + timedelta(seconds=1) if date is not None else discord.utils.utcnow()
 
 
 async def _end_before(app: App, guild_id: int, user_id: int, joined_at: datetime) -> None:

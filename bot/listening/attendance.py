@@ -65,10 +65,6 @@ class Attendance:
         """The row of somebody who was included and did not withdraw, present or not."""
         return self._participants.get(user_id) if self.book.wants_in(user_id) else None
 
-    def is_to_be_asked(self, user_id: int) -> bool:
-        """Whether the next `meet` with this person asks for their standing answer."""
-        return not self.book.asked(user_id)
-
     def unsettled_ids(self) -> list[int]:
         """Who is in the channel, and the database could not be asked about them, or take them in."""
         return [

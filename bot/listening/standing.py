@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import discord
+
 from storage import Storage
 from storage.records import Decision, Purpose
 
@@ -51,7 +53,8 @@ class StandingAnswers:
         async with self._storing:
             if self._newest_of(guild_id, user_id, purpose) != interaction_id:
                 return False
-            await self._storage.set_standing_consent(guild_id, user_id, answer, purpose)
+            at = discord.utils.snowflake_time(interaction_id)
+            await self._storage.set_standing_consent(guild_id, user_id, answer, purpose, at=at)
         session = self._session_of(guild_id) if live else None
         if session is not None and session is not told:  # one that began meanwhile may have asked too early
             await session.people.decide(user_id, answer, interaction_id)
