@@ -118,7 +118,7 @@ async def says_when_the_server_goes_away_and_comes_back(stage: Stage) -> None:
 
 
 async def takes_a_file(stage: Stage) -> None:
-    """Dropped or chosen; what cannot be read is refused in words."""
+    """Dropped or chosen, its windows said to pointer and keys; what cannot be read is refused in words."""
     async with stage.page("/microphone") as opened:
         page = opened.page
         sound = base64.b64encode(stage.speech.read_bytes()).decode()
@@ -141,6 +141,23 @@ async def takes_a_file(stage: Stage) -> None:
         box = await shown.bounding_box()
         await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
         await opened.until_text("#timeline-line", "sure")
+        await page.mouse.move(0, 0)
+        slider = page.locator("#timeline [role=slider]")
+        await slider.focus()
+        first = await opened.text("#timeline-line")
+        assert first.startswith("0:0")
+        assert first == await slider.get_attribute("aria-valuetext")
+        assert await page.locator("#timeline .strip-spot").is_visible()
+        await page.keyboard.press("End")
+        last = await opened.text("#timeline-line")
+        assert last != first
+        await page.keyboard.press("ArrowRight")
+        assert await opened.text("#timeline-line") == last
+        await page.keyboard.press("Home")
+        assert await opened.text("#timeline-line") == first
+        await page.keyboard.press("Tab")
+        assert "one window" in await opened.text("#timeline-line")
+        assert not await page.locator("#timeline .strip-spot").is_visible()
         await page.set_input_files("#file", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"})
         await opened.until_text("#file-status", "not a recording")
         opened.expect("400", "422")

@@ -1,9 +1,9 @@
 // What was heard, over time: the last two minutes of the microphone, or all of a file. It is the strip of one speaker,
-// drawn by the report's own modules.
+// drawn by the report's own modules. The pointer or the arrow keys say what a window sounded like.
 import { axis, Scale } from "./axis.js";
 import { cells } from "./cells.js";
-import { windowAt } from "./session.js";
-import { hatch, svg } from "./svg.js";
+import { firstAfter, windowAt } from "./session.js";
+import { hatch, html, svg } from "./svg.js";
 import { clock } from "./times.js";
 
 const LEAST_S = 30;
@@ -16,10 +16,17 @@ export class Timeline {
   constructor(root, line, heading, session) {
     Object.assign(this, { root, line, heading, session, live: session, nowS: 0, wholeS: null, title: heading.textContent });
     this.picture = svg("svg", { class: "strip-picture", role: "img", "aria-label": LIVE });
-    root.append(this.picture);
+    this.index = 0; // of the window that the keys are at
+    this.slider = html("div", { role: "slider", class: "strip-keys", tabindex: 0, "aria-label": "Window by window", "aria-orientation": "horizontal", "aria-valuemin": 1 });
+    this.spot = html("div", { class: "strip-spot", hidden: "" });
+    root.append(this.picture, this.spot, this.slider);
     this.hint = line.textContent;
     root.addEventListener("pointermove", (event) => this.say(event));
-    root.addEventListener("pointerleave", () => { line.textContent = this.hint; });
+    root.addEventListener("pointerleave", () => this.point());
+    this.slider.addEventListener("keydown", (event) => this.onKey(event));
+    this.slider.addEventListener("focus", () => this.move(this.wholeS === null ? Infinity : 0));
+    this.slider.addEventListener("blur", () => this.point());
+    this.value();
     new ResizeObserver(() => this.draw()).observe(root);
   }
 
@@ -39,6 +46,7 @@ export class Timeline {
     this.picture.setAttribute("aria-label", `${name}: ${this.inWords()}`);
     this.heading.textContent = name;
     this.draw();
+    this.move(0);
   }
 
   // For those who cannot point at it.
@@ -58,6 +66,7 @@ export class Timeline {
     Object.assign(this, { session: this.live, wholeS: null });
     this.picture.setAttribute("aria-label", LIVE);
     this.heading.textContent = this.title;
+    this.move(Infinity);
   }
 
   // Time went on to `seconds` since listening began.
@@ -74,11 +83,45 @@ export class Timeline {
     this.picture.setAttribute("viewBox", `0 0 ${width} ${ROW_PX + 26}`);
     this.picture.replaceChildren(hatch("strip-hatch"), svg("rect", { class: "track", width: this.scale.width, height: ROW_PX, rx: 3 }),
       cells(this.session, this.person, this.scale, 0, ROW_PX), axis(this.scale, ROW_PX, font));
+    if (document.activeElement === this.slider) this.point();
   }
 
   say(event) {
     const at = this.scale.seconds(event.clientX - this.picture.getBoundingClientRect().left);
     const index = windowAt(this.person, at, 2 / this.scale.pxPerS);
     this.line.textContent = index < 0 ? `${clock(at)} silent` : this.window(index);
+  }
+  onKey(event) {
+    const to = { ArrowRight: this.index + 1, ArrowLeft: this.index - 1, Home: 0, End: Infinity }[event.key];
+    if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    this.move(to);
+  }
+
+  // Go to a window, of those that are shown.
+  move(to) {
+    const { person, scale } = this;
+    const first = scale ? firstAfter(person, scale.from) : 0;
+    this.index = Math.max(0, Math.min(person.start.length - 1, Math.max(first, to)));
+    this.value();
+    this.point();
+  }
+
+  value() {
+    const { start } = this.person;
+    this.slider.setAttribute("aria-valuemax", Math.max(1, start.length));
+    this.slider.setAttribute("aria-valuenow", this.index + 1);
+    this.slider.setAttribute("aria-valuetext", this.index in start ? this.window(this.index) : "nothing was heard yet");
+  }
+
+  // A frame around the window that the keys are at, and its words; else the hint.
+  point() {
+    const { person, scale, spot, line } = this;
+    const shown = this.index in person.start && person.end[this.index] > scale.from && document.activeElement === this.slider;
+    spot.hidden = !shown;
+    line.textContent = shown ? this.window(this.index) : this.hint;
+    if (!shown) return;
+    const left = scale.at(Math.max(scale.from, person.start[this.index]));
+    Object.assign(spot.style, { transform: `translate(${left - 1}px, -1px)`, width: `${scale.at(person.end[this.index]) - left + 2}px`, height: `${ROW_PX + 2}px` });
   }
 }
