@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bot.app import App
 
 RECONNECT_S: Final = 60.0
-"""How long the summary of a session that lost Discord waits for Discord."""
+"""How long a summary waits for a Discord that was lost."""
 PATIENCE_S: Final = 60.0
 """For each of the two messages."""
 AGAIN_S: Final = 10.0
@@ -66,8 +66,11 @@ class Farewell:
         self._settle = settle
 
     async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
-        """Write the last windows and the end, and tell open pages; None when the database could not, which is tried
-        again until it can."""
+        """Write the last windows and the end, and tell open pages; None when the database could not.
+
+        That is tried again until it can, and the summary waits for it: one of what is stored by now would lack what is
+        not, and nobody could note it.
+        """
         app, state = self._app, SessionState.INTERRUPTED if reason in BROKEN else SessionState.ENDED
 
         def end(at: datetime | None = None) -> Awaitable[SessionRecord]:
@@ -76,15 +79,15 @@ class Farewell:
         ended_at = datetime.now(UTC)
         await quietly("flush", app.writer.flush(), 3.0)
         record = await quietly("store", end(), 5.0)
-        if record is None and reason is not EndReason.SHUTDOWN:  # after that, the next start closes it
-            app.spawn(self._store_late(reason, lambda: end(ended_at)), f"ends-late-{self._record.id}")
+        if (record is None or self._left()) and reason is not EndReason.SHUTDOWN:  # the next start closes it then
+            sum_up = record is None and reason is not EndReason.COULD_NOT_START
+            app.spawn(self._store_late(lambda: end(ended_at), sum_up=sum_up), f"ends-late-{self._record.id}")
         app.bus.publish(self._record.id, "state", state_event(state, link=None, reason=reason.value))
         _log.info("session_ended", session=self._record.id, reason=reason.value, state=state.value)
         return record
 
-    async def _store_late(self, reason: EndReason, end: Callable[[], Awaitable[SessionRecord]]) -> None:
+    async def _store_late(self, end: Callable[[], Awaitable[SessionRecord]], *, sum_up: bool) -> None:
         """Until the database has it: retention looks for what has ended, and pages would show it as live."""
-        storage = self._app.storage
         record: SessionRecord | None = None
         while record is None:
             await self._app.clock.sleep(AGAIN_S)
@@ -98,14 +101,12 @@ class Farewell:
                 code = error.code if isinstance(error, StorageError) else type(error).__name__
                 _log.warning("end_not_stored", session=self._record.id, error=code)
         _log.info("session_ended_late", session=record.id)
-        messages = await quietly("messages", storage.messages_of_session(record.id), PATIENCE_S)
-        posted = any(message.kind is MessageKind.SUMMARY for message in messages or ())
-        if not posted and reason is not EndReason.COULD_NOT_START:
-            posting = post_summary(self._app, self._surface, record.id, self._names, self._left())
-            await quietly("summary", posting, PATIENCE_S)
+        if sum_up:
+            await quietly("reconnect", self._app.connected(), RECONNECT_S)
+            await quietly("summary", post_summary(self._app, self._surface, record.id, self._names), PATIENCE_S)
 
     async def tell(self, reason: EndReason, record: SessionRecord | None, *, lasted_s: float) -> None:
-        """Say it in the channel: the panel without buttons, and the summary of what was stored."""
+        """Say it in the channel: the panel without buttons, and the summary of what was stored, if all of it was."""
         if reason is EndReason.CONNECTION_LOST:
             await quietly("reconnect", self._app.connected(), RECONNECT_S)
         if record is not None and record.ended_at is not None:
@@ -119,7 +120,7 @@ class Farewell:
         )
         panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
         await quietly("panel", self._panel.close(card), panel_s)
-        if reason is not EndReason.COULD_NOT_START:
+        if record is not None and reason is not EndReason.COULD_NOT_START:
             posting = post_summary(self._app, self._surface, self._record.id, self._names, self._left())
             await quietly("summary", posting, summary_s)
 
