@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,8 +43,9 @@ class RecordingsTable:
         """The file of `row`. Raises CorpusError when it is not there."""
         file = row.values["file"]
         for folder in (self.path.parent, self.path.parent / "audio"):
-            if file and (folder / file).is_file():
-                return folder / file
+            with suppress(OSError):  # a name may be longer than any file's: quotes that are never closed make it so
+                if file and (folder / file).is_file():
+                    return folder / file
         if not file:
             raise CorpusError(f"{row.where}: file must not be empty.")
         raise CorpusError(f"{row.where}: there is no recording {file} in {self.path.parent} or its folder audio.")
@@ -52,8 +54,9 @@ class RecordingsTable:
 def read_table(folder: Path, *needed: str) -> RecordingsTable:
     """The table of `folder`, or the CSV file that `folder` is. Raises CorpusError in words, also when a column that is
     `needed` is missing."""
-    path = _find(folder, needed)
+    path = folder
     try:
+        path = _find(folder, needed)
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, dialect=_dialect(path))
             columns = _columns(reader.fieldnames or ())
@@ -82,7 +85,7 @@ def _find(folder: Path, needed: Sequence[str]) -> Path:
     for name in _TABLES:
         if (folder / name).is_file():
             return folder / name
-    found = sorted(folder.glob("*.csv"))
+    found = sorted(one for one in folder.iterdir() if one.suffix.lower() == ".csv" and not one.name.startswith("."))
     if len(found) == 1:
         return found[0]
     if not found:

@@ -63,6 +63,13 @@ def test_a_spreadsheet_may_separate_with_semicolons_and_begin_with_a_mark(tmp_pa
     assert read_corpus(tmp_path).clips[0].label == "Neutral"
 
 
+def test_what_a_mac_notes_beside_a_table_is_no_second_one_and_its_name_may_end_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "MINE.CSV").write_text("file,label,speaker\na.wav,neutral,me\n", encoding="utf-8")
+    (tmp_path / "._MINE.CSV").write_bytes(b"\x00\x05\x16\x07")
+    assert len(read_corpus(tmp_path).clips) == 1
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -92,6 +99,10 @@ def test_missing_folder_table_and_recording_are_refused(write: Write, tmp_path: 
         read_corpus(tmp_path)
     with pytest.raises(CorpusError, match=r"line 2: there is no recording gone\.wav"):
         read_corpus(write("file,label,speaker", "gone.wav,sad,me", files=False))
+    with pytest.raises(CorpusError, match=r"line 2: there is no recording aaa"):  # too long for any file
+        read_corpus(write("file,label,speaker", f"{300 * 'a'},sad,me", files=False))
+    with pytest.raises(CorpusError, match="cannot be read"):
+        read_corpus(tmp_path / (300 * "a"))
     (tmp_path / "other.csv").touch()
     (tmp_path / "labels.csv").rename(tmp_path / "mine.csv")
     with pytest.raises(CorpusError, match="2 CSV files"):
