@@ -91,6 +91,8 @@ def _whole(folder: Path) -> Iterator[None]:
     """What was begun is taken away again when it does not come to its end, so that nobody takes a part for a copy."""
     try:
         yield
+    except FileExistsError:  # another copy into this folder, begun a moment before: it is not ours
+        raise
     except BaseException:
         for name in (SQLITE_FILE, f"{SQLITE_FILE}-journal", POSTGRES_FILE, KEY_FILE):
             (folder / name).unlink(missing_ok=True)

@@ -175,6 +175,23 @@ def test_of_a_copy_that_was_cut_short_nothing_is_left(
     assert copied(tmp_path / "copy").exit_code == 0
 
 
+def test_of_two_that_copy_into_one_folder_at_once_the_second_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_storage(a_session)
+    check = backup_module._check
+
+    def overtaken(*about: Any) -> None:
+        check(*about)
+        monkeypatch.setattr(backup_module, "_check", check)
+        assert copied(tmp_path / "copy").exit_code == 0
+
+    monkeypatch.setattr(backup_module, "_check", overtaken)
+    result = copied(tmp_path / "copy")
+    assert (result.exit_code, "File exists" in result.output) == (1, True)
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["secret.key", "undertone.db"]
+
+
 def test_no_database_and_no_pg_dump_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = copied(tmp_path / "one").output
     assert "There is no database" in said
