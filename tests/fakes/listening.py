@@ -41,11 +41,11 @@ class Held:
         self._call = call
         self._first = first
 
-    async def __call__(self, guild_id: int, user_id: int, *rest: Any) -> Any:
+    async def __call__(self, guild_id: int, user_id: int, *rest: Any, **more: Any) -> Any:
         if user_id == self._first and not self.asked.is_set():
             self.asked.set()
             await self.go.wait()
-        return await self._call(guild_id, user_id, *rest)
+        return await self._call(guild_id, user_id, *rest, **more)
 
 
 class Stage:

@@ -79,10 +79,10 @@ async def test_who_is_asked_about_before_their_no_is_stored_is_not_answered_abou
     storage, storing, go = world.service.storage, asyncio.Event(), asyncio.Event()
     store = getattr(storage, step)
 
-    async def late(*args: Any) -> Any:
+    async def late(*args: Any, **more: Any) -> Any:
         storing.set()
         await go.wait()
-        return await store(*args)
+        return await store(*args, **more)
 
     monkeypatch.setattr(storage, step, late)
     say_no = opt_out if step == "set_standing_consent" else delete_everything
