@@ -8,6 +8,8 @@ from pathlib import Path
 import discord
 import pytest
 
+from ser_engine.models import load_manifest
+
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +43,20 @@ def test_links_lead_to_files_and_headings(document: str) -> None:
         if not target.exists() or (heading and heading not in anchors(target.read_text(encoding="utf-8"))):
             missing.append(link)
     assert missing == []
+
+
+def test_the_card_states_what_the_report_and_the_models_do() -> None:
+    card = (ROOT / "model" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    report = (ROOT / "model" / "report" / "report.md").read_text(encoding="utf-8").splitlines()
+    shown = card[card.index("Over four labels:\n") : card.index("\nReliability of")].splitlines()
+    rows = [line for line in shown if line.startswith(("|", "Listeners"))]
+    assert len(rows) > 40
+    assert [row for row in rows if row not in report] == []
+    for name in ("seed", "fast", "default"):
+        model = load_manifest(ROOT / "model" / name)
+        recipe = card[card.index(f"\n## {name}\n") :].partition("\n## ")[2].partition("\n## ")[0]
+        assert f"Temperature {model.temperature:g}" in recipe
+        assert f"*unclear* below {model.unclear_below:g}" in recipe
 
 
 def test_the_invitation_asks_for_what_it_says_and_no_administrator() -> None:
