@@ -37,7 +37,7 @@ async def answer(sandbox: Sandbox, line: str, headers: dict[str, str], body: byt
     told = {"Host": f"127.0.0.1:{sandbox.port}", "Connection": "close", "Content-Length": str(len(body)), **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in told.items() if value)
     writer.write(f"{line} HTTP/1.1\r\n{head}\r\n".encode() + body)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         heard = await reader.read()
     writer.close()
     return int(heard.split()[1]), heard.partition(b"\r\n\r\n")[2].decode()
@@ -69,7 +69,7 @@ async def test_a_body_that_stops_is_given_up(sandbox: Sandbox, monkeypatch: pyte
     reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(f"POST {path.format(channel=sandbox.text.id)} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n{{".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         heard = await reader.readuntil(b"}")
         writer.write(499 * b" ")  # the rest is read and thrown away
         await reader.read()
@@ -127,7 +127,7 @@ async def test_a_rest_of_a_body_that_cannot_be_unpacked_is_no_error_of_ours(
     reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(f"POST /page/say HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await reader.readuntil(b"\r\n\r\n")).split()[1] == b"403"
         writer.write(b"not packed")
         await reader.read()

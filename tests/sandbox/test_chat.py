@@ -274,11 +274,11 @@ async def test_menus_offer_what_is_there_and_take_nothing_too(page: Page, bot: P
 
 
 async def test_a_head_request_for_the_events_has_no_body(page: Page, sandbox: Sandbox) -> None:
-    async with asyncio.timeout(10), page.http.head(f"{sandbox.url}/page/events") as response:
+    async with asyncio.timeout(60), page.http.head(f"{sandbox.url}/page/events") as response:
         assert (response.status, response.content_type) == (200, "text/event-stream")
     reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
     writer.write(b"HEAD /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await reader.read()).endswith(b"\r\n\r\n")
     writer.close()
 
@@ -292,7 +292,7 @@ async def test_a_page_that_never_reads_is_cut_off(sandbox: Sandbox) -> None:
         stream.publish("message", {"text": "x" * 100_000})
         await asyncio.sleep(0)
     with suppress(ConnectionError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await reader.read(1 << 20):
                 pass
     writer.close()

@@ -46,7 +46,7 @@ async def test_a_call_is_joined_heard_and_left(sandbox: Sandbox) -> None:
 
         channel = bot.get_channel(sandbox.voice_channel.id)
         assert isinstance(channel, discord.VoiceChannel)
-        client: discord.VoiceClient = await channel.connect(timeout=10, self_deaf=True)
+        client: discord.VoiceClient = await channel.connect(timeout=60, self_deaf=True)
         await sandbox.voice.settled(channel.id)
         seat = sandbox.state.voice_state(sandbox.guild.id, sandbox.bot.id)
         assert seat is not None
@@ -66,7 +66,7 @@ async def test_the_bot_is_dragged_to_another_channel(sandbox: Sandbox) -> None:
     async with logged_in(PlainBot(connector=connector), sandbox) as bot:
         channel = bot.get_channel(sandbox.voice_channel.id)
         assert isinstance(channel, discord.VoiceChannel)
-        client: discord.VoiceClient = await channel.connect(timeout=10)
+        client: discord.VoiceClient = await channel.connect(timeout=60)
         sandbox.move(sandbox.bot, other)
         await sandbox.wait_for(lambda: client.channel.id == other.id and client.is_connected())
         await sandbox.voice.settled(other.id)
@@ -96,7 +96,7 @@ async def test_a_moderator_silences_and_takes_the_bot_out(sandbox: Sandbox) -> N
     async with logged_in(PlainBot(connector=connector), sandbox) as bot:
         channel = bot.get_channel(sandbox.voice_channel.id)
         assert isinstance(channel, discord.VoiceChannel)
-        client: discord.VoiceClient = await channel.connect(timeout=10)
+        client: discord.VoiceClient = await channel.connect(timeout=60)
         sandbox.silence(sandbox.bot, deaf=True)
         await sandbox.wait_for(lambda: channel.guild.me.voice is not None and channel.guild.me.voice.deaf)
         sandbox.disconnect(sandbox.bot)
@@ -110,7 +110,7 @@ async def test_the_voice_server_is_taken_down_and_the_bot_follows(sandbox: Sandb
     async with logged_in(PlainBot(connector=connector), sandbox) as bot:
         channel = bot.get_channel(sandbox.voice_channel.id)
         assert isinstance(channel, discord.VoiceChannel)
-        client: discord.VoiceClient = await channel.connect(timeout=10)
+        client: discord.VoiceClient = await channel.connect(timeout=60)
         before = client.endpoint
         await sandbox.move_voice_server()
         await sandbox.wait_for(lambda: client.endpoint != before and client.is_connected())

@@ -29,7 +29,7 @@ async def raw(client: Client, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     try:
         writer.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await reader.readuntil(b"\r\n\r\n")
     finally:
         writer.close()

@@ -28,7 +28,7 @@ async def test_a_head_request_for_live_events_has_no_body_and_holds_no_place(
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     ask = "{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     writer.write((ask.format("HEAD", path) + ask.format("GET", "/health")).encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         first = await reader.readuntil(b"\r\n\r\n")
         second = await reader.readuntil(b"\r\n\r\n")
     writer.close()
