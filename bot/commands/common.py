@@ -39,6 +39,20 @@ async def defer(interaction: Interaction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
 
 
+async def defer_change(interaction: Interaction) -> None:
+    """The same for a press that changes the message with the button or menu: `change` follows."""
+    if not interaction.response.is_done():
+        await interaction.response.defer()
+
+
+async def change(interaction: Interaction, **content: Any) -> None:
+    """Show the message with the pressed button or menu as `content` says."""
+    if interaction.response.is_done():
+        await interaction.edit_original_response(**content)
+    else:
+        await interaction.response.edit_message(**content)
+
+
 async def acknowledged(interaction: Interaction, *works: Awaitable[T]) -> list[T]:
     """What `works` give, which do not wait for the acknowledgement: whoever leaves is out with the next packet, however
     long Discord takes. They come to their end, and what goes wrong with them is raised, even where Discord refuses it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 import discord
@@ -13,6 +14,7 @@ from bot.commands.membership import end_stale_answers_of_author
 from bot.errors import MessageGone, gone
 from bot.listening.surface import DISCORD_TROUBLE
 from bot.texts import Texts
+from storage.errors import StorageError
 from storage.records import Decision, Purpose, VoiceMode
 
 LOOK_S: Final = 3.0
@@ -73,7 +75,11 @@ async def texts_for(app: App, message: discord.Message) -> Texts:
 
 
 async def texts_of_server(app: App, guild: discord.Guild | None) -> Texts:
-    return public_texts(None if guild is None else await app.storage.server(guild.id), guild)
+    server = None
+    if guild is not None:
+        with suppress(StorageError):  # then in the language that it has in Discord: better than no word
+            server = await app.storage.server(guild.id)
+    return public_texts(server, guild)
 
 
 def raise_gone(error: BaseException) -> None:

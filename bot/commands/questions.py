@@ -12,7 +12,7 @@ from typing import Final
 
 import discord
 
-from bot.commands.common import Interaction
+from bot.commands.common import Interaction, change, defer_change
 from bot.commands.recordings import Found
 from bot.errors import NotPossible
 from bot.listening.clock import Clock
@@ -127,6 +127,6 @@ class Questions:
     async def pressed_late(self, interaction: Interaction, about: str | int, texts: Texts) -> None:
         """A button of no open question. Pressed twice, it stands as it was answered; else it has to be asked anew."""
         if about in self._answered:
-            await interaction.response.defer()
+            await defer_change(interaction)
         else:
-            await interaction.response.edit_message(content=texts.ASK_AGAIN, view=None)
+            await change(interaction, content=texts.ASK_AGAIN, view=None)

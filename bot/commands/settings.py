@@ -19,7 +19,9 @@ from bot.cards import Card, embed_of
 from bot.commands.arrivals import tell_present
 from bot.commands.common import (
     Interaction,
+    change,
     defer,
+    defer_change,
     guild_of,
     manages_server,
     report_error,
@@ -92,6 +94,7 @@ class SettingsMenu(
 
     async def _chosen(self, interaction: Interaction) -> None:
         require_manage_server(interaction)
+        await defer_change(interaction)
         _, _, what, *rest = self.custom_id.split(":")
         values = chosen_in(interaction)
         guild, texts = guild_of(interaction), texts_of(interaction)
@@ -108,9 +111,7 @@ class SettingsMenu(
                 server = await self.app.storage.change_server(guild.id, choice)
                 self.app.sessions.server_changed(server)
         card = settings_card(self.app, guild, server, texts)
-        shown = interaction.response.edit_message(
-            embed=embed_of(card), view=settings_view(server, texts, topic, channel_id)
-        )
+        shown = change(interaction, embed=embed_of(card), view=settings_view(server, texts, topic, channel_id))
         if topic is Topic.UNHEARD_ROLES:  # at once, in a session that runs, too
             await asyncio.gather(tell_present(self.app, guild), shown)
         else:

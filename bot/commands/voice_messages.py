@@ -17,7 +17,7 @@ import structlog
 from bot.app import App
 from bot.commands.analysis import Analyst
 from bot.commands.answers import Answer, Outcome
-from bot.commands.common import NO_MENTIONS, Interaction, say, told
+from bot.commands.common import NO_MENTIONS, Interaction, change, defer_change, say, told
 from bot.commands.language import texts_of
 from bot.commands.of_message import mode_of, opted_out, original_of, raise_gone, standing_of, texts_for, texts_of_server
 from bot.commands.questions import Kind, Questions, Request, require_agreed
@@ -158,16 +158,18 @@ class VoiceMessages:
 
     async def author_answered(self, interaction: Interaction, message_id: int, *, yes: bool) -> None:
         """The author pressed a button below the question about their message."""
-        question = next(iter(self._questions.about(message_id)), None)
+        now = self._app.withdrawals.number  # of the press: a no that comes while Discord takes it is a later one
+        question = next((q for q in self._questions.about(message_id) if q.person_id == interaction.user.id), None)
+        if question is not None:
+            self._questions.answered(question)
+            for request in () if yes else question.pending:
+                self._refusals.note(message_id, request.asker_id)
+        await defer_change(interaction)
         texts = await texts_of_server(self._app, interaction.guild)
-        if question is None or question.person_id != interaction.user.id:
+        if question is None:
             await self._questions.pressed_late(interaction, message_id, texts)
             return
-        self._questions.answered(question)
-        now = self._app.withdrawals.number  # of the press: a no that comes while Discord takes it is a later one
-        for request in () if yes else question.pending:
-            self._refusals.note(message_id, request.asker_id)
-        await interaction.response.edit_message(content=texts.AGREED if yes else texts.DECLINED, view=None)
+        await change(interaction, content=texts.AGREED if yes else texts.DECLINED, view=None)
         for request in question.pending if yes else ():
             await self._analyse(replace(request, interaction=interaction, withdrawals=now))
 
@@ -201,7 +203,7 @@ class VoiceMessages:
             return
         self._questions.answered(question)
         now = self._app.withdrawals.number
-        await interaction.response.edit_message(content=texts.STATED if yes else texts.NOT_STATED, view=None)
+        await change(interaction, content=texts.STATED if yes else texts.NOT_STATED, view=None)
         if not yes:
             return
         self._statements.make(interaction.user.id, self._app.clock.monotonic_s())

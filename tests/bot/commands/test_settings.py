@@ -24,12 +24,19 @@ async def opened(world: World) -> Message:
     return await world.ask(world.owner, "settings")
 
 
+async def choose_in(world: World, message: Message, menu: str, *values: object) -> None:
+    """Choose in one menu, and wait for what the message shows then."""
+    before = message.edited_at
+    await world.sandbox.people.choose(world.owner, message, menu, [str(value) for value in values])
+    await world.sandbox.wait_for(lambda: message.edited_at != before)
+
+
 async def choose(world: World, message: Message, topic: Topic, *values: object) -> ServerSettings:
     """Choose a topic in the first menu, and what is offered below it."""
-    await world.sandbox.people.choose(world.owner, message, MENU.format("topic"), [topic.value])
+    await choose_in(world, message, MENU.format("topic"), topic.value)
     menu = MENU.format(topic.value)
     await world.sandbox.wait_for(lambda: menu in message.custom_ids())
-    await world.sandbox.people.choose(world.owner, message, menu, [str(value) for value in values])
+    await choose_in(world, message, menu, *values)
     return await world.service.storage.server(world.sandbox.guild.id)
 
 
@@ -84,7 +91,7 @@ async def test_voice_messages_are_chosen_for_each_channel(world: World) -> None:
     await choose(world, message, Topic.VOICE, text)
     menu = MENU.format(f"voice:{text}")
     await world.sandbox.wait_for(lambda: menu in message.custom_ids())
-    await world.sandbox.people.choose(world.owner, message, menu, ["react"])
+    await choose_in(world, message, menu, "react")
     server = await world.service.storage.server(world.sandbox.guild.id)
     assert server.voice_modes == {text: VoiceMode.REACT}
     assert server.voice_mode(world.sandbox.voice_channel.id, None) is VoiceMode.ON_REQUEST

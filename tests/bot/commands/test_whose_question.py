@@ -8,6 +8,7 @@ import pytest
 
 from bot.texts import english as texts
 from ser_engine.refusals import refusal
+from storage.errors import StorageUnavailable
 from tests.bot.commands.test_analyze import BUTTONS, button, reply_to, seen_by, spoken, state
 from tests.fakes.world import World, text_of, wav
 
@@ -40,3 +41,18 @@ async def test_an_authors_answer_that_is_pressed_twice_stands(world: World) -> N
     await asyncio.gather(*(world.sandbox.press(world.mara, question, allow) for _ in range(2)))
     await world.sandbox.wait_for(lambda: message.reactions)
     assert question.content == texts.AGREED
+
+
+async def test_below_a_message_it_is_said_that_the_database_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In which language is in the database, too."""
+
+    async def away(*_: object) -> None:
+        raise StorageUnavailable("away")
+
+    monkeypatch.setattr(world.service.storage, "server", away)
+    message = world.sandbox.send_message(
+        world.mara, world.sandbox.text, f"<@{world.sandbox.bot.id}>", files=[("note.wav", wav())]
+    )
+    assert (await reply_to(world, message)).content == texts.STORAGE_AWAY
