@@ -57,8 +57,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(sandbox: Sandbox, database: str, folder: Path, shards: str) -> AsyncIterator[Running]:
-    """A process of its own group, with the seed engine inside; killed at the end."""
+async def running(
+    sandbox: Sandbox, database: str, folder: Path, shards: str, **settings: str
+) -> AsyncIterator[Running]:
+    """A process of its own group, with the seed engine inside; killed at the end. `settings` come on top."""
     settings = {
         **reaching(sandbox, folder),
         "DATABASE_URL": database,
@@ -66,12 +68,14 @@ async def running(sandbox: Sandbox, database: str, folder: Path, shards: str) ->
         "UNDERTONE_SECRET_KEY": KEY,
         "UNDERTONE_WORKERS": "0",
         "PYTHONUNBUFFERED": "1",
+        **settings,
     }
     async with undertone("run", folder=folder, before=(), **settings) as program:
-        found = await program.says(r"Web pages: (\S+)", START_S)
-        base, _, _ = found[1].partition("/?key=")
+        url = (await program.says(r"service_started .*url=(\S+)", START_S))[1]
+        entry = (await program.says(r"Web pages: (\S+)"))[1]
         jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address without a name
-        async with aiohttp.ClientSession(base, cookie_jar=jar) as http:
-            async with http.get(found[1]) as response:
-                assert response.status == 200
-            yield Running(process=program.process, url=base, http=http, log=program.lines)
+        async with aiohttp.ClientSession(url, cookie_jar=jar) as http:
+            if "?key=" in entry:  # else people sign in
+                async with http.get(entry) as response:
+                    assert response.status == 200
+            yield Running(process=program.process, url=url, http=http, log=program.lines)
