@@ -37,11 +37,11 @@ def has_labels(folder: Path) -> bool:
 
 def read_unlabelled(folder: Path) -> list[Recording]:
     """The recordings of `folder`. Raises CorpusError."""
-    found = []
-    for path, row in recordings(folder):
-        group = next((row[name] for name in _GROUPS if row.get(name)), path.parent.resolve().name)
-        found.append(Recording(path=path, group=group))
-    return found
+    whole = (folder if folder.is_dir() else folder.parent).resolve().name  # not that of its folder audio
+    return [
+        Recording(path=path, group=next((row[name] for name in _GROUPS if row.get(name)), whole))
+        for path, row in recordings(folder)
+    ]
 
 
 def measure_unlabelled(model: Recognizer, clips: Sequence[Recording], progress: Progress) -> dict[str, Any]:

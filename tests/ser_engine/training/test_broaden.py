@@ -217,6 +217,9 @@ def test_tables_without_labels_are_read_as_those_with_labels(tmp_path: Path) -> 
     assert not unlabelled.has_labels(tmp_path)
     (one,) = unlabelled.read_unlabelled(tmp_path / "labels.csv")
     assert (one.path.name, one.group) == ("a.flac", "mine")
+    (tmp_path / "labels.csv").write_text("file\na.flac\n", encoding="utf-8")
+    for named in (tmp_path, tmp_path / "labels.csv"):
+        assert [one.group for one in unlabelled.read_unlabelled(named)] == [tmp_path.name]
 
 
 @pytest.mark.parametrize(
