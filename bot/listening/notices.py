@@ -56,8 +56,8 @@ class Notices:
         self._told: set[int] = set()
         self._wake = asyncio.Event()
         self._messages: list[Posted] = []
-        self._late: set[asyncio.Task[object]] = set()
-        """Notices that Discord has not taken yet."""
+        self._late: dict[asyncio.Task[object], str] = {}
+        """Notices that Discord has not taken yet, and what they are."""
         self._chimed_s: float | None = None
 
     async def show_panel(self) -> None:
@@ -93,11 +93,12 @@ class Notices:
 
     async def clear(self) -> None:
         """Put people's own status line back. Never raises. What Discord has not taken by now is not shown any more."""
+        tried = self._shown.union(self._late.values())  # Discord may show what is cut off here
         for task in self._late:
             task.cancel()
         if self._late:
             await asyncio.wait(self._late, timeout=CLEAR_S)
-        if "status" in self._shown:
+        if "status" in tried:
             await quietly("status", self._surface.show_status(self._status_before), CLEAR_S)
 
     async def take_back(self) -> None:
@@ -145,7 +146,7 @@ class Notices:
             raise
         if not task.done():
             _log.info("notice_not_shown", session=self._session_id, kind=kind, error=TimeoutError.__name__)
-            self._late.add(task)
+            self._late[task] = kind
             task.add_done_callback(partial(self._came_late, kind))
             return
         try:
@@ -156,7 +157,7 @@ class Notices:
             self._shown.add(kind)
 
     def _came_late(self, kind: str, task: asyncio.Task[object]) -> None:
-        self._late.discard(task)
+        del self._late[task]
         if task.cancelled():
             return
         if (error := task.exception()) is None:

@@ -100,25 +100,26 @@ class ListeningSession:
             reason = EndReason.SHUTDOWN
             raise
         finally:
-            for task in helpers:
+            self.end(reason)
+            for task in helpers:  # one may be at the database, which has its time
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             await self._finish(reason, hearing)
 
     def end(self, reason: EndReason) -> None:
-        """Ask the session to end; `ended` tells when it has. The first reason counts."""
+        """Hear no more from here on, and end; `ended` tells when that has happened. The first reason counts."""
         if not self._ending.done():
             _log.info("session_ending", session=self.record.id, reason=reason.value)
             self._ending.set_result(reason)
+            self._intake.close()
 
     async def abandon(self, reason: EndReason = EndReason.COULD_NOT_START) -> None:
         """Close a session whose `open` failed."""
         await self._finish(reason)
 
     async def _finish(self, reason: EndReason, hearing: asyncio.Task[None] | None = None) -> None:
-        """Hear no more from here on; leave the channel, recognise what is left, store and tell."""
+        """Leave the channel, recognise what is left, store and tell."""
         self.end(reason)
-        self._intake.close()
         await self._display.notices.clear()
         counters = self.counters()
         await quietly("call", self.call.close(), HANG_UP_S)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.assembly import to_the_end
 from bot.cards import Card
 from bot.errors import NotPossible
 from bot.listening import notices
@@ -186,8 +187,8 @@ async def test_a_notice_that_discord_is_slow_to_answer_for_is_taken_back_too(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Discord shows it, and says so long after nobody waits any more."""
-    monkeypatch.setattr(notices, "NOTICE_S", 0.05)
-    monkeypatch.setattr(notices, "CLEAR_S", 0.05)
+    monkeypatch.setattr(notices, "NOTICE_S", 1.0)
+    monkeypatch.setattr(notices, "chime_pcm", lambda: b"")  # the one that is there in time, on a slow machine too
     answers = asyncio.Event()
     show_status, post = stage.surface.show_status, stage.surface.post
 
@@ -216,3 +217,52 @@ async def test_a_notice_that_discord_is_slow_to_answer_for_is_taken_back_too(
     assert stage.surface.lines == [texts.VOICE_STATUS, None]
     (panel,) = (message for message in stage.surface.messages if message.kind is MessageKind.PANEL)
     assert panel.cards[-1].title == texts.PANEL_ENDED_TITLE
+
+
+async def test_a_status_line_that_discord_may_have_taken_is_put_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session ends before Discord says whether it stands there."""
+    monkeypatch.setattr(notices, "NOTICE_S", 1.0)
+    monkeypatch.setattr(notices, "chime_pcm", lambda: b"")
+    show_status = stage.surface.show_status
+
+    async def slow_status(text: str | None) -> None:
+        await show_status(text)
+        if text is not None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(stage.surface, "show_status", slow_status)
+    stage.surface.line = "Quiet, please"
+    await stage.start()
+    await stage.end()
+    assert stage.surface.lines == [texts.VOICE_STATUS, "Quiet, please"]
+
+
+async def test_nothing_is_heard_after_the_end_although_a_notice_is_still_being_noted(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow database is left in mid-query by nobody, and the session waits for it."""
+    noting, noted = asyncio.Event(), asyncio.Event()
+    post = stage.surface.post
+
+    async def slow(card: Card, kind: MessageKind, **about: Any) -> Posted:
+        posted = await post(card, kind, **about)
+        if kind is MessageKind.NOTICE:
+            noting.set()
+            await to_the_end(noted.wait())
+        return posted
+
+    monkeypatch.setattr(stage.surface, "post", slow)
+    await stage.storage.set_standing_consent(GUILD, 7, Decision.OPT_IN)
+    session = await stage.start()
+    await session.people.include(HOST, stage.press())
+    await stage.moves(7, None, CHANNEL)
+    while not noting.is_set():
+        await stage.clock.advance(notices.GATHER_S)
+        await asyncio.sleep(0.01)
+    session.end(EndReason.STOPPED)
+    heard = session.consents(HOST)
+    noted.set()
+    await stage.over()
+    assert not heard
