@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from importlib import metadata
 from pathlib import Path
@@ -232,6 +234,24 @@ def test_a_copy_of_postgresql_is_restored_as_the_document_says(tmp_path: Path, m
     report = with_storage(lambda storage: storage.report(session.id))
     assert [p.participant.user_id for p in report.participants] == [99]
     assert len(report.participants[0].windows) == 1
+
+
+@pytest.mark.parametrize("given", [None, "cd" * 32])
+def test_compose_is_asked_for_the_key_wherever_it_is(
+    given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restore it is in `.env`, and the container has no file."""
+    asked = re.search(r"exec -T undertone (python .*) > backups", (ROOT / "docs" / "operations.md").read_text())
+    assert asked is not None
+    if given is None:
+        (tmp_path / "secret.key").write_bytes(bytes.fromhex("ab" * 32))
+    else:
+        monkeypatch.setenv("UNDERTONE_SECRET_KEY", given)
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = asked[1].replace("python", shlex.quote(sys.executable), 1)
+    key = subprocess.run(command, shell=True, check=True, capture_output=True).stdout  # noqa: S602
+    assert key.hex() == (given or "ab" * 32)
 
 
 def test_a_password_of_any_signs_reaches_pg_dump_and_no_list_of_processes(
