@@ -11,7 +11,7 @@ import importlib.util
 import io
 import warnings
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from ser_engine.extras import need_training
 from ser_engine.features import Features
 from ser_engine.models import (
     ENCODER_ONNX,
+    MANIFEST,
     NETWORK_KERAS,
     NETWORK_ONNX,
     OLD_NETWORK_KERAS,
@@ -34,6 +35,7 @@ from ser_engine.scaler import Batch, Lengths, Scaler
 Logits = NDArray[np.float32]
 """Shape ``(batch, labels)``, before temperature and softmax."""
 Runtime = Literal["onnxruntime", "tensorflow"]
+RUNTIMES: Final[tuple[str, ...]] = get_args(Runtime)
 
 _PROBABILITY_FLOOR = 1e-12
 
@@ -118,6 +120,7 @@ class KerasNetwork:
             raise ModelError(f"{directory.path / name} is not a Keras model that can be loaded: {why}") from error
         self._names = [tensor.name for tensor in model.inputs]
         self._frames: int | None = model.inputs[0].shape[1]
+        _check_length(directory, name, self._frames)
         self._probabilities = directory.manifest.keras_output == "probabilities"
 
         @tensorflow.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # no types; 100 times as fast
@@ -136,10 +139,26 @@ class KerasNetwork:
         return logarithms(out) if self._probabilities else out
 
 
+def _check_length(directory: ModelDirectory, name: str, frames: int | None) -> None:
+    """Raises ModelError for a network of a fixed length that is another than that of the windows it would be given.
+
+    A recurrent one takes them all the same, and answers of what it never learned.
+    """
+    settings = directory.manifest.features
+    if frames is not None and frames != settings.max_frames:
+        again = f" Run: undertone model adopt --force {directory.path}" if name == OLD_NETWORK_KERAS else ""
+        raise ModelError(
+            f"{directory.path / name} takes {frames} frames, but {MANIFEST} states {settings.max_frames} "
+            f"(features.max_frames).{again}"
+        )
+
+
 def load_network(
     directory: ModelDirectory, runtime: Runtime | None, quick: Plan | None = None
 ) -> tuple[Network, Runtime]:
     """ONNX Runtime where it is installed and the graph is there, else TensorFlow; or the one asked for."""
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ModelError(f"There is no runtime {runtime!r}. Known: {', '.join(RUNTIMES)}.")
     if runtime == "tensorflow":
         return KerasNetwork(directory), "tensorflow"
     onnx_there = directory.has(NETWORK_ONNX)

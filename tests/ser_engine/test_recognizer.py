@@ -228,6 +228,12 @@ def test_stated_pickle_that_is_no_scaler_is_refused(tmp_path: Path) -> None:
         Recognizer.load(tmp_path)
 
 
+@pytest.mark.parametrize("runtime", ["torch", "", "ONNXRuntime"])
+def test_a_runtime_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path, runtime: Any) -> None:
+    with pytest.raises(ModelError, match=f"no runtime '{runtime}'. Known: onnxruntime, tensorflow"):
+        Recognizer.load(make_model(tmp_path), runtime=runtime)
+
+
 def test_runtime_that_cannot_serve_it_is_refused(tmp_path: Path) -> None:
     make_model(tmp_path)
     (tmp_path / "network.onnx").rename(tmp_path / "network.keras")

@@ -127,6 +127,23 @@ def test_a_network_of_another_length_is_served_with_its_own_padding(old: Path, t
     assert np.allclose(answers, _by_the_notebook(tmp_path, pcm, frames=200), atol=1e-4)
 
 
+@pytest.mark.parametrize("frames", [200, 500])
+def test_a_network_of_another_length_that_nobody_looked_at_is_refused_when_it_is_loaded(
+    old: Path, tmp_path: Path, frames: int
+) -> None:
+    import keras
+
+    layers = [keras.layers.Input((frames, 120)), keras.layers.Bidirectional(keras.layers.LSTM(3))]
+    network = keras.Sequential([*layers, keras.layers.Dense(4, activation="softmax")])
+    network.save(tmp_path / "final_ser_model.keras")
+    shutil.copy(old / "scaler.pkl", tmp_path)
+    assert run("adopt", str(tmp_path), "--no-check")[0] == 0
+    with pytest.raises(ModelError, match=rf"takes {frames} frames, but model\.json states 400 .*adopt --force"):
+        Recognizer.load(tmp_path)
+    assert run("adopt", str(tmp_path), "--force")[0] == 0
+    assert Recognizer.load(tmp_path).manifest.features.max_frames == frames
+
+
 def _by_the_notebook(
     directory: Path, *clips: np.ndarray, standardised_first: bool = False, frames: int = 400
 ) -> np.ndarray:
