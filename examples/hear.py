@@ -87,4 +87,6 @@ class Bot(discord.Client):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2 or "DISCORD_TOKEN" not in os.environ:
+        sys.exit("DISCORD_TOKEN=… python examples/hear.py CHANNEL_ID [SECONDS]")
     Bot(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 60.0).run(os.environ["DISCORD_TOKEN"])

@@ -96,3 +96,16 @@ async def test_the_example_hears_those_who_agreed_and_needs_nothing_else(tmp_pat
     text = await who_talks([sys.executable, "-S"], tmp_path, PYTHONPATH=str(packages))
     seconds = float(text.rsplit(" for ", 1)[1].removesuffix(" s"))
     assert 0.5 < seconds <= 3.2
+
+
+async def test_without_a_channel_or_a_token_it_says_how_it_is_started() -> None:
+    without = {name: value for name, value in os.environ.items() if name != "DISCORD_TOKEN"}
+    for words, environment in (((), {**without, "DISCORD_TOKEN": "x"}), (("1",), without)):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(ROOT / "examples" / "hear.py"), *words),
+            env=environment,
+            cwd=ROOT,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+        assert (process.returncode, b"hear.py CHANNEL_ID" in said, b"Traceback" in said) == (1, True, False)
