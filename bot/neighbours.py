@@ -8,6 +8,7 @@ died.
 - Death. A process whose connection is gone from the database twice in a row, while this one's holds, has died. Its
   sessions are closed as interrupted; what they left in Discord is put right by the process that has, or gets, their
   server's shard.
+- Shards. Each says which it has, so each knows of those that no process has.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class Neighbours:
         """Owners of sessions that were not seen at the last look."""
         self._twice: set[str] = set()
         """Who has servers that this process has, too."""
+        self._theirs: dict[str, Shards] = {}
+        """What each of the others has, by its name."""
+        self._unserved: list[int] = []
+        """Shards that no process had at the last look."""
         self._counts = dict.fromkeys(("refused", "unanswered", "died", "reclaimed"), 0)
         shared = app.storage.shared
         self._wire = app.storage.wire(me, heard=self._heard, connected=self._connected) if shared else None
@@ -85,7 +90,8 @@ class Neighbours:
     def counters(self) -> dict[str, int]:
         if self._wire is None:
             return {}
-        return {**self._counts, "shards_served_twice": len(self._twice), **self._wire.counters()}
+        shards = {"shards_served_twice": len(self._twice), "shards_unserved": len(self._unserved)}
+        return {**self._counts, **shards, **self._wire.counters()}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -174,6 +180,7 @@ class Neighbours:
 
     def _met(self, sender: str, theirs: Shards) -> None:
         """Another process says which servers it has."""
+        self._theirs[sender] = theirs
         if twice := self._shards.common(theirs):
             self._twice.add(sender)
             _log.error("shards_served_twice", shards=twice, of=str(self._shards), by=sender, theirs=str(theirs))
@@ -229,6 +236,13 @@ class Neighbours:
                 app.bus.take(session_id, 0, 0, "state", _end_of(record))
             app.bus.forget(session_id)
 
+    def _note_unserved(self, shards: list[int]) -> None:
+        if shards and shards != self._unserved:
+            _log.warning("shards_unserved", shards=shards, of=self._shards.count)
+        elif self._unserved and not shards:
+            _log.info("shards_are_all_served", of=self._shards.count)
+        self._unserved = shards
+
     # --- died
 
     async def _look(self) -> None:
@@ -253,6 +267,8 @@ class Neighbours:
             return
         living = await storage.living()
         self._twice &= living
+        self._theirs = {name: shards for name, shards in self._theirs.items() if name in living}
+        self._note_unserved(self._shards.unserved(self._theirs.values()))
         missing = await storage.owners.owners() - living - {self._me}
         dead, self._missing = missing & self._missing, missing
         if not dead:

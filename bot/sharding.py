@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,6 +41,18 @@ class Shards:
         step = math.gcd(self.count, other.count)
         theirs = {number % step for number in other.ids}
         return [number for number in self.ids if number % step in theirs]
+
+    def unserved(self, others: Iterable[Shards]) -> list[int]:
+        """Those of all `count` shards that neither these are nor `others` have: whole, by shards of one number."""
+        served: dict[int, set[int]] = {self.count: set(self.ids)}
+        for other in others:
+            served.setdefault(other.count, set()).update(other.ids)
+
+        def is_served(number: int) -> bool:
+            steps = ((math.gcd(self.count, count), count, ids) for count, ids in served.items())
+            return any(ids.issuperset(range(number % step, count, step)) for step, count, ids in steps)
+
+        return [number for number in range(self.count) if not is_served(number)]
 
     @property
     def all(self) -> bool:

@@ -26,7 +26,9 @@ from sandbox import Sandbox, User
 from storage.owners import PROCESS_ENDED
 from storage.records import SessionState
 from storage.wire import NAME
+from tests.bot.web.test_operations import KIND, queries
 from tests.fakes.backend import FakeBackend
+from tests.fakes.log import written
 from tests.fakes.postgres import new_database
 from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
@@ -254,6 +256,31 @@ async def test_whoever_takes_a_process_for_dead_does_not_end_what_runs_there(two
         await two.there.app.neighbours.leave_everything(two.ada.id, None, _now())
         assert two.there.app.neighbours.counters()["unanswered"] == 0, "all of it was heard"
         assert not follower.closed
+
+
+async def test_a_shard_that_no_process_has_is_told_until_one_has_it(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "STEADY_S", 0.0)
+    left = two.here.app.neighbours
+
+    async def unserved() -> int:
+        await left._look_once()
+        return left.counters()["shards_unserved"]
+
+    await until(lambda: two.there.app.me in left._theirs)
+    assert await unserved() == 0
+    (missing,) = two.there.app.neighbours._shards.ids
+    settings = two.there.settings
+    with written("info") as log:
+        await two.there.stop()
+        assert await unserved() == 1
+        assert await unserved() == 1
+        async with Service(settings, backend=FakeBackend(), connect=FakeVoice()) as again:
+            await until(lambda: again.app.me in left._theirs)
+            assert await unserved() == 0
+    assert log.getvalue().count("shards_unserved") == 1
+    assert f"shards=[{missing}]" in log.getvalue()
+    asked = {kinds for query in queries() for metric, _, kinds in KIND.findall(query) if "neighbours" in metric}
+    assert "shards_unserved" in asked <= left.counters().keys()
 
 
 @pytest.mark.parametrize("shards", [None, "0,1,2/3"])

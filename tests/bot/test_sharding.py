@@ -44,6 +44,28 @@ def test_shards_of_other_numbers_may_have_servers_in_common(mine: str, theirs: s
 
 
 @pytest.mark.parametrize(
+    ("mine", "theirs", "unserved"),
+    [
+        ("0,1/4", ["2,3/4"], []),
+        ("0,1/4", ["2/4"], [3]),
+        ("0,1/4", [], [2, 3]),
+        ("0/1", [], []),
+        ("0/4", ["0/1"], []),
+        ("0,2/4", ["1/2"], []),
+        ("0,1/4", ["1/2"], [2]),
+        ("0/2", ["1/4"], [1]),
+        ("0/2", ["1/4", "3/4"], []),
+        ("0/3", ["0/2"], [1, 2]),
+    ],
+)
+def test_shards_that_no_process_has_are_known(mine: str, theirs: list[str], unserved: list[int]) -> None:
+    ours, others = Shards.parse(mine), [Shards.parse(one) for one in theirs]
+    assert ours.unserved(others) == unserved
+    alone = {n % ours.count for n in range(12) if not any(one.has(n << 22) for one in (ours, *others))}
+    assert alone <= set(unserved)
+
+
+@pytest.mark.parametrize(
     ("written", "words"),
     [
         ("0", "such as 0,1/4"),
