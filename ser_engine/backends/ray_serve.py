@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 NAMESPACE: Final = "undertone"
 START_S: Final = 300.0
 """Ray starts a handful of processes; a busy machine takes minutes over them."""
+REACH_S: Final = 10.0
 LOOK_EVERY_S: Final = 1.0
 LOOK_LIMIT_S: Final = 5.0
 PART_SAMPLES: Final = 16_000
@@ -81,6 +82,7 @@ class RayBackend(WorkerBackend):
         try:
             directory = await asyncio.to_thread(open_directory, self._model_dir)
             self._decider = Decider(directory)
+            await self._reach()
             try:
                 async with asyncio.timeout(START_S):
                     await asyncio.to_thread(self._connect)
@@ -108,6 +110,26 @@ class RayBackend(WorkerBackend):
 
     def counters(self) -> dict[str, int]:
         return {**super().counters(), "replicas": self._running}
+
+    async def _reach(self) -> None:
+        """Raises BackendError where nothing listens at the cluster's address.
+
+        Ray goes on asking there for many minutes, in a thread that nobody can stop meanwhile.
+        """
+        host, _, port = (self._address or "").rpartition(":")
+        if "/" in host or not host or not port.isdecimal():  # none, `auto`, or what Ray itself has to read
+            return
+        try:
+            async with asyncio.timeout(REACH_S):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except (OSError, OverflowError) as error:  # a TimeoutError is the first, too
+            raise BackendError(
+                f"No Ray cluster answers at {self._address}. Start one there with `ray start --head`, or correct the "
+                "address: UNDERTONE_RAY_ADDRESS."
+            ) from error
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     def _connect(self) -> None:
         import ray
