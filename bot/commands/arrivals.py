@@ -27,8 +27,11 @@ _log = structlog.get_logger(__name__)
 
 async def never_heard(app: App, member: discord.Member) -> bool:
     """Somebody comes into a voice channel: whether they are never heard here. Raises StorageError."""
-    if app.sessions.of(member.guild.id) is None:
+    session = app.sessions.of(member.guild.id)
+    if session is None:
         return False  # a session that starts later looks at everybody who is there
+    if unheard(member, session.server.unheard_role_ids):  # the session knows it while the database is away, too
+        return True
     await end_stale_answers(app, member)
     server = await app.storage.server(member.guild.id)
     return unheard(member, server.unheard_role_ids)
@@ -40,7 +43,7 @@ async def tell_present(app: App, guild: discord.Guild) -> None:
     channel = guild.get_channel(session.record.channel_id) if session is not None else None
     if session is None or not isinstance(channel, discord.VoiceChannel | discord.StageChannel):
         return
-    unheard_role_ids: Collection[int] = ()
+    unheard_role_ids: Collection[int] = session.server.unheard_role_ids
     unasked = False
     try:
         unheard_role_ids = (await app.storage.server(guild.id)).unheard_role_ids

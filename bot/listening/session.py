@@ -159,7 +159,7 @@ class ListeningSession:
 
     def snapshot(self) -> Snapshot:
         """What the panel shows now."""
-        included, server = self.people.included_ids(), self._surface.server
+        included, server = self.people.included_ids(), self.server
         return Snapshot(
             channel_id=self.record.channel_id,
             started_at=self.record.started_at,
@@ -190,6 +190,11 @@ class ListeningSession:
 
     def _now_s(self) -> float:
         return self.limits.elapsed_s if (at_s := self.call.now_s()) is None else at_s
+
+    @property
+    def server(self) -> ServerSettings:
+        """What the server chose."""
+        return self._surface.server
 
     def server_changed(self, server: ServerSettings) -> None:
         """The server chose otherwise: what the panel shows, who reads the report, where the summary goes."""

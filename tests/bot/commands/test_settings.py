@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from bot.commands.arrivals import tell_present
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.commands.settings_menus import DAYS, Topic
 from bot.commands.settings_words import POSTING
@@ -11,6 +14,7 @@ from bot.texts import english as texts
 from bot.texts import of
 from sandbox import Message
 from sandbox.permissions import Permission
+from storage.errors import StorageUnavailable
 from storage.records import ServerSettings, SummaryPlace, VoiceMode
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
@@ -82,6 +86,40 @@ async def test_a_role_that_is_heard_no_more_is_out_of_the_running_session_at_onc
     session = world.running()
     await choose(world, await opened(world), Topic.UNHEARD_ROLES, role.id)
     await world.sandbox.wait_for(lambda: not session.consents(guest.id))
+    assert session.people.included_ids() == [world.mara.id]
+
+
+async def test_a_role_that_is_never_heard_is_obeyed_while_the_database_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its people agreed before it was chosen. They sit there when the gateway comes back, or come in anew."""
+    role = world.sandbox.state.add_role(world.sandbox.guild, "Guests", permissions=0)
+    stays, comes = (world.sandbox.add_person(name, role_ids=(role.id,)) for name in ("Gast", "Gustav"))
+    world.sit(world.owner, world.mara, stays, comes)
+    await world.seen(world.owner, world.mara, stays, comes)
+    panel = await world.attest_and_start()
+    for person in (world.mara, stays, comes):
+        assert text_of(await world.press(person, panel, INCLUDE_ID)) == texts.INCLUDED
+    session = world.running()
+    await choose(world, await opened(world), Topic.UNHEARD_ROLES, role.id)
+    await world.sandbox.wait_for(lambda: session.people.included_ids() == [world.mara.id])
+    world.sandbox.state.leave_voice(world.sandbox.guild.id, comes.id)
+    await world.sandbox.wait_for(lambda: comes.id not in session.people.book.present_ids())
+    app, again = world.service.app, asyncio.Event()
+    guild = app.client().get_guild(world.sandbox.guild.id)
+    assert guild is not None
+
+    async def away(*_: object) -> None:
+        again.set()
+        raise StorageUnavailable("away")
+
+    for asked in ("server", "end_consents_before"):
+        monkeypatch.setattr(world.service.storage, asked, away)
+    await tell_present(app, guild)
+    assert session.people.included_ids() == [world.mara.id]
+    world.sit(comes, world.theo)  # they are told of one after the other
+    await world.sandbox.wait_for(lambda: world.theo.id in session.people.book.present_ids())
+    assert again.is_set()
     assert session.people.included_ids() == [world.mara.id]
 
 
