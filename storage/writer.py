@@ -41,7 +41,7 @@ class WindowWriter:
         """Results about a participant who had been deleted before they were written."""
         self.failures = 0
         self.failing = False
-        """The last batch could not be written: results are not being saved."""
+        """Something waits that could not be written: results are not being saved."""
         self._logged_at = float("-inf")
         self._last: asyncio.Task[None] | None = None
         """The last flush that was begun; kept, so that it is not collected while it runs."""
@@ -106,11 +106,11 @@ class WindowWriter:
                     self._pending.extendleft(reversed(batch))
                     self.failing = self.failing or not isinstance(error, asyncio.CancelledError)
                     raise
-                if self.failing:
-                    self.failing = False
-                    _log.info("windows_are_written_again", waiting=len(self._pending))
                 self.written += stored
                 self.orphaned += len(batch) - stored
+            if self.failing:  # also when what waited was deleted: nothing is left that is not saved
+                self.failing = False
+                _log.info("windows_are_written_again", waiting=len(self._pending))
 
     async def _flush_or_log(self) -> None:
         try:

@@ -107,13 +107,14 @@ async def test_a_name_is_asked_for_once_in_five_minutes() -> None:
 
 
 async def test_a_name_that_discord_did_not_tell_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "ASK_S", 0.01)
     guild = Guild()
     directory_, _ = made(guild)
     guild.answer = refused(discord.HTTPException)
     assert await directory_.name(1, 2) is None
     guild.answer, guild.silent = [7], True
-    assert await directory_.name(1, 2) is None
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(directory, "ASK_S", 0.01)
+        assert await directory_.name(1, 2) is None
     guild.silent = False
     assert await directory_.name(1, 2) == "Person 2"
 

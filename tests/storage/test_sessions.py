@@ -240,6 +240,27 @@ async def test_the_writer_forgets_what_waits_of_a_deleted_person(storage: Storag
     assert (writer.pending, writer.orphaned) == (1, 1)
 
 
+async def test_nothing_fails_any_more_when_what_could_not_be_written_is_deleted(
+    storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the service would not be ready until somebody talks."""
+    person = await storage.include_participant(session.id, 100)
+    writer = WindowWriter(storage)
+    writer.put(session.id, window(person.id))
+
+    async def away(_: object) -> int:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(storage, "add_results", away)
+        with pytest.raises(StorageUnavailable):
+            await writer.flush()
+    assert writer.failing
+    writer.forget({person.id})
+    await writer.flush()
+    assert not writer.failing
+
+
 async def test_what_was_noticed_is_written_with_the_windows(storage: Storage, session: SessionRecord) -> None:
     gone, stays = [await storage.include_participant(session.id, user_id) for user_id in (100, 200)]
     await storage.delete_person(100, None)
