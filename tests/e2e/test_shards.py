@@ -78,7 +78,6 @@ async def _next(events: Any, kind: str) -> Any:
     raise AssertionError(f"the stream ended before a {kind}")
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.slow
 async def test_two_processes_share_the_shards_of_one_bot(tmp_path: Path) -> None:
     database = await asyncio.to_thread(new_database)

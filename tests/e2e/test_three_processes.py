@@ -31,7 +31,7 @@ from tests.e2e.program import undertone
 from tests.fakes.clips import clip_paths
 from tests.fakes.postgres import new_database
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 PATIENCE_S: Final = 60.0
 NEXT_TURN_S: Final = 90.0

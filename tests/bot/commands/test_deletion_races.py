@@ -27,7 +27,7 @@ STEPS = (
     (Farewell, "store"),
     (Farewell, "tell"),
     (Panel, "close"),
-    (farewell, "summarise"),
+    (farewell, "_summary"),
 )
 
 

@@ -59,7 +59,6 @@ class StopsAfter:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's tensors, numpy 2
 def test_from_a_folder_and_a_csv_to_a_model_that_answers(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "voices"
