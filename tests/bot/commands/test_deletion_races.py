@@ -3,11 +3,13 @@ message they are named."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from bot import application, client
 from bot.listening import farewell
 from bot.listening.attendance import Attendance
 from bot.listening.call import Call
@@ -90,15 +92,23 @@ async def test_who_made_a_link_and_deletes_everything_is_named_by_no_message(wor
 
 
 async def test_a_session_that_is_deleted_between_two_connections_to_discord_is_gone_and_its_messages_wait(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id, summary = await world.held(world.mara)
-    app = world.service.app
-    await world.service.gateway.client.close()  # the next one comes after a pause
+    app, go = world.service.app, asyncio.Event()
+    ask = application.may_read_content
+
+    async def once_told(*about: str) -> bool | None:
+        await go.wait()
+        return await ask(*about)
+
+    monkeypatch.setattr(client, "may_read_content", once_told)  # asked before there is a next client
+    await world.service.gateway.client.close()
     done = await app.deletions.session(session_id)
     assert summary.id in {refusal.message.message_id for refusal in done.refused}
     assert not any(refusal.forbidden for refusal in done.refused)
     assert await app.storage.session(session_id) is None
+    go.set()
     await world.service.discord_ready()
     await app.deletions.remove_doomed()
     assert summary not in world.messages()
