@@ -19,6 +19,12 @@ CONNECT_S: Final = 10.0
 PING_S: Final = 5.0
 LONGEST_S: Final = 60.0
 """For a whole transaction. What may take longer says so: `take_time`."""
+_GONE: Final = {
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",  # of what was sent; while that waits for an answer nobody asks whether we live
+}
 _LATE: Final = "undertone late"
 _NEW: Final = "undertone new"
 
@@ -33,6 +39,14 @@ def watch(engine: AsyncEngine) -> None:
 async def take_time(connection: AsyncConnection) -> None:
     """What is done on this connection until it goes back may take as long as it takes."""
     _disarm((await connection.get_raw_connection()).info)
+
+
+async def be_missed(driver: Any) -> None:
+    """Have PostgreSQL close this connection half a minute after this machine is gone: one that lost its power, or its
+    network, says no goodbye. What is not known there, or not for this connection, is left as it is."""
+    for name, value in _GONE.items():
+        query = "SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1"
+        await driver.execute(query, name, value, timeout=PING_S)
 
 
 def _connected(_connection: Any, record: Any) -> None:

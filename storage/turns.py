@@ -10,6 +10,7 @@ from typing import Final
 
 from storage.database import Database
 from storage.errors import StorageUnavailable
+from storage.patience import be_missed
 
 Holds = Callable[[], Awaitable[bool]]
 """Asks whether the turn is still this process'."""
@@ -22,8 +23,8 @@ _LOCKS: Final = 0x756E6465
 async def turn(database: Database, work: str) -> AsyncIterator[Holds | None]:
     """Whether this process is the one that does `work`; None: another one is. Raises StorageUnavailable.
 
-    PostgreSQL's advisory lock belongs to a connection, so the turn of a process that dies is free at once. SQLite has
-    one process.
+    PostgreSQL's advisory lock belongs to a connection, so the turn of a process that dies is free at once, and that of
+    a machine half a minute after it is gone. SQLite has one process.
     """
     if database.dialect != "postgresql":
         yield _always
@@ -38,6 +39,7 @@ async def turn(database: Database, work: str) -> AsyncIterator[Holds | None]:
 
         number = zlib.crc32(work.encode()) & 0x7FFFFFFF
         try:
+            await be_missed(line)
             taken = await line.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCKS, number, timeout=ANSWER_S)
         except Exception as error:  # the driver's own, and TimeoutError
             raise StorageUnavailable("The database does not answer.") from error

@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import text
 
 from storage.database import Database
+from storage.patience import be_missed
 
 CHANNEL: Final = "undertone"
 NAME: Final = "undertone/"
@@ -30,8 +31,6 @@ BEAT_S: Final = 10.0
 ANSWER_S: Final = 5.0
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 10.0
-_KEEPALIVE: Final = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-"""A machine that lost its power says no goodbye; its name is gone from the list half a minute later."""
 
 _log = structlog.get_logger(__name__)
 
@@ -91,8 +90,9 @@ class Wire:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _open(self, line: Any) -> None:
-        for setting, value in {**_KEEPALIVE, "application_name": NAME + self._me}.items():
-            await line.execute("SELECT set_config($1, $2, false)", setting, value, timeout=ANSWER_S)
+        await be_missed(line)
+        name = NAME + self._me
+        await line.execute("SELECT set_config('application_name', $1, false)", name, timeout=ANSWER_S)
         await line.add_listener(CHANNEL, self._notified)
         line.add_termination_listener(lambda _: self._wake.set())
         self.up = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -101,6 +102,29 @@ async def test_one_has_the_turn_and_the_next_gets_it_when_that_one_is_gone(stora
         async with other.turn("retention") as second:
             assert second is not None
     await other.close()
+
+
+async def test_a_machine_that_says_no_goodbye_is_missed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By keepalives while nothing is said, and by a limit on what was sent while others talk."""
+    line, lines = storage._database.line, []
+
+    @asynccontextmanager
+    async def seen() -> AsyncIterator[Any]:
+        async with line() as driver:
+            lines.append(driver)
+            yield driver
+
+    monkeypatch.setattr(storage._database, "line", seen)
+    async with storage.turn("retention"), ends(storage, "a"):
+        for driver in lines:
+            asked = await driver.fetch("SELECT name FROM pg_settings WHERE name LIKE 'tcp%' AND source = 'session'")
+            assert {name for (name,) in asked} == {
+                "tcp_keepalives_idle",
+                "tcp_keepalives_interval",
+                "tcp_keepalives_count",
+                "tcp_user_timeout",
+            }
+    assert len(lines) == 2
 
 
 async def test_a_start_leaves_alone_what_belongs_to_others(storage: Storage) -> None:

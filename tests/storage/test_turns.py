@@ -27,6 +27,9 @@ class Broken:
     async def line(self) -> AsyncIterator[Any]:
         yield self
 
+    async def execute(self, *_: object, **__: object) -> object:
+        raise self._error
+
     async def fetchval(self, *_: object, **__: object) -> object:
         raise self._error
 
