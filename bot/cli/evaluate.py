@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -238,7 +239,7 @@ def _held_out(corpus: Corpus, model: Manifest) -> list[str] | None:
 
 def _command(corpus: Path, actors: str, conditions: tuple[str, ...], models: tuple[str, ...]) -> str:
     """The command that makes this report, with the corpus by its folder's name."""
-    words = ["undertone evaluate", f"--corpus {corpus.resolve().name}", f"--actors {actors}"]
-    words += [f"--condition {name}" for name in conditions]
-    words += [f"--model {Path(name).name}" for name in models]
-    return " ".join(words)
+    words = ["undertone", "evaluate", "--corpus", corpus.resolve().name, "--actors", actors]
+    words += [word for name in conditions for word in ("--condition", name)]
+    words += [word for name in models for word in ("--model", Path(name).name)]
+    return shlex.join(words)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ser_engine.errors import CorpusError
-from ser_engine.models import verify, write_manifest
+from ser_engine.models import ModelDirectory, verify, write_manifest
 from ser_engine.recognizer import Recognizer
 from ser_engine.training.corpus import Clip
 from ser_engine.training.measure import FOUR, ask, figures, score
@@ -110,9 +110,10 @@ def record(report: Mapping[str, Any], directory: Path) -> None:
     Raises ModelError when the directory's files are not what its manifest states.
     """
     manifest = verify(directory)
+    name = ModelDirectory(path=directory, manifest=manifest).name  # the one that `build` knows it by
     conditions = {
         condition: {name: {key: entry[key] for key in _RECORDED} for name, entry in sets.items()}
-        for condition, sets in report["models"][directory.name]["conditions"].items()
+        for condition, sets in report["models"][name]["conditions"].items()
     }
     figures = {"command": report["command"], "corpus": report["corpus"], "conditions": conditions}
     write_manifest(directory, manifest.model_copy(update={"evaluation": figures}))
@@ -169,7 +170,7 @@ def _side_by_side(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
                 _percent(clear["accuracy"]),
             )
         )
-    return _table(head, lines) + _crowd_line(rows[0][2])
+    return table(head, lines) + _crowd_line(rows[0][2])
 
 
 def taken_for_angry(entry: Mapping[str, Any]) -> str:
@@ -201,14 +202,14 @@ def _labels(entry: Mapping[str, Any]) -> str:
         )
         for label, row in zip(labels, entry["confusion"], strict=True)
     ]
-    return _table(("meant", "recall", "95 %", *(f"called {label}" for label in labels), "recordings"), lines)
+    return table(("meant", "recall", "95 %", *(f"called {label}" for label in labels), "recordings"), lines)
 
 
 def _slices(entry: Mapping[str, Any]) -> str:
     lines = [
         (
             _SLICE_TITLES[name],
-            value.replace("|", "\\|"),
+            value,
             str(one["clips"]),
             _number(one["uar"]),
             _interval(one["uar_interval"]),
@@ -216,18 +217,20 @@ def _slices(entry: Mapping[str, Any]) -> str:
         for name, values in entry["slices"].items()
         for value, one in values.items()
     ]
-    return _table(("slice", "", "recordings", "UAR", "95 %"), lines) if lines else ""
+    return table(("slice", "", "recordings", "UAR", "95 %"), lines) if lines else ""
 
 
 def _risk(entry: Mapping[str, Any]) -> str:
     points = entry["risk_coverage"]
     lines = [(_percent(p["coverage"]), _percent(p["accuracy"]), _number(p["threshold"])) for p in points]
-    return _table(("most confident", "right of them", "confidence from"), lines)
+    return table(("most confident", "right of them", "confidence from"), lines)
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown. What folders and other people's columns are called may hold line ends and bars."""
     rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+    cells = ([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells) + "\n"
 
 
 def _count(speakers: int) -> str:

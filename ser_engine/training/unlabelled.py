@@ -17,6 +17,7 @@ from ser_engine.summary import summarise
 from ser_engine.training.material import read_samples, recordings
 from ser_engine.training.metrics import rounded
 from ser_engine.training.recipes import Progress
+from ser_engine.training.report import table
 from ser_engine.training.tables import read_table
 from ser_engine.types import Prediction
 
@@ -78,12 +79,17 @@ def measure_unlabelled(model: Recognizer, clips: Sequence[Recording], progress: 
 
 def to_markdown(found: dict[str, dict[str, Any]]) -> str:
     """A table of `measure_unlabelled`, of one model."""
-    lines = ["| recordings | files | called clear with an emotion | windows | called clear with an emotion |"]
-    lines.append("|" + " --- |" * 5)
-    for group, entry in found.items():
-        shares = f"{entry['files_clear']:.1%}", f"{entry['windows_clear']:.1%}"
-        lines.append(f"| {group} | {entry['files']} | {shares[0]} | {entry['windows']} | {shares[1]} |")
-    return "\n".join(lines) + "\n"
+    clear = "called clear with an emotion"
+    return table(
+        ("recordings", "files", clear, "windows", clear),
+        [
+            (
+                *(group, str(entry["files"]), f"{entry['files_clear']:.1%}"),
+                *(str(entry["windows"]), f"{entry['windows_clear']:.1%}"),
+            )
+            for group, entry in found.items()
+        ],
+    )
 
 
 def _names_an_emotion(answer: Prediction) -> bool:

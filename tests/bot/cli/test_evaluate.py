@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,20 @@ def test_models_of_the_same_name_are_not_taken_for_one(recordings: Path, tmp_pat
     result = CliRunner().invoke(evaluate, words)
     assert result.exit_code == 1
     assert "directories of the same name" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["m" * 80, "a b|c & d"])
+def test_a_model_in_a_folder_of_any_name_is_measured_and_its_figures_are_kept(
+    recordings: Path, tmp_path: Path, name: str
+) -> None:
+    model = make_model(tmp_path / name)
+    result = CliRunner().invoke(evaluate, ["--corpus", str(recordings), "--model", str(model), "--record"])
+    assert result.exit_code == 0, result.output
+    (line, *_) = [line for line in result.stdout.splitlines() if "| clean |" in line]
+    assert line.replace("\\|", "").count("|") == 12
+    evaluation = json.loads((model / "model.json").read_text())["evaluation"]
+    assert shlex.split(evaluation["command"])[-2:] == ["--model", name]
+    assert evaluation["conditions"]["clean"]
 
 
 def test_who_is_measured_on_the_training_is_told_in_calls_too(recordings: Path, tmp_path: Path) -> None:
