@@ -1,8 +1,8 @@
 """The whole service in one object, and the order in which its parts live: storage, recognition, web, Discord.
 
-What starts later depends on what started before, so the end goes the other way round: sessions end with their summary
-while everything still works, then the connection to Discord closes, then the web pages, then database and recognition.
-One task group owns every lasting task.
+What starts later depends on what started before, so the end goes the other way round (`bot.stopping`): sessions end
+with their summary while everything still works, then the connection to Discord and the web pages close, then database
+and recognition. One task group owns every lasting task.
 
     async with Service(settings) as service:
         await service.wait()
@@ -27,7 +27,6 @@ from bot.commands.panel_view import buttons_of
 from bot.commands.sharing import tell_of_share
 from bot.listening.clock import Clock, SystemClock
 from bot.listening.discord_surface import DiscordSurface
-from bot.listening.ends import EndReason
 from bot.listening.live import LiveBus
 from bot.listening.manager import SessionManager
 from bot.listening.recovery import recover
@@ -36,6 +35,7 @@ from bot.log_names import log_names
 from bot.recognition import Warming, make_backend
 from bot.secret import key_of
 from bot.settings import Settings
+from bot.stopping import end_in_time
 from bot.web.app import create_app
 from bot.web.connections import affordable
 from bot.web.keys import Operator
@@ -202,8 +202,9 @@ class Service:
 
         self.app = self._make_app(spawn)
         async with AsyncExitStack() as stack:
+            pages = await stack.enter_async_context(AsyncExitStack())
             with timed(self.took, "opening the web pages"):
-                await stack.enter_async_context(self._web(key))
+                await pages.enter_async_context(self._web(key))
             lasting = [
                 tasks.create_task(self.writer.run(), name="window-writer"),
                 tasks.create_task(self.app.deletions.run(), name="retention"),
@@ -217,13 +218,8 @@ class Service:
             try:
                 await self._stop.wait()
             finally:
-                await self.sessions.end_all(EndReason.SHUTDOWN)
-                await self.gateway.close()
-                self.bus.close_all()
-                # A session that is late is stored; what it still waits for is Discord.
-                for task in (*lasting, discord_task, *sessions):
-                    task.cancel()
-                await asyncio.gather(*lasting, discord_task, return_exceptions=True)
+                parts = (self.sessions, self.gateway, pages, self.storage)
+                await end_in_time(*parts, lasting=lasting, discord=discord_task, late=sessions)
         _log.info("service_stopped")
 
     @asynccontextmanager
@@ -251,6 +247,7 @@ class Service:
                 self.port = await stack.enter_async_context(serving(app, host, port))
             except OSError as error:
                 raise port_error(error, host, port) from error
+            stack.callback(self.bus.close_all)
             yield
 
     async def _delete(self, session_id: str) -> bool:

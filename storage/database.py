@@ -21,7 +21,7 @@ from sqlalchemy.util import await_only
 from storage.addresses import for_asyncpg
 from storage.errors import NewerSchema, StorageError, StorageUnavailable
 from storage.faults import first_line, in_words, try_file, without_driver
-from storage.patience import CONNECT_S, take_time, watch
+from storage.patience import CONNECT_S, Connecting, take_time, watch
 from storage.schema import REVISION, Base
 from storage.write_queue import CLOSED, QueuedSession, WriteQueue
 
@@ -29,7 +29,8 @@ _BUSY_TIMEOUT_MS: Final = 5_000
 _MIGRATION_WAIT_MS: Final = 120_000
 """For another process that migrates: the rows of a large database take their time."""
 _POOL_WAIT_S: Final = 10
-_CLOSE_WAIT_S: Final = 5
+_CLOSE_WAIT_S: Final = 5.0
+_GOODBYE_S: Final = 1.0
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = 0x756E6465_72746F6E  # "undertone", as many of its letters as a lock's number holds
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
@@ -38,8 +39,9 @@ _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+async
 class Database:
     """One engine and its transactions. Use `Database.open`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, connecting: Connecting | None = None) -> None:
         self._engine = engine
+        self._connecting = connecting or Connecting()
         self._closed = False
         self._queue = WriteQueue()
         self._open: set[Any] = set()  # connections to the database that are not closed
@@ -51,7 +53,7 @@ class Database:
     @classmethod
     def at(cls, url: str) -> Database:
         """The database as it is: neither reached yet nor migrated. Raises StorageError."""
-        return cls(_create_engine(url))
+        return cls(_create_engine(url, connecting := Connecting()), connecting)
 
     @classmethod
     async def open(cls, url: str) -> Database:
@@ -68,24 +70,25 @@ class Database:
             raise
         return database
 
-    async def close(self) -> None:
-        """Refuse new transactions, let those under way end for at most 5 s, and close every connection.
+    async def close(self, within_s: float = _CLOSE_WAIT_S) -> None:
+        """Refuse new transactions, let those under way end for at most `within_s`, and close every connection. Closed
+        once, it is closed.
 
         SQLAlchemy's `dispose` leaves a connection in use to its user, who gives it back to a pool that nobody closes.
         """
+        if self._closed:
+            return
         self._closed = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_WAIT_S):
+            async with asyncio.timeout(within_s):
                 while self._queue.writers or self._in_use():  # noqa: ASYNC110 - they tell nobody when idle
                     await asyncio.sleep(0.005)
         self._queue.close()
+        self._connecting.give_up()
         with suppress(Exception):
-            async with asyncio.timeout(_CLOSE_WAIT_S):
+            async with asyncio.timeout(_GOODBYE_S):
                 await self._engine.dispose()
-        for connection in tuple(self._open):
-            with suppress(Exception):  # it may be closing already
-                async with asyncio.timeout(1):
-                    await _end(connection.driver_connection)
+        await asyncio.gather(*(_end(connection.driver_connection) for connection in tuple(self._open)))
         self._open.clear()
 
     def _connected(self, connection: Any, _record: Any) -> None:
@@ -195,20 +198,23 @@ class Database:
 
 async def _end(driver: Any) -> None:
     """A server that hangs does not answer a goodbye."""
-    if hasattr(driver, "terminate"):
-        driver.terminate()
-    else:
-        await driver.close()
+    with suppress(Exception):  # it may be closing already
+        if hasattr(driver, "terminate"):
+            driver.terminate()
+            return
+        async with asyncio.timeout(_GOODBYE_S):
+            await driver.close()
 
 
-def _create_engine(url: str) -> AsyncEngine:
+def _create_engine(url: str, connecting: Connecting | None = None) -> AsyncEngine:
     try:
         parsed = make_url(url)
         parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
         if parsed.get_backend_name() == "postgresql":
             parsed = for_asyncpg(parsed)
         if parsed.get_backend_name() != "sqlite":
-            shared = create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, connect_args={"timeout": CONNECT_S})
+            how = {"timeout": CONNECT_S, "async_creator_fn": connecting or Connecting()}
+            shared = create_async_engine(parsed, pool_timeout=_POOL_WAIT_S, connect_args=how)
             watch(shared)
             return shared
         engine = create_async_engine(parsed)  # refuses what is no address, so that no file is made for it

@@ -29,6 +29,35 @@ _LATE: Final = "undertone late"
 _NEW: Final = "undertone new"
 
 
+class Connecting:
+    """Makes the driver's connections to PostgreSQL, until they are given up."""
+
+    def __init__(self) -> None:
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._given_up = False
+
+    async def __call__(self, *arguments: Any, **named: Any) -> Any:
+        import asyncpg  # type: ignore[import-untyped]  # it ships no types
+
+        task = asyncio.create_task(asyncpg.connect(*arguments, **named), name="connecting")
+        self._under_way.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not self._given_up:
+                task.cancel()
+                raise
+            raise ConnectionError("it was given up") from None
+        finally:
+            self._under_way.discard(task)
+
+    def give_up(self) -> None:
+        """Nobody needs a connection any more; whoever waits for one gets a ConnectionError."""
+        self._given_up = True
+        for task in self._under_way:
+            task.cancel()
+
+
 def watch(engine: AsyncEngine) -> None:
     """From now on, of this engine's connections to PostgreSQL."""
     event.listen(engine.sync_engine, "connect", _connected)

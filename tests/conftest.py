@@ -18,6 +18,7 @@ GRACE_S = 3.0
 
 LONGEST = (
     "bot/commands/test_presses.py",
+    "bot/test_stopping.py",
     "bot/voice/test_live_cuts.py",
     "bot/voice/test_live_gateway.py",
     "bot/voice/test_live_keys.py",

@@ -66,7 +66,7 @@ class Farewell:
         self._settle = settle
 
     async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
-        """Write the last windows and the end, and tell open pages; None when the database could not.
+        """Write the end, and tell open pages; None when the database could not.
 
         That is tried again until it can, and the summary waits for it: one of what is stored by now would lack what is
         not, and nobody could note it.
@@ -77,7 +77,6 @@ class Farewell:
             return app.storage.end_session(self._record.id, state=state, reason=reason.value, counters=counters, at=at)
 
         ended_at = datetime.now(UTC)
-        await quietly("flush", app.writer.flush(), 3.0)
         record = await quietly("store", end(), 5.0)
         if (record is None or self._left()) and reason is not EndReason.SHUTDOWN:  # the next start closes it then
             sum_up = record is None and reason is not EndReason.COULD_NOT_START
@@ -105,8 +104,8 @@ class Farewell:
             await quietly("reconnect", self._app.connected(), RECONNECT_S)
             await quietly("summary", post_summary(self._app, self._surface, record.id, self._names), PATIENCE_S)
 
-    async def tell(self, reason: EndReason, record: SessionRecord | None, *, lasted_s: float) -> None:
-        """Say it in the channel: the panel without buttons, and the summary of what was stored, if all of it was."""
+    async def close_panel(self, reason: EndReason, record: SessionRecord | None, *, lasted_s: float) -> None:
+        """Say in the channel that it is over: the panel without buttons."""
         if reason is EndReason.CONNECTION_LOST:
             await quietly("reconnect", self._app.connected(), RECONNECT_S)
         if record is not None and record.ended_at is not None:
@@ -118,11 +117,13 @@ class Farewell:
             duration_s=lasted_s,
             report_url=self._app.report_url(self._record.id),
         )
-        panel_s, summary_s = HURRY_S if reason in HURRIED else (PATIENCE_S, PATIENCE_S)
-        await quietly("panel", self._panel.close(card), panel_s)
+        await quietly("panel", self._panel.close(card), HURRY_S[0] if reason in HURRIED else PATIENCE_S)
+
+    async def sum_up(self, reason: EndReason, record: SessionRecord | None) -> None:
+        """Post the summary of what was stored, if all of it was."""
         if record is not None and reason is not EndReason.COULD_NOT_START:
             posting = post_summary(self._app, self._surface, self._record.id, self._names, self._left())
-            await quietly("summary", posting, summary_s)
+            await quietly("summary", posting, HURRY_S[1] if reason in HURRIED else PATIENCE_S)
 
 
 async def post_summary(

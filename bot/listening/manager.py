@@ -22,7 +22,7 @@ from storage.records import Decision, NewSession, Purpose, ServerSettings
 if TYPE_CHECKING:
     from bot.app import App
 
-STOP_WITHIN_S: Final = 9.0
+STOP_WITHIN_S: Final = 6.0
 NOTHING_YET: Final = ReceiveCounters().as_dict()
 """Every counter of the voice layer at 0, so that a reason for a drop is there before it ever happened."""
 NOT_TOTALS: Final = frozenset({"windows_waiting"})

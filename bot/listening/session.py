@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DRAIN_S: Final = 4.0
 HANG_UP_S: Final = 3.0
+WRITE_S: Final = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -128,12 +129,25 @@ class ListeningSession:
             hearing.cancel()
             await asyncio.gather(hearing, return_exceptions=True)
         self._hearing.end()
-        await quietly("rows", self.people.settle_all(), HANG_UP_S)
-        record = await self._farewell.store(reason, counters | self._heard())
-        await self._display.notices.take_back()
-        await self._farewell.tell(reason, record, lasted_s=self.limits.elapsed_s)
+        farewell, lasted_s = self._farewell, self.limits.elapsed_s
+        if reason is EndReason.SHUTDOWN:  # there is no time to wait first for a database that may hang
+            record, _ = await asyncio.gather(
+                self._store(reason, counters), farewell.close_panel(reason, None, lasted_s=lasted_s)
+            )
+            await self._display.notices.take_back()
+        else:
+            record = await self._store(reason, counters)
+            await self._display.notices.take_back()
+            await farewell.close_panel(reason, record, lasted_s=lasted_s)
+        await farewell.sum_up(reason, record)
         if not self.ended.done():
             self.ended.set_result(record)
+
+    async def _store(self, reason: EndReason, counters: dict[str, int]) -> SessionRecord | None:
+        """Write all that is left of it, and its end; None when the database could not."""
+        rows, flush = self.people.settle_all(), self._app.writer.flush()
+        await asyncio.gather(quietly("rows", rows, WRITE_S), quietly("flush", flush, WRITE_S))
+        return await self._farewell.store(reason, counters | self._heard())
 
     def _call_changed(self) -> None:
         """The call's state is news for open pages and for the panel."""

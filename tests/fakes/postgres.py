@@ -6,14 +6,21 @@ package makes a system user and starts it as that.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from sqlalchemy.engine import make_url
+
+SOCKET: Final = ".s.PGSQL.5432"
 
 _NUMBERS: Final = itertools.count(1)
 
@@ -24,6 +31,59 @@ def new_database() -> str:
     server = _server()
     server.psql(f"CREATE DATABASE {name};")
     return f"postgresql://postgres@/{name}?host={server.get_postmaster_info().socket_dir}"
+
+
+class Line:
+    """Between the program and PostgreSQL. While `flows` is not set, nothing comes through, in either direction."""
+
+    def __init__(self, real: str) -> None:
+        self._real = real
+        self.url = ""
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            there, back = await asyncio.open_unix_connection(self._real)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pass(reader, back), name="to PostgreSQL")
+                both.create_task(self._pass(there, writer), name="from PostgreSQL")
+        except* (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while some := await reader.read(65_536):
+                await self.flows.wait()
+                writer.write(some)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def close(self) -> None:
+        self.flows.set()
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+
+@asynccontextmanager
+async def line_to_a_new_database(folder: Path) -> AsyncIterator[Line]:
+    """A line to an empty database, with its socket in `folder`."""
+    address = make_url(await asyncio.to_thread(new_database))
+    line = Line(f"{address.query['host']}/{SOCKET}")
+    async with await asyncio.start_unix_server(line.take, folder / SOCKET):
+        line.url = address.update_query_dict({"host": str(folder)}).render_as_string()
+        try:
+            yield line
+        finally:
+            await line.close()
 
 
 @cache

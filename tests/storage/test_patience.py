@@ -9,59 +9,16 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from storage import NewSession, SessionRecord, Storage, WindowWriter, database, patience
 from storage import writer as writer_module
 from storage.errors import StorageUnavailable
-from tests.fakes.postgres import new_database
+from tests.fakes.postgres import Line, line_to_a_new_database
 from tests.fakes.records import window
 from tests.fakes.waiting import until
 from tests.storage.conftest import KEY
 
 pytestmark = pytest.mark.integration
-
-SOCKET = ".s.PGSQL.5432"
-
-
-class Line:
-    """Between the program and PostgreSQL. While `flows` is not set, nothing comes through, in either direction."""
-
-    def __init__(self, real: str) -> None:
-        self._real = real
-        self.url = ""
-        self.flows = asyncio.Event()
-        self.flows.set()
-        self._connections: set[asyncio.Task[None]] = set()
-
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            there, back = await asyncio.open_unix_connection(self._real)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._pass(reader, back), name="to PostgreSQL")
-                both.create_task(self._pass(there, writer), name="from PostgreSQL")
-        except* (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._connections.discard(task)
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while some := await reader.read(65_536):
-                await self.flows.wait()
-                writer.write(some)
-                await writer.drain()
-        finally:
-            writer.close()
-
-    async def close(self) -> None:
-        self.flows.set()
-        for task in tuple(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
 
 
 @pytest.fixture
@@ -69,12 +26,8 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(database, "CONNECT_S", 3.0)  # a slow machine connects in this, too
     monkeypatch.setattr(database, "_CLOSE_WAIT_S", 1.0)
     monkeypatch.setattr(writer_module, "LATE_S", 0.5)
-    address = make_url(await asyncio.to_thread(new_database))
-    line = Line(f"{address.query['host']}/{SOCKET}")
-    async with await asyncio.start_unix_server(line.take, tmp_path / SOCKET):
-        line.url = address.update_query_dict({"host": str(tmp_path)}).render_as_string()
+    async with line_to_a_new_database(tmp_path) as line:
         yield line
-        await line.close()
 
 
 @asynccontextmanager
