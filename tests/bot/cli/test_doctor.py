@@ -15,8 +15,8 @@ from alembic import command
 from discord.gateway import DiscordVoiceWebSocket
 from discord.voice_state import VoiceConnectionState
 
-from bot.cli import doctor
-from bot.cli.doctor import CheckStatus, Finding
+from bot.cli import checks
+from bot.cli.checks import CheckStatus, Finding
 from bot.settings import Settings, load_settings
 from bot.voice import compat, reader
 from sandbox import Sandbox
@@ -43,7 +43,7 @@ def about(findings: list[Finding], subject: str) -> Finding:
 
 
 def test_the_libraries_that_are_installed_fit(settings: Settings) -> None:
-    findings = doctor.check_voice(settings)
+    findings = checks.check_voice(settings)
     assert about(findings, "davey").text == compat.PINNED["davey"] == metadata.version("davey")
     assert {finding.verdict for finding in findings} == {CheckStatus.OK}
 
@@ -55,7 +55,7 @@ def test_too_little_room_for_voice_packets_is_told_with_what_to_do(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, granted: int, verdict: CheckStatus
 ) -> None:
     monkeypatch.setattr(reader, "granted_bytes", lambda: granted)
-    (found,) = doctor.check_socket(settings)
+    (found,) = checks.check_socket(settings)
     assert found.verdict is verdict
     assert ("room for 332 at a time" in found.text) == ("net.core.rmem_max" in found.text) == (granted < 4 << 20)
 
@@ -72,7 +72,7 @@ def test_a_private_name_of_discord_py_that_is_gone_is_told(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
 ) -> None:
     monkeypatch.delattr(owner, name)
-    found = about(doctor.check_voice(settings), "discord.py's private names")
+    found = about(checks.check_voice(settings), "discord.py's private names")
     assert found.verdict is CheckStatus.BAD
     assert name in found.text
 
@@ -83,7 +83,7 @@ def test_the_queue_between_shards_is_told_when_it_has_another_name(
     async def connect(self: object) -> None: ...
 
     monkeypatch.setattr(discord.AutoShardedClient, "connect", connect)
-    found = about(doctor.check_voice(settings), "discord.py's private names")
+    found = about(checks.check_voice(settings), "discord.py's private names")
     assert "_AutoShardedClient__queue" in found.text
 
 
@@ -91,8 +91,8 @@ def test_the_queue_between_shards_is_told_when_it_has_another_name(
 def test_another_version_is_told_with_what_to_type(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
-    monkeypatch.setattr(doctor, "version", lambda name: "0.0.9" if name == package else metadata.version(name))
-    found = about(doctor.check_voice(settings), package)
+    monkeypatch.setattr(checks, "version", lambda name: "0.0.9" if name == package else metadata.version(name))
+    found = about(checks.check_voice(settings), package)
     assert found.verdict is CheckStatus.BAD
     assert f"pip install '{package}=={compat.PINNED[package]}'" in found.text
 
@@ -104,11 +104,11 @@ def test_another_version_is_told_with_what_to_type(
 async def test_the_clock_is_held_against_discords(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_s: float, verdict: CheckStatus
 ) -> None:
-    monkeypatch.setattr(doctor, "time", SimpleNamespace(time=lambda: time.time() + off_s))  # ours, not the sandbox's
+    monkeypatch.setattr(checks, "time", SimpleNamespace(time=lambda: time.time() + off_s))  # ours, not the sandbox's
     settings = load_settings(
         env_file=None, data_dir=tmp_path, discord_token=sandbox.token, discord_api_base=sandbox.api_base
     )
-    findings = await doctor._ask_discord(settings)
+    findings = await checks._ask_discord(settings)
     clock = about(findings, "clock")
     assert clock.verdict is verdict
     assert ("s off: set it" in clock.text) == (verdict is CheckStatus.BAD)
@@ -122,29 +122,29 @@ async def test_a_token_that_discord_does_not_know_and_a_discord_that_is_away_are
 ) -> None:
     base = sandbox.api_base
     wrong = load_settings(env_file=None, data_dir=tmp_path, discord_token="wrong", discord_api_base=base)
-    assert about(await doctor._ask_discord(wrong), "Discord").verdict is CheckStatus.BAD
+    assert about(await checks._ask_discord(wrong), "Discord").verdict is CheckStatus.BAD
     await sandbox.close()
-    away = about(await doctor._ask_discord(wrong), "Discord")
+    away = about(await checks._ask_discord(wrong), "Discord")
     assert away.verdict is CheckStatus.BAD
     assert "does not answer" in away.text
     assert "firewall" in away.text
 
 
 def test_it_asks_who_runs_the_bot(settings: Settings, tmp_path: Path) -> None:
-    found = about(doctor.check_settings(settings), "operator")
+    found = about(checks.check_settings(settings), "operator")
     assert "UNDERTONE_OPERATOR, UNDERTONE_CONTACT, UNDERTONE_POLICY_URL not set" in found.text
     named = {"operator": "The Tone Club", "contact": "hello@tone.example", "policy_url": "https://tone.example/privacy"}
     named_settings = load_settings(env_file=None, data_dir=tmp_path, **named)
-    assert not [one for one in doctor.check_settings(named_settings) if one.subject == "operator"]
+    assert not [one for one in checks.check_settings(named_settings) if one.subject == "operator"]
 
 
 def test_it_leaves_an_older_database_as_it_is(settings: Settings) -> None:
     """There is no way back from a newer schema, and whoever asks the doctor may not have a copy yet."""
-    assert about(doctor.check_database(settings), "database").verdict is CheckStatus.OK
+    assert about(checks.check_database(settings), "database").verdict is CheckStatus.OK
     asyncio.run(move(settings.database_url, command.downgrade, "0006"))
-    found = about(doctor.check_database(settings), "database")
+    found = about(checks.check_database(settings), "database")
     assert found.verdict is CheckStatus.NOTE
     assert "undertone backup FOLDER" in found.text
     assert asyncio.run(look_at(settings.database_url)).revision == "0006"
     asyncio.run(move(settings.database_url, command.upgrade, "head"))
-    assert about(doctor.check_database(settings), "database").verdict is CheckStatus.OK
+    assert about(checks.check_database(settings), "database").verdict is CheckStatus.OK

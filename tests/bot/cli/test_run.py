@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from bot.__main__ import main
-from bot.cli.doctor import CheckStatus, check_database, check_port, check_settings, check_voice
+from bot.cli.checks import CheckStatus, check_database, check_port, check_settings, check_voice
 from bot.cli.running import first_of, next_free_port, port_is_free, signals
 from bot.errors import PortInUse, SettingsError, StartError
 from bot.settings import Settings, load_settings, variable
