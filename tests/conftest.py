@@ -30,6 +30,7 @@ LONGEST = (
     "packaging/test_installation.py",
     "packaging/test_wheel.py",
     "ser_engine/backends/test_backends.py",
+    "ser_engine/backends/test_decoder.py",
     "ser_engine/backends/test_recordings.py",
     "ser_engine/test_features.py",
     "ser_engine/test_golden.py",

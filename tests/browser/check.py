@@ -16,13 +16,16 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.browser import channel, microphones, people, reports
+from tests.browser import channel, microphones, people, reports, running
 from tests.browser.pictures import take
 from tests.browser.stage import Stages
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
-CHECKS = {check.__name__: check for check in (*reports.CHECKS, *people.CHECKS, *microphones.CHECKS, *channel.CHECKS)}
+CHECKS = {
+    check.__name__: check
+    for check in (*reports.CHECKS, *running.CHECKS, *people.CHECKS, *microphones.CHECKS, *channel.CHECKS)
+}
 
 
 async def run(executable: str, wanted: list[str], pictures: Path | None) -> list[str]:
