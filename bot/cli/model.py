@@ -131,7 +131,7 @@ def adopt(directory: Path, labels: str, padding: str, force: bool, check: bool) 
     with written_to(directory):
         try:
             manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding, check=check)
-        except (EngineError, OSError):
+        except BaseException:  # Ctrl-C, too
             _put_back(directory, made, before)
             raise
     click.echo("\n".join(_described(directory, manifest)))

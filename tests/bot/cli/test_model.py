@@ -188,20 +188,24 @@ def test_wrong_labels_are_refused_and_nothing_is_left(old: Path, tmp_path: Path)
     assert "labels must differ" in wrong
 
 
-def test_a_disk_that_fills_leaves_nothing_of_an_adoption(
-    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "cannot be written: No space left"), (KeyboardInterrupt(), "")],
+)
+def test_a_full_disk_and_ctrl_c_leave_nothing_of_an_adoption(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, said: str
 ) -> None:
     for name in ("final_ser_model.keras", "scaler.pkl"):
         (tmp_path / name).write_bytes((old / name).read_bytes())
 
     def full(directory: Path) -> None:
         (directory / "network.onnx").write_bytes(b"half of")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise trouble
 
     monkeypatch.setattr("ser_engine.training.adopt.write_twins", full)
     status, _, wrong = run("adopt", str(tmp_path))
     assert status == 1
-    assert "cannot be written: No space left" in wrong
+    assert said in wrong
     assert {path.name for path in tmp_path.iterdir()} == {"final_ser_model.keras", "scaler.pkl"}
 
 
