@@ -2,7 +2,7 @@
 question to it would wait for ever, and with it every page and every result.
 
 A connection is asked whether it answers before it is used, and is cut when a transaction takes too long; what waits on
-it then fails, as when the database closes it.
+it then fails, as when the database closes it. PostgreSQL in turn is told for how long to wait for this machine.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ async def take_time(connection: AsyncConnection) -> None:
 async def be_missed(driver: Any) -> None:
     """Have PostgreSQL close this connection half a minute after this machine is gone: one that lost its power, or its
     network, says no goodbye. What is not known there, or not for this connection, is left as it is."""
-    for name, value in _GONE.items():
-        query = "SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1"
-        await driver.execute(query, name, value, timeout=PING_S)
+    wanted = "unnest($1::text[], $2::text[]) AS wanted (name, value)"
+    query = f"SELECT set_config(name, value, false) FROM pg_settings JOIN {wanted} USING (name)"  # noqa: S608
+    await driver.execute(query, list(_GONE), list(_GONE.values()), timeout=PING_S)
 
 
 def _connected(_connection: Any, record: Any) -> None:
@@ -86,10 +86,9 @@ def _taken(connection: Any, record: Any, _proxy: Any) -> None:
     driver = connection.driver_connection
     _disarm(record.info)
     record.info[_LATE] = asyncio.get_running_loop().call_later(LONGEST_S, driver.terminate)
-    if record.info.pop(_NEW, False):
-        return
     try:
-        await_only(driver.execute("SELECT 1", timeout=PING_S))
+        await_only(be_missed(driver) if record.info.get(_NEW) else driver.execute("SELECT 1", timeout=PING_S))
+        record.info.pop(_NEW, None)
     except Exception as error:  # whatever it is, another connection may do
         driver.terminate()
         raise DisconnectionError("it does not answer") from error

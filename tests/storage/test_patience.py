@@ -79,6 +79,13 @@ async def test_a_transaction_that_gets_no_answer_is_cut_and_the_next_one_works(
         assert await storage.session(session.id) is not None
 
 
+async def test_a_machine_that_is_gone_is_missed_on_every_connection(line: Line) -> None:
+    """It may be gone within a transaction, whose rows are locked until then."""
+    async with opened(line) as (storage, _), storage._database.transaction() as db:
+        told = await db.scalars(text("SELECT name FROM pg_settings WHERE name LIKE 'tcp%' AND source = 'session'"))
+        assert set(told) == set(patience._GONE)
+
+
 async def test_what_may_take_long_is_not_cut(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(line) as (storage, _):
         monkeypatch.setattr(patience, "LONGEST_S", 2.0)
