@@ -49,8 +49,7 @@ class ListenGroup(app_commands.Group):
     async def stop(self, interaction: Interaction) -> None:
         await defer(interaction)
         session = running(self._app, interaction)
-        server = await self._app.storage.server(session.record.guild_id)
-        require_stop(asker_of(interaction), server, started_by=session.record.started_by)
+        require_stop(asker_of(interaction), session.server, started_by=session.record.started_by)
         await self._app.sessions.stop(session.record.guild_id)
         await say(interaction, texts_of(interaction).STOPPING_SESSION)
 

@@ -95,8 +95,7 @@ class PanelView(discord.ui.View):
     async def stop_session(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await defer(interaction)
         session = self._session(interaction)
-        server = await self._app.storage.server(guild_of(interaction).id)
-        require_stop(asker_of(interaction), server, started_by=session.record.started_by)
+        require_stop(asker_of(interaction), session.server, started_by=session.record.started_by)
         await self._app.sessions.stop(session.record.guild_id)
         await say(interaction, texts_of(interaction).STOPPING_SESSION)
 

@@ -119,6 +119,15 @@ class ListeningSession:
         await self._finish(reason)
 
     async def _finish(self, reason: EndReason, hearing: asyncio.Task[None] | None = None) -> None:
+        """Close everything. Whatever breaks, nobody waits for `ended` then."""
+        record: SessionRecord | None = None
+        try:
+            record = await self._close(reason, hearing)
+        finally:
+            if not self.ended.done():
+                self.ended.set_result(record)
+
+    async def _close(self, reason: EndReason, hearing: asyncio.Task[None] | None) -> SessionRecord | None:
         """Leave the channel, recognise what is left, store and tell."""
         self.end(reason)
         await self._display.notices.clear()
@@ -140,8 +149,7 @@ class ListeningSession:
             await self._display.notices.take_back()
             await farewell.close_panel(reason, record, lasted_s=lasted_s)
         await farewell.sum_up(reason, record)
-        if not self.ended.done():
-            self.ended.set_result(record)
+        return record
 
     async def _store(self, reason: EndReason, counters: dict[str, int]) -> SessionRecord | None:
         """Write all that is left of it, and its end; None when the database could not."""

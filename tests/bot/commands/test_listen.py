@@ -14,6 +14,7 @@ from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
 from bot.errors import NotPossible
 from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
+from storage.errors import StorageUnavailable
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
 
@@ -231,3 +232,23 @@ async def test_a_start_that_is_stopped_before_the_bot_is_in_says_that_it_ended(w
     world.voice.may_join.set()
     assert texts.END_REASONS["stopped"] in text_of(await starting)
     assert text_of(await stopping) == texts.STOPPING_SESSION
+
+
+@pytest.mark.parametrize("by", ["button", "command"])
+async def test_it_is_stopped_while_the_database_is_away(world: World, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """Who may stop is known to the session, and nobody has to be heard on until the database is back."""
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    panel = await world.attest_and_start()
+
+    async def away(*_: object, **__: object) -> None:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as meanwhile:
+        for step in ("server", "end_session", "edition"):
+            meanwhile.setattr(world.service.storage, step, away)
+        assert text_of(await world.press(world.mara, panel, STOP_ID)) == texts.MAY_NOT_STOP
+        stop = world.press(world.owner, panel, STOP_ID) if by == "button" else world.ask(world.owner, "listen stop")
+        assert text_of(await stop) == texts.STOPPING_SESSION
+        await world.over()
+    assert texts.END_REASONS["stopped"] in text_of(panel)

@@ -266,3 +266,17 @@ async def test_nothing_is_heard_after_the_end_although_a_notice_is_still_being_n
     noted.set()
     await stage.over()
     assert not heard
+
+
+async def test_whoever_stops_it_is_answered_whatever_breaks_at_its_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    session = await stage.start()
+    monkeypatch.setattr(session._farewell, "store", breaks)
+    async with asyncio.timeout(60):
+        assert await stage.manager.stop(GUILD) is session
+    await stage.over()
+    assert stage.manager.of(GUILD) is None
