@@ -42,6 +42,8 @@ class Panel:
         self._edited_s = 0.0
         self._posted_s = 0.0
         self.posted: Posted | None = None
+        self._before: list[Posted] = []
+        """Older ones that are not known to be removed."""
         self.edits = 0
         self.failures = 0
 
@@ -109,7 +111,7 @@ class Panel:
             self._failed(error)
 
     async def close(self, card: Card) -> None:
-        """Say a last thing in it and leave it without buttons."""
+        """Say a last thing in it and leave it without buttons, and no older one beside it."""
         if self.posted is None:
             return
         try:
@@ -118,12 +120,20 @@ class Panel:
             pass
         except DISCORD_TROUBLE as error:
             self._failed(error)
+        with suppress(SurfaceGone, *DISCORD_TROUBLE):
+            await self._remove_before()
 
     async def _repost(self) -> None:
         old = self.posted
         await self.open()
         if old is not None:
-            await self._surface.remove(old)
+            self._before.append(old)
+        await self._remove_before()
+
+    async def _remove_before(self) -> None:
+        while self._before:  # cut off in between, it is removed later: it would say for ever that the bot listens
+            await self._surface.remove(self._before[-1])
+            self._before.pop()
 
     def _failed(self, error: BaseException) -> None:
         self.failures += 1

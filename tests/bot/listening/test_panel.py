@@ -9,6 +9,7 @@ import pytest
 
 from bot.cards import Buttons, Card
 from bot.listening.panel import EDIT_GAP_S, MAX_AGE_S, Panel
+from bot.listening.surface import Posted
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.surface import FakeSurface
 
@@ -21,6 +22,7 @@ class Stage:
         self.surface = FakeSurface()
         self.says = "first"
         self.lost = 0
+        self.task: asyncio.Task[None]
         self.panel = Panel(self.surface, self.clock, self._card, lost=self._lose)
 
     def _card(self) -> Card:
@@ -42,10 +44,10 @@ class Stage:
 async def stage() -> AsyncIterator[Stage]:
     stage = Stage()
     await stage.panel.open()
-    task = asyncio.create_task(stage.panel.run(), name="panel")
+    stage.task = asyncio.create_task(stage.panel.run(), name="panel")
     yield stage
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    stage.task.cancel()
+    await asyncio.gather(stage.task, return_exceptions=True)
 
 
 async def test_no_change_no_edit(stage: Stage) -> None:
@@ -132,3 +134,26 @@ async def test_without_any_place_its_owner_is_told(stage: Stage) -> None:
     stage.panel.check_place()
     await stage.clock.advance(EDIT_GAP_S)
     assert stage.lost == 1
+
+
+async def test_an_older_panel_whose_removal_was_cut_off_is_removed_at_the_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session ends while Discord is slow to delete it."""
+    removing = asyncio.Event()
+
+    async def hangs(_: Posted) -> None:
+        removing.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(stage.surface, "remove", hangs)
+        stage.panel.deleted(stage.surface.messages[0].posted.message_id)
+        await stage.clock.advance(EDIT_GAP_S)
+        await removing.wait()
+        stage.task.cancel()
+        await asyncio.wait({stage.task})
+    await stage.panel.close(Card(title="Session ended", text="bye"))
+    first, second = stage.surface.messages
+    assert first.removed
+    assert (second.removed, second.card.text) == (False, "bye")
