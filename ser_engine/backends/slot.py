@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 START_LIMIT_S: Final = 180.0  # TensorFlow on a cold, busy machine
 _END_LIMIT_S: Final = 2.0
+_LOOK_S: Final = 1.0
+_MOST_DOUBLINGS: Final = 6
 _EXCHANGED: Final = "The model was exchanged while it is served. Start Undertone again, and it serves the new one."
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
@@ -41,6 +43,7 @@ class Slot:
     def __init__(self, name: str, kind: Kind, model_dir: str, runtime: str | None = None) -> None:
         self.name = name
         self.starts = 0
+        self._failed = 0
         self.info: Any = None
         self._gone = ""
         self._kind: Final = kind
@@ -58,6 +61,11 @@ class Slot:
         return self._ready and self._process is not None and self._process.is_alive()
 
     @property
+    def look_again_s(self) -> float:
+        """When to look whether it is ready while nobody asks: more and more rarely where it cannot be started."""
+        return _LOOK_S * 2.0 ** min(self._failed, _MOST_DOUBLINGS)
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
@@ -71,7 +79,9 @@ class Slot:
     async def start(self) -> None:
         """Start the process and wait for its warm-up. Raises WorkerGone when it dies or hangs, and ModelError, also
         when it found another model than the process before it: what the parent knows of the model would not fit."""
+        self._failed += 1
         await self._in_thread(self._start)
+        self._failed = 0
 
     async def ask(self, *request: Any, limit_s: float) -> list[Any]:
         """The parts of the answer. Raises what the worker raised, or WorkerGone (the process is gone by then)."""

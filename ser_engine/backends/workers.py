@@ -42,7 +42,6 @@ log = structlog.get_logger(__name__)
 MAX_BATCH: Final = 4
 """Windows that a worker is asked about at once. The first answer waits for the last one."""
 _BATCH_LIMIT_S: Final = 30.0
-_IDLE_CHECK_S: Final = 1.0
 _MAX_WAITING_FILES: Final = 16
 _RESTART_PAUSE_S: Final = 0.5
 
@@ -240,7 +239,7 @@ class WorkerBackend:
         while not self._queue:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_IDLE_CHECK_S):
+                async with asyncio.timeout(slot.look_again_s):
                     await self._arrived.wait()
             if not self._queue and not slot.ready:  # it died while nobody asked it anything
                 with contextlib.suppress(WorkerGone, EngineError):

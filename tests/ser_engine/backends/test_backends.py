@@ -166,6 +166,23 @@ async def test_worker_that_dies_idle_is_replaced_unasked(workers: WorkerBackend)
     assert [line["ended"] for line in logs if line["event"] == "worker_replaced"] == ["SIGKILL"]
 
 
+async def test_a_worker_that_cannot_be_started_is_tried_more_and_more_rarely(
+    workers: WorkerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nobody asks for it: each try costs a process and three lines of the log."""
+    monkeypatch.setattr("ser_engine.backends.slot._LOOK_S", 0.01)
+    monkeypatch.setattr("ser_engine.backends.workers._RESTART_PAUSE_S", 0.0)
+    await asyncio.sleep(1.1)  # the look that is under way ends
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(slot, "_SPAWN", None)
+        os.kill(pids(workers)[0], signal.SIGKILL)
+        await until(lambda: not workers.ready)
+        await asyncio.sleep(1.0)
+    tries = [line["event"] for line in logs].count("worker_replaced")
+    assert 1 <= tries <= 9
+    await until(lambda: workers.ready)
+
+
 async def test_a_model_that_is_exchanged_is_not_served_half(tmp_path: Path) -> None:
     """A worker that is replaced reads the model again; the process above it keeps what it read at the start."""
     backend = WorkerBackend(make_model(tmp_path))
