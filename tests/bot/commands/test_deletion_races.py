@@ -27,7 +27,8 @@ STEPS = (
     (Attendance, "settle_all"),
     (WindowWriter, "flush"),
     (Farewell, "store"),
-    (Farewell, "tell"),
+    (Farewell, "close_panel"),
+    (Farewell, "sum_up"),
     (Panel, "close"),
     (farewell, "_summary"),
 )
