@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bot.client import ClientKeeper
     from bot.listening.manager import SessionManager
 
-REST_BY_S: Final = 7.0
+REST_BY_S: Final = 6.5
 """After which Discord, pages and the last writing have had their time; the sessions have taken their part of it. What
 waits for the database, a connection each, takes up to 2 s more to be told that there is none."""
 
@@ -53,7 +53,7 @@ async def end_in_time(
         _log.warning("stop_cut_short", hanging=sorted(task.get_name() for task in hanging))
         await storage.close(within_s=0.0)  # whoever waits for it is told
     # A session that is late is stored; what it still waits for is Discord.
-    for task in (*closing, discord, *late):
+    for task in (*closing, *lasting, discord, *late):
         task.cancel()
     for outcome in await asyncio.gather(*closing, *lasting, discord, return_exceptions=True):
         if isinstance(outcome, Exception):

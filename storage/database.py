@@ -30,7 +30,7 @@ _MIGRATION_WAIT_MS: Final = 120_000
 """For another process that migrates: the rows of a large database take their time."""
 _POOL_WAIT_S: Final = 10
 _CLOSE_WAIT_S: Final = 5.0
-_GOODBYE_S: Final = 1.0
+_GOODBYE_S: Final = 0.5
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = 0x756E6465_72746F6E  # "undertone", as many of its letters as a lock's number holds
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
@@ -86,7 +86,7 @@ class Database:
         self._queue.close()
         self._connecting.give_up()
         with suppress(Exception):
-            async with asyncio.timeout(_GOODBYE_S):
+            async with asyncio.timeout(max(within_s, _GOODBYE_S)):
                 await self._engine.dispose()
         await asyncio.gather(*(_end(connection.driver_connection) for connection in tuple(self._open)))
         self._open.clear()
@@ -202,7 +202,7 @@ async def _end(driver: Any) -> None:
         if hasattr(driver, "terminate"):
             driver.terminate()
             return
-        async with asyncio.timeout(_GOODBYE_S):
+        async with asyncio.timeout(1):
             await driver.close()
 
 

@@ -18,7 +18,7 @@ from sandbox import Message, Sandbox
 from storage import Storage
 from storage.records import SessionState
 from tests.fakes.backend import FakeBackend
-from tests.fakes.postgres import Line, line_to_a_new_database
+from tests.fakes.postgres import line_to_a_new_database
 from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice, tone_burst
 from tests.fakes.waiting import Stopwatch
@@ -28,12 +28,14 @@ pytestmark = pytest.mark.integration
 
 
 @asynccontextmanager
-async def listening(line: Line, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[World, Message]]:
+async def listening(
+    address: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[World, Message]]:
     """A service in which somebody was heard a moment ago, and the panel of that session."""
     keep_addresses(monkeypatch)
     async with Sandbox(rate_limits=False) as sandbox:
         voice = FakeVoice()
-        settings = settings_for(sandbox, folder, database_address=line.url)
+        settings = settings_for(sandbox, folder, database_address=address)
         async with Service(settings, backend=FakeBackend(), connect=voice) as service:
             await service.discord_ready()
             world = World(sandbox, service, voice)
@@ -49,7 +51,7 @@ async def test_a_database_that_hangs_does_not_hold_up_the_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back_after_s: float | None
 ) -> None:
     async with line_to_a_new_database(tmp_path) as line:
-        async with listening(line, tmp_path, monkeypatch) as (world, panel), aiohttp.ClientSession() as browser:
+        async with listening(line.url, tmp_path, monkeypatch) as (world, panel), aiohttp.ClientSession() as browser:
             service, session = world.service, world.running()
             line.flows.clear()
             world.voice.link.hear(world.owner.id, tone_burst())
