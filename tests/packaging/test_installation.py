@@ -30,8 +30,9 @@ MAY_ASK = {
     "lab/old_way.py": {"keras", "librosa"},
     "ser_engine/backends/ray_replica.py": {"ray"},
     "ser_engine/backends/ray_serve.py": {"ray"},
+    "storage/patience.py": {"asyncpg"},  # once SQLAlchemy has it, or has said what is missing
 }
-"""Serving files that import what only an extra brings, each behind `need_training` or `need_ray`."""
+"""Serving files that import what only an extra brings, each behind `need_training`, `need_ray` or `without_driver`."""
 
 SITE = """
 import importlib.machinery
