@@ -91,10 +91,10 @@ async def test_a_client_that_ended_is_replaced(tmp_path: Path) -> None:
 async def test_a_client_that_ends_while_it_connects_anew_leaves_no_heartbeat_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resuming = asyncio.Event()
+    resuming: asyncio.Queue[DiscordWebSocket] = asyncio.Queue()
 
-    async def hang(_: DiscordWebSocket) -> None:
-        resuming.set()
+    async def hang(connection: DiscordWebSocket) -> None:
+        resuming.put_nowait(connection)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(DiscordWebSocket, "resume", hang)
@@ -104,10 +104,11 @@ async def test_a_client_that_ends_while_it_connects_anew_leaves_no_heartbeat_beh
             await service.discord_ready()
             sandbox.gateway.cut()
             async with asyncio.timeout(60):
-                await resuming.wait()
+                connection = await resuming.get()
             threads = [one for one in threading.enumerate() if isinstance(one, KeepAliveHandler)]
             heartbeats = [one for one in threads if one.ws.loop is asyncio.get_running_loop()]
             assert heartbeats
+        await connection.socket.close()  # nobody's, and aiohttp would complain of it in another test
     for heartbeat in heartbeats:
         await asyncio.to_thread(heartbeat.join, 10.0)
     assert not any(heartbeat.is_alive() for heartbeat in heartbeats)
