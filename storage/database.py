@@ -70,23 +70,24 @@ class Database:
             raise
         return database
 
-    async def close(self, within_s: float = _CLOSE_WAIT_S) -> None:
-        """Refuse new transactions, let those under way end for at most `within_s`, and close every connection. Closed
-        once, it is closed.
+    async def close(self, within_s: float | None = None) -> None:
+        """Refuse new transactions, let those under way end for at most `within_s` (None: 5 s), and close every
+        connection. Closed once, it is closed.
 
         SQLAlchemy's `dispose` leaves a connection in use to its user, who gives it back to a pool that nobody closes.
         """
         if self._closed:
             return
         self._closed = True
+        limit_s = _CLOSE_WAIT_S if within_s is None else within_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(limit_s):
                 while self._queue.writers or self._in_use():  # noqa: ASYNC110 - they tell nobody when idle
                     await asyncio.sleep(0.005)
         self._queue.close()
         self._connecting.give_up()
         with suppress(Exception):
-            async with asyncio.timeout(max(within_s, _GOODBYE_S)):
+            async with asyncio.timeout(max(limit_s, _GOODBYE_S)):
                 await self._engine.dispose()
         await asyncio.gather(*(_end(connection.driver_connection) for connection in tuple(self._open)))
         self._open.clear()

@@ -74,8 +74,8 @@ class Storage:
             raise
         return cls(database, identity, retention_days=retention_days, file=file_of(url))
 
-    async def close(self, *, within_s: float = 5.0) -> None:
-        """Whoever still waits after `within_s` is told that it is closed."""
+    async def close(self, *, within_s: float | None = None) -> None:
+        """Whoever still waits after `within_s` (None: 5 s) is told that it is closed."""
         await self._database.close(within_s)
         if self._claim is not None:
             self._claim.release()
