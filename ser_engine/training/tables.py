@@ -7,6 +7,7 @@ It is `manifest.csv`, `labels.csv`, the only CSV in the folder, or named itself.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _ALSO_CALLED: Final = {
     "label": ("intended", "emotion"),
     "speaker": ("actor", "person"),
 }
+_STATED: Final = re.compile('"?sep=([,;|\t])"?', re.IGNORECASE)
+"""The line with which a table tells Excel what stands between its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +60,13 @@ def read_table(folder: Path, *needed: str) -> RecordingsTable:
     path = folder
     try:
         path = _find(folder, needed)
+        dialect, stated = _dialect(path)
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, dialect=_dialect(path))
+            if stated:
+                stream.readline()
+            reader = csv.DictReader(stream, dialect=dialect)
             columns = _columns(reader.fieldnames or ())
-            lines = [(reader.line_num, line) for line in reader]
+            lines = [(reader.line_num + stated, line) for line in reader]
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path} is not in UTF-8; save it again as CSV UTF-8.") from error
     except (OSError, csv.Error) as error:
@@ -98,15 +104,13 @@ def _listed(columns: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(columns[:-1]), columns[-1])))
 
 
-def _dialect(table: Path) -> type[csv.Dialect]:
-    """Comma, semicolon or tab: spreadsheets differ by country."""
+def _dialect(table: Path) -> tuple[type[csv.Dialect], bool]:
+    """Comma, semicolon or tab: spreadsheets differ by country. And whether a line of its own says so (`sep=;`)."""
     with table.open(encoding="utf-8-sig") as stream:
         first = stream.readline()
-    dialect: type[csv.Dialect] = csv.excel
-    for separator in (";", "\t"):
-        if separator in first and "," not in first:
-            dialect = type("dialect", (csv.excel,), {"delimiter": separator})
-    return dialect
+    said = _STATED.fullmatch(first.rstrip("\r\n"))
+    separator = said[1] if said else next((one for one in ";\t" if one in first and "," not in first), ",")
+    return type("dialect", (csv.excel,), {"delimiter": separator}), said is not None
 
 
 def _columns(header: Iterable[str]) -> dict[str, str]:

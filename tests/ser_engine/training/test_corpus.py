@@ -63,6 +63,19 @@ def test_a_spreadsheet_may_separate_with_semicolons_and_begin_with_a_mark(tmp_pa
     assert read_corpus(tmp_path).clips[0].label == "Neutral"
 
 
+@pytest.mark.parametrize(("said", "between"), [("sep=;", ";"), ('"sep=,"', ","), ("SEP=\t", "\t"), ("sep=|", "|")])
+def test_a_line_for_excel_says_what_separates_and_counts_as_a_line(said: str, between: str, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    rows = ["file", "label", "speaker"], ["a.wav", "sad", "me, too" if between != "," else "me"]
+    lines = [said, *map(between.join, rows)]
+    (tmp_path / "mine.csv").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    assert read_corpus(tmp_path).clips[0].label == "Sad"
+
+    (tmp_path / "mine.csv").write_text("\n".join([*lines, between.join(["a.wav", "bored", "me"])]), encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"mine\.csv, line 4: 'bored' is not a label"):
+        read_corpus(tmp_path)
+
+
 def test_what_a_mac_notes_beside_a_table_is_no_second_one_and_its_name_may_end_in_capitals(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
     (tmp_path / "MINE.CSV").write_text("file,label,speaker\na.wav,neutral,me\n", encoding="utf-8")
