@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from bot.cli.options import write_whole
+
 if TYPE_CHECKING:
     from lab.timing import Result
 
@@ -72,7 +74,7 @@ def put(page: Path, table: str) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise click.ClickException(f"{page} has no place for the table: {BEGIN} and {END}, each on a line of its own.")
-    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    write_whole(page, f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
 
 
 def _version(name: str) -> str:

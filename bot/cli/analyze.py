@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from bot.cli.options import write_whole
 from bot.cli.recordings import each, opened, shown, size_of
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import AudioError, EngineError
@@ -127,6 +128,6 @@ def _draw(picture: Path, drawn: Sequence[tuple[str, Analysis]], recognizer: Reco
     from bot.cli.strip import strips
 
     try:
-        picture.write_text(strips(drawn, labels=recognizer.info.labels), encoding="utf-8")
+        write_whole(picture, strips(drawn, labels=recognizer.info.labels))
     except OSError as error:
         raise click.ClickException(f"The picture cannot be written to {shown(picture)}: {error.strerror}.") from error

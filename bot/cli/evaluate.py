@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.markdown import Markdown
 
+from bot.cli.options import write_whole, written_to
 from bot.cli.progress import Bar
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import CorpusError, EngineError
@@ -127,21 +128,23 @@ def _loaded(models: Sequence[str]) -> list[Recognizer]:
 
 
 def _give(report: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
-    """Print the report, and keep it with its pictures in the folder `out`."""
-    from ser_engine.training.pictures import write_pictures
+    """Keep the report with its pictures in the folder `out`, and print it, also when it cannot be kept."""
+    from ser_engine.training.pictures import pictures
     from ser_engine.training.report import to_markdown
 
     markdown, text = to_markdown(report), json.dumps(report, indent=2, ensure_ascii=False)
-    if out is not None:
-        (out / "report.md").write_text(markdown, encoding="utf-8")
-        (out / "report.json").write_text(text + "\n", encoding="utf-8")
-        write_pictures(report, out)
-    if as_json:
-        click.echo(text)
-    elif sys.stdout.isatty():
-        Console().print(Markdown(markdown))
-    else:
-        click.echo(markdown)
+    try:
+        if out is not None:
+            with written_to(out):
+                for name, content in {"report.md": markdown, "report.json": f"{text}\n", **pictures(report)}.items():
+                    write_whole(out / name, content)
+    finally:
+        if as_json:
+            click.echo(text)
+        elif sys.stdout.isatty():
+            Console().print(Markdown(markdown))
+        else:
+            click.echo(markdown)
 
 
 def _refuse_unused(*, in_call: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,3 +34,23 @@ def written_to(folder: Path) -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `path` beside its place, then move it there: a full disk or Ctrl-C leaves what was there, and no part.
+
+    Raises OSError.
+    """
+    if path.exists() and not path.is_file():  # a device or a pipe
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()  # a link goes on pointing there
+    draft = path.with_name(f".undertone-{os.getpid()}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, draft)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bot import logs
+from bot.cli.options import write_whole
 from bot.cli.running import fail
 from bot.errors import StartError
 from bot.secret import key_of
@@ -44,7 +45,7 @@ def report(session_id: str, as_json: bool, html: Path | None) -> None:
         click.echo(export.as_json(found), nl=False)
         return
     try:
-        html.write_text(export.as_html(found), encoding="utf-8")
+        write_whole(html, export.as_html(found))
     except OSError as error:
         fail(f"{html} cannot be written: {error.strerror}.")
 

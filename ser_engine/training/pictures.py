@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any, Final
 
 _SIZE: Final = 360
@@ -22,8 +21,8 @@ _STYLE: Final = (
 )
 
 
-def write_pictures(report: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write the pictures of `report` (see `report.build`) into `folder`; returns what was written."""
+def pictures(report: Mapping[str, Any]) -> dict[str, str]:
+    """The pictures of `report` (see `report.build`), by the names of their files."""
     first = report["conditions"][0]
     made: dict[str, str] = {}
     for set_name in ("four", "five", "all"):
@@ -37,11 +36,7 @@ def write_pictures(report: Mapping[str, Any], folder: Path) -> list[Path]:
             curves[model] = entry["risk_coverage"]
         if curves:
             made[f"{set_name}-risk-coverage.svg"] = risk_coverage(curves, f"{first}, over {set_name} labels")
-    paths = []
-    for name, text in made.items():
-        (folder / name).write_text(text, encoding="utf-8")
-        paths.append(folder / name)
-    return paths
+    return made
 
 
 def reliability(entry: Mapping[str, Any], title: str) -> str:

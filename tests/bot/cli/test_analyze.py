@@ -291,6 +291,17 @@ def test_what_a_shell_may_do_to_it_ends_in_words(model: Path, tmp_path: Path, wo
     assert "Exception ignored" not in ended.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix")
+def test_a_picture_for_which_there_is_no_room_leaves_no_empty_file(model: Path, tmp_path: Path) -> None:
+    line = f"ulimit -f 0; exec {sys.executable} -m bot analyze {clip_paths()[0]} --model {model} --picture strip.svg"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    ended = subprocess.run(  # noqa: S602  a shell is what is tested
+        line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, "The picture cannot be written to strip.svg" in ended.stderr) == (1, True), ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_words_are_those_of_every_other_place(capsys: pytest.CaptureFixture[str]) -> None:
     unsure, sure = backend.prediction("Disgust", 0.35, reason="unsure"), backend.prediction("Disgust", 0.9)
     for said in (unsure, sure):

@@ -173,3 +173,14 @@ def test_a_corpus_that_a_model_was_broadened_with_is_told(recordings: Path, tmp_
     result = measure(recordings, model)
     assert result.exit_code == 0, result.output
     assert "trained on read, so" in result.stderr
+
+
+def test_figures_that_cannot_be_kept_are_printed_and_it_is_said(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "report.json").mkdir(parents=True)
+    model = trained(tmp_path / "a", "1020")
+    result = CliRunner().invoke(
+        evaluate, ["--corpus", str(recordings), "--model", str(model), "--json", "--out", str(out)]
+    )
+    assert json.loads(result.stdout)["actors"] == ["1020"]
+    assert (result.exit_code, "cannot be written: Is a directory." in result.stderr) == (1, True), result.output

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
+from bot.cli.options import write_whole
 from bot.cli.program import _COMMANDS
 
 pytestmark = pytest.mark.unit
@@ -30,3 +34,38 @@ def test_what_cannot_be_counted_with_is_refused_by_every_command(value: str) -> 
                 with pytest.raises(click.BadParameter):
                     option.type(value, option)
     assert ("demo", "--seconds") in seen
+
+
+@pytest.mark.parametrize("before", [None, "an older one"])
+def test_an_output_that_breaks_off_leaves_no_part_of_it(
+    before: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "strip.svg"
+    if before is not None:
+        file.write_text(before)
+    written = Path.write_text
+
+    def full(path: Path, text: str, **options: str) -> int:
+        written(path, text[:3], **options)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(file, "a new one")
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == ({"strip.svg": before} if before else {})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of Unix")
+def test_an_output_goes_where_a_link_and_a_pipe_lead_and_keeps_its_rights(tmp_path: Path) -> None:
+    there, link, pipe = tmp_path / "there", tmp_path / "link", tmp_path / "pipe"
+    there.write_text("an older one")
+    there.chmod(0o640)
+    link.symlink_to(there)
+    write_whole(link, "a new one")
+    assert (link.is_symlink(), there.read_text(), there.stat().st_mode & 0o777) == (True, "a new one", 0o640)
+
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "down the pipe")
+    assert (pipe.is_fifo(), os.read(reader, 100)) == (True, b"down the pipe")
+    os.close(reader)

@@ -16,7 +16,7 @@ from ser_engine.backends.base import ModelInfo
 from ser_engine.recognizer import Recognizer
 from ser_engine.training import conditions, measure, metrics, report
 from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
-from ser_engine.training.pictures import write_pictures
+from ser_engine.training.pictures import pictures
 from ser_engine.training.recipes import Silent
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, Prediction, Window
 
@@ -202,8 +202,7 @@ def test_the_report_holds_every_engine_and_reads_as_text_json_and_pictures(tmp_p
     assert "## default, 5 labels, clean" in text
     assert "collapsed" in text
 
-    pictures = write_pictures(found, tmp_path)
-    names = {path.name for path in pictures}
-    assert {"seed-four-reliability.svg", "default-five-confusion.svg", "four-risk-coverage.svg"} <= names
-    for path in pictures:
-        assert ElementTree.fromstring(path.read_text(encoding="utf-8")).tag.endswith("svg")  # noqa: S314  # our own
+    drawn = pictures(found)
+    assert {"seed-four-reliability.svg", "default-five-confusion.svg", "four-risk-coverage.svg"} <= set(drawn)
+    for text in drawn.values():
+        assert ElementTree.fromstring(text).tag.endswith("svg")  # noqa: S314  # our own
