@@ -71,6 +71,8 @@ class OnnxNetwork:
         names = {i.name for i in self._session.get_inputs()}
         if names != {"features", "lengths"}:
             raise ModelError(f"{directory.path / NETWORK_ONNX} takes {sorted(names)}, not features and lengths.")
+        padded = directory.manifest.features.padding == "pad_then_standardise"  # all windows are of one length then
+        _check_axes(directory, NETWORK_ONNX, self._session, length=directory.manifest.features.max_frames * padded)
 
     def logits(self, batch: Batch, lengths: Lengths) -> Logits:
         if self._one_by_one:
@@ -87,6 +89,7 @@ class EncoderNetwork:
 
     def __init__(self, directory: ModelDirectory) -> None:
         self._session = _session(directory, ENCODER_ONNX, {})
+        _check_axes(directory, ENCODER_ONNX, self._session)
         self._input = self._session.get_inputs()[0].name
 
     def encode(self, clips: list[Features]) -> list[Features]:
@@ -151,6 +154,24 @@ def _check_length(directory: ModelDirectory, name: str, frames: int | None) -> N
             f"{directory.path / name} takes {frames} frames, but {MANIFEST} states {settings.max_frames} "
             f"(features.max_frames).{again}"
         )
+
+
+def _check_axes(directory: ModelDirectory, name: str, session: Any, *, length: int = 0) -> None:
+    """Raises ModelError for a graph that takes one number of windows, or one number of frames, and no other.
+
+    `length` is the one number of frames that may be: that of windows which are all padded to it.
+    """
+    path = directory.path / name
+    for one in session.get_inputs():
+        shape: list[int | str | None] = list(one.shape)
+        if any(isinstance(windows, int) for windows in shape[:1]):
+            raise ModelError(
+                f"{path} takes {shape[0]} windows at a time and no other number; export it with a free one."
+            )
+        if any(isinstance(frames, int) and frames != length for frames in shape[1:2]):
+            raise ModelError(
+                f"{path} takes windows of {shape[1]} frames and of no other length; export it with a free one."
+            )
 
 
 def load_network(

@@ -151,7 +151,8 @@ class Recognizer:
         return self._parts.network.logits(batch, lengths), pooled
 
     def _try_once(self) -> None:
-        """One window through the whole way: finds a wrong label count or width now, and warms the session up."""
+        """A long and a short window through the whole way: finds a wrong label count or width, and a network for one
+        length alone, now, and warms the session up."""
         noise = np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.05)
         path = self._parts.directory.path
         if self._parts.scaler is not None and self._parts.encoder is None:
@@ -159,12 +160,12 @@ class Recognizer:
             if self._parts.scaler.dims != dims:
                 raise ModelError(f"The scaler of {path} is for {self._parts.scaler.dims} features, not {dims}.")
         try:
-            answer, (pooled,) = self._batch([noise])
+            answer, (pooled, _) = self._batch([noise, noise[:SAMPLE_RATE_HZ]])
         except ModelError:
             raise
         except Exception as error:  # runtimes raise what they like for a network of the wrong shape
             raise ModelError(f"The network of {path} does not take the features that its model.json states.") from error
-        if answer.shape != (1, len(self.info.labels)):
+        if answer.shape != (2, len(self.info.labels)):
             raise ModelError(
                 f"The network of {path} gives {answer.shape[-1]} answers, but its model.json states "
                 f"{len(self.info.labels)} labels."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from ser_engine import Recognizer, segment_pcm
@@ -193,6 +194,50 @@ def test_broken_network_is_refused(tmp_path: Path) -> None:
     manifest["files"]["network.onnx"] = hashlib.sha256(b"not a graph").hexdigest()
     (tmp_path / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="not a network that ONNX Runtime can load"):
+        Recognizer.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "said"),
+    [
+        ("network.onnx", ["batch", 150], "network.onnx takes windows of 150 frames and of no other length"),
+        ("network.onnx", [1, "frames"], "network.onnx takes 1 windows at a time"),
+        ("encoder.onnx", ["batch", 300], "encoder.onnx takes windows of 300 frames and of no other length"),
+    ],
+)
+def test_a_network_for_windows_of_one_length_alone_is_refused(
+    tmp_path: Path, name: str, axes: list[str | int], said: str
+) -> None:
+    """A window of 3 s would pass, and every shorter one end in an error while people talk."""
+    make_model(tmp_path, encoder=True)
+    graph = onnx.load(tmp_path / name)
+    for dim, value in zip(graph.graph.input[0].type.tensor_type.shape.dim, axes, strict=False):
+        setattr(dim, "dim_value" if isinstance(value, int) else "dim_param", value)
+    onnx.save(graph, tmp_path / name)
+    write_manifest(tmp_path, open_directory(tmp_path).manifest)
+    with pytest.raises(ModelError, match=said):
+        Recognizer.load(tmp_path)
+
+
+def test_a_network_of_one_length_is_served_where_all_windows_are_padded_to_it(tmp_path: Path) -> None:
+    make_model(tmp_path, features=FeatureSettings(padding="pad_then_standardise"))
+    graph = onnx.load(tmp_path / "network.onnx")
+    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 400
+    onnx.save(graph, tmp_path / "network.onnx")
+    write_manifest(tmp_path, open_directory(tmp_path).manifest)
+    assert Recognizer.load(tmp_path).logits([np.ones(SAMPLE_RATE_HZ, np.float32)]).shape == (1, 5)
+
+
+def test_a_network_that_says_nothing_of_its_one_length_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path, encoder=True)
+    graph = onnx.load(tmp_path / "encoder.onnx")
+    shape = onnx.numpy_helper.from_array(np.asarray([-1, 150, 24], np.int64), "one_length")
+    graph.graph.initializer.append(shape)
+    graph.graph.node[-1].output[0] = "whole"
+    graph.graph.node.append(onnx.helper.make_node("Reshape", ["whole", "one_length"], ["encoded"]))
+    onnx.save(graph, tmp_path / "encoder.onnx")
+    write_manifest(tmp_path, open_directory(tmp_path).manifest)
+    with pytest.raises(ModelError, match="does not take the features"):
         Recognizer.load(tmp_path)
 
 
