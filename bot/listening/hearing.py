@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 16
 DEADLINE_S: Final = 15.0
+COUNTED: Final = ("predictions", "predictions_lost", "windows_withdrawn", "windows_degraded")
 
 _log = structlog.get_logger(__name__)
 
@@ -51,7 +52,7 @@ class Recognition:
         self._baselines: dict[str, SpeakerBaseline] = {}
         self._withdrawals: Counter[str] = Counter()
         """How often each speaker withdrew: a window counts only if it was taken after the last time."""
-        self._counts = {"predictions": 0, "predictions_lost": 0, "windows_withdrawn": 0, "windows_degraded": 0}
+        self._counts = dict.fromkeys(COUNTED, 0)
 
     async def run(self) -> None:
         """Until the intake is closed and drained."""

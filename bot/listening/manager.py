@@ -14,6 +14,8 @@ import structlog
 
 from bot.errors import NotPossible
 from bot.listening.ends import EndReason
+from bot.listening.hearing import COUNTED
+from bot.listening.intake import Intake
 from bot.listening.session import ListeningSession
 from bot.listening.standing import StandingAnswers
 from bot.voice.counters import ReceiveCounters
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
     from bot.app import App
 
 STOP_WITHIN_S: Final = 6.0
-NOTHING_YET: Final = ReceiveCounters().as_dict()
-"""Every counter of the voice layer at 0, so that a reason for a drop is there before it ever happened."""
-NOT_TOTALS: Final = frozenset({"windows_waiting"})
+NOTHING_YET: Final = {
+    **ReceiveCounters().as_dict(),
+    **Intake(lambda _: False).counters(),
+    **dict.fromkeys((*COUNTED, "moments", "marks_refused", "people_not_included", "panel_edits"), 0),
+}
+"""Every counter of a session at 0: what is lost for the first time shows as a rise only where it stood before."""
+NOT_TOTALS: Final = frozenset({"windows_waiting", "people_not_included"})
 """What is so at a moment, and over when its session is."""
 
 _log = structlog.get_logger(__name__)

@@ -6,13 +6,35 @@ The totals live where they are counted (voice, recognition, live events, uploads
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 Source = Callable[[], Mapping[str, float]]
+Family = CounterMetricFamily | GaugeMetricFamily
+
+NOW: Final = frozenset(
+    {
+        "connected",
+        "half",
+        "idle",
+        "open",
+        "people_not_included",
+        "pressed",
+        "replicas",
+        "sessions_running",
+        "shards_served_twice",
+        "shards_unserved",
+        "subscribers",
+        "waiting",
+        "windows_waiting",
+    }
+)
+"""What is so at a moment. Whatever else is counted never goes down while the service runs."""
+_REASON: Final = "dropped_"
 
 
 class _Sources(Collector):
@@ -22,26 +44,37 @@ class _Sources(Collector):
         self.groups: Callable[[], Mapping[str, Mapping[str, float]]] = dict
         self.sessions: Callable[[], Mapping[str, Mapping[str, float]]] = dict
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterator[Metric]:
         groups = {name: source() for name, source in self.totals.items()}
-        for part, totals in {**groups, **self.groups()}.items():
-            family = GaugeMetricFamily(
-                f"undertone_{_safe(part)}_count", f"Counts of {part} since the start, by kind.", labels=["kind"]
-            )
-            for kind, value in sorted(totals.items()):
-                family.add_metric([kind], value)
-            yield family
-        each = GaugeMetricFamily(
-            "undertone_session_count",
-            "Counts of each running session, by its number since the start and by kind.",
-            labels=["session", "kind"],
-        )
-        for number, totals in self.sessions().items():
-            for kind, value in sorted(totals.items()):
-                each.add_metric([number, kind], value)
-        yield each
+        for part, counts in {**groups, **self.groups()}.items():
+            yield from _families(part, [((), counts)])
+        yield from _families("session", [((number,), counts) for number, counts in self.sessions().items()], "session")
         for name, (help_text, read) in self.gauges.items():
             yield GaugeMetricFamily(f"undertone_{name}", help_text, value=read())
+
+
+def _families(
+    part: str, counted: Iterable[tuple[tuple[str, ...], Mapping[str, float]]], *labels: str
+) -> Iterable[Family]:
+    """A family for each kind that `part` counts, and one for why something was dropped; `counted` by label values."""
+    families: dict[str, Family] = {}
+    for values, counts in counted:
+        for kind, value in sorted(counts.items()):
+            if kind.startswith(_REASON):
+                family = families.setdefault(_REASON, _family(part, "dropped", *labels, "reason"))
+                family.add_metric([*values, kind.removeprefix(_REASON)], value)
+            else:
+                family = families.setdefault(kind, _family(part, kind, *labels))
+                family.add_metric(values, value)
+    return families.values()
+
+
+def _family(part: str, kind: str, *labels: str) -> Family:
+    name = f"undertone_{_safe(part)}_{_safe(kind.removeprefix(f'{part}_'))}"
+    words = kind.replace("_", " ")
+    if kind in NOW:
+        return GaugeMetricFamily(name, f"{part}: {words}, now.", labels=labels)
+    return CounterMetricFamily(name, f"{part}: {words}, since the start.", labels=labels)
 
 
 class Metrics:
@@ -57,6 +90,7 @@ class Metrics:
         self._sources.groups = groups
         self._sources.sessions = sessions
         self.registry.register(self._sources)
+        ProcessCollector(registry=self.registry)  # this process; workers are processes of their own
         self.responses = Counter(
             "undertone_http_responses", "Answers by route and status.", ["route", "status"], registry=self.registry
         )

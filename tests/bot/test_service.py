@@ -108,8 +108,8 @@ async def test_alive_ready_and_metrics_are_three_answers(tmp_path: Path) -> None
             await service.discord_ready()
             assert (await http.get("/health/ready")).status == 200
             metrics = await (await http.get("/metrics")).text()
-            assert 'undertone_sessions_count{kind="sessions_running"} 0.0' in metrics
-            assert 'undertone_sessions_count{kind="dropped_excluded"} 0.0' in metrics
+            assert "undertone_sessions_running 0.0" in metrics
+            assert 'undertone_sessions_dropped_total{reason="excluded"} 0.0' in metrics
 
 
 async def test_stopping_ends_sessions_with_a_summary_within_ten_seconds(tmp_path: Path) -> None:

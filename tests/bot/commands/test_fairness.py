@@ -66,6 +66,6 @@ async def test_what_is_refused_is_counted_in_the_metrics(world: World, monkeypat
     assert text_of(await (await analysing(world, world.theo, 1.5))) == texts.TOO_BUSY
     async with aiohttp.ClientSession(world.service.url) as http, http.get("/metrics") as response:
         lines = (await response.text()).splitlines()
-    pattern = re.compile(r'undertone_recordings_count{kind="(\w+)"} (\S+)')
+    pattern = re.compile(r"undertone_recordings_(\w+?)(?:_total)? (\S+)")
     counted = {found[1]: float(found[2]) for line in lines if (found := pattern.fullmatch(line))}
     assert counted == {"begun": turns.USES, "refused_too_many": 1, "refused_full": 1, "waiting": 0}

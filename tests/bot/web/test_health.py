@@ -59,10 +59,12 @@ async def test_metrics_gather_every_part(make_client: MakeClient) -> None:
     async with client.get("/metrics") as response:
         text = await response.text()
         assert response.content_type == "text/plain"
-    assert 'undertone_voice_count{kind="dropped_not_included"} 12.0' in text
-    assert 'undertone_engine_count{kind="windows"} 0.0' in text
-    assert 'undertone_live_count{kind="slow_dropped"} 0.0' in text
-    assert 'undertone_uploads_count{kind="refused_rate"} 0.0' in text
+    assert 'undertone_voice_dropped_total{reason="not_included"} 12.0' in text
+    assert "undertone_engine_windows_total 0.0" in text
+    assert "undertone_live_slow_dropped_total 0.0" in text
+    assert "undertone_live_subscribers 0.0" in text
+    assert "undertone_uploads_refused_rate_total 0.0" in text
+    assert "process_resident_memory_bytes" in text
     assert "undertone_model_ready 1.0" in text
     assert 'undertone_http_responses_total{route="unknown",status="404"} 1.0' in text
 

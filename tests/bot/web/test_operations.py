@@ -5,37 +5,52 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from aiohttp import ClientSession
 
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.hearing import BATCH
-from bot.listening.manager import STOP_WITHIN_S
+from bot.listening.manager import NOTHING_YET, STOP_WITHIN_S
+from bot.neighbours import Neighbours
 from bot.settings import Settings, variable
+from bot.web.metrics import Metrics
+from ser_engine.backends.workers import WorkerBackend
 from ser_engine.errors import DeadlineExceeded
-from storage.store import Storage
+from storage.wire import Wire
 from storage.writer import WindowWriter
 from tests.bot.web.test_health import Client
 from tests.fakes.backend import FakeBackend
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import standing
 
+if TYPE_CHECKING:
+    from bot.app import App
+    from storage.database import Database
+    from storage.store import Storage
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
 METRIC = re.compile(r"undertone_[a-z_]+")
-KIND = re.compile(r'(undertone_[a-z]+_count)\{kind=(~?)"([^"]+)"\}')
+ALERT = re.compile(r"alert: (\w+)\n(?: +#.*\n)* +expr: (?:>-\n((?: {10}.*\n)+)|(.+))")
+
+
+def alerts() -> dict[str, str]:
+    """Each alert's expression, in one line."""
+    found = ALERT.findall((ROOT / "deploy" / "alerts.yaml").read_text())
+    return {name: " ".join((several or one).split()) for name, several, one in found}
 
 
 def queries() -> Iterator[str]:
     dashboard = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel["targets"])
-    alerts = (ROOT / "deploy" / "alerts.yaml").read_text()
-    yield from re.findall(r"^ +expr: (.+)$", alerts, re.MULTILINE)
+    yield from alerts().values()
 
 
 async def scraped(client: Client) -> str:
@@ -45,43 +60,50 @@ async def scraped(client: Client) -> str:
         return await response.text()
 
 
+def of_many_processes() -> dict[str, int]:
+    """What is counted of the processes that share a database."""
+    storage = SimpleNamespace(shared=True, wire=partial(Wire, cast("Database", None)))
+    return Neighbours(cast("App", SimpleNamespace(storage=storage, bus=SimpleNamespace())), "me", None).counters()
+
+
+async def everything(client: Client) -> str:
+    """What a whole service gives that shares its database."""
+    counted = {
+        "engine": WorkerBackend(ROOT / "model" / "seed").counters(),
+        "sessions": {**NOTHING_YET, "sessions_running": 0, "sessions_started": 0},
+        "writer": WindowWriter(cast("Storage", None)).counters(),
+        "neighbours": of_many_processes(),
+        "discord": {"restarts": 0},
+    }
+    return await scraped(client) + Metrics(lambda: counted).text().decode()
+
+
 async def test_every_metric_that_is_asked_for_is_there(client: Client) -> None:
-    text = await scraped(client)
-    there = set(re.findall(r"^# TYPE (undertone_[a-z_]+)", text, re.MULTILINE))
-    there |= set(METRIC.findall(text))
+    assert len(alerts()) == (ROOT / "deploy" / "alerts.yaml").read_text().count("- alert:")
+    there = set(METRIC.findall(await everything(client)))
     asked = {name for query in queries() for name in METRIC.findall(query)}
-    assert len(asked) > 8
-    # What only a whole service counts is compared in test_the_parts_of_the_service_are_those_asked_for.
-    whole = {f"undertone_{part}_count" for part in ("writer", "sessions", "discord", "neighbours")}
-    assert asked - there <= whole
+    assert len(asked) > 25
+    assert asked <= there, asked - there
 
 
-def test_the_parts_of_the_service_are_those_asked_for() -> None:
-    source = (ROOT / "bot" / "service.py").read_text()
-    counters = source[source.index("def counters") : source.index("# --- the parts")]
-    for part in ("writer", "sessions", "discord", "neighbours"):
-        assert f'"{part}":' in counters
-    for metric, pattern, kinds in KIND.findall(" ".join(queries())):
-        if metric == "undertone_writer_count":
-            assert not pattern
-            assert kinds in WindowWriter(cast("Storage", None)).counters()
-
-
-async def test_every_kind_of_the_engine_that_is_asked_for_is_counted(client: Client) -> None:
-    from ser_engine.backends.workers import WorkerBackend
-
-    counted = WorkerBackend(ROOT / "model" / "seed").counters().keys()
-    for metric, _, kinds in KIND.findall(" ".join(queries())):
-        if metric == "undertone_engine_count":
-            assert set(kinds.split("|")) <= set(counted), kinds
+async def test_rates_are_of_counters_and_everything_else_is_of_gauges(client: Client) -> None:
+    """The rate of what goes down is nonsense, and what only rises says nothing by itself."""
+    kinds = dict(re.findall(r"^# TYPE (undertone_[a-z_]+) (\w+)$", await everything(client), re.MULTILINE))
+    for query in queries():
+        risen = set(re.findall(r"(?:rate|increase)\((undertone_[a-z_]+)", query))
+        for name in METRIC.findall(query):
+            kind = kinds.get(name, "histogram")
+            assert (name in risen) == (kind != "gauge"), query
+            assert name.endswith("_total") == (kind == "counter")
 
 
 def looked_at(alert: str, metrics: str) -> float:
     """The sum of the series that an alert's expression names."""
-    alerts = (ROOT / "deploy" / "alerts.yaml").read_text()
-    (expression,) = re.findall(rf"alert: {alert}\n(?: +#.*\n)* +expr: (.+)$", alerts, re.MULTILINE)
-    series = [rf'^{metric}\{{kind="(?:{kinds})"\}} (\S+)$' for metric, _, kinds in KIND.findall(expression)]
-    return sum(float(value) for one in series for value in re.findall(one, metrics, re.MULTILINE))
+    return sum(
+        float(value)
+        for name in METRIC.findall(alerts()[alert])
+        for value in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", metrics, re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize("trouble", ["full", "late"])
