@@ -20,20 +20,24 @@ KEY_FILE: Final = "secret.key"
 WRITTEN_WITHIN_S: Final = 10.0
 
 
-def key_of(settings: Settings) -> bytes:
-    """The key that the settings state, or that of the data folder. Raises KeyFileError."""
+def key_of(settings: Settings, *, make: bool = True) -> bytes:
+    """The key that the settings state, or that of the data folder; see `load_key`. Raises KeyFileError."""
     if settings.secret_key is not None:
         return bytes.fromhex(settings.secret_key.get_secret_value())
-    return load_key(settings.data_dir)
+    return load_key(settings.data_dir, make=make)
 
 
-def load_key(data_dir: Path) -> bytes:
-    """Return the key of `data_dir`, making folder and key on the first start. Raises KeyFileError."""
+def load_key(data_dir: Path, *, make: bool = True) -> bytes:
+    """Return the key of `data_dir`, making folder and key on the first start. Raises KeyFileError.
+
+    Without `make` none is made: to whoever asks about what is stored, a new key would say nothing.
+    """
     path = data_dir / KEY_FILE
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            return _create(path)
+        if make:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                return _create(path)
         key = _read(path)
         if len(key) != KEY_BYTES:
             raise KeyFileError(
@@ -41,6 +45,8 @@ def load_key(data_dir: Path) -> bytes:
                 "stored user ids cannot be read."
             )
         path.chmod(0o600)
+    except FileNotFoundError as error:
+        raise KeyFileError(f"There is no {path}. Set UNDERTONE_DATA_DIR to the folder of the service.") from error
     except (FileExistsError, NotADirectoryError) as error:
         raise KeyFileError(f"{data_dir} is no folder. Name one for the data: UNDERTONE_DATA_DIR=…") from error
     except OSError as error:

@@ -16,7 +16,7 @@ from typing import Final
 import click
 from sqlalchemy.engine import URL, make_url
 
-from bot.cli.running import fail
+from bot.cli.running import check_is_there, fail
 from bot.errors import KeyFileError, StartError
 from bot.secret import KEY_FILE, key_of
 from bot.settings import Settings, load_settings
@@ -43,9 +43,8 @@ def backup(folder: Path) -> None:
             fail(f"{folder} is not empty. Name a new folder: a backup overwrites nothing.")
         address = make_url(settings.database_url)
         sqlite = address.get_backend_name() == "sqlite"
-        if sqlite and not Path(address.database or "").is_file():
-            fail(f"There is no database {address.database}. Set UNDERTONE_DATA_DIR to the folder of the service.")
-        key = _key_of(settings)  # before the copy: without it nothing can be restored
+        check_is_there(settings)
+        key = key_of(settings, make=False)  # before the copy: without it nothing can be restored
         if sqlite or shutil.which(PG_DUMP):
             _check(settings, key)
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,17 +59,6 @@ def backup(folder: Path) -> None:
     click.echo(
         f"Copied into {folder}: {copied.name} ({copied.stat().st_size:,} bytes) and {KEY_FILE}. Keep both from others."
     )
-
-
-def _key_of(settings: Settings) -> bytes:
-    """The key that belongs to the database. None is made here: a new one would open nothing. Raises KeyFileError."""
-    path = settings.data_dir / KEY_FILE
-    if settings.secret_key is None and not path.exists():
-        raise KeyFileError(
-            f"There is no {path}, and without its key a copy of the database is of no use. "
-            "Set UNDERTONE_DATA_DIR to the folder of the service."
-        )
-    return key_of(settings)
 
 
 def _check(settings: Settings, key: bytes) -> None:

@@ -16,7 +16,7 @@ from bot.settings import load_settings
 def log_name(ids: tuple[int, ...]) -> None:
     """Say what Discord ids are called in this installation's log, in which no id stands as it is."""
     try:
-        log_names.use(key_of(load_settings()))
+        log_names.use(key_of(load_settings(), make=False))
     except StartError as error:
         fail(str(error))
     for discord_id in ids:

@@ -9,7 +9,7 @@ import click
 
 from bot import logs
 from bot.cli.options import write_whole
-from bot.cli.running import fail
+from bot.cli.running import check_is_there, fail
 from bot.errors import StartError
 from bot.secret import key_of
 from bot.settings import Settings, load_settings
@@ -51,7 +51,9 @@ def report(session_id: str, as_json: bool, html: Path | None) -> None:
 
 
 async def _read(settings: Settings, session_id: str) -> SessionReport | None:
-    storage = await Storage.open(settings.database_url, key=key_of(settings), retention_days=settings.retention_days)
+    key = key_of(settings, make=False)
+    check_is_there(settings)
+    storage = await Storage.open(settings.database_url, key=key, retention_days=settings.retention_days)
     try:
         return await storage.report(session_id)
     finally:

@@ -7,9 +7,11 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from sqlalchemy.engine import make_url
 
 from bot import logs
 from bot.errors import SettingsError, StartError
@@ -46,6 +48,15 @@ def settings_of(*, routed: bool = False, **overrides: Any) -> Settings:
         fail(str(error))
     logs.configure(settings.log_level, json=settings.log_json)
     return settings
+
+
+def check_is_there(settings: Settings) -> None:
+    """Raises StartError where there is no file of a database: SQLite would make one, and nothing would be in it."""
+    address = make_url(settings.database_url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        raise StartError(
+            f"There is no database {address.database}. Set UNDERTONE_DATA_DIR to the folder of the service."
+        )
 
 
 async def _run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

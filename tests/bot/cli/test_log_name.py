@@ -32,5 +32,12 @@ def test_it_says_what_the_log_says(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert name in stream.getvalue()
 
 
+def test_without_the_key_of_the_log_no_name_is_made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", str(tmp_path / "data"))
+    answer = CliRunner().invoke(log_name, [str(PERSON)])
+    assert (answer.exit_code, f"There is no {tmp_path / 'data' / 'secret.key'}" in answer.output) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_id_is_refused() -> None:
     assert CliRunner().invoke(log_name, ["Mara"]).exit_code == 2

@@ -154,3 +154,17 @@ def test_an_id_that_is_no_text_is_no_session(session_id: str) -> None:
     result = run(session_id + "\udcff", "--json")
     assert result.exit_code == 1
     assert "There is no session" in result.output
+
+
+@pytest.mark.parametrize("key", [None, KEY.hex()])
+def test_where_nothing_is_stored_that_is_said_and_nothing_is_made(
+    key: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", "data")
+    if key is not None:
+        monkeypatch.setenv("UNDERTONE_SECRET_KEY", key)
+    result = run("a-session", "--json")
+    missing = "secret.key" if key is None else "undertone.db"
+    assert (result.exit_code, missing in result.output, "UNDERTONE_DATA_DIR" in result.output) == (1, True, True)
+    assert list(tmp_path.iterdir()) == []
