@@ -284,15 +284,15 @@ def find_model(name_or_path: str | Path) -> Path:
     ``default`` is ``seed`` as long as there is no ``default``. Raises ModelError when nothing is there.
     """
     path = Path(name_or_path)
-    if len(path.parts) == 1 and str(path) not in (".", ".."):
-        for name in (str(path), "seed") if str(path) == "default" else (str(path),):
-            for root in model_roots():
-                if (root / name / MANIFEST).is_file():
-                    return root / name
     try:
+        if len(path.parts) == 1 and str(path) not in (".", ".."):
+            for name in (str(path), "seed") if str(path) == "default" else (str(path),):
+                for root in model_roots():
+                    if (root / name / MANIFEST).is_file():
+                        return root / name
         if path.is_dir():
             return path
-    except OSError as error:  # of a folder above it
+    except OSError as error:  # of a folder above it, or of a name that is too long
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from error
     known = ", ".join(available_models()) or "none is installed"
     raise ModelError(f"There is no model {str(name_or_path)!r}. Known: {known}; or give the path of a directory.")

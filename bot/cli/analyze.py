@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from bot.cli.options import write_whole
+from bot.cli.options import Named, write_whole
 from bot.cli.recordings import each, opened, shown, size_of
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import AudioError, EngineError
@@ -19,17 +19,8 @@ if TYPE_CHECKING:
     from ser_engine.analysis import Analysis
     from ser_engine.recognizer import Recognizer
 
-
-class _AnyFile(click.Path):
-    """One that cannot be read is refused in its turn, like any other, and the rest go on."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "":  # as of a variable that is not set; for a path it is the folder at hand
-            self.fail("An empty name is no file's.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-_ANY_FILE: Final = _AnyFile(path_type=Path, allow_dash=True, readable=False)
+_ANY_FILE: Final = Named(allow_dash=True, readable=False)
+"""One that cannot be read is refused in its turn, like any other, and the rest go on."""
 _LONG_BYTES: Final = 5 * 1024 * 1024
 """A file of this size takes long enough for a bar."""
 
@@ -39,7 +30,7 @@ _LONG_BYTES: Final = 5 * 1024 * 1024
 @click.option("--model", default="default", show_default=True, help="Name or directory of the model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a file, each on a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table with a row for each window of 3 s.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the strips into this SVG file.")
+@click.option("--picture", type=Named(dir_okay=False), help="Draw the strips into this SVG file.")
 def analyze(files: Sequence[Path], model: str, as_json: bool, as_csv: bool, picture: Path | None) -> None:
     """Tell how recordings sound: any audio file, and the sound of any video, of any length.
 

@@ -16,6 +16,7 @@ from typing import Final
 import click
 from sqlalchemy.engine import URL, make_url
 
+from bot.cli.options import Named
 from bot.cli.running import check_is_there, fail
 from bot.errors import KeyFileError, StartError
 from bot.secret import KEY_FILE, key_of
@@ -31,7 +32,7 @@ _SERVICE: Final = "Run this with the service's DATABASE_URL, UNDERTONE_DATA_DIR 
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=Named(file_okay=False))
 def backup(folder: Path) -> None:
     """Copy the database and its key into FOLDER, which must be new or empty. The service may run meanwhile.
 

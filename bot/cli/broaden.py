@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bot.cli.options import Number, written_to
+from bot.cli.options import Named, Number, written_to
 from bot.cli.progress import Bar
 from bot.cli.train import SEED
 from ser_engine.backends.process import keep_to_one_thread
 
-FOLDER = click.Path(path_type=Path)
+FOLDER = Named()
 ORDINARY = click.option(
     "--ordinary", type=FOLDER, required=True, help="Folder of speech that nobody meant as emotional."
 )

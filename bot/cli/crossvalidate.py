@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bot.cli.options import written_to
+from bot.cli.options import Named, written_to
 from bot.cli.progress import Bar
 from bot.cli.train import PACKAGES, SEED
 from ser_engine.backends.process import keep_to_one_thread
@@ -20,13 +20,13 @@ from ser_engine.training.recipes import RECIPES
 
 
 @click.command()
-@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
+@click.option("--corpus", type=Named(), required=True, help="Folder with a table and recordings.")
 @click.option("--engine", type=click.Choice(sorted(RECIPES)), default="default", show_default=True)
 @click.option("--folds", default=4, show_default=True, type=click.IntRange(2, 20), help="Groups of speakers.")
 @click.option("--sentences", is_flag=True, help="Hold out sentences as well as speakers.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the recipe: votes_share=0.5.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides the folds and all that is random.")
-@click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder for what can be used again.")
+@click.option("--work", type=Named(), required=True, help="Folder for what can be used again.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def crossvalidate(
     corpus: Path,

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bot.cli.options import write_whole, written_to
+from bot.cli.options import Named, write_whole, written_to
 from bot.cli.progress import Bar
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import CorpusError, EngineError
@@ -28,7 +28,7 @@ _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
 
 
 @click.command()
-@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
+@click.option("--corpus", type=Named(), required=True, help="Folder with a table and recordings.")
 @click.option(
     "--actors",
     default="validation",
@@ -54,7 +54,7 @@ _CONDITIONS = ("clean", "opus", "gain", "noise", "loss", "short")
 )
 @click.option("--call", "in_call", is_flag=True, help="In calls: after 0, 4, 8 and 16 others of the speaker.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the report and its pictures.")
+@click.option("--out", type=Named(), default=None, help="Folder for the report and its pictures.")
 @click.option("--record", "keep", is_flag=True, help="Write the figures into each model's model.json.")
 def evaluate(
     corpus: Path,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.options import written_to
+from bot.cli.options import Named, written_to
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError, ModelError
 from ser_engine.extras import need_training
@@ -52,7 +52,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name", default="default")
 @click.option(
     "--clips",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=Named(file_okay=False, exists=True),
     default=Path("sandbox/clips"),
     show_default=True,
     help="Real recordings over which no answer may move by more than 0.02.",
@@ -98,7 +98,7 @@ def _windows(folder: Path) -> list[Window]:
 
 
 @model.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("directory", type=Named(file_okay=False, exists=True))
 @click.option("--labels", default=_OLD_LABELS, show_default=True, help="In the order of the network's outputs.")
 @click.option(
     "--padding",

@@ -25,6 +25,18 @@ class Number(click.FloatRange):
         return number
 
 
+class Named(click.Path):
+    """A file or a folder. An empty name, as of a variable that is not set, is refused: it is the folder at hand."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("An empty name is no file's and no folder's.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @contextmanager
 def written_to(folder: Path) -> Iterator[None]:
     """Raises ClickException in words for the engine's errors, and for a `folder` that cannot be written."""

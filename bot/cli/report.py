@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bot import logs
-from bot.cli.options import write_whole
+from bot.cli.options import Named, write_whole
 from bot.cli.running import check_is_there, fail
 from bot.errors import StartError
 from bot.secret import key_of
@@ -20,9 +20,7 @@ from storage.errors import StorageError
 @click.command()
 @click.argument("session_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, as /api/v1 gives it.")
-@click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write one HTML file that needs no other."
-)
+@click.option("--html", type=Named(dir_okay=False), help="Write one HTML file that needs no other.")
 def report(session_id: str, as_json: bool, html: Path | None) -> None:
     """Write the report of a stored session, under its pseudonyms, for archives and mail.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bot import recognition
+from bot.cli.options import Named
 from bot.cli.running import fail, first_of, settings_of, until_stopped
 from bot.errors import SettingsError
 
@@ -16,7 +16,7 @@ from bot.errors import SettingsError
 @click.command()
 @click.option("--host", help="Address to listen on (UNDERTONE_HOST).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the web pages (PORT).")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the database (UNDERTONE_DATA_DIR).")
+@click.option("--data-dir", type=Named(), help="Folder of the database (UNDERTONE_DATA_DIR).")
 @click.option("--model", help="Name or path of the model (UNDERTONE_MODEL).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="UNDERTONE_LOG_LEVEL")
 def run(**options: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bot.cli.options import written_to
+from bot.cli.options import Named, written_to
 from bot.cli.progress import Bar
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.extras import need_training
@@ -22,8 +22,8 @@ PACKAGES = ("tensorflow", "keras", "onnx", "sklearn")
 
 
 @click.command()
-@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="Folder with a table and recordings.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model directory to write.")
+@click.option("--corpus", type=Named(), required=True, help="Folder with a table and recordings.")
+@click.option("--out", type=Named(), required=True, help="Model directory to write.")
 @click.option("--engine", default=None, help=f"{', '.join(RECIPES)}; the out directory's name unless given.")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Decides everything that is drawn at random.")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, help="Passes over the corpus.")

@@ -174,3 +174,5 @@ def test_find_model(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert find_model("default") == tmp_path / "default"
     with pytest.raises(ModelError, match="There is no model"):
         find_model(tmp_path / "nowhere" / "at_all")
+    with pytest.raises(ModelError, match="File name too long"):
+        find_model("a" * 300)

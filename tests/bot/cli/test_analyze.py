@@ -382,8 +382,3 @@ def test_a_folder_that_may_not_be_looked_into_is_refused_and_not_left_out(
         assert result.exit_code == 1
         assert answers["closed"]["error"] == "The file cannot be read: Permission denied."
         assert ("open.flac" in answers) == (folder != closed)
-
-
-def test_an_empty_name_is_not_the_folder_at_hand(model: Path) -> None:
-    result = CliRunner().invoke(analyze, ["--model", str(model), ""])
-    assert (result.exit_code, "An empty name is no file's." in result.output) == (2, True)

@@ -36,6 +36,17 @@ def test_what_cannot_be_counted_with_is_refused_by_every_command(value: str) -> 
     assert ("demo", "--seconds") in seen
 
 
+def test_an_empty_name_is_not_the_folder_at_hand() -> None:
+    seen = set()
+    for name, (module, attribute, _) in _COMMANDS.items():
+        for option in options(getattr(importlib.import_module(module), attribute)):
+            if isinstance(option.type, click.Path):
+                seen.add((name, option.opts[0]))
+                with pytest.raises(click.BadParameter):
+                    option.type("", option)
+    assert {("analyze", "files"), ("backup", "folder"), ("train", "--out")} <= seen
+
+
 @pytest.mark.parametrize("before", [None, "an older one"])
 def test_an_output_that_breaks_off_leaves_no_part_of_it(
     before: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
