@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
 from discord import app_commands
 
 from bot.app import App
@@ -19,6 +21,7 @@ from bot.errors import NotAllowed, NotPossible
 from bot.listening.summary import summary_card
 from bot.report import without_notes
 from bot.texts import Texts
+from storage.errors import StorageError
 from storage.listing import Wanted
 from storage.records import SessionRecord, SessionReport, SessionState
 
@@ -27,6 +30,10 @@ LISTED = 10
 CHOSEN_FROM: Final = 200
 CHOICES = 25
 """As many as Discord shows while a person types."""
+CHOOSE_S: Final = 2.0
+"""Of the 3 s that Discord waits for them."""
+
+_log = structlog.get_logger(__name__)
 
 
 class ReportGroup(app_commands.Group):
@@ -120,16 +127,23 @@ class ReportGroup(app_commands.Group):
     @share.autocomplete("session")
     @export.autocomplete("session")
     async def sessions_to_read(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        return self._choices(interaction, typed, await self._theirs(interaction))
+        return await self._choices(interaction, typed)
 
     @revoke.autocomplete("session")
     @delete.autocomplete("session")
     async def sessions_to_manage(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        return self._choices(interaction, typed, await self._theirs(interaction, managing=True))
+        return await self._choices(interaction, typed, managing=True)
 
-    def _choices(
-        self, interaction: Interaction, typed: str, records: Sequence[SessionRecord]
+    async def _choices(
+        self, interaction: Interaction, typed: str, *, managing: bool = False
     ) -> list[app_commands.Choice[str]]:
+        """Nothing to choose from while the database is away: the command itself says so then."""
+        records: Sequence[SessionRecord] = ()
+        try:
+            async with asyncio.timeout(CHOOSE_S):
+                records = await self._theirs(interaction, managing=managing)
+        except (NotPossible, StorageError, TimeoutError) as error:
+            _log.info("sessions_not_offered", guild=interaction.guild_id, error=type(error).__name__)
         states = texts_of(interaction).SESSION_STATES
         names = [(f"{r.started_at:%Y-%m-%d %H:%M} UTC · {states[r.state.value]}", r.id) for r in records]
         return [app_commands.Choice(name=n, value=i) for n, i in names if typed.lower() in n.lower()][:CHOICES]

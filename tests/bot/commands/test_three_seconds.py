@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from discord import app_commands
+from discord import Permissions, app_commands
 
 from bot.cards import SUMMARY_ID
+from bot.commands import report
 from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
 from bot.commands.privacy import DELETE_ID
+from bot.commands.report import ReportGroup
 from bot.commands.settings_menus import TOPIC, Topic
 from bot.texts import english as texts
 from lab.demo import ogg_opus
@@ -114,6 +117,31 @@ async def test_every_button_and_menu_is_acknowledged(world: World, hanging: Hang
     asked[menu] = await people.choose(world.owner, settings, menu, [Topic.LANGUAGE.value])
     assert hanging.waited
     assert [custom_id for custom_id, interaction in asked.items() if not interaction.acknowledged] == []
+
+
+@pytest.mark.parametrize("why", ["hangs", "refuses"])
+async def test_a_choice_of_sessions_does_not_wait_for_the_database(
+    world: World, hanging: Hanging, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    session_id = await world.session_with(world.mara)
+    reports: Any = ReportGroup(world.service.app)  # what autocompletes is typed as a plain function
+    guild = world.service.gateway.client.get_guild(world.sandbox.guild.id)
+    asked: Any = SimpleNamespace(
+        guild=guild,
+        guild_id=world.sandbox.guild.id,
+        user=SimpleNamespace(id=world.mara.id),
+        permissions=Permissions.none(),
+        locale="en-US",
+    )
+    assert [one.value for one in await reports.sessions_to_read(asked, "")] == [session_id]
+    monkeypatch.setattr(report, "CHOOSE_S", 0.05)
+    hanging.back.clear()
+    if why == "refuses":
+        await world.service.storage.close(within_s=0.1)
+        hanging.back.set()
+    async with asyncio.timeout(60):
+        assert await reports.sessions_to_read(asked, "") == []
+        assert await reports.sessions_to_manage(asked, "") == []
 
 
 def recorded() -> bytes:
