@@ -179,6 +179,8 @@ class MessageKind(StrEnum):
     SUMMARY = "summary"
     NOTICE = "notice"
     """Tells people that a standing answer includes them."""
+    SHARED = "shared"
+    """Tells people who made a link to their results: it stays as long as the session."""
     ANSWER = "answer"
     """How a voice message sounds."""
     QUESTION = "question"

@@ -36,4 +36,4 @@ async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, *, 
     except TROUBLE as error:
         _log.warning("share_not_told", session=record.id, error=type(error).__name__)
         return
-    await app.own.note(told, MessageKind.NOTICE, session_id=record.id, about=maker_id)  # it names them
+    await app.own.note(told, MessageKind.SHARED, session_id=record.id, about=maker_id)  # it names them

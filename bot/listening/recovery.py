@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bot.cards import Card
 from bot.errors import NotPossible
 from bot.listening.board import ended_card
 from bot.listening.ends import quietly
 from bot.listening.farewell import post_summary
 from bot.listening.notices import OWN_STATUS_LINES
-from bot.listening.surface import Posted, Surface
+from bot.listening.surface import DISCORD_TROUBLE, Posted, Surface, SurfaceGone
 from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def _put_right(
         report_url=url,
     )
     for panel in panels:
-        await quietly("panel", surface.edit(_posted(panel), card), STEP_S)
+        await quietly("panel", _say(surface, _posted(panel), card), STEP_S)
     for message in messages:
         if message.kind is MessageKind.NOTICE:
             await quietly("notice", surface.remove(_posted(message)), STEP_S)
@@ -78,6 +79,14 @@ async def clear_status(app: App, record: SessionRecord, surface: Surface) -> Non
     with suppress(NotPossible), app.sessions.reserved(record.guild_id, record.channel_id):
         async with surface.looking_in():
             await surface.show_status(None)
+
+
+async def _say(surface: Surface, panel: Posted, card: Card) -> None:
+    """In its panel; one that Discord does not let be changed is deleted, now or later."""
+    try:
+        await surface.edit(panel, card)
+    except (SurfaceGone, *DISCORD_TROUBLE):
+        await surface.remove(panel)
 
 
 def _posted(message: MessageRecord) -> Posted:

@@ -92,6 +92,13 @@ async def test_who_made_a_link_and_deletes_everything_is_named_by_no_message(wor
     assert not named()
 
 
+async def test_who_shared_results_is_told_on_when_somebody_else_deletes_theirs(world: World) -> None:
+    await world.session_with(world.mara)
+    await world.ask(world.owner, "report share")
+    await world.service.app.deletions.person(world.mara.id, None, world.sandbox.state.ids.next())
+    assert any(f"<@{world.owner.id}>" in text_of(message) for message in world.messages())
+
+
 async def test_a_session_that_is_deleted_between_two_connections_to_discord_is_gone_and_its_messages_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

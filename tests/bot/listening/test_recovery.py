@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
@@ -9,11 +10,61 @@ from typing import Any, NoReturn, cast
 import pytest
 
 from bot.app import App
+from bot.cards import Card
 from bot.listening.recovery import recover
 from storage.errors import StorageUnavailable
-from storage.records import ServerSettings, SessionRecord
+from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord
+from tests.fakes.records import session
+from tests.fakes.surface import FakeSurface
 
 pytestmark = pytest.mark.unit
+
+
+class Kept:
+    """Storage that still knows what a killed session posted."""
+
+    def __init__(self, *kinds: MessageKind) -> None:
+        self._messages = [
+            MessageRecord(message_id=1000 + number, channel_id=20, guild_id=10, kind=kind)
+            for number, kind in enumerate(kinds)
+        ]
+
+    async def messages_of_session(self, _: str) -> list[MessageRecord]:
+        return self._messages
+
+    async def server(self, guild_id: int) -> ServerSettings:
+        return ServerSettings(guild_id=guild_id)
+
+    async def settled(self, _: str) -> None: ...
+
+    async def edition(self, _: str) -> None:
+        """It was deleted: there is nothing to sum up."""
+
+
+async def kept(*kinds: MessageKind, broken: Collection[str] = ()) -> FakeSurface:
+    """What a start makes of messages of these kinds."""
+
+    async def connected() -> None: ...
+
+    surface = FakeSurface()
+    for kind in kinds:
+        await surface.post(Card(title="", text=""), kind)
+    surface.broken.update(broken)
+    app = SimpleNamespace(
+        storage=Kept(*kinds), connected=connected, surface=lambda *_: surface, report_url=lambda _: None
+    )
+    await recover(cast("App", app), [session()])
+    return surface
+
+
+async def test_who_shared_results_is_still_told_after_a_kill() -> None:
+    surface = await kept(MessageKind.PANEL, MessageKind.NOTICE, MessageKind.SHARED)
+    assert [message.kind for message in surface.messages if message.removed] == [MessageKind.NOTICE]
+
+
+async def test_a_panel_that_cannot_be_changed_after_a_kill_is_deleted() -> None:
+    surface = await kept(MessageKind.PANEL, broken={"edit"})
+    assert surface.messages[0].removed
 
 
 class Failing:
