@@ -165,6 +165,16 @@ class UndertoneClient(SteadyClient):
     async def on_guild_role_update(self, _: discord.Role, after: discord.Role) -> None:
         self._check_permissions(after.guild)
 
+    async def on_guild_role_delete(self, role: discord.Role) -> None:
+        self._check_permissions(role.guild)
+
+    async def on_thread_delete(self, thread: discord.Thread) -> None:
+        """With a thread its messages go, and nobody is told of each."""
+        self._sessions.places_changed(thread.guild.id)
+
+    async def on_thread_update(self, _: discord.Thread, after: discord.Thread) -> None:
+        self._sessions.places_changed(after.guild.id)  # it may be closed, and what stands there not to be changed
+
     async def on_member_update(self, _: discord.Member, after: discord.Member) -> None:
         if self.user is not None and after.id == self.user.id:
             self._check_permissions(after.guild)

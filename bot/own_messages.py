@@ -73,7 +73,11 @@ class OwnMessages:
         """
         if await self.remove([message]):
             _log.info("message_not_deleted", session=message.session_id, kind=message.kind.value)
-            await self._storage.note_message(replace(message, session_id=None))
+            await self.discard_later(message)
+
+    async def discard_later(self, message: MessageRecord) -> None:
+        """Delete a message with the next round of deletions. Raises StorageError."""
+        await self._storage.note_message(replace(message, session_id=None))
 
     async def remove(self, messages: Iterable[MessageRecord]) -> list[RefusedMessage]:
         """Delete messages and reactions in Discord; what is gone is forgotten. Raises StorageError."""

@@ -110,6 +110,11 @@ class State:
         self.tell("GUILD_ROLE_CREATE", guild.id, role)
         return role
 
+    def delete_role(self, guild: Guild, role: Role) -> None:
+        """Delete a role. Discord names it to clients; that its members lost it they work out themselves."""
+        del guild.roles[role.id]
+        self.tell("GUILD_ROLE_DELETE", guild.id, role)
+
     def add_member(self, guild: Guild, user: User, *, role_ids: tuple[int, ...] = ()) -> Member:
         member = Member(user=user, guild_id=guild.id, role_ids=list(role_ids))
         guild.members[user.id] = member
@@ -154,6 +159,16 @@ class State:
         self.channels[thread.id] = thread
         self.tell("THREAD_CREATE", parent.guild_id, thread)
         return thread
+
+    def delete_thread(self, thread: Channel) -> None:
+        """Delete a thread with its messages, of which nobody is told one by one."""
+        if thread.guild_id is None:
+            raise ValueError("a direct message has no threads")
+        self.guilds[thread.guild_id].threads.pop(thread.id, None)
+        self.channels.pop(thread.id, None)
+        for message in self._messages.pop(thread.id, {}).values():
+            self._forget_attachments(message)
+        self.tell("THREAD_DELETE", thread.guild_id, thread)
 
     def update_channel(self, channel: Channel) -> None:
         """Tell that a channel's fields were changed."""

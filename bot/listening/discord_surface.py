@@ -69,8 +69,10 @@ class DiscordSurface:
         for channel_id in self._places(kind):
             if picture is not None:
                 drawn, picture = await picture(), None
-            if drawn is not None:  # a file is read as it is sent, so each try has its own
-                more["file"] = picture_file(drawn)
+            more.pop("file", None)
+            embed.set_image(url=None)
+            if drawn is not None and self._takes_files(channel_id):
+                more["file"] = picture_file(drawn)  # a file is read as it is sent, so each try has its own
                 embed.set_image(url="attachment://summary.png")
             try:
                 message = await self._channel(channel_id).send(embed=embed, **more)
@@ -88,16 +90,13 @@ class DiscordSurface:
             raise SurfaceGone from error
 
     async def remove(self, posted: Posted) -> None:
-        message = MessageRecord(
-            message_id=posted.message_id,
-            channel_id=posted.channel_id,
-            guild_id=self._record.guild_id,
-            kind=MessageKind.PANEL,
-        )
         try:
-            await self._own.discard(message)
+            await self._own.discard(self._panel(posted))
         except StorageError as error:  # its row goes with the session
             _log.warning("message_not_forgotten", session=self._record.id, error=error.code)
+
+    async def remove_later(self, posted: Posted) -> None:
+        await self._own.discard_later(self._panel(posted))
 
     def stands_well(self, posted: Posted) -> bool:
         return next(self._places(MessageKind.PANEL), None) == posted.channel_id
@@ -209,9 +208,17 @@ class DiscordSurface:
         channel = guild.get_channel_or_thread(self.server.report_channel_id)
         return channel.id if channel is not None and channel.permissions_for(guild.me) >= TO_POST else None
 
+    def _takes_files(self, channel_id: int) -> bool:
+        """Discord takes nothing of a message with a file from whoever may not attach one: rather the words alone."""
+        guild = self._live().get_guild(self._record.guild_id)
+        channel = guild.get_channel_or_thread(channel_id) if guild is not None else None
+        return guild is None or channel is None or channel.permissions_for(guild.me).attach_files
+
     def _may_use(self, guild: discord.Guild, channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
         if channel is None or not channel.permissions_for(guild.me) >= TO_POST:
+            return False
+        if isinstance(channel, discord.Thread) and channel.is_private():  # its permissions do not say who is in it
             return False
         if channel_id == self._record.channel_id:
             return True
@@ -219,6 +226,14 @@ class DiscordSurface:
         seated = voice.voice_states if isinstance(voice, discord.VoiceChannel | discord.StageChannel) else ()
         people = [member for user_id in seated if (member := guild.get_member(user_id)) is not None]
         return all(member.bot or channel.permissions_for(member).view_channel for member in people)
+
+    def _panel(self, posted: Posted) -> MessageRecord:
+        return MessageRecord(
+            message_id=posted.message_id,
+            channel_id=posted.channel_id,
+            guild_id=self._record.guild_id,
+            kind=MessageKind.PANEL,
+        )
 
     def _channel(self, channel_id: int) -> discord.PartialMessageable:
         return self._live().get_partial_messageable(channel_id, guild_id=self._record.guild_id)

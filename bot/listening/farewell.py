@@ -35,6 +35,8 @@ AGAIN_S: Final = 10.0
 """Between two tries to write the end of a session."""
 HURRY_S: Final = (3.0, 5.0)
 """For the panel and the summary, when the process is being stopped or somebody waits for the answer to a start."""
+LATER_S: Final = 2.0
+"""To note what is to be deleted later."""
 HURRIED: Final = frozenset({EndReason.SHUTDOWN, EndReason.COULD_NOT_START})
 
 _log = structlog.get_logger(__name__)
@@ -118,6 +120,8 @@ class Farewell:
             report_url=self._app.report_url(self._record.id),
         )
         await quietly("panel", self._panel.close(card), HURRY_S[0] if reason in HURRIED else PATIENCE_S)
+        for posted in self._panel.left:
+            await quietly("panel", self._surface.remove_later(posted), LATER_S)
 
     async def sum_up(self, reason: EndReason, record: SessionRecord | None) -> None:
         """Post the summary of what was stored, if all of it was."""

@@ -104,10 +104,20 @@ class Notices:
     async def take_back(self) -> None:
         """Take the messages to single people away; they may be many, and Discord slow. Never raises."""
         await quietly("notices", self._remove_messages(), TAKE_BACK_S)
+        await quietly("notices", self._remove_later(), CLEAR_S)
 
     async def _remove_messages(self) -> None:
-        while self._messages:
-            await quietly("notice", self._surface.remove(self._messages.pop()), CLEAR_S)
+        for message in tuple(self._messages):
+            await quietly("notice", self._remove(message), CLEAR_S)
+
+    async def _remove(self, message: Posted) -> None:
+        await self._surface.remove(message)
+        self._messages.remove(message)
+
+    async def _remove_later(self) -> None:
+        """What there was no time for."""
+        for message in self._messages:
+            await self._surface.remove_later(message)
 
     async def _post(self, people: list[int]) -> None:
         texts = self._surface.texts

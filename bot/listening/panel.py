@@ -43,7 +43,7 @@ class Panel:
         self._posted_s = 0.0
         self.posted: Posted | None = None
         self._before: list[Posted] = []
-        """Older ones that are not known to be removed."""
+        """Older ones that are not known to be removed, and the last one until it says that it is over."""
         self.edits = 0
         self.failures = 0
 
@@ -111,17 +111,27 @@ class Panel:
             self._failed(error)
 
     async def close(self, card: Card) -> None:
-        """Say a last thing in it and leave it without buttons, and no older one beside it."""
+        """Say a last thing in it and leave it without buttons, and no older one beside it. One that Discord does not
+        let be changed is deleted."""
         if self.posted is None:
             return
+        if self.posted not in self._before:
+            self._before.append(self.posted)
         try:
             await self._surface.edit(self.posted, card)
         except SurfaceGone:
             pass
         except DISCORD_TROUBLE as error:
             self._failed(error)
+        else:
+            self._before.remove(self.posted)
         with suppress(SurfaceGone, *DISCORD_TROUBLE):
             await self._remove_before()
+
+    @property
+    def left(self) -> list[Posted]:
+        """After `close`, or when it was cut off: what still says that the bot listens."""
+        return list(self._before)
 
     async def _repost(self) -> None:
         old = self.posted

@@ -74,6 +74,10 @@ class Surface(Protocol):
         """Delete a message of ours; quiet when it is gone."""
         ...
 
+    async def remove_later(self, posted: Posted) -> None:
+        """Have a message of ours deleted with the next round of deletions. Raises StorageError."""
+        ...
+
     def stands_well(self, posted: Posted) -> bool:
         """Whether the message is where a new one would be posted."""
         ...

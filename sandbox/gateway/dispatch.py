@@ -15,10 +15,12 @@ _INTENTS: Final = {
     "GUILD_UPDATE": Intent.GUILDS,
     "GUILD_ROLE_CREATE": Intent.GUILDS,
     "GUILD_ROLE_UPDATE": Intent.GUILDS,
+    "GUILD_ROLE_DELETE": Intent.GUILDS,
     "CHANNEL_CREATE": Intent.GUILDS,
     "CHANNEL_UPDATE": Intent.GUILDS,
     "CHANNEL_DELETE": Intent.GUILDS,
     "THREAD_CREATE": Intent.GUILDS,
+    "THREAD_DELETE": Intent.GUILDS,
     "VOICE_CHANNEL_STATUS_UPDATE": Intent.GUILDS,
     "GUILD_MEMBER_ADD": Intent.GUILD_MEMBERS,
     "GUILD_MEMBER_UPDATE": Intent.GUILD_MEMBERS,
@@ -66,6 +68,8 @@ class Dispatcher:
                 return {"id": str(record.id), "guild_id": str(record.guild_id), "status": record.status}
             case "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE":
                 return {"guild_id": str(change.guild_id), "role": payloads.role(record)}
+            case "GUILD_ROLE_DELETE":
+                return {"guild_id": str(change.guild_id), "role_id": str(record.id)}
             case "GUILD_UPDATE":
                 return payloads.guild(record)
             case _:

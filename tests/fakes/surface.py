@@ -43,6 +43,8 @@ class FakeSurface:
         self.deaf: bool | None = None
         self.told: list[Card] = []
         self.looks = 0
+        self.later: list[Posted] = []
+        """To be deleted with the next round of deletions."""
         self.names = names or {}
         self.broken: set[str] = set()
         self.fail_with: Exception = OSError("no way to Discord")
@@ -69,6 +71,9 @@ class FakeSurface:
     async def remove(self, posted: Posted) -> None:
         self._check("remove")
         self.message(posted).removed = True
+
+    async def remove_later(self, posted: Posted) -> None:
+        self.later.append(posted)
 
     def stands_well(self, posted: Posted) -> bool:
         return self.places[:1] == [posted.channel_id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import discord
 import pytest
 
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
@@ -11,7 +12,7 @@ from bot.listening import panel as panel_module
 from bot.service import Service
 from bot.settings import DISCORD_API, load_settings
 from bot.texts import english as texts
-from sandbox import Message
+from sandbox import Channel, Message
 from sandbox.permissions import Permission
 from storage.errors import StorageUnavailable
 from storage.records import Decision
@@ -134,6 +135,92 @@ async def test_the_panel_moves_when_the_bot_may_no_longer_write_where_it_is(worl
     moved = await world.sandbox.wait_for(lambda: next((m for m in panels(world) if m.id != panel.id), None))
     assert moved.channel_id == world.sandbox.text.id
     assert text_of(await world.press(world.mara, moved, INCLUDE_ID)) == texts.INCLUDED
+
+
+async def test_the_panel_comes_back_when_the_thread_that_it_stands_in_is_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = world.sandbox.state.add_thread(world.sandbox.text, "About the call", world.owner)
+    panel = await start_in(world, thread, monkeypatch)
+    assert panel.channel_id == thread.id
+    shown = world.running().panel
+    await world.sandbox.wait_for(lambda: shown._shown == shown._render())  # no change of it is on its way
+    world.sandbox.state.delete_thread(thread)
+    again = await world.sandbox.wait_for(lambda: next(iter(panels(world)), None))
+    assert again.channel_id == world.sandbox.text.id
+
+
+async def test_no_panel_stands_in_a_private_thread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its permissions are those of its channel; who of the call is in it they do not tell."""
+    thread = world.sandbox.state.add_thread(world.sandbox.text, "Between us", world.owner)
+    monkeypatch.setattr(discord.Thread, "is_private", lambda _: True)
+    panel = await start_in(world, thread, monkeypatch)
+    assert panel.channel_id == world.sandbox.text.id
+
+
+async def start_in(world: World, thread: Channel, monkeypatch: pytest.MonkeyPatch) -> Message:
+    """Start from a thread, where the bot may not write into the voice channel's own chat; returns the panel."""
+    guild, text_id = world.sandbox.guild, world.sandbox.text.id
+    monkeypatch.setattr(discord.Guild, "system_channel", property(lambda guild: guild.get_channel(text_id)))
+    guild.everyone.permissions |= discord.Permissions(send_messages_in_threads=True).value
+    world.sandbox.state.tell("GUILD_ROLE_UPDATE", guild.id, guild.everyone)
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.voice_channel, Permission.SEND_MESSAGES)
+    await world.attested()
+    world.sit(world.owner, world.mara)
+    await world.seen(world.owner, world.mara)
+    await world.ask(world.owner, "listen start", channel=thread)
+    session = world.running()
+    assert session.panel.posted is not None
+    channel_id = session.panel.posted.channel_id
+    return next(m for m in world.sandbox.state.messages(channel_id) if INCLUDE_ID in m.custom_ids())
+
+
+async def test_a_panel_that_may_not_be_changed_at_the_end_goes_later(world: World) -> None:
+    """Else it would say that the bot listens until its session is deleted."""
+    panel = await start(world)
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.voice_channel, Permission.VIEW_CHANNEL)
+    await world.over()
+    assert INCLUDE_ID in panel.custom_ids()
+    world.sandbox.voice_channel.overwrites.clear()
+    world.sandbox.state.update_channel(world.sandbox.voice_channel)
+    await world.service.app.deletions.remove_doomed()
+    assert panels(world) == []
+
+
+async def test_a_server_that_the_bot_is_back_in_shows_no_panel_of_before(world: World) -> None:
+    await start(world)
+    state, guild, bot = world.sandbox.state, world.sandbox.guild, world.sandbox.bot
+    role_ids = tuple(guild.members[bot.id].role_ids)
+    state.remove_member(guild, bot.id)
+    await world.over()
+    state.add_member(guild, bot, role_ids=role_ids)
+    await world.sandbox.wait_for(lambda: world.service.gateway.client.get_guild(guild.id))
+    await world.service.app.deletions.remove_doomed()
+    assert panels(world) == []
+
+
+async def test_the_words_of_a_summary_come_where_the_bot_may_attach_no_picture(world: World) -> None:
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.voice_channel, Permission.ATTACH_FILES)
+    _, summary = await world.held(world.mara)
+    assert summary.channel_id == world.sandbox.voice_channel.id
+    assert f"<@{world.mara.id}>" in text_of(summary)
+    assert summary.attachments == []
+
+
+async def test_it_ends_when_the_role_that_let_the_bot_in_is_deleted(world: World) -> None:
+    state, guild, bot = world.sandbox.state, world.sandbox.guild, world.sandbox.bot
+    role = state.add_role(guild, "Ears", permissions=int(Permission.CONNECT))
+    guild.members[bot.id].role_ids.append(role.id)
+    state.update_member(guild.members[bot.id])
+    for other in guild.roles.values():
+        if other is not role:
+            other.permissions &= ~Permission.CONNECT
+            state.tell("GUILD_ROLE_UPDATE", guild.id, other)
+    await start(world)
+    state.delete_role(guild, role)
+    await world.over()
+    (record,) = await world.service.storage.sessions()
+    assert record.end_reason == "permissions"
 
 
 async def test_it_does_not_move_to_where_people_of_the_call_cannot_see_it(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from bot.assembly import to_the_end
 from bot.cards import Card
 from bot.errors import NotPossible
-from bot.listening import notices
+from bot.listening import farewell, notices
 from bot.listening.ends import EndReason
 from bot.listening.recovery import clear_status
 from bot.listening.surface import Posted
@@ -49,6 +49,21 @@ async def test_messages_to_single_people_are_taken_back_after_it_left_and_in_the
     assert record is not None
     assert record.state is SessionState.ENDED
     assert stage.surface.messages[-1].kind is MessageKind.SUMMARY
+    told = [message.posted for message in stage.surface.of(MessageKind.NOTICE)]
+    assert stage.surface.later == told
+
+
+async def test_a_panel_that_discord_does_not_change_in_time_is_deleted_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(farewell, "HURRY_S", (0.05, 5.0))
+    await stage.start()
+    monkeypatch.setattr(stage.surface, "edit", hangs)
+    await stage.end(EndReason.SHUTDOWN)
+    assert stage.surface.later == [stage.surface.messages[0].posted]
 
 
 async def test_nothing_is_asked_of_the_voice_channel_once_the_session_ends(stage: Stage) -> None:
