@@ -90,7 +90,11 @@ def _windows(folder: Path) -> list[Window]:
     files = sorted(path for path in folder.iterdir() if path.suffix in (".flac", ".wav", ".ogg"))
     found: list[Window] = []
     for number, path in enumerate(files):
-        windows = windows_of(path.read_bytes(), filename=path.name)
+        try:
+            windows = list(windows_of(path.read_bytes(), filename=path.name))
+        except (OSError, EngineError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise click.ClickException(f"{path} cannot be used: {why}") from error
         found += [replace(window, start_s=60.0 * number + window.start_s) for window in windows]
     if not found:
         raise click.ClickException(f"There is no speech in the recordings of {folder}. Name a folder with --clips.")
@@ -124,11 +128,11 @@ def adopt(directory: Path, labels: str, padding: str, force: bool, check: bool) 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from ser_engine.models import MANIFEST, NETWORK_KERAS, NETWORK_ONNX, SCALER_JSON
 
-    if (directory / MANIFEST).exists() and not force:
-        raise click.ClickException(f"{directory} has a {MANIFEST} already; --force writes it anew.")
     made = (MANIFEST, NETWORK_ONNX, NETWORK_KERAS, SCALER_JSON)
-    before = {name: (directory / name).read_bytes() for name in made if (directory / name).is_file()}
     with written_to(directory):
+        if (directory / MANIFEST).exists() and not force:
+            raise click.ClickException(f"{directory} has a {MANIFEST} already; --force writes it anew.")
+        before = {name: (directory / name).read_bytes() for name in made if (directory / name).is_file()}
         try:
             manifest = _adopted(directory, tuple(label.strip() for label in labels.split(",")), padding, check=check)
         except BaseException:  # Ctrl-C, too

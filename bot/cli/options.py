@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from ser_engine.errors import EngineError
+
+_ONLY_IN_PLACE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY})
+"""Of a folder that is closed to this user, and of a single file that a container was given."""
 
 
 class Number(click.FloatRange):
@@ -39,13 +43,16 @@ class Named(click.Path):
 
 @contextmanager
 def written_to(folder: Path) -> Iterator[None]:
-    """Raises ClickException in words for the engine's errors, and for a `folder` that cannot be written."""
+    """Raises ClickException in words for the engine's errors, and for a `folder` or a file that cannot be used."""
     try:
         yield
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{folder} cannot be written: {error.strerror or error}.") from error
+        what = f"{folder} cannot be written"
+        if error.filename is not None:  # it may have been read
+            what = f"{os.fsdecode(error.filename)} cannot be read or written"
+        raise click.ClickException(f"{what}: {error.strerror or error}.") from error
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -63,6 +70,9 @@ def write_whole(path: Path, text: str) -> None:
         if path.exists():
             shutil.copymode(path, draft)
         draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    except BaseException as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        if not (isinstance(error, OSError) and error.errno in _ONLY_IN_PLACE and path.is_file()):
+            raise
+        path.write_text(text, encoding="utf-8")

@@ -54,14 +54,22 @@ def each(paths: Sequence[Path]) -> list[Path]:
 
 def _beside_another(path: Path) -> bool:
     """Whether it only holds what a Mac notes about a file, on a disk that is not its own: `._a.wav` beside `a.wav`."""
-    return path.name.startswith("._") and path.with_name(path.name[2:]).is_file()
+    return path.name.startswith("._") and _is_file(path.with_name(path.name[2:]))
 
 
 def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
     """The files in it, at any depth, and the folders that may not be looked into."""
     closed: list[Path] = []
     walk = os.walk(folder, onerror=lambda error: closed.append(Path(error.filename)))
-    return [one for at, _, names in walk for name in names if (one := Path(at, name)).is_file()], closed
+    return [one for at, _, names in walk for name in names if _is_file(one := Path(at, name))], closed
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one, or may be: of a folder that may be listed and not looked into, nothing else is known."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
 
 
 def is_folder(path: Path) -> bool:

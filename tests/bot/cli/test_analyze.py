@@ -382,3 +382,23 @@ def test_a_folder_that_may_not_be_looked_into_is_refused_and_not_left_out(
         assert result.exit_code == 1
         assert answers["closed"]["error"] == "The file cannot be read: Permission denied."
         assert ("open.flac" in answers) == (folder != closed)
+
+
+def test_files_that_may_only_be_listed_are_refused_each(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with the right to read and not to enter."""
+    shutil.copy(clip_paths()[0], tmp_path / "a.flac")
+
+    def refusing(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(path: Path, *rest: Any, **more: Any) -> Any:
+            if path.parent == tmp_path:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return look(path, *rest, **more)
+
+        return looked
+
+    for name in ("stat", "is_file", "open"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+    result = CliRunner().invoke(analyze, ["--model", str(model), str(tmp_path)])
+    assert "a.flac: The file cannot be read: Permission denied." in result.stdout

@@ -77,7 +77,7 @@ def test_an_engine_of_four_labels_has_no_figure_over_five(
         (["--set", "votes=1"], "there is no 'votes'"),
         (["--folds", "20"], "20 groups"),
         (["--set", "layers=x"], "as in JSON"),
-        (["--set", "views=1", "--work", __file__], "test_crossvalidate.py cannot be written: Not a directory"),
+        (["--set", "views=1", "--work", __file__], " cannot be read or written: Not a directory"),
     ],
 )
 def test_what_cannot_be_is_said_in_words(tmp_path: Path, more: list[str], words: str) -> None:

@@ -183,4 +183,6 @@ def test_figures_that_cannot_be_kept_are_printed_and_it_is_said(recordings: Path
         evaluate, ["--corpus", str(recordings), "--model", str(model), "--json", "--out", str(out)]
     )
     assert json.loads(result.stdout)["actors"] == ["1020"]
-    assert (result.exit_code, "cannot be written: Is a directory." in result.stderr) == (1, True), result.output
+    assert (result.exit_code, "report.json cannot be read or written: Is a directory." in result.stderr) == (1, True), (
+        result.output
+    )

@@ -262,3 +262,29 @@ def test_a_folder_without_speech_quickens_nothing(tmp_path: Path) -> None:
     assert status == 1
     assert "There is no speech in the recordings" in said
     assert (made / "model.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "words"])
+def test_a_recording_that_cannot_be_used_is_named_and_quickens_nothing(tmp_path: Path, kind: str) -> None:
+    made = make_model(tmp_path / "made")
+    before = (made / "model.json").read_bytes()
+    odd = tmp_path / "clips" / "odd.flac"
+    odd.parent.mkdir()
+    if kind == "folder":
+        odd.mkdir()
+    else:
+        odd.write_text("no sound")
+    status, _, said = run("quicken", str(made), "--clips", str(tmp_path / "clips"))
+    assert (status, f"{odd} cannot be used: " in said) == (1, True), said
+    assert (made / "model.json").read_bytes() == before
+
+
+def test_a_folder_that_may_not_be_looked_into_is_not_adopted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by its mode: tests may run as root, which may look into everything."""
+
+    def closed(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "exists", closed)
+    status, _, said = run("adopt", str(tmp_path))
+    assert (status, "model.json cannot be read or written: Permission denied." in said) == (1, True), said

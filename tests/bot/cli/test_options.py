@@ -80,3 +80,23 @@ def test_an_output_goes_where_a_link_and_a_pipe_lead_and_keeps_its_rights(tmp_pa
     write_whole(pipe, "down the pipe")
     assert (pipe.is_fifo(), os.read(reader, 100)) == (True, b"down the pipe")
     os.close(reader)
+
+
+def test_an_output_in_a_closed_folder_is_written_over_where_the_file_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a container is given a single file. Not by the folder's mode: tests may run as root."""
+    there = tmp_path / "there"
+    there.write_text("an older one")
+    written = Path.write_text
+
+    def closed(path: Path, text: str, **options: str) -> int:
+        if path != there:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return written(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", closed)
+    write_whole(there, "a new one")
+    assert there.read_text() == "a new one"
+    with pytest.raises(PermissionError):
+        write_whole(tmp_path / "new", "a new one")
