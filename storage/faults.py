@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import StorageConflict, StorageError, StorageUnavailable
@@ -24,6 +25,17 @@ _REMEDIES: Final = {
     "SQLITE_CANTOPEN": "Let this user write to the file and its folder.",
 }
 
+_OF_ROWS: Final = (
+    StorageConflict,
+    StatementError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What writing a row raises when a value of it is none that was foreseen."""
+
 
 @contextmanager
 def in_words(what: str) -> Iterator[None]:
@@ -32,8 +44,25 @@ def in_words(what: str) -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise StorageConflict("A row does not fit to what is stored; what it belongs to may be deleted.") from error
-    except (DBAPIError, PoolTimeoutError, OSError) as error:
+    except DBAPIError as error:
+        if _of_values(error):
+            raise StorageConflict(f"A value does not fit into the database: {first_line(error)}.") from error
         raise StorageUnavailable(f"{what}: {first_line(error)}.{_remedy(error)}") from error
+    except (PoolTimeoutError, OSError) as error:
+        raise StorageUnavailable(f"{what}: {first_line(error)}.{_remedy(error)}") from error
+
+
+def never_fits(error: BaseException) -> bool:
+    """Whether it is what was to be stored that the database, or we, cannot take: it could be tried for ever."""
+    return isinstance(error, _OF_ROWS)
+
+
+def _of_values(error: DBAPIError) -> bool:
+    """Whether a value is to blame, and not the database."""
+    driver = _cause(error)
+    state = getattr(driver, "sqlstate", None) or ""  # PostgreSQL's; class 22 is *data exception*
+    refused = isinstance(driver.__cause__, ValueError)  # asyncpg's own, before it sends anything
+    return isinstance(error, DataError) or state.startswith("22") or refused
 
 
 def try_file(path: str) -> None:

@@ -12,9 +12,11 @@ from typing import Final
 import structlog
 
 from storage.errors import StorageError
+from storage.faults import never_fits
 from storage.records import MomentRecord, WindowRecord
 from storage.store import Storage
 
+BATCH: Final = 500
 LOG_EVERY_S: Final = 60.0
 LATE_S: Final = 5.0
 """After which a batch counts as not written, although the database may still take it."""
@@ -39,6 +41,8 @@ class WindowWriter:
         """Results that did not fit while the database was away."""
         self.orphaned = 0
         """Results about a participant who had been deleted before they were written."""
+        self.refused = 0
+        """Results that the database cannot take, however often it is asked."""
         self.failures = 0
         self.failing = False
         """Something waits that could not be written: results are not being saved."""
@@ -56,6 +60,7 @@ class WindowWriter:
             "written": self.written,
             "dropped": self.dropped,
             "orphaned": self.orphaned,
+            "refused": self.refused,
             "failures": self.failures,
         }
 
@@ -98,14 +103,24 @@ class WindowWriter:
 
     async def _flush(self) -> None:
         async with self._flushing:
+            apart = 0  # so many are written one by one, because one among them cannot be, and would hold up the rest
             while self._pending:
-                batch = [self._pending.popleft() for _ in range(min(len(self._pending), 500))]
+                batch = [self._pending.popleft() for _ in range(min(len(self._pending), 1 if apart else BATCH))]
                 try:
                     stored = await self._storage.add_results(batch)
                 except BaseException as error:
+                    if len(batch) == 1 and never_fits(error):
+                        apart = max(0, apart - 1)
+                        self.refused += 1
+                        _log.error("result_never_written", session=batch[0][0], error=type(error).__name__)
+                        continue
                     self._pending.extendleft(reversed(batch))
+                    if never_fits(error):
+                        apart = len(batch)
+                        continue
                     self.failing = self.failing or not isinstance(error, asyncio.CancelledError)
                     raise
+                apart = max(0, apart - len(batch))
                 self.written += stored
                 self.orphaned += len(batch) - stored
             if self.failing:  # also when what waited was deleted: nothing is left that is not saved

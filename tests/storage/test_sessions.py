@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,34 @@ async def test_the_writer_outlives_any_fault_and_writes_when_it_is_over(
         await task
     assert (writer.failures, writer.pending) == (2, 0)
     assert [log["event"] for log in logs].count("windows_not_written") == 1, "once a minute"
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        {"probabilities": {"Angry": float("nan")}},
+        {"start_s": float("nan")},
+        {"start_s": 1e15},
+        {"emotion": "\0"},
+    ],
+)
+async def test_a_result_that_can_never_be_written_holds_up_no_other(
+    storage: Storage, session: SessionRecord, never: dict[str, Any]
+) -> None:
+    person = await storage.include_participant(session.id, 100)
+    writer = WindowWriter(storage)
+    for n in range(5):
+        writer.put(session.id, replace(window(person.id, 3.0 * n), **(never if n == 2 else {})))
+    with capture_logs() as logs:
+        await writer.flush()
+    refused = [log for log in logs if log["event"] == "result_never_written"]
+    assert (writer.written, writer.refused, writer.pending) == (5 - len(refused), len(refused), 0)
+    report = await storage.report(session.id)
+    assert report is not None
+    starts = [one.start_s for one in report.participants[0].windows]
+    assert [start_s for start_s in starts if start_s in (0.0, 3.0, 9.0, 12.0)] == [0.0, 3.0, 9.0, 12.0]
+    assert not writer.failing
+    assert len(refused) == 1 or not storage.shared  # SQLite takes more than PostgreSQL does
 
 
 async def test_what_was_being_written_when_nobody_waited_any_more_is_written_once(
