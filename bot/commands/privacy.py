@@ -14,8 +14,9 @@ from bot.app import App
 from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, acknowledged, defer, guild_of, json_file, member_of, say, told
 from bot.commands.language import described, texts_of
-from bot.commands.membership import end_stale_answers
+from bot.commands.membership import end_stale_answers, unheard
 from bot.commands.refusals import not_deleted
+from bot.errors import NotPossible
 from bot.texts import Texts, english
 from storage.records import Decision, Purpose
 
@@ -81,7 +82,7 @@ class PrivacyGroup(app_commands.Group):
     async def export(self, interaction: Interaction, everywhere: bool = False) -> None:
         await defer(interaction)
         stored = await self._app.storage.export_person(interaction.user.id, scope(interaction, everywhere=everywhere))
-        file = await json_file(lambda: stored, "undertone-my-data.json")
+        file = await json_file(interaction, lambda: stored, "undertone-my-data.json")
         await say(interaction, texts_of(interaction).EXPORTED, file=file)
 
     @app_commands.command(name="delete", description=described("CMD_PRIVACY_DELETE"))
@@ -99,9 +100,20 @@ class PrivacyGroup(app_commands.Group):
         purposes = tuple(Purpose) if what == BOTH else (Purpose(what),)
         says_no = decision is Decision.OPT_OUT and Purpose.VOICE in purposes
         with self._app.withdrawals.under_way(user_id) if says_no else nullcontext():
-            deciding = (self._app.sessions.decide(guild_id, user_id, decision, interaction.id, p) for p in purposes)
+            deciding = (self._decided(interaction, guild_id, decision, purpose) for purpose in purposes)
             counted = await acknowledged(interaction, *deciding)
         await say(interaction, texts_of(interaction)(DECIDED[decision, what] if all(counted) else "DECIDED_LATER"))
+
+    async def _decided(
+        self, interaction: Interaction, guild_id: int, decision: Decision | None, purpose: Purpose
+    ) -> bool:
+        """Whether it counts. Who is never heard here agrees to nothing; that they have the role by now, Discord tells
+        only with what they do."""
+        if decision is Decision.OPT_IN and purpose is Purpose.LIVE:
+            server = await self._app.storage.server(guild_id)
+            if unheard(member_of(interaction), server.unheard_role_ids):
+                raise NotPossible("ROLE_UNHEARD")
+        return await self._app.sessions.decide(guild_id, interaction.user.id, decision, interaction.id, purpose)
 
 
 class DeleteButton(

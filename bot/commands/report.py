@@ -23,7 +23,7 @@ from bot.report import without_notes
 from bot.texts import Texts
 from storage.errors import StorageError
 from storage.listing import Wanted
-from storage.records import SessionRecord, SessionReport, SessionState
+from storage.records import SessionRecord, SessionReport, SessionState, WindowRecord
 
 SHARED_FOR: Final = timedelta(days=7)
 LISTED = 10
@@ -121,7 +121,7 @@ class ReportGroup(app_commands.Group):
         report = await self._app.storage.report(record.id)
         if report is None:
             raise NotPossible("NO_REPORT")
-        file = await json_file(lambda: without_ids(report), f"undertone-{record.id}.json")
+        file = await json_file(interaction, lambda: without_ids(report), f"undertone-{record.id}.json")
         await say(interaction, texts_of(interaction).EXPORTED, file=file)
 
     @share.autocomplete("session")
@@ -185,6 +185,7 @@ def without_ids(report: SessionReport) -> dict[str, Any]:
     """A report as plain values, with pseudonyms only and without notes: the file may be passed on."""
     plain = asdict(without_notes(report))
     plain["session"].pop("started_by")
-    for person in plain["participants"]:
+    for person, of in zip(plain["participants"], report.participants, strict=True):
         person["participant"].pop("user_id")
+        person["windows"] = [{name: getattr(one, name) for name in WindowRecord.__slots__} for one in of.windows]
     return plain

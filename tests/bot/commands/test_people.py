@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
 
 import discord
 import pytest
@@ -17,13 +21,15 @@ from bot.commands.common import json_file
 from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
-from sandbox import Message
+from sandbox import Message, offers, posting
 from sandbox.commands import CommandForm, OptionForm
 from sandbox.permissions import EVERYONE, Permission
+from sandbox.rest import access
 from storage import NewSession, Storage
 from storage.identity import Identity
 from storage.records import Decision, MomentRecord, Purpose
 from storage.rights import GONE_AFTER
+from tests.fakes.records import window
 from tests.fakes.world import World, text_of
 
 pytestmark = pytest.mark.integration
@@ -80,9 +86,28 @@ async def test_a_file_is_made_outside_the_loop() -> None:
         made_in.append(threading.get_ident())
         return {"at": "ä"}
 
-    file = await json_file(make, "mine.json")
+    interaction: Any = SimpleNamespace(filesize_limit=100)
+    file = await json_file(interaction, make, "mine.json")
     assert json.loads(file.fp.read()) == {"at": "ä"}
     assert threading.get_ident() not in made_in
+
+
+async def test_an_export_that_discord_would_not_take_comes_in_a_zip(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await world.session_with(world.mara)
+    person = (await world.service.storage.participants(session_id))[0]
+    windows = [window(person.id, 3.0 * n) for n in range(2_000)]
+    for at in range(0, len(windows), 500):
+        await world.service.storage.add_windows(session_id, windows[at : at + 500])
+    for module in (access, offers, posting):
+        monkeypatch.setattr(module, "UPLOAD_LIMIT_BYTES", 200_000)
+    for command, name in {"privacy": "undertone-my-data.json", "report": f"undertone-{session_id}.json"}.items():
+        (attachment,) = (await world.ask(world.mara, f"{command} export")).attachments
+        assert attachment.filename == f"{name}.zip"
+        with zipfile.ZipFile(io.BytesIO(attachment.content)) as archive:
+            assert archive.namelist() == [name]
+            assert archive.read(name).count(b"start_s") > len(windows)
 
 
 async def test_reports_are_for_those_who_took_part(world: World) -> None:
@@ -103,6 +128,17 @@ async def test_an_exported_report_names_nobody(world: World) -> None:
     assert str(world.mara.id) not in text
     assert str(world.owner.id) not in text
     assert "Theo" not in text
+
+
+async def test_an_exported_report_holds_every_window(world: World) -> None:
+    session_id = await world.session_with(world.mara)
+    person = (await world.service.storage.participants(session_id))[0]
+    more = [window(person.id, 3.0 * n, reason="unsure" if n % 7 == 0 else None) for n in range(1, 1_200)]
+    for at in range(0, len(more), 500):
+        await world.service.storage.add_windows(session_id, more[at : at + 500])
+    exported: Any = attached(await world.ask(world.mara, "report export"))
+    (of_mara,) = exported["participants"]
+    assert of_mara["windows"][1:] == [asdict(one) for one in more]
 
 
 def token_in(message: Message) -> str:
