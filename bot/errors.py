@@ -30,6 +30,8 @@ from storage.errors import StorageError
 
 GONE: Final = frozenset({10003, 10008})
 """Discord's codes for a channel and a message that are not there any more."""
+OLD_COMMAND: Final = (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)
+"""Some clients show commands as they were before they changed."""
 INVALID_FORM: Final = 50035
 """Discord's code for a field that is wrong, such as a reply to a message that is not there any more."""
 
@@ -140,7 +142,16 @@ def expected(error: BaseException) -> bool:
     return isinstance(error, PersonError | AudioError | app_commands.CheckFailure) or code_of(error) in _EXPECTED
 
 
-_EXPECTED = frozenset({"backend_overloaded", "deadline_exceeded", "storage_unavailable", "discord_forbidden"})
+_EXPECTED = frozenset(
+    {
+        "backend_overloaded",
+        "deadline_exceeded",
+        "storage_unavailable",
+        "discord_forbidden",
+        "old_command",
+        "option_gone",
+    }
+)
 
 
 def code_of(error: BaseException) -> str:
@@ -154,6 +165,10 @@ def code_of(error: BaseException) -> str:
         return f"discord_http_{error.status}"
     if isinstance(error, app_commands.CommandOnCooldown):
         return "cooldown"
+    if isinstance(error, OLD_COMMAND):
+        return "old_command"
+    if isinstance(error, app_commands.TransformerError):
+        return "option_gone"
     return "unexpected"
 
 
@@ -177,6 +192,10 @@ def in_words(error: BaseException, texts: Texts, *, reference: str | None = None
         return texts("NEEDS_PERMISSIONS", permissions=texts.permissions(error.missing_permissions))
     if isinstance(error, app_commands.CheckFailure):
         return texts.NOT_ALLOWED
+    if isinstance(error, OLD_COMMAND):
+        return texts.OLD_COMMAND
+    if isinstance(error, app_commands.TransformerError):
+        return texts.OPTION_GONE
     if isinstance(error, discord.Forbidden):
         return texts.DISCORD_FORBIDS
     if gone(error):

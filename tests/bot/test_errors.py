@@ -84,6 +84,12 @@ def test_a_fault_carries_a_reference_to_the_log() -> None:
     assert not expected(ZeroDivisionError())
 
 
+def test_a_command_of_before_is_no_fault() -> None:
+    old = app_commands.CommandNotFound("settings show", [])
+    assert in_words(old, texts) == texts.OLD_COMMAND
+    assert expected(old)
+
+
 def test_a_cooldown_says_how_long() -> None:
     cooldown = app_commands.Cooldown(1, 60)
     assert "12 s" in in_words(app_commands.CommandOnCooldown(cooldown, 12.3), texts)

@@ -14,7 +14,9 @@ from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
 from bot.errors import NotPossible
 from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
+from sandbox.models import ChannelType
 from storage.errors import StorageUnavailable
+from tests.fakes.log import written
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
 
@@ -75,6 +77,23 @@ async def test_a_role_that_may_not_be_heard_is_not_included(world: World) -> Non
     session = world.service.sessions.of(world.sandbox.guild.id)
     assert session is not None
     assert not session.consents(guest.id)
+    world.sandbox.guild.members[world.owner.id].role_ids.append(role.id)  # in the call, where Discord tells nobody
+    assert text_of(await world.ask(world.owner, "privacy opt-in")) == texts.ROLE_UNHEARD
+    assert not session.consents(world.owner.id)
+
+
+async def test_a_channel_that_is_gone_is_said_in_words(world: World) -> None:
+    await world.attested()
+    voice = world.sandbox.state.add_channel(world.sandbox.guild, "Attic", ChannelType.VOICE)
+    await world.sandbox.wait_for(lambda: world.service.gateway.client.get_channel(voice.id))
+    guild = world.service.gateway.client.get_guild(world.sandbox.guild.id)
+    assert guild is not None
+    guild._channels.pop(voice.id)  # as if it had just been deleted
+    with written("info") as log:
+        answer = await world.ask(world.owner, "listen start", {"channel": voice})
+    assert text_of(answer) == texts.OPTION_GONE
+    assert "option_gone" in log.getvalue()
+    assert "Traceback" not in log.getvalue()
 
 
 async def test_listening_starts_by_itself_with_the_second_person(world: World) -> None:
