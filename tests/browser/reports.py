@@ -229,6 +229,13 @@ async def can_be_used_with_forced_colours(stage: Stage) -> None:
         assert chosen != other
 
 
+async def shows_the_interface_whole_on_a_phone(stage: Stage) -> None:
+    """Its tables have a row below a row there: nothing stands beside the screen."""
+    async with stage.page("/api", size="360") as opened:
+        widths = "[...document.querySelectorAll('.scroll')].map(one => one.scrollWidth - one.clientWidth)"
+        assert not any(await opened.page.evaluate(widths)), "a table is cut off"
+
+
 async def prints(stage: Stage) -> None:
     """On paper: the sentences, the strip and the table; nothing to press; always light."""
     async with stage.page(_report(stage, "twenty"), scheme="dark") as opened:
@@ -288,6 +295,7 @@ CHECKS = (
     a_range_can_be_dragged,
     names_itself_to_a_screen_reader,
     can_be_used_with_forced_colours,
+    shows_the_interface_whole_on_a_phone,
     prints,
     reads_without_scripts,
     has_no_complaint_of_axe,
