@@ -61,7 +61,7 @@ def _of_values(error: DBAPIError) -> bool:
     """Whether a value is to blame, and not the database."""
     driver = _cause(error)
     state = getattr(driver, "sqlstate", None) or ""  # PostgreSQL's; class 22 is *data exception*
-    refused = isinstance(driver.__cause__, ValueError)  # asyncpg's own, before it sends anything
+    refused = type(driver.__cause__).__name__ == DataError.__name__  # asyncpg's own, before it sends anything
     return isinstance(error, DataError) or state.startswith("22") or refused
 
 
