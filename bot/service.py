@@ -271,15 +271,14 @@ class Service:
         )
 
     def _surface(self, record: SessionRecord, asked_in: int | None, server: ServerSettings) -> DiscordSurface:
-        texts = public_texts(server, self.gateway.client.get_guild(record.guild_id))
         return DiscordSurface(
             lambda: self.gateway.client,
             record,
             asked_in=asked_in,
             own=self.app.own,
             read_status=lambda guild, channel_id: self.gateway.client.statuses.of(guild, channel_id),
-            buttons=lambda card: buttons_of(self.app, card, texts),
-            texts=texts,
+            buttons=lambda card, texts: buttons_of(self.app, card, texts),
+            speaks=lambda server: public_texts(server, self.gateway.client.get_guild(record.guild_id)),
             server=server,
         )
 

@@ -40,11 +40,11 @@ class DiscordSurface:
         asked_in: int | None,
         own: OwnMessages,
         read_status: ReadStatus,
-        buttons: Callable[[Card], discord.ui.View | None],
-        texts: Texts,
+        buttons: Callable[[Card, Texts], discord.ui.View | None],
+        speaks: Callable[[ServerSettings], Texts],
         server: ServerSettings,
     ) -> None:
-        self.texts = texts
+        self._speaks = speaks
         self.server = server
         self._client = client
         self._record = record
@@ -53,6 +53,15 @@ class DiscordSurface:
         self._read_status = read_status
         self._buttons = buttons
 
+    @property
+    def server(self) -> ServerSettings:
+        return self._server
+
+    @server.setter
+    def server(self, server: ServerSettings) -> None:
+        self._server = server
+        self.texts = self._speaks(server)  # it may have chosen another language
+
     # --- messages
 
     async def post(
@@ -60,7 +69,7 @@ class DiscordSurface:
     ) -> Posted:
         more: dict[str, Any] = {"allowed_mentions": NO_MENTIONS}
         embed = embed_of(card)
-        if (view := self._buttons(card)) is not None:
+        if (view := self._buttons(card, self.texts)) is not None:
             more["view"] = view
         if mention:
             more["content"] = " ".join(f"<@{user_id}>" for user_id in mention)
@@ -85,7 +94,7 @@ class DiscordSurface:
     async def edit(self, posted: Posted, card: Card) -> None:
         message = self._channel(posted.channel_id).get_partial_message(posted.message_id)
         try:
-            await message.edit(embed=embed_of(card), view=self._buttons(card), allowed_mentions=NO_MENTIONS)
+            await message.edit(embed=embed_of(card), view=self._buttons(card, self.texts), allowed_mentions=NO_MENTIONS)
         except (discord.NotFound, discord.Forbidden) as error:
             raise SurfaceGone from error
 

@@ -239,9 +239,13 @@ async def test_what_is_chosen_during_a_session_holds_in_it(world: World) -> None
     await choose(world, message, Topic.SUMMARY, SummaryPlace.PARTICIPANTS)
     heard, readers = texts("PERSON_HEARD", who=f"<@{world.mara.id}>"), texts("PANEL_READERS", role_id=reader.id)
     await world.sandbox.wait_for(lambda: heard in text_of(panel) and readers in text_of(panel))
+    await choose(world, message, Topic.LANGUAGE, "de")
+    german = of("de")
+    await world.sandbox.wait_for(lambda: german.PANEL_TITLE in text_of(panel))
+    assert german.BTN_INCLUDE in [button["label"] for row in panel.components for button in row["components"]]
     await world.ask(world.owner, "listen stop")
     await world.over()
-    assert texts.SUMMARY_FOR_PARTICIPANTS in text_of(await world.embed(texts.SUMMARY_TITLE))
+    assert german.SUMMARY_FOR_PARTICIPANTS in text_of(await world.embed(german.SUMMARY_TITLE))
 
 
 async def test_the_panel_shows_no_emotions_where_the_server_wants_none(world: World) -> None:

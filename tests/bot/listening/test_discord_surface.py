@@ -36,7 +36,7 @@ async def test_a_message_that_the_database_cannot_forget_is_removed_all_the_same
         own=own,
         read_status=nothing,
         buttons=nothing,
-        texts=english,
+        speaks=lambda _: english,
         server=nothing,
     )
     await surface.remove(Posted(channel_id=20, message_id=7))
