@@ -17,8 +17,8 @@ RUN /opt/undertone/bin/pip install --no-cache-dir --no-deps --no-build-isolation
  && /opt/undertone/bin/pip uninstall -q -y pip
 
 FROM python:3.13-slim
-RUN groupadd --system --gid 10001 undertone \
- && useradd --system --uid 10001 --gid 10001 --home-dir /data undertone \
+RUN groupadd --gid 10001 undertone \
+ && useradd --uid 10001 --gid 10001 --home-dir /data undertone \
  && install -d -o undertone -g undertone -m 700 /data
 COPY --from=build /opt/undertone /opt/undertone
 USER 10001:10001
