@@ -89,7 +89,7 @@ class EncoderNetwork:
 
     def __init__(self, directory: ModelDirectory) -> None:
         self._session = _session(directory, ENCODER_ONNX, {})
-        _check_axes(directory, ENCODER_ONNX, self._session)
+        _check_axes(directory, ENCODER_ONNX, self._session, windows=1)
         self._input = self._session.get_inputs()[0].name
 
     def encode(self, clips: list[Features]) -> list[Features]:
@@ -156,15 +156,15 @@ def _check_length(directory: ModelDirectory, name: str, frames: int | None) -> N
         )
 
 
-def _check_axes(directory: ModelDirectory, name: str, session: Any, *, length: int = 0) -> None:
+def _check_axes(directory: ModelDirectory, name: str, session: Any, *, windows: int = 0, length: int = 0) -> None:
     """Raises ModelError for a graph that takes one number of windows, or one number of frames, and no other.
 
-    `length` is the one number of frames that may be: that of windows which are all padded to it.
+    `windows` and `length` are the ones that may be fixed: where all are given so.
     """
     path = directory.path / name
     for one in session.get_inputs():
         shape: list[int | str | None] = list(one.shape)
-        if any(isinstance(windows, int) for windows in shape[:1]):
+        if any(isinstance(many, int) and many != windows for many in shape[:1]):
             raise ModelError(
                 f"{path} takes {shape[0]} windows at a time and no other number; export it with a free one."
             )

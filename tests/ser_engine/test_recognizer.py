@@ -202,6 +202,7 @@ def test_broken_network_is_refused(tmp_path: Path) -> None:
     [
         ("network.onnx", ["batch", 150], "network.onnx takes windows of 150 frames and of no other length"),
         ("network.onnx", [1, "frames"], "network.onnx takes 1 windows at a time"),
+        ("encoder.onnx", [2, "frames"], "encoder.onnx takes 2 windows at a time"),
         ("encoder.onnx", ["batch", 300], "encoder.onnx takes windows of 300 frames and of no other length"),
     ],
 )
@@ -226,6 +227,16 @@ def test_a_network_of_one_length_is_served_where_all_windows_are_padded_to_it(tm
     onnx.save(graph, tmp_path / "network.onnx")
     write_manifest(tmp_path, open_directory(tmp_path).manifest)
     assert Recognizer.load(tmp_path).logits([np.ones(SAMPLE_RATE_HZ, np.float32)]).shape == (1, 5)
+
+
+def test_an_encoder_of_one_window_at_a_time_is_served(tmp_path: Path) -> None:
+    """It is never given more."""
+    make_model(tmp_path, encoder=True)
+    graph = onnx.load(tmp_path / "encoder.onnx")
+    graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(graph, tmp_path / "encoder.onnx")
+    write_manifest(tmp_path, open_directory(tmp_path).manifest)
+    assert Recognizer.load(tmp_path).logits([np.ones(SAMPLE_RATE_HZ, np.float32)] * 2).shape == (2, 5)
 
 
 def test_a_network_that_says_nothing_of_its_one_length_is_refused(tmp_path: Path) -> None:
