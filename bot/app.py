@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import discord
+from prometheus_client import Histogram
 
 from bot.deletion import Deletions
 from bot.listening.clock import Clock
@@ -25,6 +26,16 @@ from storage import ServerSettings, SessionRecord, Storage, WindowWriter
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], object]
 """Gives a task its name and its owner."""
+
+
+def window_seconds() -> Histogram:
+    """How long a session's windows wait for their results."""
+    return Histogram(
+        "undertone_window_seconds",
+        "Seconds from the end of a window of a session to its result.",
+        buckets=(0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1, 2, 5, 15),
+        registry=None,  # each web application has its own
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +59,7 @@ class App:
     """Address of a session's report; None when people could not open it anyway."""
     share_url: Callable[[str], str | None]
     """Address for a share token."""
+    delays: Histogram = field(default_factory=window_seconds)
     me: str = field(default_factory=lambda: secrets.token_hex(8))
     """This process, for others that share the database."""
     sessions: SessionManager = field(init=False)

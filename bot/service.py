@@ -233,6 +233,7 @@ class Service:
             ready=self.ready,
             counters=self.counters,
             each_session=self.sessions.each,
+            measured=(self.app.delays,),
             connections=affordable(),
             delete=self._delete,
             tell=lambda session, share, maker_id: tell_of_share(self.app, session, share, maker_id=maker_id),

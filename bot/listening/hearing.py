@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -57,10 +58,14 @@ class Recognition:
     async def run(self) -> None:
         """Until the intake is closed and drained."""
         while windows := await self._intake.take(BATCH):
+            since_s = self._intake.since_s
             before = {window.speaker: self._withdrawals[window.speaker] for window in windows}
             try:
                 predictions = await self._app.backend.predict(
-                    windows, baselines=self._baselines, deadline_s=DEADLINE_S, waited_s=self._intake.waited_s
+                    windows,
+                    baselines=self._baselines,
+                    deadline_s=DEADLINE_S,
+                    waited_s=time.monotonic() - since_s[0],
                 )
             except EngineError as error:
                 self._counts["predictions_lost"] += len(windows)
@@ -70,7 +75,8 @@ class Recognition:
                 for speaker, withdrawals in before.items():
                     if self._withdrawals[speaker] != withdrawals:  # it was begun anew with what they withdrew
                         self._forget_baseline(speaker)
-            for window, prediction in zip(windows, predictions, strict=True):
+            for window, prediction, whole_s in zip(windows, predictions, since_s, strict=True):
+                self._app.delays.observe(time.monotonic() - whole_s)
                 self._add(window, prediction, before[window.speaker])
 
     def forget(self, user_id: int) -> None:

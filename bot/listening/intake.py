@@ -47,8 +47,8 @@ class Intake:
         self._streams: dict[str, _Stream] = {}
         self._waiting: deque[tuple[float, Window]] = deque()
         """With the moment since which each waits."""
-        self.waited_s = 0.0
-        """How long the oldest of what `take` gave last had waited."""
+        self.since_s: list[float] = []
+        """Since when each of what `take` gave last had waited, on the monotonic clock."""
         self._wake = asyncio.Event()
         self.closed = False
         self._short_before = self._late_before = 0
@@ -109,8 +109,9 @@ class Intake:
                 return []
             self._wake.clear()
             await self._wake.wait()
-        self.waited_s = time.monotonic() - self._waiting[0][0]
-        return [self._waiting.popleft()[1] for _ in range(min(most, len(self._waiting)))]
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self.since_s = [since_s for since_s, _ in taken]
+        return [window for _, window in taken]
 
     def counters(self) -> dict[str, int]:
         segmenters = [stream.segmenter for stream in self._streams.values()]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from prometheus_client.registry import Collector
 
 from bot.listening.live import LiveBus
 from bot.web import api, apipage, events, health, manage, microphone, oauth, openapi, pages, predict, thumbnail, unfurl
@@ -76,6 +77,7 @@ def create_app(
     ready: Ready = _always_ready,
     counters: Counters = _no_counters,
     each_session: Counters = _no_counters,
+    measured: Iterable[Collector] = (),
     rate: RateLimiter | None = None,
     uploads: UploadGate | None = None,
     connections: Connections | None = None,
@@ -89,7 +91,7 @@ def create_app(
 
     `ready` says by name what else must hold (``{"gateway": True}``). `counters` gives totals by part and kind
     (``{"sessions": {"dropped_excluded": 12}}``) for ``/metrics``; those of backend, bus and uploads are added here;
-    `each_session` gives those of each running session under a number.
+    `each_session` gives those of each running session under a number, and `measured` is what is not only counted.
     `tell` says in Discord that everybody's results were shared; `operator` stands below every page.
     `connections` are those of the server that runs it. `frame_ancestors` are origins whose pages may show ours in a
     frame (the demo's channel view).
@@ -109,6 +111,8 @@ def create_app(
     app[CONNECTIONS] = connections if connections is not None else Connections()
     app[MICROPHONES] = microphones if microphones is not None else Microphones()
     app[METRICS] = _metrics(app, counters, each_session)
+    for one in measured:
+        app[METRICS].registry.register(one)
     app[STREAMS] = Streams()
     app[REPORTS] = Reports()
     app[THUMBNAILS] = Thumbnails()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from aiohttp import ClientSession
 
+from bot.app import window_seconds
 from bot.commands.panel_view import INCLUDE_ID
 from bot.listening.hearing import BATCH
 from bot.listening.manager import NOTHING_YET, STOP_WITHIN_S
@@ -75,7 +76,9 @@ async def everything(client: Client) -> str:
         "neighbours": of_many_processes(),
         "discord": {"restarts": 0},
     }
-    return await scraped(client) + Metrics(lambda: counted).text().decode()
+    metrics = Metrics(lambda: counted)
+    metrics.registry.register(window_seconds())
+    return await scraped(client) + metrics.text().decode()
 
 
 async def test_every_metric_that_is_asked_for_is_there(client: Client) -> None:
@@ -139,6 +142,9 @@ async def test_alerts_fire_when_a_session_is_not_recognised_in_time(
         backend.may_answer.set()
         await world.ask(world.owner, "listen stop")
         await world.over()
+        (waited,) = re.findall(r"^undertone_window_seconds_count (\S+)$", await metrics(), re.MULTILINE)
+        assert float(waited) == session.counters()["predictions"]
+        assert (session.counters()["predictions"] > BATCH) == (trouble == "full")
         assert looked_at("UndertoneFallsBehind", before) > 64
         assert looked_at("UndertoneFallsBehind", await metrics()) == 0
         assert looked_at("UndertoneDropsSpeech", before) < looked_at("UndertoneDropsSpeech", after)
