@@ -155,10 +155,14 @@ class Settings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _a_folder(cls, value: Path) -> Path:
-        """In a database's address, what follows a question mark is no longer its name."""
+        """In a database's address, what follows a question mark is no longer its name. A shell puts the home in place
+        of ``~``; no shell reads ``.env``."""
         if "?" in str(value):
             raise ValueError("must be a folder without ? in its name")
-        return value
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"begins with {value.parts[0]}, and that home is not known; write it out") from error
 
     @field_validator("secret_key")
     @classmethod

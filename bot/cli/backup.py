@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,9 +48,10 @@ def backup(folder: Path) -> None:
         key = key_of(settings, make=False)  # before the copy: without it nothing can be restored
         if sqlite or shutil.which(PG_DUMP):
             _check(settings, key)
+        made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        with _whole(folder):
+        with _whole(folder, made=made):
             copied = _of_sqlite(address, folder) if sqlite else _of_postgres(address, folder)
             _write(folder / KEY_FILE, key)
     except (StartError, StorageError) as error:
@@ -76,8 +77,9 @@ def _check(settings: Settings, key: bytes) -> None:
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[None]:
-    """What was begun is taken away again when it does not come to its end, so that nobody takes a part for a copy."""
+def _whole(folder: Path, *, made: bool) -> Iterator[None]:
+    """What was begun is taken away again when it does not come to its end, so that nobody takes a part for a copy; the
+    folder, too, if it was `made` for it."""
     try:
         yield
     except FileExistsError:  # another copy into this folder, begun a moment before: it is not ours
@@ -85,6 +87,9 @@ def _whole(folder: Path) -> Iterator[None]:
     except BaseException:
         for name in (SQLITE_FILE, f"{SQLITE_FILE}-journal", POSTGRES_FILE, KEY_FILE):
             (folder / name).unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):  # another copy may have begun there
+                folder.rmdir()
         raise
 
 

@@ -91,6 +91,11 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def main() -> None:
     """Undertone tells people how a conversation sounds."""
-    for stream in (sys.stdout, sys.stderr):  # a name, or a word, that the console cannot show must not end the program
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if isinstance(stream.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: what a full disk cuts off would not be noticed
+            stream = io.TextIOWrapper(io.BufferedWriter(stream.buffer), encoding=stream.encoding, line_buffering=True)
+            setattr(sys, name, stream)
+        stream.reconfigure(errors="backslashreplace")  # a word that the console cannot show must not end the program

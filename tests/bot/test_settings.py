@@ -112,6 +112,16 @@ def test_an_address_of_a_database_is_taken(monkeypatch: pytest.MonkeyPatch, addr
     assert load_settings(env_file=None).database_url.endswith(address.partition("://")[2])
 
 
+def test_a_tilde_is_the_home_as_in_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", "~/kept")
+    assert load_settings(env_file=None).data_dir == tmp_path / "kept"
+    monkeypatch.setenv("UNDERTONE_DATA_DIR", "~nobody-of-this-name/kept")
+    with pytest.raises(SettingsError, match="UNDERTONE_DATA_DIR: begins with ~nobody-of-this-name"):
+        load_settings(env_file=None)
+
+
 @pytest.mark.parametrize("address", ["http://", "https://[", "https://here:port", "https:///reports"])
 def test_an_address_without_a_host_is_said(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("UNDERTONE_PUBLIC_URL", address)

@@ -269,3 +269,15 @@ def test_the_doctor_tells_how_people_get_in() -> None:
     assert told(public_url="https://example.org")["UNDERTONE_PUBLIC_URL"] == "ok: https://example.org"
     with pytest.raises(SettingsError, match="UNDERTONE_PUBLIC_URL"):
         load_settings(env_file=None, public_url="https://example.org/?a=b")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_is_cut_off_is_no_success(unbuffered: str, tmp_path: Path) -> None:
+    """As the image has it, Python writes without a buffer, and passes over what a full disk did not take."""
+    line = f"ulimit -f 1; exec {sys.executable} -m bot model show seed --json >out"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONUNBUFFERED": unbuffered}
+    ended = subprocess.run(  # noqa: S602  a shell is what is tested
+        line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (1, "The output cannot be written: File too large.\n")
