@@ -25,7 +25,7 @@ from storage.patience import CONNECT_S, Connecting, take_time, watch
 from storage.schema import REVISION, Base
 from storage.write_queue import CLOSED, QueuedSession, WriteQueue
 
-_BUSY_TIMEOUT_MS: Final = 5_000
+_BUSY_TIMEOUT_MS: Final = 3_000  # another program has SQLite's file; a stop, in its ten seconds, cannot cut that short
 _MIGRATION_WAIT_MS: Final = 120_000
 """For another process that migrates: the rows of a large database take their time."""
 _POOL_WAIT_S: Final = 10

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import aiohttp
@@ -44,6 +45,22 @@ async def listening(
             panel = await world.attest_and_start()
             await world.press(world.owner, panel, INCLUDE_ID)
             yield world, panel
+
+
+async def test_a_file_that_another_program_has_does_not_hold_up_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(None, tmp_path, monkeypatch) as (world, panel):
+        service, session = world.service, world.running()
+        with closing(sqlite3.connect(tmp_path / "undertone.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            world.voice.link.hear(world.owner.id, tone_burst())
+            await world.sandbox.wait_for(lambda: session.counters()["predictions"])
+            async with Stopwatch() as watch:
+                await service.stop()
+            other.rollback()
+    assert watch.took_s < 10
+    assert texts.END_REASONS["shutdown"] in text_of(panel)
 
 
 @pytest.mark.parametrize("back_after_s", [None, 3.0])

@@ -78,7 +78,7 @@ async def test_sqlite_is_switched_to_wal_foreign_keys_and_waiting(database_url: 
     async with database.transaction() as db:
         found = [await db.scalar(text(f"PRAGMA {p}")) for p in ("journal_mode", "foreign_keys", "busy_timeout")]
     await database.close()
-    assert found == ["wal", 1, 5000]
+    assert found == ["wal", 1, 3000]
 
 
 async def test_opening_again_keeps_everything(storage: Storage, database_url: str) -> None:
