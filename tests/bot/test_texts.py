@@ -126,6 +126,16 @@ def test_a_command_is_called_what_the_readers_menu_calls_it(language: str) -> No
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("key", ["SUMMARY_NO_LINK", "SHARED_WITH_OTHERS"])
+def test_what_everybody_reads_calls_commands_by_their_english_names_too(key: str, language: str) -> None:
+    """Each reader's menu is in their own language, and a mention of a command is not (discord-api-docs issue 5518)."""
+    commands = re.findall(r"`(/[^`]+)`", english._translations.gettext(key))
+    said = of(language)._translations.gettext(key)
+    assert commands
+    assert [command for command in commands if command not in said] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_permission_has_one_name(language: str) -> None:
     texts = of(language)
     names = {*texts.PERMISSIONS.values(), "Move Members", "Mitglieder verschieben"}
