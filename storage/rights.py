@@ -27,6 +27,7 @@ _CHUNK = 5_000
 _TELLING = (MessageKind.SUMMARY, MessageKind.NOTICE)
 """Messages of a session that speak of single people for good; a panel changes with who is included."""
 _AUTHOR = frozenset({"author_hash"})
+_LINK = frozenset({"maker_hash", "token_hash"})
 _DEAD_SHARES_KEPT = timedelta(days=30)
 _T = TypeVar("_T")
 
@@ -61,11 +62,14 @@ class RightsRepository:
             for chunk in _chunks(hashes):
                 query = select(func.count()).select_from(schema.Moment)
                 marks += await db.scalar(query.where(schema.Moment.author_hash.in_(chunk))) or 0
+            links, messages = await self._links(db, hashes), await self._messages(db, user_id, guild_id)
         return {
             "standing_consents": len(consents),
             "sessions_started": len(started),
             "sessions_taken_part_in": len(participated),
             "marks_written": marks,
+            "links_made": len(links),
+            "messages_about_you": len(messages),
         }
 
     async def export_person(self, user_id: int, guild_id: int | None) -> dict[str, Any]:
@@ -93,6 +97,10 @@ class RightsRepository:
                 "sessions_started": sorted(started),
                 "sessions_taken_part_in": sessions,
                 "marks_written": [_plain(mark, without=_AUTHOR) for mark in marks],
+                "links_made": [_plain(one, without=_LINK) for one in await self._links(db, hashes)],
+                "messages_about_you": [
+                    _plain(one, without={"user_hash", "stale"}) for one in await self._messages(db, user_id, guild_id)
+                ],
             }
         for entry, (stored, labels) in zip(sessions, windows, strict=True):
             entry["windows"] = await asyncio.to_thread(_plain_windows, stored, labels)
@@ -208,6 +216,19 @@ class RightsRepository:
             query = select(schema.Moment.session_id).where(schema.Moment.author_hash.in_(chunk))
             found.update(await db.scalars(query))
         return found
+
+    async def _links(self, db: AsyncSession, hashes: list[str]) -> list[schema.Share]:
+        """The share links that the person made."""
+        found: list[schema.Share] = []
+        for chunk in _chunks(hashes):
+            found.extend(await db.scalars(select(schema.Share).where(schema.Share.maker_hash.in_(chunk))))
+        return found
+
+    async def _messages(self, db: AsyncSession, user_id: int, guild_id: int | None) -> list[schema.BotMessage]:
+        """The bot's messages outside sessions that are about the person."""
+        scopes = await self._message_scopes(db, guild_id)
+        theirs = [self._identity.in_server(scope, user_id) for scope in scopes]
+        return list(await db.scalars(select(schema.BotMessage).where(schema.BotMessage.user_hash.in_(theirs))))
 
     async def _message_scopes(self, db: AsyncSession, guild_id: int | None) -> list[int]:
         """The servers in which a person's messages may be; 0 stands for private conversations."""

@@ -161,6 +161,7 @@ async def test_deleting_in_one_server_leaves_the_others(storage: Storage) -> Non
 
 async def test_an_export_holds_what_is_stored_and_no_keys(storage: Storage, session: SessionRecord) -> None:
     await _fill(storage, session)
+    await storage.create_share(session.id, lifetime=timedelta(days=1), maker_id=BOB)
     export = await storage.export_person(BOB, None)
     printed = json.dumps(export)
     assert export["standing_consents"][0]["decision"] == "opt_in"
@@ -168,6 +169,8 @@ async def test_an_export_holds_what_is_stored_and_no_keys(storage: Storage, sess
     assert [w["start_s"] for w in taken_part["windows"]] == [0.0, 3.0]
     assert taken_part["moments"][0]["text"] == "rose"
     assert [mark["text"] for mark in export["marks_written"]] == ["a good one"]
+    assert [link["session_id"] for link in export["links_made"]] == [session.id]
+    assert [(one["message_id"], one["kind"]) for one in export["messages_about_you"]] == [(BOB % 1000, "answer")]
     assert "hash" not in printed
     assert "sealed" not in printed
     assert await storage.count_person(BOB, None) == {kind: len(entries) for kind, entries in export.items()}

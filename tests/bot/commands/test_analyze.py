@@ -13,7 +13,7 @@ from sandbox import Message, User
 from sandbox.models import Channel
 from ser_engine.errors import EngineError
 from ser_engine.refusals import refusal
-from storage.records import Decision, Purpose, VoiceMode
+from storage.records import Decision, MessageKind, Purpose, VoiceMode
 from tests.fakes.clips import CLIPS
 from tests.fakes.world import World, text_of, wav
 
@@ -309,4 +309,6 @@ async def test_nothing_of_a_voice_message_is_stored(world: World) -> None:
     await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
     await answer_to(world, message)
     stored = await world.service.storage.export_person(world.mara.id, None)
+    messages = stored.pop("messages_about_you")  # where they are, so that deletion reaches them
+    assert {message["kind"] for message in messages} == {MessageKind.ANSWER, MessageKind.REACTION}
     assert not any(stored.values())
