@@ -14,6 +14,7 @@ import discord
 import structlog
 
 from bot.cards import Card, embed_of
+from bot.commands.of_message import may_attach
 from bot.errors import in_words
 from bot.listening.events import window_record
 from bot.listening.inert import inert
@@ -55,13 +56,13 @@ class Answer:
         emoji = {emoji_of(o.result) for o in self._outcomes if isinstance(o.result, Analysis)}
         return emoji.pop() if len(emoji) == 1 else None
 
-    async def content(self, texts: Texts) -> dict[str, Any]:
-        """What `send` and `reply` of discord.py take."""
+    async def content(self, texts: Texts, *, below: discord.Message | None = None) -> dict[str, Any]:
+        """What `send` and `reply` of discord.py take; words alone where the bot may attach nothing below a message."""
         if len(self._outcomes) != 1 or not isinstance(analysis := self._outcomes[0].result, Analysis):
             return {"embed": embed_of(list_card(self._outcomes, texts, model=self._model))}
         model = analysis.summary.engine or self._model
         embed = embed_of(analysis_card(analysis, texts, model=model))
-        if len(stretches(analysis)) <= MAX_STRETCHES:
+        if len(stretches(analysis)) <= MAX_STRETCHES or not (below is None or may_attach(below)):
             return {"embed": embed}
         picture = await asyncio.to_thread(picture_of, analysis, self._outcomes[0].filename, texts)
         if picture is None:

@@ -78,6 +78,8 @@ def mark_command(app: App) -> app_commands.Command[Any, ..., None]:
     async def mark(interaction: Interaction, note: app_commands.Range[str, 1, 200] | None = None) -> None:
         await defer(interaction)
         session = running(app, interaction)
+        if session.ending:  # its summary is being written
+            raise NotPossible("STALE_PANEL")
         if interaction.user.id not in session.people.book.present_ids():
             raise NotPossible("NOT_IN_THIS_VOICE")
         at_s = await session.mark(interaction.user.id, note or "")

@@ -235,7 +235,7 @@ class VoiceMessages:
             return
         made = {message.id} if await self._react(message, answer) else set()
         if reply:
-            content = await answer.content(await texts_for(self._app, message))
+            content = await answer.content(await texts_for(self._app, message), below=message)
             try:
                 posted = await message.reply(allowed_mentions=NO_MENTIONS, **content)
             except discord.HTTPException as error:

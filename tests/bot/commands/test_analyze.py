@@ -6,11 +6,13 @@ from functools import cache
 
 import pytest
 
+from bot.commands import answers
 from bot.texts import english as texts
 from bot.turns import USES
 from lab.demo import ogg_opus
 from sandbox import Message, User
 from sandbox.models import Channel
+from sandbox.permissions import Permission
 from ser_engine.errors import EngineError
 from ser_engine.refusals import refusal
 from storage.records import Decision, MessageKind, Purpose, VoiceMode
@@ -292,6 +294,21 @@ async def test_a_channel_that_is_switched_off_is_not_answered_in(world: World) -
     await world.attested(voice_modes={world.sandbox.text.id: VoiceMode.OFF})
     interaction = await world.sandbox.context_menu(world.mara, spoken(world), texts.MENU_ANALYZE)
     assert text_of(await world.sandbox.answer(interaction)) == texts.SWITCHED_OFF_HERE
+
+
+async def test_the_words_of_an_answer_come_where_the_bot_may_attach_no_picture(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MAX_STRETCHES", 0)
+    for allowed in (True, False):
+        if not allowed:
+            world.sandbox.deny(world.sandbox.bot, world.sandbox.text, Permission.ATTACH_FILES)
+        message = spoken(world)
+        interaction = await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
+        assert text_of(await world.sandbox.answer(interaction)) == texts.DONE_BELOW
+        (reply,) = replies(world, message)
+        assert texts.ANALYSIS_TITLE in text_of(reply)
+        assert bool(reply.attachments) is allowed
 
 
 async def test_deleting_ones_data_takes_back_the_answer_and_the_reaction(world: World) -> None:
