@@ -71,8 +71,9 @@ class MessageRepository:
     async def doomed(self, now: datetime) -> Sequence[MessageRecord]:
         """What is still to be deleted in Discord: of sessions that are deleted, and older than its server's days."""
         async with self._database.transaction() as db:
-            servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
-            days = {server.guild_id: server.retention_days for server in servers}
+            chosen = select(schema.Server.guild_id, schema.Server.retention_days)
+            servers = await db.execute(chosen.where(schema.Server.retention_days.is_not(None)))
+            days = {guild_id: own for guild_id, own in servers if own is not None}
             rows = await db.scalars(select(schema.BotMessage).where(schema.BotMessage.session_id.is_(None)))
             return [
                 _to_record(row)

@@ -80,6 +80,8 @@ class ServerSettings:
     auto_listen_ids: tuple[int, ...] = ()
     """Voice channels in which listening starts by itself when two people are there; it still asks everybody."""
     retention_days: int = 7
+    retention_chosen: bool = False
+    """Otherwise they are the operator's days, and change with those."""
     language: str | None = None
     """What everybody reads is in this language; None: the one the server has in Discord."""
 

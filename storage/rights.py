@@ -163,8 +163,9 @@ class RightsRepository:
         Dead share links go a month later than they died: until then they say that they are dead.
         """
         async with self._database.writing(patient=True) as db:
-            servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
-            days = {server.guild_id: server.retention_days for server in servers}
+            chosen = select(schema.Server.guild_id, schema.Server.retention_days)
+            servers = await db.execute(chosen.where(schema.Server.retention_days.is_not(None)))
+            days = {guild_id: own for guild_id, own in servers if own is not None}
             rows = await db.execute(
                 select(schema.Session.id, schema.Session.guild_id, schema.Session.ended_at).where(
                     schema.Session.state != SessionState.LIVE

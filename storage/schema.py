@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
@@ -110,7 +110,8 @@ class Server(Base):
     voice_modes: Mapped[dict[str, Any]]
     """Channel id, as text, to mode."""
     auto_listen_ids: Mapped[list[Any]]
-    retention_days: Mapped[int]
+    retention_days: Mapped[int | None]
+    """None: the operator's."""
     language: Mapped[str | None] = mapped_column(String(8))
     left_at: Mapped[datetime | None]
     """When the bot was removed from it; after `storage.rights.GONE_AFTER` everything of it goes."""

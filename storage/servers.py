@@ -39,7 +39,8 @@ class ServerRepository:
             live_emotions=row.live_emotions,
             voice_modes={int(channel): VoiceMode(mode) for channel, mode in row.voice_modes.items()},
             auto_listen_ids=tuple(row.auto_listen_ids),
-            retention_days=row.retention_days,
+            retention_days=self._default_retention_days if row.retention_days is None else row.retention_days,
+            retention_chosen=row.retention_days is not None,
             language=row.language,
         )
 
@@ -114,7 +115,7 @@ def _to_row(settings: ServerSettings) -> schema.Server:
         live_emotions=settings.live_emotions,
         voice_modes={str(channel): mode.value for channel, mode in settings.voice_modes.items()},
         auto_listen_ids=list(settings.auto_listen_ids),
-        retention_days=settings.retention_days,
+        retention_days=settings.retention_days if settings.retention_chosen else None,
         language=settings.language,
     )
 

@@ -82,7 +82,7 @@ def changed(server: ServerSettings, topic: Topic, values: Sequence[str], channel
         case Topic.LIVE:
             return replace(server, live_emotions=values[0] == ON)
         case Topic.RETENTION:
-            return replace(server, retention_days=DAYS[DAYS.index(int(values[0]))])
+            return replace(server, retention_days=DAYS[DAYS.index(int(values[0]))], retention_chosen=True)
         case Topic.LANGUAGE:
             return replace(server, language=LANGUAGES[LANGUAGES.index(values[0])] if values[0] != AS_DISCORD else None)
         case Topic.VOICE:
