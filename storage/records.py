@@ -134,8 +134,6 @@ class ParticipantRecord:
     """Unsealed, for looking a name up."""
     included_at: datetime
     withdrawn_at: datetime | None
-    counts_from_s: float = 0.0
-    """They left themselves out until then, and came back: what begins before is in no figure any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +158,8 @@ class Edition:
 
     state: SessionState
     ended_at: datetime | None
-    people: tuple[tuple[int, datetime | None, float], ...]
-    """Participant ids in order of inclusion, when each withdrew, and from where on their results count."""
+    people: tuple[tuple[int, datetime | None], ...]
+    """Participant ids in order of inclusion, and when each withdrew."""
     windows: int
     moments: int
 

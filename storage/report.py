@@ -30,18 +30,13 @@ def build_report(
     windows: Sequence[WindowRecord],
     moments: Sequence[MomentRecord],
 ) -> SessionReport:
-    """All figures of a session; see `SessionReport` for what each means. `windows` are in order of their start.
-
-    What somebody said before they left themselves out counts no more, also when they came back.
-    """
-    every, from_s = Windows.of(windows), {p.id: p.counts_from_s for p in participants if p.counts_from_s}
-    for participant_id, begins_s in from_s.items():
-        every = every.take((every.participant_id != participant_id) | (every.start_s >= begins_s))
+    """All figures of a session; see `SessionReport` for what each means. `windows` are in order of their start."""
+    every = Windows.of(windows)
     ended_at = session.ended_at or session.started_at
     return SessionReport(
         session=session,
         participants=tuple(_participant(p, every.take(every.participant_id == p.id)) for p in participants),
-        moments=tuple(one for one in moments if one.at_s >= from_s.get(one.participant_id or 0, 0.0)),
+        moments=tuple(moments),
         duration_s=max((ended_at - session.started_at).total_seconds(), float(every.end_s.max(initial=-np.inf))),
         overlap_s=overlap_s(every),
         shares=shares(every),

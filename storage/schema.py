@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION: Final = "0009"
+REVISION: Final = "0008"
 """The newest migration; what `Base` makes in an empty database is what all of them together make. A test compares."""
 
 
@@ -168,8 +168,6 @@ class Participant(Base):
     user_sealed: Mapped[str] = mapped_column(String(200))
     included_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
-    counts_from_s: Mapped[float | None] = mapped_column(Float)
-    """They left themselves out until then, and came back: what begins before is in no figure any more."""
 
 
 class StoredWindow(Base):

@@ -58,11 +58,10 @@ class SessionRepository:
             db.add(row)
         return self.to_record(row)
 
-    async def include(self, session_id: str, user_id: int, counts_from_s: float) -> ParticipantRecord:
+    async def include(self, session_id: str, user_id: int) -> ParticipantRecord:
         """The person's participant row in this session, made when there is none.
 
-        A person who leaves and comes back keeps their number and rows; what begins before `counts_from_s` counts no
-        more. Raises UnknownSession.
+        A person who leaves and comes back keeps their number and rows. Raises UnknownSession.
         """
         user_hash = self._identity.in_session(session_id, user_id)
         async with self._database.writing() as db:
@@ -82,7 +81,7 @@ class SessionRepository:
                     included_at=datetime.now(UTC),
                 )
                 db.add(found)
-            found.withdrawn_at, found.counts_from_s = None, counts_from_s or None
+            found.withdrawn_at = None
         return self.to_participant(found)
 
     async def withdraw(self, session_id: str, user_id: int) -> None:
@@ -206,7 +205,7 @@ class SessionRepository:
         moments = select(func.count()).select_from(schema.Moment).filter_by(session_id=session_id).scalar_subquery()
         person = schema.Participant
         query = (  # one, because every page asks for it
-            select(schema.Session.state, schema.Session.ended_at, person.id, person.withdrawn_at, person.counts_from_s)
+            select(schema.Session.state, schema.Session.ended_at, person.id, person.withdrawn_at)
             .add_columns(count_windows(session_id), moments)
             .outerjoin(person, person.session_id == schema.Session.id)
             .where(schema.Session.id == session_id)
@@ -216,11 +215,11 @@ class SessionRepository:
             rows = (await db.execute(query)).all()
         if not rows:
             return None
-        state, ended_at, *_, windows, marks = rows[0]
+        state, ended_at, _, _, windows, marks = rows[0]
         return Edition(
             state=SessionState(state),
             ended_at=ended_at,
-            people=tuple((row.id, row.withdrawn_at, row.counts_from_s or 0.0) for row in rows if row.id is not None),
+            people=tuple((row.id, row.withdrawn_at) for row in rows if row.id is not None),
             windows=windows,
             moments=marks,
         )
@@ -255,7 +254,6 @@ class SessionRepository:
             user_id=self._identity.unseal(row.user_sealed),
             included_at=row.included_at,
             withdrawn_at=row.withdrawn_at,
-            counts_from_s=row.counts_from_s or 0.0,
         )
 
 

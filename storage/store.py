@@ -158,10 +158,8 @@ class Storage:
     async def start_session(self, new: NewSession) -> SessionRecord:
         return await self._sessions.start(new)
 
-    async def include_participant(
-        self, session_id: str, user_id: int, *, counts_from_s: float = 0.0
-    ) -> ParticipantRecord:
-        return await self._sessions.include(session_id, user_id, counts_from_s)
+    async def include_participant(self, session_id: str, user_id: int) -> ParticipantRecord:
+        return await self._sessions.include(session_id, user_id)
 
     async def withdraw_participant(self, session_id: str, user_id: int) -> None:
         await self._sessions.withdraw(session_id, user_id)

@@ -26,15 +26,13 @@ _log = structlog.get_logger(__name__)
 
 class Attendance:
     """`released` forgets at once what is held of somebody who is out; `changed` is told after every change, and
-    `by_standing` of everybody who came and is included without having pressed anything. `now_s` is the position on the
-    session's timeline."""
+    `by_standing` of everybody who came and is included without having pressed anything."""
 
     def __init__(
         self,
         record: SessionRecord,
         app: App,
         *,
-        now_s: Callable[[], float],
         released: Callable[[int], None],
         changed: Callable[[], Awaitable[None]],
         by_standing: Callable[[int], None],
@@ -46,17 +44,12 @@ class Attendance:
         self._record = record
         self._storage = app.storage
         self._bus = app.bus
-        self._now_s = now_s
         self._released = released
         self._changed = changed
         self._by_standing = by_standing
         self._name_of = name_of
         self._ever: set[int] = set()
         """Who was included at some time."""
-        self._left_s: dict[int, float] = {}
-        """Where they left themselves out last: what they had said by then counts no more."""
-        self._anew: set[int] = set()
-        """Who of them has not come back yet, as far as their rows say."""
         self._participants: dict[int, ParticipantRecord] = {}
         self._changing = asyncio.Lock()
 
@@ -134,7 +127,7 @@ class Attendance:
     async def _carry_out(self, user_id: int, interaction_id: int) -> None:
         """Make true what the book says after a decision."""
         if not self.book.wants_in(user_id):
-            self._leave(user_id)
+            self._released(user_id)
         try:
             await self._settle(user_id)
         except StorageError as error:
@@ -165,13 +158,7 @@ class Attendance:
         wanted = self.book.wants_in(user_id)
         self.book.learn(user_id, standing)
         if wanted and not self.book.wants_in(user_id):  # they pressed *Include me* meanwhile
-            self._leave(user_id)
-
-    def _leave(self, user_id: int) -> None:
-        self._released(user_id)
-        if user_id in self._ever:
-            self._left_s[user_id] = self._now_s()
-            self._anew.add(user_id)
+            self._released(user_id)
 
     def left_ids(self) -> frozenset[int]:
         """Who withdrew, and whose row does not say so yet: the database could not be told."""
@@ -186,14 +173,10 @@ class Attendance:
         """Bring the person's row to what the book says now."""
         async with self._changing:
             wanted, participant = self.book.wants_in(user_id), self._participants.get(user_id)
-            back = user_id in self._anew
-            if wanted and (participant is None or back):
+            if wanted and participant is None:
                 if not self.book.included(user_id):  # not in the channel: they take part when they come
                     return
-                participant = await self._storage.include_participant(
-                    self._record.id, user_id, counts_from_s=self._left_s.get(user_id, 0.0)
-                )
-                self._anew.discard(user_id)
+                participant = await self._storage.include_participant(self._record.id, user_id)
                 self._released(user_id)  # what waits was said before
                 self._participants[user_id] = participant
                 self._ever.add(user_id)
@@ -205,7 +188,5 @@ class Attendance:
             else:
                 return
         self._bus.publish(self._record.id, "participant", participant_event(participant, included=wanted))
-        if wanted and back:
-            self._bus.publish(self._record.id, "reset", {})  # pages show what counts no more
         event = "participant_included" if wanted else "participant_withdrew"
         _log.info(event, session=self._record.id, participant=participant.id)

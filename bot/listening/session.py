@@ -51,7 +51,6 @@ class ListeningSession:
         self.people = Attendance(
             record,
             app,
-            now_s=lambda: self._now_s(),
             released=self._forget_voice,
             changed=self._people_changed,
             by_standing=lambda user_id: self._display.notices.tell(user_id),

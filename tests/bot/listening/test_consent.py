@@ -202,7 +202,7 @@ class SlowStorage:
         self._delays = iter(delays)
         self.included: set[int] = set()
 
-    async def include_participant(self, session_id: str, user_id: int, *, counts_from_s: float) -> Any:
+    async def include_participant(self, session_id: str, user_id: int) -> Any:
         await turns(next(self._delays, 0))
         self.included.add(user_id)
         return participant(user_id, user_id)
@@ -238,13 +238,7 @@ async def play(presses: list[tuple[str, int]], storage_delays: list[int]) -> Non
 
     app: Any = SimpleNamespace(storage=storage, bus=LiveBus())
     people = Attendance(
-        session(),
-        app,
-        now_s=lambda: 0.0,
-        released=lambda _: None,
-        changed=changed,
-        by_standing=lambda _: None,
-        name_of=lambda _: None,
+        session(), app, released=lambda _: None, changed=changed, by_standing=lambda _: None, name_of=lambda _: None
     )
     await people.arrive(ME, bot=False)
     handled: list[int] = []

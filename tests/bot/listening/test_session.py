@@ -109,7 +109,7 @@ async def test_a_late_joiner_starts_excluded_and_a_standing_opt_in_is_included(s
 async def test_who_is_not_included_for_want_of_the_database_is_logged_and_included_once_it_is_back(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: str, event: str
 ) -> None:
-    async def away(*_: object, **__: object) -> None:
+    async def away(*_: object) -> None:
         raise StorageUnavailable("the database is away")
 
     await stage.storage.set_standing_consent(GUILD, 8, Decision.OPT_IN)
@@ -134,7 +134,7 @@ async def test_an_answer_that_is_read_late_comes_before_what_was_pressed_meanwhi
 ) -> None:
     """While nobody knows of it, an opt-out hinders no press; once it is read it holds."""
 
-    async def away(*_: object, **__: object) -> None:
+    async def away(*_: object) -> None:
         raise StorageUnavailable("the database is away")
 
     await stage.storage.set_standing_consent(GUILD, 7, Decision.OPT_OUT)

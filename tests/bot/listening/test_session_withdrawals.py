@@ -97,7 +97,7 @@ async def test_a_no_counts_although_the_database_is_away(stage: Stage, monkeypat
     session = await stage.start()
     await session.people.include(GUEST, stage.press())
 
-    async def away(*_: object, **__: object) -> None:
+    async def away(*_: object) -> None:
         raise StorageUnavailable("away")
 
     with monkeypatch.context() as patched:
@@ -151,48 +151,6 @@ async def test_what_was_said_before_leaving_stays_out_although_its_speaker_is_ba
     assert not stage.backend.baselines
     stage.voice.link.hear(GUEST, tone_burst())
     await stage.said(session, 1)
-
-
-@pytest.mark.parametrize("written", ["at once", "late", "not before they are back"])
-async def test_who_leaves_and_comes_back_begins_anew_in_the_panel_and_in_the_report(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, written: str
-) -> None:
-    """Whoever withdrew stands in no figure, and their earlier windows in none either when they are back."""
-    session = await stage.start()
-    await session.people.include(GUEST, stage.press())
-    stage.voice.link.hear(GUEST, tone_burst())
-    await stage.said(session, 1)
-    participant = session.people.participant(GUEST)
-    assert participant is not None
-    noticed = MomentRecord(at_s=0.5, kind="shift", participant_id=participant.id, text="begins to sound sad")
-    Moments(session.record.id, stage.app).notice(noticed)
-    await stage.app.writer.flush()
-
-    async def away(*_: object, **__: object) -> None:
-        raise StorageUnavailable("away")
-
-    with monkeypatch.context() as meanwhile:
-        if written != "at once":
-            meanwhile.setattr(stage.storage, "withdraw_participant", away)
-        await session.people.exclude(GUEST, stage.press())
-    if written == "late":
-        await session.people.settle_all()
-    await session.people.include(GUEST, stage.press())
-    ((_, tone),) = session.snapshot().included
-    report = await stage.storage.report(session.record.id)
-    assert report is not None
-    assert tone is None
-    assert [len(person.windows) for person in report.participants] == [0]
-    assert report.moments == ()
-    stage.voice.link.hear(GUEST, tone_burst())
-    await stage.said(session, 2)
-    await stage.app.writer.flush()
-    report = await stage.storage.report(session.record.id)
-    assert report is not None
-    assert [len(person.windows) for person in report.participants] == [1]
-    assert len((await stage.storage.export_person(GUEST, None))["sessions_taken_part_in"][0]["windows"]) == 2
-    kinds = [event.kind for event in stage.bus.recent(session.record.id)]
-    assert kinds.count("reset") == 1, "open pages read it anew"
 
 
 async def test_a_moment_of_somebody_whose_row_was_deleted_is_lost_and_ends_nothing(stage: Stage) -> None:

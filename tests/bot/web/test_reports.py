@@ -15,9 +15,7 @@ from tests.fakes import records
 
 pytestmark = pytest.mark.unit
 
-ENDED = Edition(
-    state=SessionState.ENDED, ended_at=records.STARTED, people=((1, None, 0.0), (2, None, 0.0)), windows=9, moments=1
-)
+ENDED = Edition(state=SessionState.ENDED, ended_at=records.STARTED, people=((1, None), (2, None)), windows=9, moments=1)
 LIVE = replace(ENDED, state=SessionState.LIVE, ended_at=None)
 
 
@@ -54,8 +52,8 @@ async def test_many_pages_at_once_cost_one_reading() -> None:
     [
         replace(ENDED, windows=8),
         replace(ENDED, windows=10),
-        replace(ENDED, people=((2, None, 0.0),)),
-        replace(ENDED, people=((1, records.STARTED, 0.0), (2, None, 0.0))),
+        replace(ENDED, people=((2, None),)),
+        replace(ENDED, people=((1, records.STARTED), (2, None))),
         replace(ENDED, moments=0),
     ],
 )
@@ -83,8 +81,8 @@ async def test_a_deleted_session_is_gone_at_once() -> None:
         (replace(LIVE, windows=12, moments=2), 4.0, 1),  # grown: the page takes the rest from the events
         (replace(LIVE, windows=12), 6.0, 2),
         (replace(LIVE, windows=3), 1.0, 2),  # somebody's were deleted
-        (replace(LIVE, people=((2, None, 0.0),)), 1.0, 2),
-        (replace(LIVE, people=((1, records.STARTED, 0.0), (2, None, 0.0))), 1.0, 2),
+        (replace(LIVE, people=((2, None),)), 1.0, 2),
+        (replace(LIVE, people=((1, records.STARTED), (2, None))), 1.0, 2),
         (ENDED, 1.0, 2),
     ],
 )
