@@ -81,7 +81,7 @@ class ServerSettings:
     """Voice channels in which listening starts by itself when two people are there; it still asks everybody."""
     retention_days: int = 7
     retention_chosen: bool = False
-    """Otherwise they are the operator's days, and change with those."""
+    """By the server; otherwise they are the operator's, and change with those."""
     language: str | None = None
     """What everybody reads is in this language; None: the one the server has in Discord."""
 

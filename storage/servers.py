@@ -63,7 +63,7 @@ class ServerRepository:
         async with self._writing:
             settings = changed(await self.get(guild_id))
             async with self._database.writing() as db:
-                await db.merge(_to_row(settings))
+                await db.merge(_to_row(settings, self._default_retention_days))
         return settings
 
     async def present(self, guild_ids: Collection[int], now: datetime, of: Callable[[int], bool] | None = None) -> None:
@@ -99,11 +99,12 @@ class ServerRepository:
         row = await db.get(schema.Server, guild_id)
         if row is None:
             settings = ServerSettings(guild_id=guild_id, retention_days=self._default_retention_days)
-            row = await db.merge(_to_row(settings))
+            row = await db.merge(_to_row(settings, self._default_retention_days))
         return row
 
 
-def _to_row(settings: ServerSettings) -> schema.Server:
+def _to_row(settings: ServerSettings, default_days: int) -> schema.Server:
+    chosen = settings.retention_chosen or settings.retention_days != default_days
     return schema.Server(
         guild_id=settings.guild_id,
         attested_at=settings.attested_at,
@@ -115,7 +116,7 @@ def _to_row(settings: ServerSettings) -> schema.Server:
         live_emotions=settings.live_emotions,
         voice_modes={str(channel): mode.value for channel, mode in settings.voice_modes.items()},
         auto_listen_ids=list(settings.auto_listen_ids),
-        retention_days=settings.retention_days if settings.retention_chosen else None,
+        retention_days=settings.retention_days if chosen else None,
         language=settings.language,
     )
 

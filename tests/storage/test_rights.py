@@ -186,7 +186,7 @@ async def test_reports_belong_to_participants_and_the_starter(storage: Storage, 
 
 async def test_retention_deletes_old_sessions_and_spares_live_ones(storage: Storage) -> None:
     old, live, kept = [await storage.start_session(_new(guild_id=guild_id)) for guild_id in (10, 10, 11)]
-    await storage.change_server(11, lambda now: replace(now, retention_days=30, retention_chosen=True))
+    await storage.change_server(11, lambda now: replace(now, retention_days=30))
     for session in (old, kept):
         await storage.include_participant(session.id, ALICE)
         await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
@@ -201,11 +201,12 @@ async def test_a_server_that_chose_nothing_follows_the_operators_days(storage: S
     session = await storage.start_session(_new(guild_id=10))
     await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
     await storage.change_server(10, lambda now: replace(now, attested_at=datetime.now(UTC), language="de"))
+    await storage.change_server(11, lambda now: replace(now, retention_chosen=True))
     shorter = await Storage.open(database_url, key=KEY, retention_days=2)
-    days = (await shorter.server(10)).retention_days
+    days, chosen = [(await shorter.server(guild_id)).retention_days for guild_id in (10, 11)]
     gone = await shorter.purge_expired(datetime.now(UTC) + timedelta(days=3))
     await shorter.close()
-    assert (days, gone) == (2, 1)
+    assert (days, chosen, gone) == (2, 7, 1)
 
 
 async def opens(storage: Storage, token: str) -> str | None:
