@@ -196,7 +196,8 @@ def _answer(request: web.Request, status: int, code: str, title: str, detail: st
         return refusal(UploadProblem(status, detail))
     if kind == "api":
         return problem_response(status, code, title, detail)
-    return render(request, "error.html", status=status, title=title, detail=detail, code=code)
+    shut = detail == words.KEY_NEEDED  # the list, too
+    return render(request, "error.html", status=status, title=title, detail=detail, code=code, shut=shut)
 
 
 def _kind(request: web.Request) -> str:

@@ -219,7 +219,9 @@ async def test_a_refusal_leads_somewhere_else(
         return [attrs.get("href") for tag, attrs in inside if tag == "a"]
 
     shut = await make_client(access={"open_to_all": False, "entry_key": "key"})
-    assert ways(await _page(shut, "/", 403)) == ["/about"]
+    for path in ("/", "/sessions/none"):
+        assert ways(await _page(shut, path, 403)) == ["/about"]
+    assert "UNDERTONE_<wbr>OAUTH_<wbr>CLIENT_<wbr>ID" in await (await shut.get("/")).text()
     assert ways(await _page(client, "/s/none", 404)) == ["/about"]
     assert ways(await _page(client, "/sessions/none", 404)) == ["/"]
     assert ways(await _page(client, "/?before=2020-01-01T00:00:00Z")) == ["/sessions"]
