@@ -89,6 +89,9 @@ def test_the_page_is_whole_in_one_file(session_id: str, tmp_path: Path) -> None:
     for person in found.participants:
         assert person.pseudonym in text
     assert "How it was made" in text
+    figures = dict(re.findall(r'data-figure="(\w+)">([^<]*)<', text))
+    assert list(figures) == ["talk", "overlap", "longest", "turns", "clear"]
+    assert figures["clear"].endswith(f" of {len(found.windows)}")
 
 
 def test_a_long_conversation_is_drawn_in_bands(tmp_path: Path) -> None:
