@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 
 import dave  # noqa: F401 - first of all: loaded after TensorFlow, libdave finds its functions there and crashes
 import pytest
+import structlog
 
 from tests.fakes.log import restored
 from tests.fakes.waiting import OwnTime
@@ -39,6 +40,15 @@ LONGEST = (
 )
 """Files whose tests take ten seconds or more together. One process runs a whole file (`--dist loadfile`)."""
 CATEGORIES = frozenset({"unit", "integration", "e2e"})
+
+
+def pytest_configure() -> None:
+    """Print errors that are logged as Python does.
+
+    Where nobody set the log up, structlog has Rich draw them, with every variable of every frame. That took up to half
+    a second each, in which the event loop stood still.
+    """
+    structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 
 @pytest.hookimpl(wrapper=True)
