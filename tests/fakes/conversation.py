@@ -21,6 +21,7 @@ from sandbox.voice.faults import Faults
 from storage.records import SessionRecord
 from tests.fakes.backend import FakeBackend
 from tests.fakes.call import worked_off
+from tests.fakes.databases import lay_tables
 from tests.fakes.settings import settings_for
 from tests.fakes.voice_link import FakeVoice
 from tests.fakes.waiting import until
@@ -154,6 +155,7 @@ async def conversation(sandbox: Sandbox, data_dir: Path, **settings: Any) -> Asy
         links.append(link)
         return link
 
+    lay_tables(data_dir / "undertone.db")
     service = Service(
         settings_for(sandbox, data_dir, **settings),
         make_connector=lambda: aiohttp.TCPConnector(ssl=sandbox.ssl_context()),

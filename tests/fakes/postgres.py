@@ -25,12 +25,16 @@ SOCKET: Final = ".s.PGSQL.5432"
 _NUMBERS: Final = itertools.count(1)
 
 
-def new_database() -> str:
-    """The address of an empty database."""
+def new_database(like: str = "template1") -> str:
+    """The address of a database that is as the one called `like`; as it is, an empty one."""
     name = f"test_{next(_NUMBERS)}"
     server = _server()
-    server.psql(f"CREATE DATABASE {name};")
+    server.psql(f"CREATE DATABASE {name} TEMPLATE {like};")
     return f"postgresql://postgres@/{name}?host={server.get_postmaster_info().socket_dir}"
+
+
+def name_of(address: str) -> str:
+    return make_url(address).database or ""
 
 
 class Line:

@@ -23,6 +23,7 @@ from bot.texts import english as texts
 from sandbox import Channel, Message, Sandbox, User
 from storage.records import MessageKind
 from tests.fakes.backend import FakeBackend
+from tests.fakes.databases import lay_tables
 from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice, tone_burst
 
@@ -145,6 +146,7 @@ async def standing(
         voice = FakeVoice()
         about = {name: value(sandbox) if callable(value) else value for name, value in changes.items()}
         settings = settings_for(sandbox, data_dir, **about)
+        lay_tables(data_dir / "undertone.db")
         async with Service(settings, backend=FakeBackend(), connect=voice) as service:
             await service.discord_ready()
             yield World(sandbox, service, voice)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from storage import NewSession, SessionRecord, Storage
 from storage.database import _MIGRATIONS, _create_engine
 from storage.write_queue import QueuedSession, WriteQueue
+from tests.fakes.databases import lay_tables, tables_in_postgres
 from tests.fakes.postgres import new_database
 
 KEY = bytes(range(32))
@@ -29,8 +30,14 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database_url(dialect: str, tmp_path: Path) -> str:
-    return new_database() if dialect == "postgresql" else f"sqlite:///{tmp_path / 'undertone.db'}"
+def database_url(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Empty for a test that opens it by itself; with its tables for one that is given the open `storage`."""
+    laid = "storage" in request.fixturenames
+    if dialect == "postgresql":
+        return tables_in_postgres() if laid else new_database()
+    if laid:
+        lay_tables(tmp_path / "undertone.db")
+    return f"sqlite:///{tmp_path / 'undertone.db'}"
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ import pytest
 
 from bot.listening.ends import EndReason
 from storage import Storage
+from tests.fakes.databases import lay_tables
 from tests.fakes.listening import Stage
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    lay_tables(tmp_path / "test.db")
     storage = await Storage.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}", key=b"k" * 32)
     stage = Stage(storage)
     yield stage

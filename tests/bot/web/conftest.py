@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,6 +16,7 @@ from bot.web.access import Access
 from bot.web.app import create_app
 from storage import NewSession, SessionRecord, SessionState, Storage
 from tests.fakes.backend import LABELS, FakeBackend
+from tests.fakes.databases import lay_tables
 from tests.fakes.names import FakeNames
 from tests.fakes.records import window
 
@@ -37,21 +36,9 @@ async def status_of(client: Client, path: str, **headers: str) -> int:
         return response.status
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its schema, made once and copied for each test: migrating takes longer than most tests here."""
-    path = tmp_path_factory.mktemp("web") / "empty.db"
-
-    async def make() -> None:
-        await (await Storage.open(f"sqlite:///{path}", key=KEY)).close()
-
-    asyncio.run(make())
-    return path
-
-
 @pytest.fixture
-async def storage(empty_database: Path, tmp_path: Path) -> AsyncIterator[Storage]:
-    shutil.copy(empty_database, tmp_path / "undertone.db")
+async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+    lay_tables(tmp_path / "undertone.db")
     opened = await Storage.open(f"sqlite:///{tmp_path / 'undertone.db'}", key=KEY)
     yield opened
     await opened.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +17,7 @@ from ser_engine.models import find_model, load_manifest
 from storage import MomentRecord, SessionRecord, SessionState, Storage
 from storage.errors import StorageUnavailable
 from tests.bot.web.conftest import ALICE, BOB, KEY, MakeClient
+from tests.fakes.databases import lay_tables
 from tests.fakes.names import FakeNames
 from tests.fakes.records import new_session, window
 
@@ -329,10 +329,8 @@ async def test_an_address_that_is_none(client: Client) -> None:
     assert "expired" in (await _page(client, "/s/nothing", 404)).text
 
 
-async def test_it_is_told_how_long_results_are_kept_here(
-    empty_database: Path, tmp_path: Path, make_client: MakeClient
-) -> None:
-    shutil.copy(empty_database, tmp_path / "other.db")
+async def test_it_is_told_how_long_results_are_kept_here(tmp_path: Path, make_client: MakeClient) -> None:
+    lay_tables(tmp_path / "other.db")
     for days, said in ((30, "deleted after 30 days,"), (1, "deleted after 1 day,")):
         storage = await Storage.open(f"sqlite:///{tmp_path / 'other.db'}", key=KEY, retention_days=days)
         client = await make_client(storage=storage)
