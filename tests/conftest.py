@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator, Generator, Iterator
+
+# Before numpy is imported: threads that share a product wait for each other at full speed, and the other test processes
+# need the cores. The service's own processes compute so, too (`ser_engine.backends.process`).
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import dave  # noqa: F401 - first of all: loaded after TensorFlow, libdave finds its functions there and crashes
 import pytest
