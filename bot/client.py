@@ -29,6 +29,7 @@ from bot.commands.auto_listen import maybe_start
 from bot.commands.common import report_error
 from bot.commands.language import MenuTranslator
 from bot.commands.voice_messages import VoiceMessages
+from bot.commands.whose_voice import Remembered
 from bot.directory import Directory
 from bot.errors import DiscordRefused
 from bot.listening.ends import EndReason
@@ -61,7 +62,12 @@ class UndertoneClient(SteadyClient):
     """One connection's life. Everything that lasts is in the `App`."""
 
     def __init__(
-        self, app: App, *, message_content: bool = False, connector: aiohttp.BaseConnector | None = None
+        self,
+        app: App,
+        remembered: Remembered,
+        *,
+        message_content: bool = False,
+        connector: aiohttp.BaseConnector | None = None,
     ) -> None:
         options: dict[str, Any] = {} if connector is None else {"connector": connector}
         if (shards := app.settings.shards) is not None:
@@ -79,7 +85,7 @@ class UndertoneClient(SteadyClient):
         self.up = asyncio.Event()
         self.statuses = ChannelStatuses(self)
         self._tree = Tree(self)
-        self._messages: VoiceMessages = register(self, self._tree, app)
+        self._messages: VoiceMessages = register(self, self._tree, app, remembered)
 
     @property
     def _sessions(self) -> SessionManager:
@@ -209,6 +215,7 @@ class ClientKeeper:
         self._app = app
         self._make_connector = make_connector
         self._client: UndertoneClient | None = None
+        self._remembered = Remembered()
         self._replaced = asyncio.Event()
         self._stop = asyncio.Event()
         self.restarts = 0
@@ -262,7 +269,8 @@ class ClientKeeper:
     async def _run_client(self) -> Exception | None:
         connector = self._make_connector() if self._make_connector is not None else None
         allowed = await may_read_content(self._settings.discord_api_base, self._settings.token)
-        self._client = client = UndertoneClient(self._app(), message_content=allowed is True, connector=connector)
+        client = UndertoneClient(self._app(), self._remembered, message_content=allowed is True, connector=connector)
+        self._client = client
         self._replaced.set()
         try:
             await client.start(self._settings.token)

@@ -20,6 +20,7 @@ from bot import texts
 from bot.__main__ import main
 from bot.app import App
 from bot.commands.register import register
+from bot.commands.whose_voice import Remembered
 from bot.listening.ends import EndReason
 from bot.settings import Settings, load_settings, variable
 from bot.voice.counters import ReceiveCounters
@@ -73,7 +74,7 @@ def _words(name: str, command: click.Command) -> Iterator[tuple[str, ...]]:
 async def _discord() -> list[str]:
     client = discord.Client(intents=discord.Intents.none())
     tree = app_commands.CommandTree(client)
-    register(client, tree, cast(App, _Nothing()))
+    register(client, tree, cast(App, _Nothing()), Remembered())
     rows: list[tuple[str, ...]] = []
     for kind in discord.AppCommandType:
         for command in tree.get_commands(type=kind):

@@ -19,11 +19,14 @@ from bot.commands.report import ReportGroup
 from bot.commands.settings import SettingsMenu, settings_command
 from bot.commands.voice_buttons import AuthorButton, StatementButton
 from bot.commands.voice_messages import VoiceMessages
+from bot.commands.whose_voice import Remembered
 
 
-def register(client: discord.Client, tree: app_commands.CommandTree[Any], app: App) -> VoiceMessages:
+def register(
+    client: discord.Client, tree: app_commands.CommandTree[Any], app: App, remembered: Remembered
+) -> VoiceMessages:
     """Fill an empty tree. Returns what answers to messages."""
-    voice_messages = VoiceMessages(app)
+    voice_messages = VoiceMessages(app, remembered)
     for command in (
         ListenGroup(app),
         mark_command(app),

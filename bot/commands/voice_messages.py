@@ -23,7 +23,7 @@ from bot.commands.of_message import mode_of, opted_out, original_of, raise_gone,
 from bot.commands.questions import Kind, Questions, Request, require_agreed
 from bot.commands.recordings import Found, found_in, is_long
 from bot.commands.voice_buttons import author_buttons, statement_buttons
-from bot.commands.whose_voice import Case, Refusals, Statements, Verdict, decide
+from bot.commands.whose_voice import Case, Remembered, Verdict, decide
 from bot.errors import MessageGone, NotPossible, code_of, expected, in_words
 from ser_engine.errors import AudioError, BackendError
 from storage.errors import StorageError
@@ -37,12 +37,11 @@ _log = structlog.get_logger(__name__)
 class VoiceMessages:
     """Answers to recordings, whichever way they are asked about."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, remembered: Remembered) -> None:
         self._app = app
         self._analyst = Analyst(app.backend, app.settings)
         self._turns = app.turns
-        self._statements = Statements()
-        self._refusals = Refusals()
+        self._statements, self._refusals = remembered.statements, remembered.refusals
         self._questions = Questions(app.clock)
 
     # --- the doors

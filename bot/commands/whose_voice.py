@@ -87,6 +87,14 @@ class Refusals:
         return (message_id, asker_id) in self._said
 
 
+class Remembered:
+    """What people answered, for as long as the process lives: clients come and go."""
+
+    def __init__(self) -> None:
+        self.statements = Statements()
+        self.refusals = Refusals()
+
+
 def _bound(remembered: OrderedDict[Any, Any]) -> None:
     while len(remembered) > MAX_REMEMBERED:
         remembered.popitem(last=False)

@@ -153,6 +153,10 @@ async def test_a_no_is_a_no_for_that_message_and_that_asker(world: World) -> Non
     assert text_of(await world.sandbox.answer(again)) == texts.DECLINED_BEFORE
     other = await world.sandbox.context_menu(world.owner, message, texts.MENU_ANALYZE)
     assert text_of(await world.sandbox.answer(other)) == texts.ASKED_AUTHOR
+    await world.service.gateway.client.close()  # another one takes its place
+    await world.service.discord_ready()
+    again = await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(again)) == texts.DECLINED_BEFORE
 
 
 async def test_a_person_has_one_open_question_at_most(world: World) -> None:
