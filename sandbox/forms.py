@@ -144,6 +144,7 @@ class MessageForm(_Form):
     allowed_mentions: AllowedMentions | None = None
     flags: int | None = None
     nonce: str | int | None = None
+    enforce_nonce: bool = False
     tts: bool = False
 
     def check_embeds(self) -> None:

@@ -71,6 +71,8 @@ class Posting:
         Raises:
             ApiError: over a limit, empty, or an unknown message replied to.
         """
+        if form.enforce_nonce and (posted := self._posted(channel, author, form.nonce)) is not None:
+            return posted
         flags = (form.flags or 0) & SETTABLE_FLAGS
         message = Message(
             id=self._state.ids.next(),
@@ -92,6 +94,11 @@ class Posting:
         if not loading:
             _refuse_empty(message)
         return self._state.add_message(message)
+
+    def _posted(self, channel: Channel, author: User, nonce: str | int | None) -> Message | None:
+        """What was posted with that nonce already: whoever lost the answer asks again."""
+        newest = reversed(self._state.messages(channel.id))
+        return next((m for m in newest if nonce is not None and (m.author.id, m.nonce) == (author.id, nonce)), None)
 
     def edit(self, message: Message, form: MessageForm, uploads: Uploads) -> Message:
         """Change what the form names and leave the rest; an answer that was loading is loaded then.

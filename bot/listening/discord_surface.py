@@ -68,6 +68,8 @@ class DiscordSurface:
         self, card: Card, kind: MessageKind, *, picture: Draw | None = None, mention: Sequence[int] = ()
     ) -> Posted:
         more: dict[str, Any] = {"allowed_mentions": NO_MENTIONS}
+        if kind is MessageKind.SUMMARY:  # of which there is one: Discord gives it back to whoever lost its answer
+            more["nonce"] = self._record.id
         embed = embed_of(card)
         if (view := self._buttons(card, self.texts)) is not None:
             more["view"] = view

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import aiohttp
+import discord
 import structlog
 
 from bot.listening.board import ended_card
@@ -22,7 +24,7 @@ from bot.listening.panel import Panel
 from bot.listening.summary import Summary, closed_card, summarise, without
 from bot.listening.surface import Posted, Surface, SurfaceGone
 from storage.errors import StorageError, UnknownSession
-from storage.records import MessageKind, SessionRecord, SessionState, SummaryPlace
+from storage.records import Edition, MessageKind, SessionRecord, SessionState, SummaryPlace
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -32,7 +34,7 @@ RECONNECT_S: Final = 60.0
 PATIENCE_S: Final = 60.0
 """For each of the two messages."""
 AGAIN_S: Final = 10.0
-"""Between two tries to write the end of a session."""
+"""Between two tries to write the end of a session, or to post its summary."""
 HURRY_S: Final = (3.0, 5.0)
 """For the panel and the summary, when the process is being stopped or somebody waits for the answer to a start."""
 LATER_S: Final = 2.0
@@ -126,16 +128,35 @@ class Farewell:
     async def sum_up(self, reason: EndReason, record: SessionRecord | None) -> None:
         """Post the summary of what was stored, if all of it was."""
         if record is not None and reason is not EndReason.COULD_NOT_START:
-            posting = post_summary(self._app, self._surface, self._record.id, self._names, self._left())
-            await quietly("summary", posting, HURRY_S[1] if reason in HURRIED else PATIENCE_S)
+            await quietly("summary", self._post_summary(), HURRY_S[1] if reason in HURRIED else PATIENCE_S)
+
+    async def _post_summary(self) -> None:
+        """Until Discord says that it has it, or why not. It may have taken it before, and only its answer was lost."""
+        app, session_id = self._app, self._record.id
+        since = await app.storage.edition(session_id)
+        while True:
+            try:
+                await post_summary(app, self._surface, session_id, self._names, self._left(), since=since)
+            except (discord.DiscordServerError, aiohttp.ClientError, ConnectionError) as error:
+                _log.info("summary_not_posted", session=session_id, error=type(error).__name__)
+                await app.clock.sleep(AGAIN_S)
+            else:
+                return
 
 
 async def post_summary(
-    app: App, surface: Surface, session_id: str, names: Mapping[int, str], left: Collection[int] = ()
+    app: App,
+    surface: Surface,
+    session_id: str,
+    names: Mapping[int, str],
+    left: Collection[int] = (),
+    *,
+    since: Edition | None = None,
 ) -> None:
     """Post what was stored, where people can see it; to who started the session when there is no such place.
 
-    `left` are user ids of those who withdrew, although what is stored does not say so.
+    `left` are user ids of those who withdrew, although what is stored does not say so. `since` is the edition of the
+    first try: what Discord took then is given back by the next one.
 
     What is deleted while Discord takes the summary is taken out of it again. Should this be cut off before that was
     looked at, the summary is noted as stale and is looked at with the next round of deletions.
@@ -143,6 +164,7 @@ async def post_summary(
     edition = await app.storage.edition(session_id)
     if edition is None:  # deleted while it ran
         return
+    edition = since or edition
     posted: Posted | None = None
     summary: Summary | None = None
     try:

@@ -10,7 +10,7 @@ import pytest
 from bot.cards import SUMMARY_ID
 from bot.listening import farewell
 from bot.texts import english, of
-from storage.records import SummaryPlace
+from storage.records import MessageKind, SummaryPlace
 from tests.fakes.world import World, text_of
 
 pytestmark = pytest.mark.e2e
@@ -44,9 +44,9 @@ async def test_a_summary_that_was_cut_off_before_it_was_checked_is_checked_withi
     """Somebody is deleted while Discord takes the summary, and Discord takes longer than the end waits."""
     post, patience = farewell.post_summary, asyncio.timeout(None)
 
-    async def posting(*about: Any) -> None:
+    async def posting(*about: Any, **more: Any) -> None:
         async with patience:
-            await post(*about)
+            await post(*about, **more)
 
     async def out_of_patience() -> None:
         patience.reschedule(asyncio.get_running_loop().time())
@@ -64,3 +64,35 @@ async def test_a_summary_that_was_cut_off_before_it_was_checked_is_checked_withi
 async def test_a_summary_that_is_right_is_not_looked_at_again(world: World) -> None:
     await world.held(world.mara)
     assert await world.service.storage.stale_messages() == []
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["not taken", "taken, and the answer lost"])
+async def test_a_summary_comes_once_although_discord_is_away_for_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """Whoever is deleted between two tries is in none that stays."""
+    sleep, summary = world.service.app.clock.sleep, farewell._summary
+    tries: list[None] = []
+
+    async def summing_up(*args: Any) -> Any:
+        if not tries:
+            world.sandbox.faults.rest(503, method="POST", path=r"/channels/\d+/messages$", after=taken)
+        tries.append(None)
+        return await summary(*args)
+
+    async def between(seconds: float) -> None:
+        if seconds == farewell.AGAIN_S:
+            await world.service.storage.delete_person(world.mara.id, None)
+        await sleep(min(seconds, 0.05))
+
+    monkeypatch.setattr(farewell, "AGAIN_S", 9.75)
+    monkeypatch.setattr(farewell, "_summary", summing_up)
+    monkeypatch.setattr(world.service.app.clock, "sleep", between)
+    session_id = await world.session_with(world.mara, world.theo)
+    posted = [message for message in world.messages() if english.SUMMARY_TITLE in text_of(message)]
+    assert len(tries) == 2
+    assert len(posted) == 1
+    assert f"<@{world.mara.id}>" not in text_of(posted[0])
+    assert f"<@{world.theo.id}>" in text_of(posted[0])
+    noted = await world.service.storage.messages_of_session(session_id)
+    assert [one.message_id for one in noted if one.kind is MessageKind.SUMMARY] == [posted[0].id]
