@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -155,6 +155,8 @@ class SessionManager:
             self._past.update({kind: n for kind, n in session.counters().items() if kind not in NOT_TOTALS})
             self._numbers.pop(session.record.id, None)
             self._sessions.pop(session.record.guild_id, None)
+        with suppress(NotPossible), self.reserved(session.record.guild_id, session.record.channel_id):
+            await session.clear_line()
 
     async def stop(self, guild_id: int, reason: EndReason = EndReason.STOPPED) -> ListeningSession:
         """End a server's session and wait for it. Raises NotPossible when none runs."""

@@ -59,6 +59,8 @@ class Notices:
         self._late: dict[asyncio.Task[object], str] = {}
         """Notices that Discord has not taken yet, and what they are."""
         self._chimed_s: float | None = None
+        self.line_left = False
+        """Discord was slow: the status line may still say that the bot listens."""
 
     async def show_panel(self) -> None:
         """Before the bot joins: people see why it comes."""
@@ -99,7 +101,22 @@ class Notices:
         if self._late:
             await asyncio.wait(self._late, timeout=CLEAR_S)
         if "status" in tried:
-            await quietly("status", self._surface.show_status(self._status_before), CLEAR_S)
+            await quietly("status", self._put_back(), CLEAR_S)
+
+    async def clear_line(self) -> None:
+        """After the end, where Discord was slow to take the line before it: whoever is out has to look in for that."""
+        if await self._surface.status() in OWN_STATUS_LINES:
+            async with self._surface.looking_in():
+                await self._put_back()
+
+    async def _put_back(self) -> None:
+        self.line_left = True  # until Discord says that it has it, or why not
+        try:
+            await self._surface.show_status(self._status_before)
+        except (SurfaceGone, *DISCORD_TROUBLE):
+            self.line_left = False
+            raise
+        self.line_left = False
 
     async def take_back(self) -> None:
         """Take the messages to single people away; they may be many, and Discord slow. Never raises."""

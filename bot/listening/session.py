@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DRAIN_S: Final = 4.0
 HANG_UP_S: Final = 3.0
 WRITE_S: Final = 3.0
+LOOK_IN_S: Final = 15.0
 
 _log = structlog.get_logger(__name__)
 
@@ -117,6 +118,13 @@ class ListeningSession:
     async def abandon(self, reason: EndReason = EndReason.COULD_NOT_START) -> None:
         """Close a session whose `open` failed."""
         await self._finish(reason)
+
+    async def clear_line(self) -> None:
+        """Once it is over, while the server's voice connection is free: take its words off the channel's status line
+        where that could not be done in time. Never raises."""
+        notices = self._display.notices
+        if notices.line_left:
+            await quietly("status", notices.clear_line(), LOOK_IN_S)
 
     async def _finish(self, reason: EndReason, hearing: asyncio.Task[None] | None = None) -> None:
         """Close everything. Whatever breaks, nobody waits for `ended` then."""

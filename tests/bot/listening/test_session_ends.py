@@ -254,6 +254,29 @@ async def test_a_status_line_that_discord_may_have_taken_is_put_back(
     assert stage.surface.lines == [texts.VOICE_STATUS, "Quiet, please"]
 
 
+async def test_a_status_line_that_discord_is_slow_to_put_back_is_put_back_after_the_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "CLEAR_S", 0.05)
+    show, slow = stage.surface.show_status, asyncio.Event()
+
+    async def slowly(text: str | None) -> None:
+        if text != texts.VOICE_STATUS and not slow.is_set():
+            slow.set()
+            await asyncio.Event().wait()
+        await show(text)
+
+    stage.surface.line = "Quiet, please"
+    monkeypatch.setattr(stage.surface, "show_status", slowly)
+    await stage.start()
+    await stage.end()
+    assert slow.is_set()
+    assert (stage.surface.line, stage.surface.looks) == ("Quiet, please", 1)
+    await stage.start()
+    await stage.end()
+    assert stage.surface.looks == 1
+
+
 async def test_nothing_is_heard_after_the_end_although_a_notice_is_still_being_noted(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
