@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import structlog
 
 from bot.app import App
 from bot.commands.common import NO_MENTIONS
 from bot.commands.language import public_texts
 from bot.own_messages import TROUBLE
+from storage.errors import StorageError
 from storage.records import MessageKind, SessionRecord, ShareRecord
 
 _log = structlog.get_logger(__name__)
@@ -37,3 +40,13 @@ async def tell_of_share(app: App, record: SessionRecord, share: ShareRecord, *, 
         _log.warning("share_not_told", session=record.id, error=type(error).__name__)
         return
     await app.own.note(told, MessageKind.SHARED, session_id=record.id, about=maker_id)  # it names them
+    if maker_id is not None:
+        with suppress(StorageError):  # then it goes with the next deletion
+            await _take_back(app, record, told.id, maker_id)
+
+
+async def _take_back(app: App, record: SessionRecord, message_id: int, maker_id: int) -> None:
+    """Whoever had everything deleted while Discord took the message, their link included, is named by none."""
+    if not (await app.storage.count_person(maker_id, record.guild_id))["links_made"]:
+        about = await app.storage.messages_about(maker_id, record.guild_id)
+        await app.own.remove(one for one in about if one.message_id == message_id)

@@ -17,6 +17,7 @@ from bot.listening.farewell import Farewell
 from bot.listening.panel import Panel
 from bot.texts import english as texts
 from storage import WindowWriter
+from storage.records import MessageKind
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
 
@@ -90,6 +91,22 @@ async def test_who_made_a_link_and_deletes_everything_is_named_by_no_message(wor
     assert named() == refused
     await world.service.app.deletions.remove_doomed()
     assert not named()
+
+
+async def test_who_deletes_everything_while_discord_takes_the_word_on_their_link_is_not_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.session_with(world.mara)
+    app = world.service.app
+    note = app.own.note
+
+    async def late(message: Any, kind: MessageKind, **about: Any) -> None:
+        await app.deletions.person(world.owner.id, None, world.sandbox.state.ids.next())
+        await note(message, kind, **about)
+
+    monkeypatch.setattr(app.own, "note", late)
+    await world.ask(world.owner, "report share")
+    assert not any(f"<@{world.owner.id}>" in text_of(message) for message in world.messages())
 
 
 async def test_who_shared_results_is_told_on_when_somebody_else_deletes_theirs(world: World) -> None:
