@@ -104,7 +104,7 @@ class Demo:
             self._settings(folder),
             make_connector=lambda: aiohttp.TCPConnector(limit=0, ssl=self.sandbox.ssl_context()),
             open_to_all=True,
-            frame_ancestors=(self.sandbox.url,),
+            frame_ancestors=(self.sandbox.url, f"http://localhost:{self.sandbox.port}"),
             backend=self._backend,
             warming=self._warming,
         )

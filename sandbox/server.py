@@ -43,6 +43,7 @@ _log.addFilter(is_ours)
 
 VOICE_HOST: Final = "127.0.0.1"
 """Those who talk are all inside this machine, and discord.py's voice knows no IPv6; `host` is for the pages."""
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what listens there is reached here
 
 
 class Sandbox:
@@ -155,8 +156,8 @@ class Sandbox:
 
     @property
     def _authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self._port}"
+        host = _EVERY_ADDRESS.get(self.host, self.host)
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     @property
     def port(self) -> int:

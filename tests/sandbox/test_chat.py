@@ -191,6 +191,11 @@ async def test_other_sites_and_other_names_may_not(page: Page, sandbox: Sandbox)
     assert sandbox.messages(sandbox.text) == []
 
 
+async def test_a_page_that_listens_everywhere_is_told_by_an_address_that_opens() -> None:
+    async with Sandbox(host="0.0.0.0") as sandbox, aiohttp.ClientSession() as browser, browser.get(sandbox.url) as page:
+        assert (page.status, page.content_type) == (200, "text/html")
+
+
 async def test_an_ephemeral_message_says_for_whom_it_is(page: Page, bot: PlainBot, sandbox: Sandbox) -> None:
     async def hush(interaction: discord.Interaction) -> None:
         await interaction.response.send_message("psst", ephemeral=True)
