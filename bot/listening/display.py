@@ -15,7 +15,8 @@ from bot.listening.surface import Surface
 
 
 class Display:
-    """`render` gives the panel, `overall` the tone of everybody together; `lost`: people can see no panel any more."""
+    """`render` gives the panel, `overall` the tone of everybody together; `lost`: people can see no panel any more.
+    `included` tells whether somebody is heard now."""
 
     def __init__(
         self,
@@ -27,10 +28,11 @@ class Display:
         render: Callable[[], Card],
         overall: Callable[[], str | None],
         lost: Callable[[], None],
+        included: Callable[[int], bool],
     ) -> None:
         self._session_id = session_id
         self.panel = Panel(surface, clock, render, lost=lost)
-        self.notices = Notices(session_id, surface, self.panel, call, clock)
+        self.notices = Notices(session_id, surface, self.panel, call, clock, included=included)
         self.reaction = Reaction(surface, self.panel, clock, overall)
 
     async def run(self) -> None:

@@ -8,7 +8,7 @@ had written is put back, and that goes before the link does: Discord lets only t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -43,12 +43,24 @@ _log = structlog.get_logger(__name__)
 
 
 class Notices:
-    def __init__(self, session_id: str, surface: Surface, panel: Panel, call: Call, clock: Clock) -> None:
+    """`included` tells whether somebody is heard now."""
+
+    def __init__(
+        self,
+        session_id: str,
+        surface: Surface,
+        panel: Panel,
+        call: Call,
+        clock: Clock,
+        *,
+        included: Callable[[int], bool],
+    ) -> None:
         self._session_id = session_id
         self._surface = surface
         self._panel = panel
         self._call = call
         self._clock = clock
+        self._included = included
         self._shown: set[str] = set()
         self._status_before: str | None = None
         self._to_tell: dict[int, None] = {}
@@ -88,10 +100,13 @@ class Notices:
             await self._wake.wait()
             await self._clock.sleep(GATHER_S)
             self._wake.clear()
-            people, self._to_tell = list(self._to_tell), {}
+            people = [user_id for user_id in self._to_tell if self._included(user_id)]
+            self._told.difference_update(self._to_tell.keys() - set(people))  # they went, and may come again
+            self._to_tell.clear()
             for at in range(0, len(people), MAX_TOLD):
                 await self._show("standing", self._post(people[at : at + MAX_TOLD]))
-            await self._show("chime", self._chime())
+            if people:
+                await self._show("chime", self._chime())
 
     async def clear(self) -> None:
         """Put people's own status line back. Never raises. What Discord has not taken by now is not shown any more."""

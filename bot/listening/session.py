@@ -67,6 +67,7 @@ class ListeningSession:
             render=lambda: panel_card(self.snapshot(), surface.texts),
             overall=lambda: self._hearing.tones.overall(self._now_s()) if surface.server.live_emotions else None,
             lost=lambda: self.end(EndReason.NO_NOTICE),
+            included=self.consents,
         )
         self.panel = self._display.panel
         self._hearing = Recognition(record.id, app, self._intake, self.people, self._moments, changed=self.panel.touch)

@@ -66,6 +66,33 @@ async def test_a_panel_that_discord_does_not_change_in_time_is_deleted_later(
     assert stage.surface.later == [stage.surface.messages[0].posted]
 
 
+@pytest.mark.parametrize("by", ["going", "a press"])
+async def test_who_is_out_again_before_they_could_be_told_is_not_told_that_they_are_included(
+    stage: Stage, by: str
+) -> None:
+    await stage.storage.set_standing_consent(GUILD, 7, Decision.OPT_IN)
+    await stage.storage.set_standing_consent(GUILD, 8, Decision.OPT_IN)
+    session = await stage.start()
+    for person in (7, 8):
+        await stage.moves(person, None, CHANNEL)
+    if by == "going":
+        await stage.moves(7, CHANNEL, None)
+    else:
+        await session.people.exclude(7, stage.press())
+    told = stage.surface.of
+    while not told(MessageKind.NOTICE):
+        await stage.clock.advance(notices.GATHER_S)
+        await asyncio.sleep(0.01)
+    assert [message.mention for message in told(MessageKind.NOTICE)] == [(8,)]
+    if by == "going":
+        await stage.moves(7, None, CHANNEL)
+        while len(told(MessageKind.NOTICE)) < 2:
+            await stage.clock.advance(notices.GATHER_S)
+            await asyncio.sleep(0.01)
+        assert told(MessageKind.NOTICE)[1].mention == (7,)
+    await stage.end()
+
+
 async def test_nothing_is_asked_of_the_voice_channel_once_the_session_ends(stage: Stage) -> None:
     """A word on being deafened names the channel: after the word on leaving it, it is a request to join."""
     session = await stage.start()
