@@ -90,7 +90,6 @@ def broaden(
     settings = BroadenSettings(refine=refining, clear_ordinary=clear_ordinary, inside=context_temperature)
     with written_to(out):
         material = Material(corpora=[read_corpus(one) for one in corpora], ordinary=ordinary, sounds=sounds)
-        out.mkdir(parents=True, exist_ok=True)
         with Bar(console) as bar:
             run(
                 *(find_model(model), material, out),

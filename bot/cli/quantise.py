@@ -52,7 +52,6 @@ def quantise(
 
     with written_to(out):
         material = Material(corpora=[read_corpus(labelled)], ordinary=ordinary, sounds=sounds)
-        out.mkdir(parents=True, exist_ok=True)
         with Bar(console) as bar:
             run(find_model(model), material, out, seed=seed, restart=restart, progress=bar)
     console.print(f"Written to {out}. Now run: undertone model quicken {out}", highlight=False)

@@ -39,6 +39,8 @@ _VOTE_COLUMNS: Final = {
     "votes_fear": "Fear",
 }
 _OLDEST: Final = 130
+_LONGEST_COUNT: Final = 9
+"""In digits; Python makes no number of thousands."""
 SPLITS: Final = ("train", "validation", "test")
 
 
@@ -144,7 +146,7 @@ def _votes(values: Mapping[str, str], where: str) -> dict[str, int]:
 def _count(text: str | None, where: str, column: str, most: int = 10_000) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or int(text) > most:
+    if not text.isdecimal() or len(text) > _LONGEST_COUNT or int(text) > most:
         raise CorpusError(f"{where}: {column} must be a whole number, 0 to {most}, or empty, not {text!r}.")
     return int(text)
 

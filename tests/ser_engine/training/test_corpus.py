@@ -95,6 +95,7 @@ def test_what_a_mac_notes_beside_a_table_is_no_second_one_and_its_name_may_end_i
         (["file,label,speaker,split", "a.wav,sad,me,train", "b.wav,sad,you,"], "state it for all or for none"),
         (["file,label,speaker,split", "a.wav,sad,me,dev"], "'dev' is not a split"),
         (["file,label,speaker,age", "a.wav,sad,me,old"], "age must be a whole number"),
+        (["file,label,speaker,age", f"a.wav,sad,me,{'9' * 5000}"], "age must be a whole number"),
         (["file,label,speaker,age", "a.wav,sad,me,-1"], "age must be a whole number, 0 to 130, or empty, not '-1'"),
         (["file,label,speaker,Votes_Anger", "a.wav,sad,me,-1"], "votes_anger must be a whole number"),
         (["file,label,speaker"], "names no recording"),

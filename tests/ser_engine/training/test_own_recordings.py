@@ -137,6 +137,17 @@ def test_a_folder_that_cannot_be_is_said_before_the_work_is_done(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("command", ["broaden", "quantise"])
+@pytest.mark.parametrize(("model", "said"), [("seed", "has no encoder"), ("no-such-model", "There is no model")])
+def test_an_engine_that_cannot_be_used_leaves_no_folder(
+    command: str, model: str, said: str, recordings: Path, tmp_path: Path
+) -> None:
+    folders = [word for name in ("--corpus", "--ordinary", "--sounds") for word in (name, str(recordings))]
+    result = CliRunner().invoke(main, [command, "--model", model, *folders, "--out", str(tmp_path / "out")])
+    assert (result.exit_code, said in result.output) == (1, True), result.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_disk_that_fills_is_said_in_words(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """numpy's error states no reason of the system's."""
 
