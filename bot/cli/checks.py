@@ -93,6 +93,7 @@ def check_data_dir(settings: Settings) -> list[Finding]:
 def check_database(settings: Settings) -> list[Finding]:
     from bot.secret import key_of
     from storage import Storage
+    from storage.claim import file_of
     from storage.errors import StorageError
     from storage.looking import look_at
 
@@ -117,6 +118,9 @@ def check_database(settings: Settings) -> list[Finding]:
     if older:
         text = "of an older version. A start changes it for good: make a copy first (undertone backup FOLDER)."
         return [note("database", f"{kind}, reachable, {text}")]
+    if kind == "sqlite" and file_of(settings.database_url) is None:
+        text = "a stop deletes every result. Name a file: DATABASE_URL=sqlite:///data/undertone.db"
+        return [note("database", f"{kind} in memory: {text}")]
     return [ok("database", f"{kind}, reachable, schema up to date")]
 
 

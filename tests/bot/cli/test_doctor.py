@@ -138,6 +138,13 @@ def test_it_asks_who_runs_the_bot(settings: Settings, tmp_path: Path) -> None:
     assert not [one for one in checks.check_settings(named_settings) if one.subject == "operator"]
 
 
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_it_tells_that_a_database_without_a_file_keeps_nothing(address: str, tmp_path: Path) -> None:
+    settings = load_settings(env_file=None, data_dir=tmp_path, database_address=address)
+    found = about(checks.check_database(settings), "database")
+    assert (found.verdict, "a stop deletes every result" in found.text) == (CheckStatus.NOTE, True)
+
+
 def test_it_leaves_an_older_database_as_it_is(settings: Settings) -> None:
     """There is no way back from a newer schema, and whoever asks the doctor may not have a copy yet."""
     assert about(checks.check_database(settings), "database").verdict is CheckStatus.OK
