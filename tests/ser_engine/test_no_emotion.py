@@ -6,6 +6,8 @@ exception: some of it passes, and the networks were taught to be unsure about it
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,12 @@ pytestmark = pytest.mark.integration
 SEEDS = range(12)
 DRUMS = "band with drums"
 """Moves as speech does, so the gates let some of it through."""
+
+
+@cache
+def heard(kind: str, seed: int) -> tuple[Window, ...]:
+    """The windows of a sound. Making one takes longer than an engine's answer, and each engine is asked about all."""
+    return tuple(segment_pcm(made(kind, seed)))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != DRUMS])
@@ -40,7 +48,7 @@ def test_no_engine_names_an_emotion(model: str) -> None:
     recognizer = Recognizer.load(model)
     for kind in (kind for kind in KINDS if kind != DRUMS):
         for seed in (100, 101):
-            windows = segment_pcm(made(kind, seed))
+            windows = heard(kind, seed)
             if not windows:  # silence, mostly: the file itself is refused as no speech
                 continue
             predictions = recognizer.predict(windows)
@@ -52,7 +60,7 @@ def test_no_engine_names_an_emotion(model: str) -> None:
 
 @pytest.mark.parametrize("model", available_models())
 def test_every_engine_is_unsure_about_music_with_drums(model: str) -> None:
-    windows = [window for seed in range(100, 125) for window in segment_pcm(made(DRUMS, seed))]
+    windows = [window for seed in range(100, 125) for window in heard(DRUMS, seed)]
     predictions = Recognizer.load(model).predict(windows)
     assert "unsure" in {one.reason for one in predictions}  # some of it does reach the network
     assert [one for one in predictions if not one.unclear] == []
