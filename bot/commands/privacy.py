@@ -96,20 +96,22 @@ class PrivacyGroup(app_commands.Group):
         await say(interaction, question, view=discord.ui.View(timeout=None).add_item(button))
 
     async def _decide(self, interaction: Interaction, decision: Decision | None, what: str) -> None:
-        guild_id, user_id = guild_of(interaction).id, interaction.user.id
+        user_id = interaction.user.id
         purposes = tuple(Purpose) if what == BOTH else (Purpose(what),)
         says_no = decision is Decision.OPT_OUT and Purpose.VOICE in purposes
         with self._app.withdrawals.under_way(user_id) if says_no else nullcontext():
-            deciding = (self._decided(interaction, guild_id, decision, purpose) for purpose in purposes)
+            refusable = decision is Decision.OPT_IN and Purpose.LIVE in purposes
+            deciding = (self._decided(interaction, decision, purpose, refusable=refusable) for purpose in purposes)
             counted = await acknowledged(interaction, *deciding)
         await say(interaction, texts_of(interaction)(DECIDED[decision, what] if all(counted) else "DECIDED_LATER"))
 
     async def _decided(
-        self, interaction: Interaction, guild_id: int, decision: Decision | None, purpose: Purpose
+        self, interaction: Interaction, decision: Decision | None, purpose: Purpose, *, refusable: bool
     ) -> bool:
-        """Whether it counts. Who is never heard here agrees to nothing; that they have the role by now, Discord tells
-        only with what they do."""
-        if decision is Decision.OPT_IN and purpose is Purpose.LIVE:
+        """Whether it counts. Who is never heard here agrees to nothing that they say with it; that they have the role
+        by now, Discord tells only with what they do."""
+        guild_id = guild_of(interaction).id
+        if refusable:
             server = await self._app.storage.server(guild_id)
             if unheard(member_of(interaction), server.unheard_role_ids):
                 raise NotPossible("ROLE_UNHEARD")

@@ -16,6 +16,7 @@ from bot.texts import english as texts
 from bot.voice.states import LinkState, Reason
 from sandbox.models import ChannelType
 from storage.errors import StorageUnavailable
+from storage.records import Purpose
 from tests.fakes.log import written
 from tests.fakes.voice_link import tone_burst
 from tests.fakes.world import World, text_of
@@ -80,6 +81,9 @@ async def test_a_role_that_may_not_be_heard_is_not_included(world: World) -> Non
     world.sandbox.guild.members[world.owner.id].role_ids.append(role.id)  # in the call, where Discord tells nobody
     assert text_of(await world.ask(world.owner, "privacy opt-in")) == texts.ROLE_UNHEARD
     assert not session.consents(world.owner.id)
+    storage, server = world.service.storage, world.sandbox.guild.id
+    assert await storage.standing_consent(server, world.owner.id, Purpose.VOICE) is None, "refused as a whole"
+    assert text_of(await world.ask(world.owner, "privacy opt-in", {"what": "voice"})) == texts.SET_OPT_IN_VOICE
 
 
 async def test_a_channel_that_is_gone_is_said_in_words(world: World) -> None:
