@@ -47,6 +47,21 @@ async def test_rows_survive_a_step_down_and_up(database_url: str, revision: str,
     assert [len(person.windows) for person in after.participants] == [3, 3]
 
 
+async def test_a_step_down_leaves_nothing_that_an_older_program_does_not_know(database_url: str) -> None:
+    storage = await Storage.open(database_url, key=KEY)
+    session_id = await _fill(storage)
+    shared = MessageRecord(message_id=6, channel_id=20, guild_id=10, kind=MessageKind.SHARED, session_id=session_id)
+    await storage.note_message(shared, about=100)
+    await storage.close()
+    below, back = Tables(), Tables()
+    await move(database_url, command.downgrade, "0007", after=lambda c: below.update(_rows(c)))
+    assert {row["kind"] for row in below["bot_messages"]} == {"panel", "notice"}
+    assert [row["retention_days"] for row in below["servers"]] == [7]
+
+    await move(database_url, command.upgrade, "0008", after=lambda c: back.update(_rows(c)))
+    assert back == below
+
+
 async def _fill(storage: Storage) -> str:
     """A row in every table, and in every column that a step takes away."""
     session = await storage.start_session(
