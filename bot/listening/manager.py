@@ -138,7 +138,7 @@ class SessionManager:
             await session.people.meet(request.present())
             await session.open(request.channel)
         except BaseException:
-            self._sessions.pop(request.guild_id, None)
+            self._over(session)
             await session.abandon()
             raise
         self.started += 1
@@ -152,11 +152,15 @@ class SessionManager:
         except Exception as error:  # noqa: BLE001  # one session's fault must not end the others
             _log.error("session_broke", session=session.record.id, exc_info=error)
         finally:
-            self._past.update({kind: n for kind, n in session.counters().items() if kind not in NOT_TOTALS})
-            self._numbers.pop(session.record.id, None)
-            self._sessions.pop(session.record.guild_id, None)
+            self._over(session)
         with suppress(NotPossible), self.reserved(session.record.guild_id, session.record.channel_id):
             await session.clear_line()
+
+    def _over(self, session: ListeningSession) -> None:
+        """Its server may have another one; what it counted stays, for a total never goes down."""
+        self._past.update({kind: n for kind, n in session.counters().items() if kind not in NOT_TOTALS})
+        self._numbers.pop(session.record.id, None)
+        self._sessions.pop(session.record.guild_id, None)
 
     async def stop(self, guild_id: int, reason: EndReason = EndReason.STOPPED) -> ListeningSession:
         """End a server's session and wait for it. Raises NotPossible when none runs."""

@@ -218,6 +218,7 @@ async def test_no_notice_no_session(stage: Stage) -> None:
         link = await FakeVoice.__call__(play, *args, **kwargs)  # type: ignore[arg-type]
 
         async def no_sound(_: bytes) -> bool:
+            link.counts["dropped_excluded"] = 3  # somebody talks meanwhile
             return False
 
         link.play = no_sound  # type: ignore[assignment]
@@ -230,6 +231,7 @@ async def test_no_notice_no_session(stage: Stage) -> None:
     assert stage.manager.of(GUILD) is None
     (record,) = await stage.storage.sessions()
     assert (record.state, record.end_reason) == (SessionState.INTERRUPTED, "could_not_start")
+    assert stage.manager.counters()["dropped_excluded"] == 3, "a total never goes down"
 
 
 async def test_one_notice_is_enough(stage: Stage) -> None:
