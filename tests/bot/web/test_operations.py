@@ -89,6 +89,12 @@ async def test_every_metric_that_is_asked_for_is_there(client: Client) -> None:
     assert asked <= there, asked - there
 
 
+def test_whatever_becomes_of_a_result_is_asked_for() -> None:
+    kinds = WindowWriter(cast("Storage", None)).counters()
+    asked = {name for query in queries() for name in METRIC.findall(query)}
+    assert {f"undertone_writer_{kind}_total" for kind in kinds} <= asked
+
+
 async def test_rates_are_of_counters_and_everything_else_is_of_gauges(client: Client) -> None:
     """The rate of what goes down is nonsense, and what only rises says nothing by itself."""
     kinds = dict(re.findall(r"^# TYPE (undertone_[a-z_]+) (\w+)$", await everything(client), re.MULTILINE))
