@@ -66,9 +66,10 @@ def write_whole(path: Path, text: str) -> None:
     path = path.resolve()  # a link goes on pointing there
     draft = path.with_name(f".undertone-{os.getpid()}.draft")
     try:
-        draft.write_text(text, encoding="utf-8")
-        if path.exists():
+        draft.touch()
+        if path.exists():  # first its rights: nobody else reads the new one meanwhile, and a read-only one stays
             shutil.copymode(path, draft)
+        draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except BaseException as error:
         with suppress(OSError):

@@ -100,3 +100,22 @@ def test_an_output_in_a_closed_folder_is_written_over_where_the_file_is_open(
     assert there.read_text() == "a new one"
     with pytest.raises(PermissionError):
         write_whole(tmp_path / "new", "a new one")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of Unix")
+def test_an_output_is_never_open_to_more_people_than_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "report.html"
+    there.write_text("an older one")
+    there.chmod(0o600)
+    written, rights = Path.write_text, list[int]()
+
+    def seen(path: Path, text: str, **options: str) -> int:
+        many = written(path, text, **options)
+        rights.append(path.stat().st_mode & 0o777)
+        return many
+
+    monkeypatch.setattr(Path, "write_text", seen)
+    write_whole(there, "how somebody sounded")
+    assert (rights, there.read_text()) == ([0o600], "how somebody sounded")
