@@ -106,7 +106,7 @@ class Farewell:
         _log.info("session_ended_late", session=record.id)
         if sum_up:
             await quietly("reconnect", self._app.connected(), RECONNECT_S)
-            await quietly("summary", post_summary(self._app, self._surface, record.id, self._names), PATIENCE_S)
+            await quietly("summary", self._post_summary(), PATIENCE_S)
 
     async def close_panel(self, reason: EndReason, record: SessionRecord | None, *, lasted_s: float) -> None:
         """Say in the channel that it is over: the panel without buttons."""
@@ -131,17 +131,26 @@ class Farewell:
             await quietly("summary", self._post_summary(), HURRY_S[1] if reason in HURRIED else PATIENCE_S)
 
     async def _post_summary(self) -> None:
-        """Until Discord says that it has it, or why not. It may have taken it before, and only its answer was lost."""
-        app, session_id = self._app, self._record.id
-        since = await app.storage.edition(session_id)
-        while True:
-            try:
-                await post_summary(app, self._surface, session_id, self._names, self._left(), since=since)
-            except (discord.DiscordServerError, aiohttp.ClientError, ConnectionError) as error:
-                _log.info("summary_not_posted", session=session_id, error=type(error).__name__)
-                await app.clock.sleep(AGAIN_S)
-            else:
-                return
+        await keep_posting_summary(self._app, self._surface, self._record.id, self._names, self._left)
+
+
+async def keep_posting_summary(
+    app: App,
+    surface: Surface,
+    session_id: str,
+    names: Mapping[int, str],
+    left: Callable[[], Collection[int]] = tuple,
+) -> None:
+    """Until Discord says that it has it, or why not. It may have taken it before, and only its answer was lost."""
+    since = await app.storage.edition(session_id)
+    while True:
+        try:
+            await post_summary(app, surface, session_id, names, left(), since=since)
+        except (discord.DiscordServerError, aiohttp.ClientError, ConnectionError) as error:
+            _log.info("summary_not_posted", session=session_id, error=type(error).__name__)
+            await app.clock.sleep(AGAIN_S)
+        else:
+            return
 
 
 async def post_summary(

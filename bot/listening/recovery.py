@@ -16,7 +16,7 @@ from bot.cards import Card
 from bot.errors import NotPossible
 from bot.listening.board import ended_card
 from bot.listening.ends import quietly
-from bot.listening.farewell import post_summary
+from bot.listening.farewell import keep_posting_summary
 from bot.listening.notices import OWN_STATUS_LINES
 from bot.listening.surface import DISCORD_TROUBLE, Posted, Surface, SurfaceGone
 from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord
@@ -65,7 +65,7 @@ async def _put_right(
             await quietly("notice", surface.remove(_posted(message)), STEP_S)
     await quietly("status", clear_status(app, record, surface), STEP_S)
     if not any(message.kind is MessageKind.SUMMARY for message in messages):
-        await quietly("summary", post_summary(app, surface, record.id, names={}), STEP_S)
+        await quietly("summary", keep_posting_summary(app, surface, record.id, names={}), STEP_S)
 
 
 async def clear_status(app: App, record: SessionRecord, surface: Surface) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
+import aiohttp
 import pytest
 
 from bot.app import App
 from bot.cards import Card
+from bot.listening import farewell
 from bot.listening.recovery import recover
 from storage.errors import StorageUnavailable
 from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord
@@ -51,7 +54,11 @@ async def kept(*kinds: MessageKind, broken: Collection[str] = ()) -> FakeSurface
         await surface.post(Card(title="", text=""), kind)
     surface.broken.update(broken)
     app = SimpleNamespace(
-        storage=Kept(*kinds), connected=connected, surface=lambda *_: surface, report_url=lambda _: None
+        storage=Kept(*kinds),
+        connected=connected,
+        surface=lambda *_: surface,
+        report_url=lambda _: None,
+        clock=SimpleNamespace(sleep=asyncio.sleep),
     )
     await recover(cast("App", app), [session()])
     return surface
@@ -65,6 +72,20 @@ async def test_who_shared_results_is_still_told_after_a_kill() -> None:
 async def test_a_panel_that_cannot_be_changed_after_a_kill_is_deleted() -> None:
     surface = await kept(MessageKind.PANEL, broken={"edit"})
     assert surface.messages[0].removed
+
+
+async def test_a_summary_after_a_kill_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[None] = []
+
+    async def at_the_second_try(*_: object, **__: object) -> None:
+        tries.append(None)
+        if len(tries) == 1:
+            raise aiohttp.ServerDisconnectedError
+
+    monkeypatch.setattr(farewell, "AGAIN_S", 0.01)
+    monkeypatch.setattr(farewell, "post_summary", at_the_second_try)
+    await kept(MessageKind.PANEL)
+    assert len(tries) == 2
 
 
 class Failing:

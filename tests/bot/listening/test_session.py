@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
+import aiohttp
 import pytest
 
-from bot.cards import Buttons
+from bot.cards import Buttons, Card
 from bot.errors import NotPossible, VoiceFailed
 from bot.listening import deafening, moments, summary
 from bot.listening.consent import PressResult
 from bot.listening.ends import EndReason
 from bot.listening.farewell import AGAIN_S
+from bot.listening.surface import Posted
 from bot.texts import english
 from bot.texts import english as texts
 from ser_engine.errors import WorkerLost
@@ -338,7 +341,16 @@ async def test_the_end_is_stored_and_summed_up_once_the_database_is_back(
     async def away(*_: object, **__: object) -> None:
         raise StorageUnavailable("the database is away")
 
+    post, tries = stage.surface.post, list[MessageKind]()
+
+    async def at_the_second_try(card: Card, kind: MessageKind, **more: Any) -> Posted:
+        tries.append(kind)
+        if tries.count(MessageKind.SUMMARY) == 1:
+            raise aiohttp.ServerDisconnectedError
+        return await post(card, kind, **more)
+
     session = await stage.start()
+    monkeypatch.setattr(stage.surface, "post", at_the_second_try)
     await session.people.include(HOST, stage.press())
     stage.voice.link.hear(HOST, tone_burst(1.5))
     await stage.said(session, 1)
