@@ -79,6 +79,7 @@ class MessageRepository:
                 _to_record(row)
                 for row in rows
                 if row.user_hash is None
+                or row.kind == MessageKind.SHARED  # it names somebody, and is of a session all the same
                 or row.posted_at <= now - timedelta(days=days.get(row.guild_id or 0, self._default_retention_days))
             ]
 

@@ -209,6 +209,16 @@ async def test_a_server_that_chose_nothing_follows_the_operators_days(storage: S
     assert (days, chosen, gone) == (2, 7, 1)
 
 
+async def test_the_word_on_a_share_goes_with_its_session(storage: Storage, session: SessionRecord) -> None:
+    told = MessageRecord(
+        message_id=7, channel_id=20, guild_id=session.guild_id, kind=MessageKind.SHARED, session_id=session.id
+    )
+    await storage.note_message(told, about=ALICE)
+    assert await storage.doomed_messages(datetime.now(UTC)) == []
+    await storage.delete_session(session.id)
+    assert [one.message_id for one in await storage.doomed_messages(datetime.now(UTC))] == [7]
+
+
 async def opens(storage: Storage, token: str) -> str | None:
     share = await storage.share(token)
     return share.session_id if share is not None and share.alive(datetime.now(UTC)) else None
