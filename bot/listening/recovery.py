@@ -59,7 +59,8 @@ async def _put_right(
         report_url=url,
     )
     for panel in panels:
-        await quietly("panel", _say(surface, _posted(panel), card), STEP_S)
+        if not await quietly("panel", _say(surface, _posted(panel), card), STEP_S):  # Discord was slow, or is away
+            await quietly("panel", surface.remove_later(_posted(panel)), STEP_S)
     for message in messages:
         if message.kind is MessageKind.NOTICE:
             await quietly("notice", surface.remove(_posted(message)), STEP_S)
@@ -81,12 +82,13 @@ async def clear_status(app: App, record: SessionRecord, surface: Surface) -> Non
             await surface.show_status(None)
 
 
-async def _say(surface: Surface, panel: Posted, card: Card) -> None:
-    """In its panel; one that Discord does not let be changed is deleted, now or later."""
+async def _say(surface: Surface, panel: Posted, card: Card) -> bool:
+    """In its panel; one that Discord does not let be changed is deleted, now or later. True: neither is left to do."""
     try:
         await surface.edit(panel, card)
     except (SurfaceGone, *DISCORD_TROUBLE):
         await surface.remove(panel)
+    return True
 
 
 def _posted(message: MessageRecord) -> Posted:

@@ -13,7 +13,7 @@ import pytest
 
 from bot.app import App
 from bot.cards import Card
-from bot.listening import farewell
+from bot.listening import farewell, recovery
 from bot.listening.recovery import recover
 from storage.errors import StorageUnavailable
 from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord
@@ -44,8 +44,12 @@ class Kept:
         """It was deleted: there is nothing to sum up."""
 
 
-async def kept(*kinds: MessageKind, broken: Collection[str] = ()) -> FakeSurface:
-    """What a start makes of messages of these kinds."""
+async def never(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def kept(*kinds: MessageKind, broken: Collection[str] = (), slow: bool = False) -> FakeSurface:
+    """What a start makes of messages of these kinds; `slow`: Discord does not say that it changed one."""
 
     async def connected() -> None: ...
 
@@ -53,6 +57,8 @@ async def kept(*kinds: MessageKind, broken: Collection[str] = ()) -> FakeSurface
     for kind in kinds:
         await surface.post(Card(title="", text=""), kind)
     surface.broken.update(broken)
+    if slow:
+        surface.edit = never  # type: ignore[assignment]
     app = SimpleNamespace(
         storage=Kept(*kinds),
         connected=connected,
@@ -72,6 +78,17 @@ async def test_who_shared_results_is_still_told_after_a_kill() -> None:
 async def test_a_panel_that_cannot_be_changed_after_a_kill_is_deleted() -> None:
     surface = await kept(MessageKind.PANEL, broken={"edit"})
     assert surface.messages[0].removed
+
+
+async def test_a_panel_that_discord_does_not_change_in_time_after_a_kill_is_deleted_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recovery, "STEP_S", 0.05)
+    surface = await kept(MessageKind.PANEL, slow=True)
+    assert surface.later == [surface.messages[0].posted]
+    gone = await kept(MessageKind.PANEL, broken={"edit", "remove"})
+    assert gone.later == [gone.messages[0].posted]
+    assert (await kept(MessageKind.PANEL)).later == []
 
 
 async def test_a_summary_after_a_kill_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
