@@ -15,6 +15,7 @@ from bot.secret import key_of
 from bot.settings import Settings, load_settings
 from storage import SessionReport, Storage
 from storage.errors import StorageError
+from storage.looking import look_at
 
 
 @click.command()
@@ -49,8 +50,20 @@ def report(session_id: str, as_json: bool, html: Path | None) -> None:
 
 
 async def _read(settings: Settings, session_id: str) -> SessionReport | None:
+    """Raises StartError, StorageError. What has no tables, or older ones, stays so: to read is not to change."""
     key = key_of(settings, make=False)
     check_is_there(settings)
+    look = await look_at(settings.database_url)
+    if look.revision is None:
+        raise StartError(
+            "The database is empty: Undertone has not written to it. Run this with the service's DATABASE_URL and "
+            "UNDERTONE_DATA_DIR."
+        )
+    if look.is_older:
+        raise StartError(
+            "The database is of an older version. A start brings it up to date for good: make a copy first (undertone "
+            "backup FOLDER)."
+        )
     storage = await Storage.open(settings.database_url, key=key, retention_days=settings.retention_days)
     try:
         return await storage.report(session_id)

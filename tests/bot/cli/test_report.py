@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from alembic import command
 from click.testing import CliRunner, Result
 
 from bot.cli.report import report
@@ -19,6 +20,8 @@ from bot.web import export
 from bot.web.schema import ReportOut
 from lab.seed import MINUTE, TWENTY, add
 from storage import SessionReport, Storage
+from storage.looking import look_at
+from tests.storage.conftest import move
 
 pytestmark = pytest.mark.integration
 
@@ -151,6 +154,19 @@ def test_what_is_not_there_is_said_in_words(session_id: str, tmp_path: Path) -> 
     assert (result.exit_code, "There is no session nothing." in result.stderr) == (1, True)
     result = run(session_id, "--html", str(tmp_path / "nowhere" / "report.html"))
     assert (result.exit_code, "cannot be written: No such file or directory." in result.stderr) == (1, True)
+
+
+def test_an_older_or_an_empty_database_stays_as_it_is(session_id: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'undertone.db'}"
+    asyncio.run(move(url, command.downgrade, "0007"))
+    result = run(session_id, "--json")
+    assert (result.exit_code, "undertone backup FOLDER" in result.stderr) == (1, True)
+    assert asyncio.run(look_at(url)).revision == "0007"
+
+    (tmp_path / "undertone.db").write_bytes(b"")
+    result = run(session_id, "--json")
+    assert (result.exit_code, "The database is empty" in result.stderr) == (1, True)
+    assert asyncio.run(look_at(url)).revision is None
 
 
 def test_an_id_that_is_no_text_is_no_session(session_id: str) -> None:
