@@ -58,7 +58,7 @@ class MessageRepository:
             return await self._records(db, schema.BotMessage.session_id == session_id)
 
     async def about(self, user_id: int, guild_id: int | None) -> Sequence[MessageRecord]:
-        """The messages outside sessions that are about a person, in one server or everywhere."""
+        """The messages that are about a person alone, in one server or everywhere."""
         async with self._database.transaction() as db:
             if guild_id is None:
                 found = await db.scalars(select(schema.BotMessage.guild_id).distinct())

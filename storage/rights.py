@@ -226,7 +226,7 @@ class RightsRepository:
         return found
 
     async def _messages(self, db: AsyncSession, user_id: int, guild_id: int | None) -> list[schema.BotMessage]:
-        """The bot's messages outside sessions that are about the person."""
+        """The bot's messages that are about the person alone: answers, questions, and the word on a link they made."""
         scopes = await self._message_scopes(db, guild_id)
         theirs = [self._identity.in_server(scope, user_id) for scope in scopes]
         return list(await db.scalars(select(schema.BotMessage).where(schema.BotMessage.user_hash.in_(theirs))))
