@@ -109,8 +109,8 @@ class WindowWriter:
                 try:
                     stored = await self._storage.add_results(batch)
                 except BaseException as error:
-                    if len(batch) == 1 and never_fits(error):
-                        apart = max(0, apart - 1)
+                    if apart and never_fits(error):  # for the second time; before, its participant may have just gone
+                        apart -= 1
                         self.refused += 1
                         _log.error("result_never_written", session=batch[0][0], error=type(error).__name__)
                         continue

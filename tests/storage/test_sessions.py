@@ -233,6 +233,23 @@ async def test_a_result_that_can_never_be_written_holds_up_no_other(
     assert len(refused) == 1 or not storage.shared  # SQLite takes more than PostgreSQL does
 
 
+async def test_a_result_of_somebody_who_is_deleted_while_it_is_written_is_no_fault(
+    storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await storage.include_participant(session.id, 100)
+    writer, store = WindowWriter(storage), storage.add_results
+
+    async def gone_meanwhile(_: Sequence[tuple[str, WindowRecord | MomentRecord]]) -> int:
+        monkeypatch.setattr(storage, "add_results", store)
+        await storage.delete_person(100, None)
+        raise StorageConflict("A row does not fit to what is stored; what it belongs to may be deleted.")
+
+    monkeypatch.setattr(storage, "add_results", gone_meanwhile)
+    writer.put(session.id, window(person.id, 0.0))
+    await writer.flush()
+    assert (writer.orphaned, writer.refused, writer.pending, writer.failing) == (1, 0, 0, False)
+
+
 async def test_what_was_being_written_when_nobody_waited_any_more_is_written_once(
     storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
