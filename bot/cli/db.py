@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from bot import logs
-from bot.cli.running import fail
+from bot.cli.running import check_is_there, fail
 from bot.errors import StartError
 from bot.log_names import log_names
 from bot.secret import key_of
@@ -45,7 +45,9 @@ def _with_storage(action: str) -> int:
 
 
 async def _work(settings: Settings, action: str) -> int:
-    key = key_of(settings)
+    key = key_of(settings, make=action == "upgrade")
+    if action == "purge":  # in a folder that is not the service's it would say that all is deleted
+        check_is_there(settings)
     log_names.use(key)
     storage = await Storage.open(settings.database_url, key=key, retention_days=settings.retention_days)
     try:

@@ -13,6 +13,7 @@ import pytest
 from alembic import command
 from click.testing import CliRunner, Result
 
+from bot.cli.db import db
 from bot.cli.report import report
 from bot.pictures.palette import tone
 from bot.report import MARKED
@@ -183,7 +184,7 @@ def test_where_nothing_is_stored_that_is_said_and_nothing_is_made(
     monkeypatch.setenv("UNDERTONE_DATA_DIR", "data")
     if key is not None:
         monkeypatch.setenv("UNDERTONE_SECRET_KEY", key)
-    result = run("a-session", "--json")
     missing = "secret.key" if key is None else "undertone.db"
-    assert (result.exit_code, missing in result.output, "UNDERTONE_DATA_DIR" in result.output) == (1, True, True)
+    for result in (run("a-session", "--json"), CliRunner().invoke(db, ["purge"])):
+        assert (result.exit_code, missing in result.output, "UNDERTONE_DATA_DIR" in result.output) == (1, True, True)
     assert list(tmp_path.iterdir()) == []
