@@ -25,7 +25,7 @@ class MessageRepository:
         self._default_retention_days = default_retention_days
 
     async def note(self, message: MessageRecord, *, about: int | None = None, stale: bool = False) -> None:
-        """Remember a message that was posted; `about` is the person that a message outside sessions is about.
+        """Remember a message that was posted; `about` is the person whom it is about alone.
 
         `stale`: whether what it says is still true has to be looked at.
         """

@@ -220,7 +220,7 @@ class BotMessage(Base):
     """None in a private conversation."""
     session_id: Mapped[str | None] = mapped_column(ForeignKey("sessions.id", ondelete="SET NULL"), index=True)
     user_hash: Mapped[str | None] = mapped_column(String(64), index=True)
-    """Whom a message outside sessions is about."""
+    """Whom it is about alone."""
     kind: Mapped[str] = mapped_column(String(16))
     posted_at: Mapped[datetime]
     stale: Mapped[bool] = mapped_column(default=False)
