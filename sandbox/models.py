@@ -109,6 +109,8 @@ class Channel:
     overwrites: list[Overwrite] = field(default_factory=list)
     owner_id: int | None = None
     """Who began a thread."""
+    archived: bool = False
+    """A thread that was closed."""
     recipient_id: int | None = None
     """The other side of a direct message."""
     status: str | None = None

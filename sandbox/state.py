@@ -160,6 +160,11 @@ class State:
         self.tell("THREAD_CREATE", parent.guild_id, thread)
         return thread
 
+    def close_thread(self, thread: Channel) -> None:
+        """Close a thread: it stays, and its messages are not to be changed any more."""
+        thread.archived = True
+        self.tell("THREAD_UPDATE", thread.guild_id, thread)
+
     def delete_thread(self, thread: Channel) -> None:
         """Delete a thread with its messages, of which nobody is told one by one."""
         if thread.guild_id is None:

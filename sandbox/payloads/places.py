@@ -119,7 +119,7 @@ def _thread(record: Channel) -> Json:
         "member_count": 1,
         "rate_limit_per_user": 0,
         "thread_metadata": {
-            "archived": False,
+            "archived": record.archived,
             "auto_archive_duration": 1440,
             "archive_timestamp": timestamp(utc_now()),
             "locked": False,

@@ -137,16 +137,17 @@ async def test_the_panel_moves_when_the_bot_may_no_longer_write_where_it_is(worl
     assert text_of(await world.press(world.mara, moved, INCLUDE_ID)) == texts.INCLUDED
 
 
-async def test_the_panel_comes_back_when_the_thread_that_it_stands_in_is_deleted(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("end", ["delete_thread", "close_thread"])
+async def test_the_panel_comes_back_when_the_thread_that_it_stands_in_is_deleted_or_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     thread = world.sandbox.state.add_thread(world.sandbox.text, "About the call", world.owner)
     panel = await start_in(world, thread, monkeypatch)
     assert panel.channel_id == thread.id
     shown = world.running().panel
     await world.sandbox.wait_for(lambda: shown._shown == shown._render())  # no change of it is on its way
-    world.sandbox.state.delete_thread(thread)
-    again = await world.sandbox.wait_for(lambda: next(iter(panels(world)), None))
+    getattr(world.sandbox.state, end)(thread)
+    again = await world.sandbox.wait_for(lambda: next((one for one in panels(world) if one is not panel), None))
     assert again.channel_id == world.sandbox.text.id
 
 
