@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def default_connect() -> Connect:
     """Discord's voice; imported when needed, because it knows discord.py's private parts."""
     from bot.voice import connect
 
-    return connect
+    return functools.partial(connect, deaf=True)  # until somebody is included
 
 
 def port_error(error: OSError, host: str, port: int) -> StartError:

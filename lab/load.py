@@ -132,7 +132,13 @@ class Watch:
 
 @click.command()
 @click.option("--people", default=20, show_default=True, type=click.IntRange(1, 400), help="How many talk.")
-@click.option("--servers", default=4, show_default=True, type=click.IntRange(1, 100), help="In how many servers.")
+@click.option(
+    "--servers",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 36),
+    help="In how many servers: no more begin in a minute.",
+)
 @click.option("--minutes", default=1.0, show_default=True, type=Number(0.05, 600), help="How long.")
 @click.option("--model", help="Name or path of the model; as the settings say otherwise.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 16), help="Inference processes.")

@@ -34,8 +34,9 @@ async def connect(
     consent: ConsentGate,
     on_state: StateListener,
     tap: OpusTap | None = None,
+    deaf: bool = False,
 ) -> VoiceLink:
-    """Join `channel` and listen to those whom `consent` lets through.
+    """Join `channel` and listen to those whom `consent` lets through; with `deaf`, people see the bot deafened.
 
     `on_state` is called on the event loop at each change of state or reason, beginning with CONNECTING.
 
@@ -45,7 +46,7 @@ async def connect(
         IncompatibleLibrary: discord.py or davey is not the version this layer knows.
     """
     compat.require()
-    link = VoiceLink(channel, sink=sink, consent=consent, on_state=on_state, tap=tap)
+    link = VoiceLink(channel, sink=sink, consent=consent, on_state=on_state, tap=tap, deaf=deaf)
     try:
         await link.open()
     except BaseException:
@@ -65,6 +66,7 @@ class VoiceLink:
         consent: ConsentGate,
         on_state: StateListener,
         tap: OpusTap | None = None,
+        deaf: bool = False,
     ) -> None:
         logs.protect()
         self.state = LinkState.CONNECTING
@@ -73,6 +75,7 @@ class VoiceLink:
         self.receiver = Receiver(self, sink=sink, consent=consent, tap=tap)
         self._reader = SocketReader(self.receiver, asyncio.get_running_loop())
         self._client = self._client_for(channel)
+        self._client.connection.shown_deaf = deaf
         self._retired: list[HearingClient] = []
         """Voice clients of `discord.Client`s that have ended; each is taken down when the next one joins."""
         self._supervisor = Supervisor(self, self.receiver, self._tell)

@@ -151,6 +151,7 @@ async def conversation(sandbox: Sandbox, data_dir: Path, **settings: Any) -> Asy
             consent=consent,
             on_state=on_state,
             tap=lambda user_id, packet: opus[user_id].append(packet),
+            deaf=True,
         )
         links.append(link)
         return link

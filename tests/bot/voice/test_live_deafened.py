@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from discord.gateway import DiscordWebSocket
 
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from sandbox import Sandbox
@@ -29,13 +30,27 @@ def shown_deafened(talk: Conversation) -> bool | None:
     return None if seat is None else seat.self_deaf
 
 
-async def test_from_its_first_moment_on_until_somebody_is_included(talk: Conversation) -> None:
+async def test_from_its_first_moment_on_until_somebody_is_included(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It joins deaf: Discord takes 120 commands a minute from a connection, and each change of the sign is one."""
     assert shown_deafened(talk) is False
     await talk.service.sessions.stop(talk.sandbox.guild.id)
+    asked: list[tuple[bool, bool]] = []
+    voice_state = DiscordWebSocket.voice_state
+
+    async def noted(
+        self: DiscordWebSocket, guild_id: int, channel_id: int | None, self_mute: bool = False, self_deaf: bool = False
+    ) -> None:
+        asked.append((channel_id is not None, self_deaf))
+        await voice_state(self, guild_id, channel_id, self_mute, self_deaf)
+
+    monkeypatch.setattr(DiscordWebSocket, "voice_state", noted)
     panel = await talk.world.attest_and_start()
     await talk.until(lambda: shown_deafened(talk))
     await talk.world.press(talk.user, panel, INCLUDE_ID)
     await talk.until(lambda: shown_deafened(talk) is False)
+    assert asked == [(True, True), (True, False)]
 
 
 async def test_when_the_last_one_left_while_it_reconnected(talk: Conversation) -> None:
