@@ -327,8 +327,8 @@ async def test_deleting_ones_data_takes_back_the_answer_and_the_reaction(world: 
 
 async def test_nothing_of_a_voice_message_is_stored(world: World) -> None:
     message = spoken(world)
-    await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
-    await answer_to(world, message)
+    interaction = await world.sandbox.context_menu(world.mara, message, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(interaction)) == texts.DONE_BELOW  # by then the reply is noted, too
     stored = await world.service.storage.export_person(world.mara.id, None)
     messages = stored.pop("messages_about_you")  # where they are, so that deletion reaches them
     assert {message["kind"] for message in messages} == {MessageKind.ANSWER, MessageKind.REACTION}
