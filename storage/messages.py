@@ -12,6 +12,7 @@ from storage import schema
 from storage.database import Database
 from storage.identity import Identity
 from storage.records import MessageKind, MessageRecord
+from storage.servers import chosen_days
 
 _CHUNK = 500
 _PRIVATE = 0
@@ -71,9 +72,7 @@ class MessageRepository:
     async def doomed(self, now: datetime) -> Sequence[MessageRecord]:
         """What is still to be deleted in Discord: of sessions that are deleted, and older than its server's days."""
         async with self._database.transaction() as db:
-            chosen = select(schema.Server.guild_id, schema.Server.retention_days)
-            servers = await db.execute(chosen.where(schema.Server.retention_days.is_not(None)))
-            days = {guild_id: own for guild_id, own in servers if own is not None}
+            days = await chosen_days(db)
             rows = await db.scalars(select(schema.BotMessage).where(schema.BotMessage.session_id.is_(None)))
             return [
                 _to_record(row)

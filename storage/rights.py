@@ -17,6 +17,7 @@ from storage import schema
 from storage.database import Database
 from storage.identity import Identity
 from storage.records import MessageKind, Purpose, SessionState, Traces, WindowRecord
+from storage.servers import chosen_days
 from storage.traces import took_part
 from storage.windows import StoredWindows, read_windows, windows_of
 
@@ -163,9 +164,7 @@ class RightsRepository:
         Dead share links go a month later than they died: until then they say that they are dead.
         """
         async with self._database.writing(patient=True) as db:
-            chosen = select(schema.Server.guild_id, schema.Server.retention_days)
-            servers = await db.execute(chosen.where(schema.Server.retention_days.is_not(None)))
-            days = {guild_id: own for guild_id, own in servers if own is not None}
+            days = await chosen_days(db)
             rows = await db.execute(
                 select(schema.Session.id, schema.Session.guild_id, schema.Session.ended_at).where(
                     schema.Session.state != SessionState.LIVE

@@ -103,6 +103,12 @@ class ServerRepository:
         return row
 
 
+async def chosen_days(db: AsyncSession) -> dict[int, int]:
+    """The retention of each server that chose one, in days; of the others it is the operator's."""
+    servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
+    return {guild_id: days for guild_id, days in servers if days is not None}
+
+
 def _to_row(settings: ServerSettings, default_days: int) -> schema.Server:
     chosen = settings.retention_chosen or settings.retention_days != default_days
     return schema.Server(
