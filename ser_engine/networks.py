@@ -71,8 +71,9 @@ class OnnxNetwork:
         names = {i.name for i in self._session.get_inputs()}
         if names != {"features", "lengths"}:
             raise ModelError(f"{directory.path / NETWORK_ONNX} takes {sorted(names)}, not features and lengths.")
-        padded = directory.manifest.features.padding == "pad_then_standardise"  # all windows are of one length then
-        _check_axes(directory, NETWORK_ONNX, self._session, length=directory.manifest.features.max_frames * padded)
+        settings = directory.manifest.features
+        padded = settings.padding == "pad_then_standardise"  # all windows are of one length then
+        _check_axes(directory, NETWORK_ONNX, self._session, length=settings.max_frames if padded else 0)
 
     def logits(self, batch: Batch, lengths: Lengths) -> Logits:
         if self._one_by_one:

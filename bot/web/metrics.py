@@ -13,16 +13,17 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from bot.listening.manager import NOT_TOTALS
+
 Source = Callable[[], Mapping[str, float]]
 Family = CounterMetricFamily | GaugeMetricFamily
 
-NOW: Final = frozenset(
+NOW: Final = NOT_TOTALS | frozenset(
     {
         "connected",
         "half",
         "idle",
         "open",
-        "people_not_included",
         "pressed",
         "replicas",
         "sessions_running",
@@ -30,7 +31,6 @@ NOW: Final = frozenset(
         "shards_unserved",
         "subscribers",
         "waiting",
-        "windows_waiting",
     }
 )
 """What is so at a moment. Whatever else is counted never goes down while the service runs."""
