@@ -94,7 +94,9 @@ class WindowWriter:
         return task
 
     async def flush(self) -> None:
-        """Write all that waits now. Raises StorageError; what could not be written waits on.
+        """Write all that waits now, and not what comes meanwhile: while many talk that would never end.
+
+        Raises StorageError; what could not be written waits on.
 
         Whoever waits for it may give up. It goes on to its end all the same: nobody could tell of a query that was cut
         off whether its rows are stored, and they would be written twice.
@@ -103,14 +105,15 @@ class WindowWriter:
 
     async def _flush(self) -> None:
         async with self._flushing:
+            left = len(self._pending)
             apart = 0  # so many are written one by one, because one among them cannot be, and would hold up the rest
-            while self._pending:
-                batch = [self._pending.popleft() for _ in range(min(len(self._pending), 1 if apart else BATCH))]
+            while many := min(left, len(self._pending), 1 if apart else BATCH):
+                batch = [self._pending.popleft() for _ in range(many)]
                 try:
                     stored = await self._storage.add_results(batch)
                 except BaseException as error:
                     if apart and never_fits(error):  # for the second time; before, its participant may have just gone
-                        apart -= 1
+                        apart, left = apart - 1, left - 1
                         self.refused += 1
                         _log.error("result_never_written", session=batch[0][0], error=type(error).__name__)
                         continue
@@ -120,9 +123,9 @@ class WindowWriter:
                         continue
                     self.failing = self.failing or not isinstance(error, asyncio.CancelledError)
                     raise
-                apart = max(0, apart - len(batch))
+                apart, left = max(0, apart - many), left - many
                 self.written += stored
-                self.orphaned += len(batch) - stored
+                self.orphaned += many - stored
             if self.failing:  # also when what waited was deleted: nothing is left that is not saved
                 self.failing = False
                 _log.info("windows_are_written_again", waiting=len(self._pending))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -231,6 +232,24 @@ async def test_a_result_that_can_never_be_written_holds_up_no_other(
     assert [start_s for start_s in starts if start_s in (0.0, 3.0, 9.0, 12.0)] == [0.0, 3.0, 9.0, 12.0]
     assert not writer.failing
     assert len(refused) == 1 or not storage.shared  # SQLite takes more than PostgreSQL does
+
+
+async def test_writing_ends_although_more_comes_all_the_time(
+    storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await storage.include_participant(session.id, 100)
+    writer, store = WindowWriter(storage), storage.add_results
+    came = itertools.count(1)
+
+    async def and_more_comes(batch: Sequence[tuple[str, Any]]) -> int:
+        writer.put(session.id, window(person.id, 3.0 * next(came)))
+        return await store(batch)
+
+    monkeypatch.setattr(storage, "add_results", and_more_comes)
+    writer.put(session.id, window(person.id, 0.0))
+    async with asyncio.timeout(30.0):
+        await writer.flush()
+    assert (writer.written, writer.pending) == (1, 1)
 
 
 async def test_a_result_of_somebody_who_is_deleted_while_it_is_written_is_no_fault(
