@@ -61,16 +61,12 @@ class MessageRepository:
     async def about(self, user_id: int, guild_id: int | None) -> Sequence[MessageRecord]:
         """The messages that are about a person alone, in one server or everywhere."""
         async with self._database.transaction() as db:
-            if guild_id is None:
-                found = await db.scalars(select(schema.BotMessage.guild_id).distinct())
-                scopes = {guild or _PRIVATE for guild in found}
-            else:
-                scopes = {guild_id}
-            hashes = [self._identity.in_server(scope, user_id) for scope in scopes]
+            hashes = [self._identity.in_server(scope, user_id) for scope in await message_scopes(db, guild_id)]
             return await self._records(db, schema.BotMessage.user_hash.in_(hashes))
 
     async def doomed(self, now: datetime) -> Sequence[MessageRecord]:
-        """What is still to be deleted in Discord: of sessions that are deleted, and older than its server's days."""
+        """What is still to be deleted in Discord: of sessions that are deleted, older than its server's days, and
+        questions that nobody can answer any more."""
         async with self._database.transaction() as db:
             days = await chosen_days(db)
             rows = await db.scalars(select(schema.BotMessage).where(schema.BotMessage.session_id.is_(None)))
@@ -96,6 +92,13 @@ class MessageRepository:
     async def _records(self, db: AsyncSession, condition: ColumnElement[bool]) -> Sequence[MessageRecord]:
         rows = await db.scalars(select(schema.BotMessage).where(condition).order_by(schema.BotMessage.message_id))
         return [_to_record(row) for row in rows]
+
+
+async def message_scopes(db: AsyncSession, guild_id: int | None) -> list[int]:
+    """The servers in which a person's messages may be; None: all, and private conversations."""
+    if guild_id is not None:
+        return [guild_id]
+    return [guild or _PRIVATE for guild in await db.scalars(select(schema.BotMessage.guild_id).distinct())]
 
 
 def _to_record(row: schema.BotMessage) -> MessageRecord:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import schema
 from storage.database import Database
 from storage.identity import Identity
+from storage.messages import message_scopes
 from storage.records import MessageKind, Purpose, SessionState, Traces, WindowRecord
 from storage.servers import chosen_days
 from storage.traces import took_part
@@ -138,7 +139,7 @@ class RightsRepository:
                 )
                 counts["marks"] = counts.get("marks", 0) + len(gone.all())
                 await db.execute(delete(schema.Share).where(schema.Share.maker_hash.in_(chunk)))
-            for scope in await self._message_scopes(db, guild_id):
+            for scope in await message_scopes(db, guild_id):
                 await db.execute(
                     update(schema.BotMessage)
                     .filter_by(user_hash=self._identity.in_server(scope, user_id))
@@ -226,15 +227,8 @@ class RightsRepository:
 
     async def _messages(self, db: AsyncSession, user_id: int, guild_id: int | None) -> list[schema.BotMessage]:
         """The bot's messages that are about the person alone: answers, questions, and the word on a link they made."""
-        scopes = await self._message_scopes(db, guild_id)
-        theirs = [self._identity.in_server(scope, user_id) for scope in scopes]
+        theirs = [self._identity.in_server(scope, user_id) for scope in await message_scopes(db, guild_id)]
         return list(await db.scalars(select(schema.BotMessage).where(schema.BotMessage.user_hash.in_(theirs))))
-
-    async def _message_scopes(self, db: AsyncSession, guild_id: int | None) -> list[int]:
-        """The servers in which a person's messages may be; 0 stands for private conversations."""
-        if guild_id is not None:
-            return [guild_id]
-        return [guild or 0 for guild in await db.scalars(select(schema.BotMessage.guild_id).distinct())]
 
     async def _consents(self, db: AsyncSession, user_id: int, guild_id: int | None) -> list[schema.Consent]:
         if guild_id is None:

@@ -14,8 +14,8 @@ import discord
 import structlog
 
 from bot.cards import Card, embed_of
-from bot.commands.of_message import may_attach
 from bot.errors import in_words
+from bot.listening.discord_surface import may_attach
 from bot.listening.events import window_record
 from bot.listening.inert import inert
 from bot.pictures import palette, summary_png
@@ -62,7 +62,7 @@ class Answer:
             return {"embed": embed_of(list_card(self._outcomes, texts, model=self._model))}
         model = analysis.summary.engine or self._model
         embed = embed_of(analysis_card(analysis, texts, model=model))
-        if len(stretches(analysis)) <= MAX_STRETCHES or not (below is None or may_attach(below)):
+        if len(stretches(analysis)) <= MAX_STRETCHES or not (below is None or may_attach(below.channel)):
             return {"embed": embed}
         picture = await asyncio.to_thread(picture_of, analysis, self._outcomes[0].filename, texts)
         if picture is None:

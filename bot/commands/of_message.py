@@ -82,14 +82,6 @@ async def texts_of_server(app: App, guild: discord.Guild | None) -> Texts:
     return public_texts(server, guild)
 
 
-def may_attach(message: discord.Message) -> bool:
-    """Whether an answer below it may have a file: Discord refuses the whole answer otherwise."""
-    guild, channel = message.guild, message.channel
-    if guild is None or not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-        return True
-    return channel.permissions_for(guild.me).attach_files
-
-
 def raise_gone(error: BaseException) -> None:
     """Raise MessageGone when that is what Discord says."""
     if gone(error):

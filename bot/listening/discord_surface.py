@@ -82,7 +82,7 @@ class DiscordSurface:
                 drawn, picture = await picture(), None
             more.pop("file", None)
             embed.set_image(url=None)
-            if drawn is not None and self._takes_files(channel_id):
+            if drawn is not None and may_attach(self._live().get_channel(channel_id)):
                 more["file"] = picture_file(drawn)  # a file is read as it is sent, so each try has its own
                 embed.set_image(url="attachment://summary.png")
             try:
@@ -219,12 +219,6 @@ class DiscordSurface:
         channel = guild.get_channel_or_thread(self.server.report_channel_id)
         return channel.id if channel is not None and channel.permissions_for(guild.me) >= TO_POST else None
 
-    def _takes_files(self, channel_id: int) -> bool:
-        """Discord takes nothing of a message with a file from whoever may not attach one: rather the words alone."""
-        guild = self._live().get_guild(self._record.guild_id)
-        channel = guild.get_channel_or_thread(channel_id) if guild is not None else None
-        return guild is None or channel is None or channel.permissions_for(guild.me).attach_files
-
     def _may_use(self, guild: discord.Guild, channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
         if channel is None or not channel.permissions_for(guild.me) >= TO_POST:
@@ -255,6 +249,13 @@ class DiscordSurface:
         if client.is_closed():
             raise SurfaceGone
         return client
+
+
+def may_attach(channel: object) -> bool:
+    """Whether the bot may send a file there: Discord refuses the whole message otherwise, so rather the words alone."""
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return True
+    return channel.permissions_for(channel.guild.me).attach_files
 
 
 def picture_file(picture: Picture) -> discord.File:

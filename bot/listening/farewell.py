@@ -142,13 +142,14 @@ async def keep_posting_summary(
     left: Callable[[], Collection[int]] = tuple,
 ) -> None:
     """Until Discord says that it has it, or why not. It may have taken it before, and only its answer was lost."""
-    since = await app.storage.edition(session_id)
-    while True:
+    since = now = await app.storage.edition(session_id)
+    while since is not None and now is not None:  # else it was deleted
         try:
             await post_summary(app, surface, session_id, names, left(), since=since)
         except (discord.DiscordServerError, aiohttp.ClientError, ConnectionError) as error:
             _log.info("summary_not_posted", session=session_id, error=type(error).__name__)
             await app.clock.sleep(AGAIN_S)
+            now = await app.storage.edition(session_id)
         else:
             return
 
@@ -160,7 +161,7 @@ async def post_summary(
     names: Mapping[int, str],
     left: Collection[int] = (),
     *,
-    since: Edition | None = None,
+    since: Edition,
 ) -> None:
     """Post what was stored, where people can see it; to who started the session when there is no such place.
 
@@ -170,10 +171,6 @@ async def post_summary(
     What is deleted while Discord takes the summary is taken out of it again. Should this be cut off before that was
     looked at, the summary is noted as stale and is looked at with the next round of deletions.
     """
-    edition = await app.storage.edition(session_id)
-    if edition is None:  # deleted while it ran
-        return
-    edition = since or edition
     posted: Posted | None = None
     summary: Summary | None = None
     try:
@@ -190,7 +187,7 @@ async def post_summary(
         await surface.remove(posted)
         return
     summaries = [m for m in await app.storage.messages_of_session(session_id) if m.kind is MessageKind.SUMMARY]
-    if now != edition:
+    if now != since:
         await app.deletions.renew(summaries)
         return
     for message in summaries:

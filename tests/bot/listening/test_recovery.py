@@ -16,7 +16,7 @@ from bot.cards import Card
 from bot.listening import farewell, recovery
 from bot.listening.recovery import recover
 from storage.errors import StorageUnavailable
-from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord
+from storage.records import Edition, MessageKind, MessageRecord, ServerSettings, SessionRecord
 from tests.fakes.records import session
 from tests.fakes.surface import FakeSurface
 
@@ -99,6 +99,10 @@ async def test_a_summary_after_a_kill_is_tried_again(monkeypatch: pytest.MonkeyP
         if len(tries) == 1:
             raise aiohttp.ServerDisconnectedError
 
+    async def there(*_: object) -> Edition:
+        return cast("Edition", object())
+
+    monkeypatch.setattr(Kept, "edition", there)
     monkeypatch.setattr(farewell, "AGAIN_S", 0.01)
     monkeypatch.setattr(farewell, "post_summary", at_the_second_try)
     await kept(MessageKind.PANEL)
