@@ -79,11 +79,16 @@ class ServerSettings:
     """By channel; everywhere else on request."""
     auto_listen_ids: tuple[int, ...] = ()
     """Voice channels in which listening starts by itself when two people are there; it still asks everybody."""
-    retention_days: int = 7
-    retention_chosen: bool = False
-    """By the server; otherwise they are the operator's, and change with those."""
+    operator_days: int = 7
+    """After how many days results are deleted where the server chose nothing."""
+    chosen_days: int | None = None
     language: str | None = None
     """What everybody reads is in this language; None: the one the server has in Discord."""
+
+    @property
+    def retention_days(self) -> int:
+        """After how many days results are deleted here."""
+        return self.operator_days if self.chosen_days is None else self.chosen_days
 
     def voice_mode(self, *channel_ids: int | None) -> VoiceMode:
         """The mode of the first of these that has one: a thread, then the channel it hangs on."""

@@ -16,9 +16,9 @@ from storage.records import Decision, Purpose, ServerSettings, SummaryPlace, Voi
 
 
 class ServerRepository:
-    def __init__(self, database: Database, *, default_retention_days: int) -> None:
+    def __init__(self, database: Database, *, operator_days: int) -> None:
         self._database = database
-        self._default_retention_days = default_retention_days
+        self._operator_days = operator_days
         self._writing = asyncio.Lock()
         """Two administrators may choose at once: neither's choice is lost, and a server's row is made once."""
 
@@ -27,7 +27,7 @@ class ServerRepository:
         async with self._database.transaction() as db:
             row = await db.get(schema.Server, guild_id)
         if row is None:
-            return ServerSettings(guild_id=guild_id, retention_days=self._default_retention_days)
+            return ServerSettings(guild_id=guild_id, operator_days=self._operator_days)
         return ServerSettings(
             guild_id=row.guild_id,
             attested_at=row.attested_at,
@@ -39,8 +39,8 @@ class ServerRepository:
             live_emotions=row.live_emotions,
             voice_modes={int(channel): VoiceMode(mode) for channel, mode in row.voice_modes.items()},
             auto_listen_ids=tuple(row.auto_listen_ids),
-            retention_days=self._default_retention_days if row.retention_days is None else row.retention_days,
-            retention_chosen=row.retention_days is not None,
+            operator_days=self._operator_days,
+            chosen_days=row.retention_days,
             language=row.language,
         )
 
@@ -63,7 +63,7 @@ class ServerRepository:
         async with self._writing:
             settings = changed(await self.get(guild_id))
             async with self._database.writing() as db:
-                await db.merge(_to_row(settings, self._default_retention_days))
+                await db.merge(_to_row(settings))
         return settings
 
     async def present(self, guild_ids: Collection[int], now: datetime, of: Callable[[int], bool] | None = None) -> None:
@@ -98,8 +98,7 @@ class ServerRepository:
     async def _row(self, db: AsyncSession, guild_id: int) -> schema.Server:
         row = await db.get(schema.Server, guild_id)
         if row is None:
-            settings = ServerSettings(guild_id=guild_id, retention_days=self._default_retention_days)
-            row = await db.merge(_to_row(settings, self._default_retention_days))
+            row = await db.merge(_to_row(ServerSettings(guild_id=guild_id)))
         return row
 
 
@@ -109,8 +108,7 @@ async def chosen_days(db: AsyncSession) -> dict[int, int]:
     return {guild_id: days for guild_id, days in servers if days is not None}
 
 
-def _to_row(settings: ServerSettings, default_days: int) -> schema.Server:
-    chosen = settings.retention_chosen or settings.retention_days != default_days
+def _to_row(settings: ServerSettings) -> schema.Server:
     return schema.Server(
         guild_id=settings.guild_id,
         attested_at=settings.attested_at,
@@ -122,7 +120,7 @@ def _to_row(settings: ServerSettings, default_days: int) -> schema.Server:
         live_emotions=settings.live_emotions,
         voice_modes={str(channel): mode.value for channel, mode in settings.voice_modes.items()},
         auto_listen_ids=list(settings.auto_listen_ids),
-        retention_days=settings.retention_days if chosen else None,
+        retention_days=settings.chosen_days,
         language=settings.language,
     )
 

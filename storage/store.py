@@ -49,7 +49,7 @@ class Storage:
         self._claim: Claim | None = None
         self._identity = identity
         self.retention_days: Final = retention_days
-        self._servers = ServerRepository(database, default_retention_days=retention_days)
+        self._servers = ServerRepository(database, operator_days=retention_days)
         self._consents = ConsentRepository(database, identity)
         self._sessions = SessionRepository(database, identity)
         self.owners = OwnerRepository(database, self._sessions)

@@ -21,6 +21,7 @@ MAX_VOICE_CHANNELS: Final = 50
 ON: Final = "on"
 OFF: Final = "off"
 AS_DISCORD: Final = "discord"
+AS_OPERATOR: Final = "operator"
 
 Menu = discord.ui.Select[Any] | discord.ui.RoleSelect[Any] | discord.ui.ChannelSelect[Any]
 _TEXT_CHANNELS: Final = [
@@ -82,7 +83,7 @@ def changed(server: ServerSettings, topic: Topic, values: Sequence[str], channel
         case Topic.LIVE:
             return replace(server, live_emotions=values[0] == ON)
         case Topic.RETENTION:
-            return replace(server, retention_days=DAYS[DAYS.index(int(values[0]))], retention_chosen=True)
+            return replace(server, chosen_days=None if values[0] == AS_OPERATOR else DAYS[DAYS.index(int(values[0]))])
         case Topic.LANGUAGE:
             return replace(server, language=LANGUAGES[LANGUAGES.index(values[0])] if values[0] != AS_DISCORD else None)
         case Topic.VOICE:
@@ -116,8 +117,9 @@ def _menu(server: ServerSettings, texts: Texts, topic: Topic, channel_id: int | 
             switch = {ON: texts.LIVE_SHOWN, OFF: texts.LIVE_HIDDEN}
             return _choice(custom_id, hint, switch, ON if server.live_emotions else OFF, order=[ON, OFF])
         case Topic.RETENTION:
-            days = {str(day): texts("DAYS", n=day) for day in DAYS}
-            return _choice(custom_id, hint, days, str(server.retention_days), order=list(days))
+            days = {AS_OPERATOR: texts("AS_THE_OPERATOR_SAYS", days=texts("DAYS", n=server.operator_days))}
+            days |= {str(day): texts("DAYS", n=day) for day in DAYS}
+            return _choice(custom_id, hint, days, str(server.chosen_days or AS_OPERATOR), order=list(days))
         case Topic.LANGUAGE:
             return _choice(
                 custom_id, hint, texts.LANGUAGES, server.language or AS_DISCORD, order=[AS_DISCORD, *LANGUAGES]

@@ -24,6 +24,7 @@ LISTED: Final = 15
 def settings_lines(server: ServerSettings, texts: Texts) -> list[str]:
     """A line for every choice, in the order of the menu."""
     starters = [*(f"<@&{role}>" for role in server.listen_role_ids), texts.MANAGE_SERVER]
+    days = texts("DAYS", n=server.retention_days)
     said = {
         "statement": texts.SETTINGS_ATTESTED if server.attested_at else texts.SETTINGS_NOT_ATTESTED,
         "start_roles": texts.together(starters[-LISTED:]),
@@ -34,7 +35,7 @@ def settings_lines(server: ServerSettings, texts: Texts) -> list[str]:
         "live": texts.LIVE_SHOWN if server.live_emotions else texts.LIVE_HIDDEN,
         "voice": _voice(server, texts),
         "auto_listen": _named(texts, (f"<#{channel}>" for channel in server.auto_listen_ids)),
-        "retention": texts("DAYS", n=server.retention_days),
+        "retention": days if server.chosen_days else texts("AS_THE_OPERATOR_SAYS", days=days),
         "language": texts.LANGUAGES[server.language or "discord"],
     }
     return [f"**{texts.SETTINGS_TOPICS[topic]}:** {value}" for topic, value in said.items()]

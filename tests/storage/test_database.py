@@ -82,9 +82,7 @@ async def test_sqlite_is_switched_to_wal_foreign_keys_and_waiting(database_url: 
 
 
 async def test_opening_again_keeps_everything(storage: Storage, database_url: str) -> None:
-    chosen = ServerSettings(
-        guild_id=7, listen_role_ids=(8,), voice_modes={1: VoiceMode.REPLY}, retention_days=3, retention_chosen=True
-    )
+    chosen = ServerSettings(guild_id=7, listen_role_ids=(8,), voice_modes={1: VoiceMode.REPLY}, chosen_days=3)
     await storage.change_server(7, lambda _: chosen)
     await storage.set_standing_consent(7, 9, Decision.OPT_IN)
     again = await Storage.open(database_url, key=KEY)

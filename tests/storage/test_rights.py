@@ -186,7 +186,7 @@ async def test_reports_belong_to_participants_and_the_starter(storage: Storage, 
 
 async def test_retention_deletes_old_sessions_and_spares_live_ones(storage: Storage) -> None:
     old, live, kept = [await storage.start_session(_new(guild_id=guild_id)) for guild_id in (10, 10, 11)]
-    await storage.change_server(11, lambda now: replace(now, retention_days=30))
+    await storage.change_server(11, lambda now: replace(now, chosen_days=30))
     for session in (old, kept):
         await storage.include_participant(session.id, ALICE)
         await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
@@ -201,12 +201,14 @@ async def test_a_server_that_chose_nothing_follows_the_operators_days(storage: S
     session = await storage.start_session(_new(guild_id=10))
     await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
     await storage.change_server(10, lambda now: replace(now, attested_at=datetime.now(UTC), language="de"))
-    await storage.change_server(11, lambda now: replace(now, retention_chosen=True))
+    await storage.change_server(11, lambda now: replace(now, chosen_days=7))
+    await storage.change_server(12, lambda now: replace(now, chosen_days=7))
+    await storage.change_server(12, lambda now: replace(now, chosen_days=None))
     shorter = await Storage.open(database_url, key=KEY, retention_days=2)
-    days, chosen = [(await shorter.server(guild_id)).retention_days for guild_id in (10, 11)]
+    days, chosen, not_any_more = [(await shorter.server(guild_id)).retention_days for guild_id in (10, 11, 12)]
     gone = await shorter.purge_expired(datetime.now(UTC) + timedelta(days=3))
     await shorter.close()
-    assert (days, chosen, gone) == (2, 7, 1)
+    assert (days, chosen, not_any_more, gone) == (2, 7, 2, 1)
 
 
 async def test_the_word_on_a_share_goes_with_its_session(storage: Storage, session: SessionRecord) -> None:

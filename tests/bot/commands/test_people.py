@@ -250,7 +250,7 @@ async def test_what_is_stored_of_a_server_goes_some_time_after_the_bot_was_remov
         monkeypatch.setattr(app.clock, "now", lambda: now + after)
         await app.deletions._expire()
 
-    await storage.change_server(guild.id, lambda now: replace(now, retention_days=90))
+    await storage.change_server(guild.id, lambda now: replace(now, chosen_days=90))
     await round_of_deletions(GONE_AFTER - timedelta(hours=1))
     assert await storage.session(session_id) is not None
     assert (await storage.server(guild.id)).attested_at is not None

@@ -75,6 +75,16 @@ async def test_each_menu_changes_what_it_says(world: World) -> None:
     assert (DAYS[0], DAYS[-1]) == (1, 90)
 
 
+async def test_the_days_are_the_operators_again_where_a_server_wants_that(world: World) -> None:
+    message = await opened(world)
+    operators = texts("AS_THE_OPERATOR_SAYS", days=texts("DAYS", n=7))
+    assert operators in text_of(message)
+    assert (await choose(world, message, Topic.RETENTION, 7)).chosen_days == 7  # also when the operator's change
+    assert operators not in text_of(message)
+    assert (await choose(world, message, Topic.RETENTION, "operator")).chosen_days is None
+    assert operators in text_of(message)
+
+
 async def test_a_role_that_is_heard_no_more_is_out_of_the_running_session_at_once(world: World) -> None:
     role = world.sandbox.state.add_role(world.sandbox.guild, "Guests", permissions=0)
     guest = world.sandbox.add_person("Gast", role_ids=(role.id,))
