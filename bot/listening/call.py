@@ -19,7 +19,7 @@ from ser_engine.types import SAMPLE_RATE_HZ
 REASON_GRACE_S: Final = 0.5
 """How long the news of a deleted channel may come after the news that the bot is out of it."""
 
-JOIN_FAILURES: Final = frozenset({Reason.CHANNEL_FULL, Reason.FORBIDDEN, Reason.NO_ANSWER})
+JOIN_FAILURES: Final = frozenset({Reason.CHANNEL_FULL, Reason.FORBIDDEN, Reason.NO_ANSWER, Reason.RATE_LIMITED})
 """Reasons for which people can do something: each has a text of its own."""
 
 _log = structlog.get_logger(__name__)

@@ -63,6 +63,10 @@ class NoAnswer(TimeoutError):
     """Discord said nothing at all to a request to join."""
 
 
+class NotAsked(TimeoutError):
+    """The request itself waits: Discord takes so many messages a minute from one shard of a bot, and no more."""
+
+
 class HearingConnection(ConnectionSeam):
     """The connection; it reports its end and leaves coming back to the supervisor."""
 
@@ -99,7 +103,7 @@ class HearingConnection(ConnectionSeam):
 
         Raises:
             TimeoutError, ConnectionClosed, OSError: as `handshake`; InterruptedError: Discord changed its mind;
-                NoAnswer: it said nothing at all.
+                NoAnswer: it said nothing at all; NotAsked: it could not be asked in time.
         """
         if self._joined:
             await self.tear_down(for_good=False)
@@ -115,7 +119,7 @@ class HearingConnection(ConnectionSeam):
             waiting = {handshake, interrupted}
             await asyncio.wait(waiting, timeout=ANSWER_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
             if not handshake.done() and not self._answered:
-                raise NoAnswer
+                raise NotAsked if self.apart else NoAnswer
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if handshake.done():
                 handshake.result()

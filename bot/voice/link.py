@@ -10,7 +10,7 @@ from typing import Any, Final
 import discord
 
 from . import compat, logs
-from .connection import HearingClient, NoAnswer, final_reason
+from .connection import HearingClient, NoAnswer, NotAsked, final_reason
 from .counters import ReceiveCounters
 from .dave import DaveSession
 from .door import misuse, refusal
@@ -185,9 +185,9 @@ class VoiceLink:
             try:
                 async with asyncio.timeout(TRY_TIMEOUT_S + 1.0):
                     await self._client.connection.join(TRY_TIMEOUT_S)
-            except NoAnswer as error:
+            except (NoAnswer, NotAsked) as error:
                 self.receiver.journal.failed("join", error, None)
-                reason = Reason.NO_ANSWER
+                reason = Reason.RATE_LIMITED if isinstance(error, NotAsked) else Reason.NO_ANSWER
                 break
             except Exception as error:  # noqa: BLE001 - whatever it is, the next try may work
                 code = compat.close_code(error)

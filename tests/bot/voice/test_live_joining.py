@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -145,6 +146,21 @@ async def test_a_full_channel_takes_those_who_may_move_members(call: Call, speec
     await call.until(lambda: call.channel().permissions_for(call.channel().guild.me).move_members)
     (anna,) = await call.together("Anna")
     await call.hears_exactly(anna, speech[:10])
+
+
+async def test_a_request_to_join_that_has_to_wait_for_others_is_told_as_that(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Discord takes so many messages a minute from one shard, and discord.py holds the others back."""
+    monkeypatch.setattr(connection, "ANSWER_WAIT_S", 0.3)
+    monkeypatch.setattr(link, "CLOSE_TIMEOUT_S", 0.1)
+    limiter = call.bot._connection._get_websocket(call.sandbox.guild.id)._rate_limiter
+    limiter.remaining, limiter.window = 0, time.time()
+    with pytest.raises(CannotJoin) as caught:
+        await call.listen()
+    assert caught.value.reason is Reason.RATE_LIMITED
+    limiter.remaining = limiter.max
+    await call.listen()
 
 
 async def test_a_request_to_join_that_gets_no_answer_is_given_up_with_the_likely_reasons(
