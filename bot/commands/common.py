@@ -10,7 +10,7 @@ import io
 import json
 import secrets
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -65,23 +65,37 @@ async def acknowledged(interaction: Interaction, *works: Awaitable[T]) -> list[T
     return done  # type: ignore[return-value]  # nothing in it is an error
 
 
-async def json_file(interaction: Interaction, make: Callable[[], object], name: str) -> discord.File:
-    """What `make` returns, as a file; in a zip where Discord would not take it otherwise, as of half a day of talk.
+async def say_as_json(interaction: Interaction, make: Callable[[], dict[str, Any]], name: str, *, parts: str) -> None:
+    """Answer with what `make` returns, as a file; in a zip where Discord would not take it otherwise, as of half a day
+    of talk; in several where that is too large, too, each with a part of the list that is named `parts`.
 
     Two hours of talk take a third of a second: in a thread, and not on the loop.
     """
+    texts, limit = texts_of(interaction), interaction.filesize_limit
+    packed = await asyncio.to_thread(lambda: list(_packed(make(), name, limit, parts)))
+    stem, _, ending = name.rpartition(".")
+    for number, (body, zipped) in enumerate(packed, 1):
+        called = f"{stem}-{number}.{ending}" if len(packed) > 1 else name
+        text = texts("EXPORTED_IN_PARTS", number=number, all=len(packed)) if len(packed) > 1 else texts.EXPORTED
+        await say(interaction, text, file=discord.File(io.BytesIO(body), f"{called}.zip" if zipped else called))
 
-    def made() -> tuple[bytes, str]:  # indented also because the unindented kind would not let the loop run meanwhile
-        body = json.dumps(make(), indent=2, ensure_ascii=False, default=str).encode()
-        if len(body) < interaction.filesize_limit:
-            return body, name
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(name, body)
-        return packed.getvalue(), f"{name}.zip"
 
-    body, filename = await asyncio.to_thread(made)
-    return discord.File(io.BytesIO(body), filename)
+def _packed(whole: dict[str, Any], name: str, limit: int, parts: str) -> Iterator[tuple[bytes, bool]]:
+    """Files of less than `limit` bytes, and whether each is a zip."""
+    # Indented also because the unindented kind would not let the loop run meanwhile.
+    body = json.dumps(whole, indent=2, ensure_ascii=False, default=str).encode()
+    if len(body) < limit:
+        yield body, False
+        return
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, body)
+    half = len(whole[parts]) // 2
+    if half and packed.tell() >= limit:
+        for part in (whole[parts][:half], whole[parts][half:]):
+            yield from _packed({**whole, parts: part}, name, limit, parts)
+    else:
+        yield packed.getvalue(), True
 
 
 async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> discord.Message | None:

@@ -12,7 +12,7 @@ from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, acknowledged, defer, guild_of, json_file, member_of, say, told
+from bot.commands.common import Interaction, acknowledged, defer, guild_of, member_of, say, say_as_json, told
 from bot.commands.language import described, texts_of
 from bot.commands.membership import end_stale_answers, unheard
 from bot.commands.refusals import not_deleted
@@ -82,8 +82,7 @@ class PrivacyGroup(app_commands.Group):
     async def export(self, interaction: Interaction, everywhere: bool = False) -> None:
         await defer(interaction)
         stored = await self._app.storage.export_person(interaction.user.id, scope(interaction, everywhere=everywhere))
-        file = await json_file(interaction, lambda: stored, "undertone-my-data.json")
-        await say(interaction, texts_of(interaction).EXPORTED, file=file)
+        await say_as_json(interaction, lambda: stored, "undertone-my-data.json", parts="sessions_taken_part_in")
 
     @app_commands.command(name="delete", description=described("CMD_PRIVACY_DELETE"))
     @app_commands.describe(everywhere=described("ARG_PRIVACY_EVERYWHERE"))

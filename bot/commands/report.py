@@ -13,7 +13,7 @@ from discord import app_commands
 
 from bot.app import App
 from bot.cards import Card, embed_of
-from bot.commands.common import Interaction, defer, guild_of, json_file, manages_server, reads_all, say
+from bot.commands.common import Interaction, defer, guild_of, manages_server, reads_all, say, say_as_json
 from bot.commands.language import described, texts_of
 from bot.commands.refusals import not_deleted
 from bot.commands.sharing import tell_of_share
@@ -121,8 +121,7 @@ class ReportGroup(app_commands.Group):
         report = await self._app.storage.report(record.id)
         if report is None:
             raise NotPossible("NO_REPORT")
-        file = await json_file(interaction, lambda: without_ids(report), f"undertone-{record.id}.json")
-        await say(interaction, texts_of(interaction).EXPORTED, file=file)
+        await say_as_json(interaction, lambda: without_ids(report), f"undertone-{record.id}.json", parts="participants")
 
     @share.autocomplete("session")
     @export.autocomplete("session")

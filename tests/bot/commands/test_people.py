@@ -11,13 +11,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import timedelta
 from importlib import metadata
-from types import SimpleNamespace
 from typing import Any
 
 import discord
 import pytest
 
-from bot.commands.common import json_file
 from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
 from bot.texts import of
@@ -79,16 +77,18 @@ async def test_export_and_deletion_of_everything_about_oneself(world: World) -> 
     assert [person.participant.user_id for person in report.participants] == [world.theo.id]
 
 
-async def test_a_file_is_made_outside_the_loop() -> None:
+async def test_a_file_is_made_outside_the_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     made_in: list[int] = []
+    dumps = json.dumps
 
-    def make() -> dict[str, str]:
-        made_in.append(threading.get_ident())
-        return {"at": "ä"}
+    def noted(value: object, **how: Any) -> str:
+        if how.get("indent"):
+            made_in.append(threading.get_ident())
+        return dumps(value, **how)
 
-    interaction: Any = SimpleNamespace(filesize_limit=100)
-    file = await json_file(interaction, make, "mine.json")
-    assert json.loads(file.fp.read()) == {"at": "ä"}
+    monkeypatch.setattr(json, "dumps", noted)
+    await world.ask(world.mara, "privacy export")
+    assert made_in
     assert threading.get_ident() not in made_in
 
 
@@ -108,6 +108,40 @@ async def test_an_export_that_discord_would_not_take_comes_in_a_zip(
         with zipfile.ZipFile(io.BytesIO(attachment.content)) as archive:
             assert archive.namelist() == [name]
             assert archive.read(name).count(b"start_s") > len(windows)
+
+
+async def test_an_export_that_is_too_large_as_a_zip_comes_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, sandbox = world.service.storage, world.sandbox
+    sessions = [await world.session_with(world.mara, world.theo) for _ in range(3)]
+    people = [person for one in sessions for person in await storage.participants(one)]
+    for person in people:
+        await storage.add_windows(person.session_id, [window(person.id, 3.0 * n) for n in range(400)])
+    for module in (access, offers, posting):
+        monkeypatch.setattr(module, "UPLOAD_LIMIT_BYTES", 4_000)
+
+    def last_of(found: list[Message]) -> bool:
+        return texts("EXPORTED_IN_PARTS", number=len(found), all=len(found)) in found[-1].content
+
+    async def exported(command: str, options: dict[str, object]) -> list[dict[str, Any]]:
+        asked = await sandbox.command(world.mara, sandbox.text, command, options)
+        await sandbox.wait_for(lambda: asked.messages and last_of(asked.messages))
+        files = [message.attachments[0] for message in asked.messages]
+        assert len({file.filename for file in files}) == len(files)
+        parts: list[dict[str, Any]] = []
+        for file in files:
+            with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+                parts.append(json.loads(archive.read(archive.namelist()[0])))
+        return parts
+
+    mine = await exported("privacy export", {})
+    taken_part_in = [one for part in mine for one in part["sessions_taken_part_in"]]
+    assert sorted(one["session_id"] for one in taken_part_in) == sorted(sessions)
+    assert all(len(one["windows"]) > 400 for one in taken_part_in)
+    report = await exported("report export", {"session": sessions[0]})
+    rows = [one["participant"]["id"] for part in report for one in part["participants"]]
+    assert rows == [person.id for person in people if person.session_id == sessions[0]]
 
 
 async def test_reports_are_for_those_who_took_part(world: World) -> None:
