@@ -35,7 +35,7 @@ async def start(interaction: Interaction, app: App, wanted: VoiceChannel | None 
     if (why := refusal(channel)) is not None:
         raise NotPossible(f"JOIN_FAILURES.{why.code}")
     if not app.backend.ready:
-        raise NotPossible("STARTING_UP")
+        raise NotPossible("NOT_READY")
     await end_stale_answers_in(app, channel)
     session = await app.sessions.start(
         StartRequest(

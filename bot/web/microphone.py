@@ -59,7 +59,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if not web.WebSocketResponse().can_prepare(request):
         raise BadParameter(words.NO_WEBSOCKET)
     if not backend.ready:
-        return await _not_now(request, words.STARTING)
+        return await _not_now(request, words.NOT_READY)
     with ExitStack() as place:
         try:
             place.enter_context(request.app[MICROPHONES].place(client_of(request)))

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from bot.web import cors, upload
+from bot.web import cors, upload, words
 from bot.web.access import was_forwarded
 from bot.web.errors import UploadProblem, UploadRefused, document, of_engine
 from bot.web.grants import local_path
@@ -125,7 +125,7 @@ async def _recognise(request: web.Request) -> Analysis:
     upload.check_length(request)
     backend = request.app[BACKEND]
     if not backend.ready:
-        raise UploadProblem(503, "The recognition is still starting. Please try again.", retry_after_s=5)
+        raise UploadProblem(503, f"{words.NOT_READY} Please try again.", retry_after_s=5)
     try:
         async with request.app[UPLOADS].slot(client):
             file = await upload.read_upload(request)

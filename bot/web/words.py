@@ -95,7 +95,7 @@ def other_methods(methods: Iterable[str]) -> str:
 # --- the microphone page's stream
 
 FOREIGN_PAGE: Final = "Another site's page sent this; it is not taken."
-STARTING: Final = "The recognition is still starting."
+NOT_READY: Final = "The recognition is not ready at the moment."
 NO_WEBSOCKET: Final = "This address takes a WebSocket with the samples of a microphone."
 MICROPHONES_FULL: Final = "Too many microphones are heard at the moment."
 MICROPHONE_SILENT: Final = "No sound arrived for 20 seconds."

@@ -104,7 +104,7 @@ async def test_places_are_bounded_and_come_free(make_client: MakeClient) -> None
 
 
 async def test_while_the_recognition_starts_it_says_so(make_client: MakeClient) -> None:
-    await _is_told(await make_client(backend=FakeBackend()), words.STARTING)
+    await _is_told(await make_client(backend=FakeBackend()), words.NOT_READY)
 
 
 async def _is_told(client: Client, why: str) -> None:
