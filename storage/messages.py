@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +16,8 @@ from storage.records import MessageKind, MessageRecord
 from storage.servers import chosen_days
 
 _CHUNK = 500
+QUESTION_KEPT: Final = timedelta(days=1)
+"""How long a question may be answered. It names who asked, and so it does not stay as long as results do."""
 _PRIVATE = 0
 """Stands for the server of a private conversation in a person's hash."""
 
@@ -75,6 +78,7 @@ class MessageRepository:
                 for row in rows
                 if row.user_hash is None
                 or row.kind == MessageKind.SHARED  # it names somebody, and is of a session all the same
+                or (row.kind == MessageKind.QUESTION and row.posted_at <= now - QUESTION_KEPT)
                 or row.posted_at <= now - timedelta(days=days.get(row.guild_id or 0, self._default_retention_days))
             ]
 

@@ -18,12 +18,13 @@ from bot.errors import NotPossible
 from bot.listening.clock import Clock
 from bot.texts import Texts
 from bot.withdrawals import Withdrawals
+from storage.messages import QUESTION_KEPT
 
 MAX_OPEN: Final = 1_000
 """Questions that wait for an answer; the oldest is forgotten."""
 MAX_PENDING: Final = 10
 """Requests that wait for one answer."""
-OPEN_S: Final = 24 * 3600.0
+OPEN_S: Final = QUESTION_KEPT.total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,6 +193,7 @@ class VoiceMessages:
                 self._questions.close(question)
                 raise_gone(error)
                 raise
+            await self._app.own.note(question.shown, MessageKind.QUESTION, about=request.asker_id)
 
     async def stated(self, interaction: Interaction, ticket: str, *, yes: bool) -> None:
         """Whoever asked pressed a button below the question whose voice it is."""

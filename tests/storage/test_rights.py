@@ -277,6 +277,14 @@ async def test_messages_about_a_person_are_found_and_end_with_retention(storage:
     assert len(await storage.doomed_messages(datetime.now(UTC) + timedelta(days=8))) == 2
 
 
+async def test_a_question_goes_when_nobody_can_answer_it_any_more(storage: Storage) -> None:
+    """It names who asked, and is about somebody else."""
+    await storage.note_message(replace(_message(1), kind=MessageKind.QUESTION), about=ALICE)
+    now = datetime.now(UTC)
+    assert await storage.doomed_messages(now + timedelta(hours=23)) == []
+    assert [m.message_id for m in await storage.doomed_messages(now + timedelta(hours=25))] == [1]
+
+
 async def test_deleting_twice_at_once_is_deleting_once(storage: Storage, session: SessionRecord) -> None:
     """Somebody presses the button of the page twice, or two people do."""
     await storage.set_standing_consent(session.guild_id, 1, Decision.OPT_IN)
