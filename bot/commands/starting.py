@@ -62,7 +62,9 @@ async def start(interaction: Interaction, app: App, wanted: VoiceChannel | None 
 
 
 def voice_channel_of(guild: discord.Guild, user_id: int) -> VoiceChannel:
-    """Where that person is. Raises NotPossible when they are in no voice channel."""
+    """Where that person is. Raises NotPossible when they are in no voice channel, or Discord has not told who is."""
+    if guild.unavailable:
+        raise NotPossible("SERVER_NOT_TOLD")
     channels: list[VoiceChannel] = [*guild.voice_channels, *guild.stage_channels]
     for channel in channels:
         if user_id in channel.voice_states:

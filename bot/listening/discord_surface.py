@@ -199,10 +199,11 @@ class DiscordSurface:
     def _places(self, kind: MessageKind) -> Iterator[int]:
         """Channels in which the people of the call can see a message, the best first; a summary's is the chosen one.
 
-        Raises SurfaceGone when the client does not know the server: it was removed from it, or has not heard of it yet.
+        Raises SurfaceGone when the client does not know the server: it was removed from it, or has not heard of it yet
+        since its gateway session began, and then knows no channel of it.
         """
         guild = self._live().get_guild(self._record.guild_id)
-        if guild is None:
+        if guild is None or guild.unavailable:
             raise SurfaceGone
         chosen = self._report_channel(guild) if kind is MessageKind.SUMMARY else None
         if chosen is not None:
