@@ -52,7 +52,7 @@ from ser_engine.training.refine import Pairs, Part, RefineSettings, answering, h
 from ser_engine.training.seed import one_thread_each, targets
 from ser_engine.training.strange import learn_strangeness
 from ser_engine.training.strangers import CLEAR_ORDINARY, Answered, calibrate
-from ser_engine.training.work import begin, clear
+from ser_engine.training.work import begun, clear
 
 VIEWS: Final = {
     "labelled": (AS_RECORDED, 2, 3),
@@ -242,9 +242,9 @@ def broaden(
     for one in filter(None, (opened, taught_by)):
         if not one.has(ENCODER_ONNX) or one.manifest.labels != LABELS:
             raise CorpusError(f"{one.path} has no encoder with a head of the {len(LABELS)} labels, as default has.")
-    work = begin(out, own=known, restart=restart)
-    way = Broadening(opened, taught_by, work, seed=seed, progress=progress)
-    way.hear(material.groups(seed=seed, strangers=True))
+    with begun(out, own=known, restart=restart) as work:
+        way = Broadening(opened, taught_by, work, seed=seed, progress=progress)
+        way.hear(material.groups(seed=seed, strangers=True))
     way.aim(settings)
     strangers = _strangers(way, settings, progress)
     progress.note("everything is in")

@@ -17,7 +17,7 @@ from ser_engine.training.finish import versions
 from ser_engine.training.material import AS_RECORDED, EncodedViews, Material
 from ser_engine.training.quantised_graph import in_bytes
 from ser_engine.training.recipes import Progress
-from ser_engine.training.work import begin, clear
+from ser_engine.training.work import begun, clear
 
 HEARD: Final[Mapping[str, tuple[int, int]]] = {
     "labelled": (400, 1),
@@ -38,8 +38,8 @@ def quantise(
     opened = open_directory(model)
     if not opened.has(ENCODER_ONNX):
         raise CorpusError(f"{model} has no encoder whose products could be bytes; quantise default or fast.")
-    work = begin(out, own=tuple(opened.manifest.files), restart=restart)
-    mels = list(_heard(material, opened.manifest.features, seed=seed, progress=progress))
+    with begun(out, own=tuple(opened.manifest.files), restart=restart) as work:
+        mels = list(_heard(material, opened.manifest.features, seed=seed, progress=progress))
     try:
         encoder = in_bytes(opened.read(ENCODER_ONNX), mels, progress=progress)
     except ValueError as error:

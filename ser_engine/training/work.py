@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,24 @@ def begin(out: Path, *, own: Collection[str], restart: bool) -> Path:
         clear(work)
     work.mkdir(parents=True, exist_ok=True)
     return work
+
+
+@contextmanager
+def begun(out: Path, *, own: Collection[str], restart: bool) -> Iterator[Path]:
+    """`begin`, while the material is read: what is refused then leaves no empty folder.
+
+    One would tell the next run that a training goes on here, and let it write over a finished model unasked.
+    """
+    made = not out.exists()
+    work = begin(out, own=own, restart=restart)
+    try:
+        yield work
+    except BaseException:
+        with suppress(OSError):  # it holds something
+            work.rmdir()
+            if made:
+                out.rmdir()
+        raise
 
 
 def views_of(corpus: Corpus, features: FeatureSettings, *, seed: int, work: Path, progress: Progress) -> ClipViews:

@@ -148,6 +148,21 @@ def test_an_engine_that_cannot_be_used_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "said"), [("broaden", "Name a second corpus"), ("quantise", "who is held out: a column split")]
+)
+def test_corpora_that_are_refused_leave_no_folder(command: str, said: str, recordings: Path, tmp_path: Path) -> None:
+    """One in a finished model's would let the next run write over the model without --restart."""
+    folders = [word for name in ("--corpus", "--ordinary", "--sounds") for word in (name, str(recordings))]
+    finished = Path(shutil.copytree(find_model("fast"), tmp_path / "finished"))
+    for out in (tmp_path / "new", finished):
+        words = [command, "--model", "fast", *folders, "--out", str(out), "--restart"]
+        result = CliRunner().invoke(main, words)
+        assert (result.exit_code, said in result.output) == (1, True), result.output
+    assert not (tmp_path / "new").exists()
+    assert not (finished / ".training").exists()
+
+
 def test_a_disk_that_fills_is_said_in_words(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """numpy's error states no reason of the system's."""
 
