@@ -16,7 +16,7 @@ from bot.cli.options import Number
 from bot.cli.progress import Bar
 from lab.bench_table import machine, put, scaled, written
 from lab.soak_report import cost_table
-from lab.soak_stage import measure_packets
+from lab.soak_stage import MOST_SERVERS, measure_packets
 from lab.timing import OLD_WAY, SGEMM, Step, measure
 from ser_engine.backends.process import keep_to_one_thread
 from ser_engine.errors import EngineError
@@ -31,7 +31,7 @@ _BATCHES = (1, 4, 16)
 @click.option("--packets/--no-packets", default=True, help="Measure a voice packet's way, too.")
 @click.option("--service", is_flag=True, help="Measure the whole service instead, with people who talk all the time.")
 @click.option("--people", default=50, show_default=True, type=click.IntRange(1, 200), help="With --service.")
-@click.option("--servers", default=5, show_default=True, type=click.IntRange(1, 36), help="With --service.")
+@click.option("--servers", default=5, show_default=True, type=click.IntRange(1, MOST_SERVERS), help="With --service.")
 @click.option("--seconds", default=60.0, show_default=True, type=Number(1, 3600), help="With --service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(

@@ -26,6 +26,7 @@ from bot.listening.intake import Intake
 from bot.service import Service
 from lab.processes import Processes
 from lab.service_cost import LOST, WARM_UP_S, Crowd, staged, totals, watch_lag
+from lab.soak_stage import MOST_SERVERS
 from ser_engine.errors import EngineError
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_S
 from storage.records import WindowRecord
@@ -136,7 +137,7 @@ class Watch:
     "--servers",
     default=4,
     show_default=True,
-    type=click.IntRange(1, 36),
+    type=click.IntRange(1, MOST_SERVERS),
     help="In how many servers: no more begin in a minute.",
 )
 @click.option("--minutes", default=1.0, show_default=True, type=Number(0.05, 600), help="How long.")

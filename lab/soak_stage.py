@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 RECORDINGS: Final = 3
+MOST_SERVERS: Final = 36
+"""So many sessions begin in a minute: each takes three commands of the shard's connection, which may send 120."""
 
 
 def measure_packets(count: int = 3_000) -> PacketCost:
