@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,9 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises OSError.
     """
+    if _is_output(path):  # /dev/stdout: another file in its place would lose what was printed there
+        click.echo(text.encode(), nl=False)
+        return
     if path.exists() and not path.is_file():  # a device or a pipe
         path.write_text(text, encoding="utf-8")
         return
@@ -77,3 +81,11 @@ def write_whole(path: Path, text: str) -> None:
         if not (isinstance(error, OSError) and error.errno in _ONLY_IN_PLACE and path.is_file()):
             raise
         path.write_text(text, encoding="utf-8")
+
+
+def _is_output(path: Path) -> bool:
+    """Whether it is what standard output goes to."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (AttributeError, OSError, ValueError):  # it is closed, or no file of the system's; there is no such path
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def test_an_output_goes_where_a_link_and_a_pipe_lead_and_keeps_its_rights(tmp_pa
     write_whole(pipe, "down the pipe")
     assert (pipe.is_fifo(), os.read(reader, 100)) == (True, b"down the pipe")
     os.close(reader)
+
+
+def test_an_output_that_is_standard_output_follows_what_was_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `--picture /dev/stdout > file`."""
+    with (tmp_path / "file").open("w", encoding="ascii") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        click.echo("printed before")
+        write_whole(tmp_path / "file", "the pictüre")
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "printed before\nthe pictüre"
 
 
 def test_an_output_in_a_closed_folder_is_written_over_where_the_file_is_open(
