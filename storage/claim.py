@@ -12,8 +12,9 @@ import os
 import sys
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from storage.errors import AlreadyServed, StorageUnavailable
 
@@ -52,11 +53,15 @@ class Claim:
             self._handle = None
 
 
-def file_of(url: str) -> Path | None:
+def file_of(url: str | URL) -> Path | None:
     """The SQLite file at that address of a database, if it is one."""
     address = make_url(url)
     name = address.database if address.get_backend_name() == "sqlite" else None
-    return Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
+    if name and name.startswith("file:") and "uri" in address.query:  # an address of SQLite's own
+        from urllib.request import url2pathname  # brings much along
+
+        name = "" if address.query.get("mode") == "memory" else url2pathname(urlsplit(name).path)
+    return Path(name) if name and name != ":memory:" else None
 
 
 def _lock(handle: int) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only
 
 from storage.addresses import for_asyncpg
+from storage.claim import file_of
 from storage.errors import NewerSchema, StorageError, StorageUnavailable
 from storage.faults import first_line, in_words, try_file, without_driver
 from storage.patience import CONNECT_S, Connecting, take_time, watch
@@ -219,9 +220,8 @@ def _create_engine(url: str, connecting: Connecting | None = None) -> AsyncEngin
             watch(shared)
             return shared
         engine = create_async_engine(parsed)  # refuses what is no address, so that no file is made for it
-        if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            try_file(parsed.database)
+        if (file := file_of(parsed)) is not None:
+            try_file(file)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise without_driver(parsed.get_backend_name()) from error
     except (ArgumentError, ValueError) as error:  # the second for a port that is no number

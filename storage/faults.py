@@ -65,23 +65,22 @@ def _of_values(error: DBAPIError) -> bool:
     return isinstance(error, DataError) or state.startswith("22") or refused
 
 
-def try_file(path: str) -> None:
-    """Make SQLite's file, for this user alone, where there is none.
+def try_file(path: Path) -> None:
+    """Make SQLite's file, for this user alone, and its folder, where there is none.
 
-    Raises StorageUnavailable when it cannot be opened or written to.
+    Raises StorageUnavailable when it cannot be opened or written to, and OSError for a folder that cannot be made.
 
     aiosqlite tells the first, too, but its thread may still be at it when the loop has ended, and then dies with a
     traceback. The second shows only when a row is written: SQLite opens such a file and reads it.
     """
-    if path.startswith("file:"):  # an address of SQLite's own
-        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # it is there, or cannot be made, which SQLite tells
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # how somebody sounded is not for all here
     try:
         sqlite3.connect(path).close()
     except sqlite3.Error as error:
         raise StorageUnavailable(f"The database cannot be opened: {error}.{_remedy(error)}") from error
-    if Path(path).exists() and not os.access(path, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         raise StorageUnavailable(f"The database {path} can only be read. {_REMEDIES['SQLITE_READONLY']}")
 
 

@@ -22,6 +22,7 @@ from bot.errors import KeyFileError, StartError
 from bot.secret import KEY_FILE, key_of
 from bot.settings import Settings, load_settings
 from storage.addresses import for_libpq
+from storage.claim import file_of
 from storage.errors import StorageError
 from storage.looking import look_at
 
@@ -43,16 +44,16 @@ def backup(folder: Path) -> None:
         if folder.is_dir() and any(folder.iterdir()):
             fail(f"{folder} is not empty. Name a new folder: a backup overwrites nothing.")
         address = make_url(settings.database_url)
-        sqlite = address.get_backend_name() == "sqlite"
+        source = file_of(address)
         check_is_there(settings)
         key = key_of(settings, make=False)  # before the copy: without it nothing can be restored
-        if sqlite or shutil.which(PG_DUMP):
+        if source is not None or shutil.which(PG_DUMP):
             _check(settings, key)
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         with _whole(folder, made=made):
-            copied = _of_sqlite(address, folder) if sqlite else _of_postgres(address, folder)
+            copied = _of_sqlite(source, folder) if source is not None else _of_postgres(address, folder)
             _write(folder / KEY_FILE, key)
     except (StartError, StorageError) as error:
         fail(str(error))
@@ -98,9 +99,9 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _of_sqlite(address: URL, folder: Path) -> Path:
+def _of_sqlite(source: Path, folder: Path) -> Path:
     """SQLite's own copy of a moment, whatever is written meanwhile."""
-    source, target = Path(address.database or ""), folder / SQLITE_FILE
+    target = folder / SQLITE_FILE
     _write(target, b"")
     try:
         with (

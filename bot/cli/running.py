@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -18,6 +17,7 @@ from bot.errors import SettingsError, StartError
 from bot.settings import Settings, load_routed, load_settings
 from ser_engine.backends.process import ASKED_TO_END
 from ser_engine.errors import EngineError
+from storage.claim import file_of
 from storage.errors import StorageError
 
 
@@ -53,7 +53,7 @@ def settings_of(*, routed: bool = False, **overrides: Any) -> Settings:
 def check_is_there(settings: Settings) -> None:
     """Raises StartError where there is no file of a database: SQLite would make one, and nothing would be in it."""
     address = make_url(settings.database_url)
-    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+    if address.get_backend_name() == "sqlite" and not ((file := file_of(address)) and file.is_file()):
         raise StartError(
             f"There is no database {address.database}. Set UNDERTONE_DATA_DIR to the folder of the service."
         )

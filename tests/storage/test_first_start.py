@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from bot import secret
 from bot.errors import KeyFileError
-from storage.claim import Claim
+from storage.claim import Claim, file_of
 from storage.database import Database, _create_engine
 from storage.errors import StorageUnavailable
 from storage.schema import REVISION
@@ -149,3 +149,35 @@ def test_a_claim_that_may_not_be_opened_is_not_taken_for_another_process(
     monkeypatch.setattr(os, "open", forbidden)
     with pytest.raises(StorageUnavailable, match="Permission denied"):
         Claim(tmp_path / "undertone.db")
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("sqlite:///a.db", "a.db"),
+        ("sqlite+aiosqlite:////there/a.db", "/there/a.db"),
+        ("sqlite:///file:data/a.db?uri=true", "data/a.db"),
+        ("sqlite:///file:data/a%20b.db?cache=shared&uri=1", "data/a b.db"),
+        ("sqlite:///file:///there/a.db?uri=true", "/there/a.db"),
+        ("sqlite:///file:a.db", "file:a.db"),
+        ("sqlite:///a.db?uri=true", "a.db"),
+        ("sqlite:///file:a.db?mode=memory&uri=true", None),
+        ("sqlite:///file::memory:?uri=true", None),
+        ("sqlite:///file:?uri=true", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite://", None),
+        ("postgresql://host/file:a.db", None),
+    ],
+)
+def test_the_file_of_a_database_is_the_one_that_sqlite_opens(address: str, name: str | None) -> None:
+    assert file_of(address) == (None if name is None else Path(name))
+
+
+async def test_a_database_named_as_sqlite_names_files_is_made_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = await Database.open("sqlite:///file:data/a%20b.db?uri=true")
+    await database.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+    assert (tmp_path / "data" / "a b.db").stat().st_mode & 0o077 == 0
