@@ -43,7 +43,7 @@ def strip_svg(
         parts += [bands[row.participant_id] for row in strip.rows]
     parts += [_mark_number(mark) for mark in strip.marks]
     parts.append(_axis(strip.ticks, strip.bottom, strip.width))
-    return _svg(strip.width, strip.height, "".join(parts), ident=ident, title=title, css_class=f"strip {css_class}")
+    return _svg(strip.width, strip.height, "".join(parts), ident=ident, title=title, css_class=css_class)
 
 
 def bar_svg(

@@ -21,12 +21,15 @@ from bot.web.measured import compares, measured
 from bot.web.schema import report_out
 from bot.web.templating import STATIC, environment, palette_css
 from bot.web.views import PageQuery, build_view, counted
+from ser_engine.types import WINDOW_S
 from storage.records import MomentRecord, SessionReport, SessionState
 
 TITLE: Final = "A conversation"
 WIDTH_PX: Final = 960.0
-LONG_S: Final = 600.0
-"""From here on a window is too narrow for a cell of its own."""
+NARROW_PX: Final = 328.0
+"""On a phone, where names stand above the rows."""
+CELL_PX: Final = 3.6
+"""A window narrower than this is drawn as part of a band, as on the page of the service."""
 
 
 def as_json(report: SessionReport) -> str:
@@ -54,7 +57,8 @@ def as_html(report: SessionReport, *, written_at: datetime | None = None) -> str
             reason=english.END_REASONS.get(session.end_reason or ""),
             summary=summary_out(report, names, expires_at=None),
             view=view,
-            strip=_strip(report, names),
+            strip=_strip(report, names, ident="strip", width=WIDTH_PX),
+            narrow_strip=_strip(report, names, ident="narrow", width=NARROW_PX, gutter=0.0),
             compares=known,
             counted=counted(session.counters),
             measured=measured(session.model, session.model_version),
@@ -63,16 +67,17 @@ def as_html(report: SessionReport, *, written_at: datetime | None = None) -> str
     )
 
 
-def _strip(report: SessionReport, names: dict[int, str]) -> Markup:
-    """The strip with the numbers of the moments that the page lists."""
+def _strip(report: SessionReport, names: dict[int, str], *, ident: str, **size: float) -> Markup:
+    """The strip with the numbers of the moments that the page lists. `size`: see `geometry.strip`."""
     moments = tuple(
         MomentRecord(at_s=one.at_s, kind=one.kind, participant_id=one.participant_id, text=one.text)
         for one in key_moments(report)
     )
-    laid = geometry.strip(replace(report, moments=moments), names, width=WIDTH_PX)
+    laid = geometry.strip(replace(report, moments=moments), names, **size)
     title = "How each speaker sounded over time. The table below has the same figures."
-    bands = bands_of(report, laid, ident="strip") if report.duration_s > LONG_S else None
-    return svg.strip_svg(laid, ident="strip", title=title, css_class="strip-picture", bands=bands)
+    window_px = WINDOW_S * laid.plot_width / (laid.to_s - laid.from_s)
+    bands = bands_of(report, laid, ident=ident) if window_px < CELL_PX else None
+    return svg.strip_svg(laid, ident=ident, title=title, css_class="strip-picture", bands=bands)
 
 
 def _names(report: SessionReport) -> dict[int, str]:

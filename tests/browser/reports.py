@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 
+from bot.web.export import as_html
 from lab.seed import Plan, add
 from tests.browser.stage import SCHEMES, SIZES, Page, Stage
 
@@ -284,7 +285,30 @@ async def has_no_complaint_of_axe(stage: Stage) -> None:
                     ]
 
 
+async def exports_a_file_for_every_screen(stage: Stage) -> None:
+    """One file, which no script draws anew: all of it stands on the screen, also where no script may run."""
+    for name in ("minute", "twenty", "hours", "crowd"):
+        report = await stage.storage.report(stage.sessions[name])
+        assert report is not None
+        for width, height in SIZES.values():
+            context = await stage.browser.new_context(
+                viewport={"width": width, "height": height}, java_script_enabled=False
+            )
+            page = await context.new_page()
+            await page.set_content(as_html(report))
+            strips = [await one.bounding_box() for one in await page.locator(".strip-picture").all()]
+            (drawn,) = [box for box in strips if box is not None]
+            assert drawn["x"] >= 0
+            assert drawn["x"] + drawn["width"] <= width, f"{name}: the strip is wider than a screen of {width}"
+            assert drawn["width"] > width / 2, f"{name}: the strip is small on a screen of {width}"
+            names = await page.locator(".strip-picture .name").all()
+            sizes = [box["height"] for box in [await one.bounding_box() for one in names] if box is not None]
+            assert min(sizes) >= 12, f"{name}: nobody can read the names at {width}"
+            await context.close()
+
+
 CHECKS = (
+    exports_a_file_for_every_screen,
     reads_at_any_length,
     labels_every_time_of_the_axis,
     shows_who_came_where_nothing_turned,

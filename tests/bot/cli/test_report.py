@@ -88,7 +88,9 @@ def test_the_page_is_whole_in_one_file(session_id: str, tmp_path: Path) -> None:
     assert "script" not in page.tags
     assert "default-src 'none'" in text
     assert not re.search(r"url\((?!\"?#)", text), "the style fetches something"
-    assert page.tags.count("svg") >= 1 + len(found.participants)
+    assert page.tags.count("svg") >= 2 + len(found.participants)
+    named = re.findall(r' id="([^"]*)"', text)
+    assert len(named) == len({*named}), "two things of the page have one name"
     assert page.tags.count("tr") >= len(found.windows)
     for person in found.participants:
         assert person.pseudonym in text
@@ -111,7 +113,7 @@ def test_a_long_conversation_is_drawn_in_bands(tmp_path: Path) -> None:
 
     found = asyncio.run(stored())
     assert found is not None
-    strip = str(export._strip(found, export._names(found)))
+    strip = str(export._strip(found, export._names(found), ident="strip", width=export.WIDTH_PX))
     assert strip.count('<g class="bands">') == len(found.participants)
     assert 'class="note"' not in strip
     spoken = {window.emotion for person in found.participants for window in person.windows if not window.unclear}
