@@ -23,7 +23,7 @@ from ser_engine.level import level_dbfs, levelled, peak_dbfs
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.refusals import refusal, too_large, too_long
 from ser_engine.segmenter import Segmenter
-from ser_engine.timeline import Deadline, counted_s, pieces_of
+from ser_engine.timeline import Deadline, can_be_heard, counted_s, pieces_of
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame, Window
 
 __all__ = [
@@ -155,11 +155,13 @@ def _chosen(source: Source, limits: DecodeLimits, deadline: Deadline) -> Iterato
         with opened(source) as container:
             tracks = tracks_of(container)[: _MAX_TRACKS if again else 1]
             tracks_left = number + 1 < len(tracks)
-            if again and (stated_s(container, tracks[number]) or 0.0) > limits.max_duration_s + _PADDING_S:
+            track = tracks[number]
+            long = (stated_s(container, track) or 0.0) > limits.max_duration_s + _PADDING_S
+            if again and long and can_be_heard(track.rate, track.channels):
                 _refuse_counted(source, number, limits, deadline)
-            tracks[number].codec_context.thread_count = 1
+            track.codec_context.thread_count = 1
             swapped = big_endian(source) and container.format.name == "wav"
-            track_pieces = levelled(pieces_of(container, tracks[number], limits, deadline, swapped=swapped))
+            track_pieces = levelled(pieces_of(container, track, limits, deadline, swapped=swapped))
             if len(tracks) == 1:
                 yield from track_pieces
                 return

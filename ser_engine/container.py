@@ -37,8 +37,6 @@ CONTAINERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "eac3": ("E-AC-3", ("eac3", "ec3")),
     "dts": ("DTS", ("dts",)),
     "amr": ("AMR", ("amr", "awb")),
-    "amrnb": ("AMR", ()),
-    "amrwb": ("AMR", ()),
     "ogg": ("Ogg", ("ogg", "oga", "opus", "ogv", "ogx", "spx")),
     "matroska": ("Matroska or WebM", ("mka", "mkv", "webm", "weba")),
     "mov": ("MP4 or QuickTime", ("m4a", "m4b", "m4r", "mp4", "m4v", "mov", "qt", "3gp", "3gpp", "3g2", "f4v", "f4a")),
@@ -74,7 +72,13 @@ CONTAINERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 ENDINGS: Final = frozenset(ending for _, endings in CONTAINERS.values() for ending in endings)
 """How files that may hold sound are named; it decides nothing, but doors that must choose among files may look."""
 
-_OPTIONS: Final = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none", "max_streams": "64"}
+_MOST_STREAMS: Final = 255
+"""Of sound, pictures, subtitles and attached fonts. Of a file with more, FFmpeg reads only the beginning."""
+_OPTIONS: Final = {
+    "format_whitelist": ",".join(CONTAINERS),
+    "protocol_whitelist": "none",
+    "max_streams": f"{_MOST_STREAMS + 1}",
+}
 _MAX_JUNK_BYTES: Final = 1024 * 1024
 
 
@@ -144,6 +148,8 @@ def _open(source: Source) -> InputContainer:
     try:
         return _try(source)
     except (av.FFmpegError, ValueError, IndexError, EOFError) as error:
+        if isinstance(error, MemoryError):
+            raise refusal("too_much_memory") from error
         if isinstance(source, bytes):
             start = signature_at(source[:_MAX_JUNK_BYTES])
             if start:  # what stands before it is nobody's: players look for the sound behind it
@@ -163,6 +169,10 @@ def _try(source: Source) -> InputContainer:
     elif source.seekable():
         source.seek(0)
     container: InputContainer = av.open(file, mode="r", container_options=_OPTIONS, metadata_errors="ignore")
+    if len(container.streams) > _MOST_STREAMS:
+        kind = kind_of(container)
+        container.close()
+        raise refusal("too_many_tracks", kind=kind, most=_MOST_STREAMS)
     return container
 
 

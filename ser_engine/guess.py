@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -111,10 +112,11 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, range]]:
 
 
 def _is_text(head: bytes) -> bool:
+    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
-        text = head.decode("utf-8", errors="strict")
+        text = head.decode(encoding)
     except UnicodeDecodeError as error:
         if error.start < len(head) - 4:
             return False
-        text = head[: error.start].decode()
+        text = head[: error.start].decode(encoding)
     return bool(text) and all(char.isprintable() or char in "\r\n\t\f\ufeff" for char in text)

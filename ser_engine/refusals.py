@@ -52,6 +52,7 @@ SENTENCES: Final[dict[str, tuple[type[EngineError], str]]] = {
         "{megabytes} MB. Name the file instead.",
     ),
     "no_track": (UndecodableAudio, "There is no audio track in the {kind} file."),
+    "too_many_tracks": (UndecodableAudio, "The {kind} file has more than {most} tracks, which are too many."),
     "unknown_codec": (UndecodableAudio, "The sound in the {kind} file is coded as {codec}, which cannot be decoded."),
     "protected": (UndecodableAudio, "The file is protected against copying, so its sound cannot be decoded."),
     "odd_shape": (

@@ -38,6 +38,10 @@ _LONGEST_PAUSE_S: Final = 24 * 3600.0
 """A larger jump is another clock, not a pause."""
 
 
+def can_be_heard(rate_hz: int, channels: int) -> bool:
+    return _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ and 1 <= channels <= _MAX_CHANNELS
+
+
 class Deadline:
     """How long a file may be decoded, whichever track it is."""
 
@@ -148,7 +152,7 @@ class _Joined:
             self._resampler = None
 
     def _begin(self, rate: int, channels: int) -> None:
-        if not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ or not 1 <= channels <= _MAX_CHANNELS:
+        if not can_be_heard(rate, channels):
             raise refusal("odd_shape", rate_hz=rate, channels=channels)
         if self._shape is None or self._shape[1] != channels:
             self._downmix = Downmix(channels)

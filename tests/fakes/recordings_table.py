@@ -246,6 +246,14 @@ TAKEN: Final[tuple[Recording, ...]] = (
         lambda: file("matroska", "flac", faint_noise(), faint_noise(), voice(48_000)),
         alike=0.99,
     ),
+    _row(
+        "Matroska",
+        "flac",
+        "seventy tracks",
+        "table.mka",
+        lambda: file("matroska", "flac", *[voice(8_000)] * 70, rate=8_000),
+        alike=0.8,
+    ),
     # others that hold sound
     _row("Windows Media", "wmav2", "", "voice.wma", lambda: file("asf", "wmav2", bit_rate=128_000)),
     _row("Windows Media", "wmav1", "", "voice.wma", lambda: file("asf", "wmav1", bit_rate=128_000)),
@@ -294,14 +302,24 @@ def _cover_only() -> bytes:
     return id3(400, body=body)
 
 
-def _slow() -> bytes:
-    return chunks((b"fmt ", struct.pack("<HHIIHH", 1, 1, 1000, 2000, 2, 16)), (b"data", s16()))
+def _slow(rate: int) -> bytes:
+    return chunks((b"fmt ", struct.pack("<HHIIHH", 1, 1, rate, 2 * rate, 2, 16)), (b"data", s16()))
+
+
+def _many() -> bytes:
+    return file("matroska", "pcm_s16le", *[np.zeros(80, np.float32)] * 300, rate=8_000)
+
+
+def _text(words: str) -> bytes:
+    return (words * 200).encode("utf-16")
 
 
 REFUSED: Final[tuple[Refusal, ...]] = (
     Refusal(name="empty.mp3", what="no byte", make=lambda: b"", key="empty_file"),
     Refusal(name="notes.mp3", what="text", make=lambda: b"Nothing but words.\n" * 50, key="not_as_named"),
     Refusal(name="notes.txt", what="text", make=lambda: b"Nothing but words.\n" * 50, key="not_audio"),
+    Refusal(name="notes.wav", what="text of Windows", make=lambda: _text("Nur Worte – §.\r\n"), key="not_as_named"),
+    Refusal(name="notes.txt", what="Russian text of Windows", make=lambda: _text("Просто слова. "), key="not_audio"),
     Refusal(name="list.mp3", what="a playlist", make=lambda: b"#EXTM3U\nhttp://127.0.0.1/a.ts\n", key="not_as_named"),
     Refusal(name="photo.jpg", what="a picture", make=lambda: b"\xff\xd8\xff\xe0" + bytes(500), key="not_audio"),
     Refusal(name="voice.zip", what="an archive", make=lambda: b"PK\x03\x04" + bytes(500), key="not_audio"),
@@ -312,6 +330,7 @@ REFUSED: Final[tuple[Refusal, ...]] = (
     Refusal(name="a.wav", what="no sample", make=lambda: chunks((b"fmt ", FMT), (b"data", b"")), key="no_sound"),
     Refusal(name="cover.mp3", what="a cover picture alone", make=_cover_only, key="damaged"),
     Refusal(name="film.mp4", what="video alone", make=film, key="no_track"),
+    Refusal(name="many.mka", what="more tracks than anybody has", make=_many, key="too_many_tracks"),
     Refusal(name="cut.m4a", what="its index was never written", make=_unfinished, key="no_index"),
     Refusal(name="song.m4p", what="encrypted", make=_encrypted, key="protected"),
     Refusal(name="silence.ogg", what="silence", make=lambda: file("ogg", "libopus", silence()), key="no_speech"),
@@ -330,7 +349,8 @@ REFUSED: Final[tuple[Refusal, ...]] = (
         key="too_long",
     ),
     Refusal(name="big.wav", what="more than 25 MB", make=lambda: bytes(25 * 2**20 + 1), key="too_large"),
-    Refusal(name="slow.wav", what="1 kHz", make=_slow, key="odd_shape"),
+    Refusal(name="slow.wav", what="1 kHz", make=lambda: _slow(1000), key="odd_shape"),
+    Refusal(name="slow.wav", what="1 Hz, so more than ten minutes", make=lambda: _slow(1), key="odd_shape"),
 )
 
 
