@@ -7,7 +7,7 @@ on them, and on whole corpora that a network of their own left out (`_strangers`
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -41,10 +41,12 @@ from ser_engine.training.material import (
     OVER_A_CALL,
     SHORT,
     EncodedViews,
+    LeftOut,
     Material,
     Piece,
     States,
     digest_of,
+    leave_out,
 )
 from ser_engine.training.metrics import Floats
 from ser_engine.training.recipes import Progress
@@ -59,16 +61,15 @@ VIEWS: Final = {
     "further": (AS_RECORDED, 1, 2, 3),
     "ordinary": (AS_RECORDED, 1, 2),
     "sounds": (AS_RECORDED, 1, 2, 3),
-    "made": (AS_RECORDED,),
-    "judges": (AS_RECORDED,),
     "called": (OVER_A_CALL,),
 }
-"""The views that are heard of each group; every number is another draw."""
+"""The views that are heard of each group, of the others `AS_RECORDED` alone; every number is another draw."""
 BRIEF: Final = ("labelled", "further", "ordinary")
 """Groups of which the comparing head hears short windows as well."""
-STRANGE: Final = ("further", "ordinary", "sounds", "made")
-"""Groups that are unlike the first corpus."""
-_OTHERS_TIMES: Final = {"further": 2.0, "ordinary": 1.0, "sounds": 2.0, "made": 0.5}
+STRANGE: Final = ("further", "ordinary", "sounds")
+"""Groups that are unlike the first corpus, beside made sounds."""
+_TIMES: Final = {"labelled": 1.0, "further": 2.0, "ordinary": 1.0, "sounds": 2.0}
+_MADE_TIMES: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,25 +110,22 @@ class Broadening:
         self._keys: dict[str, str] = {}
 
     def hear(self, groups: Mapping[str, list[Piece]]) -> None:
-        """Let the encoder hear every view of every group, and the teacher's the recordings themselves."""
+        """Let the encoder hear every view of every group."""
         self.pieces = dict(groups)
         self._keys = {name: digest_of(pieces, seed=self._seed) for name, pieces in groups.items()}
-        own, *others = [
-            (one.manifest.files[ENCODER_ONNX][:12], EncoderNetwork(one))
-            for one in (self._model, self._teacher)
-            if one is not None
-        ]
+        encoder = EncoderNetwork(self._model)
         for name in groups:
-            views = self._views(name, self._model)
-            for number in VIEWS[name]:
-                encoders = dict([own, *others] if number == AS_RECORDED else [own])
-                self.states.setdefault(name, []).append(views.states(number, encoders)[own[0]])
+            numbers = VIEWS.get(name, (AS_RECORDED,))
+            self.states[name] = [self._view(self._model, encoder, name, number) for number in numbers]
             if name in BRIEF:
-                self.short[name] = [views.states(SHORT, dict([own]))[own[0]]]
+                self.short[name] = [self._view(self._model, encoder, name, SHORT)]
 
-    def _views(self, name: str, engine: ModelDirectory) -> EncodedViews:
-        about = {"seed": self._seed, "folder": self._work / name / self._keys[name], "progress": self._progress}
-        return EncodedViews(self.pieces[name], engine.manifest.features, **about)  # type: ignore[arg-type]
+    def _view(self, engine: ModelDirectory, encoder: EncoderNetwork, name: str, number: int) -> States:
+        """What the encoder of `engine` makes of a view of a group."""
+        features = engine.manifest.features
+        folder = self._work / name / self._keys[name]
+        views = EncodedViews(self.pieces[name], features, seed=self._seed, folder=folder, progress=self._progress)
+        return views.states(number, encoder, f"{engine.manifest.files[ENCODER_ONNX][:12]}-{features.hash}")
 
     def aim(self, settings: BroadenSettings) -> None:
         """Decide the targets of every group."""
@@ -150,21 +148,21 @@ class Broadening:
 
     def _answers(self, engine: ModelDirectory, name: str) -> Floats:
         """Logits of a finished engine about the recordings of a group."""
-        views = self._views(name, engine)
-        encoder = {engine.manifest.files[ENCODER_ONNX][:12]: EncoderNetwork(engine)}
-        network, out, (states,) = OnnxNetwork(engine), [], views.states(AS_RECORDED, encoder).values()
+        states = self._view(engine, EncoderNetwork(engine), name, AS_RECORDED)
+        network, out = OnnxNetwork(engine), []
         for start in range(0, len(states), 16):
             rows = [states[k] for k in range(start, min(start + 16, len(states)))]
             out.append(network.logits(*collate(rows, Scaler.identity(rows[0].shape[1]), engine.manifest.features)))
         return np.concatenate(out).astype(np.float64)
 
-    def train(self, settings: BroadenSettings, *, without: Sequence[str] = ()) -> _Trained:
-        """Both heads, of everything but the corpora `without`."""
+    def train(self, settings: BroadenSettings, left_out: LeftOut | None = None) -> _Trained:
+        """Both heads, of everything but what is left out."""
         head = keras.saving.load_model(str(self._model.path / NETWORK_KERAS), compile=False)
+        without, made = (left_out.corpora, left_out.made) if left_out else ((), "made")
         parts, rows = [], {}
-        for name in ("labelled", "further", "ordinary", "sounds", "made"):
+        for name, times in {**_TIMES, made: _MADE_TIMES}.items():
             rows[name] = tuple(k for k, piece in enumerate(self.pieces[name]) if piece.corpus not in without)
-            views, times = tuple(self.states[name]), _OTHERS_TIMES.get(name, 1.0)
+            views = tuple(self.states[name])
             if rows[name]:
                 parts.append(Part(views=views, rows=rows[name], targets=self.wanted[name], times=times))
         pairs = Pairs(
@@ -179,7 +177,7 @@ class Broadening:
         lessons = self._lessons(answer, rows, settings.episodes.speech_weight)
         compared = learn_to_compare(lessons, settings.episodes, seed=self._seed, progress=self._progress)
         own = [states for name in ("labelled", "called") for states in (*self.states[name], *self.short.get(name, ()))]
-        strange = [(states, rows[name]) for name in STRANGE for states in self.states[name]]
+        strange = [(states, rows[name]) for name in (*STRANGE, made) for states in self.states[name]]
         measure = learn_strangeness(own, strange)
         return _Trained(head, answer, losses, *compared, measure)
 
@@ -244,9 +242,11 @@ def broaden(
             raise CorpusError(f"{one.path} has no encoder with a head of the {len(LABELS)} labels, as default has.")
     with begun(out, own=known, restart=restart) as work:
         way = Broadening(opened, taught_by, work, seed=seed, progress=progress)
-        way.hear(material.groups(seed=seed, strangers=True))
+        groups = material.groups(seed=seed, strangers=True)
+        left_out = leave_out(groups, seed=seed)
+        way.hear(groups)
     way.aim(settings)
-    strangers = _strangers(way, settings, progress)
+    strangers = [one for some in left_out for one in _strangers(way, settings, some, progress)]
     progress.note("everything is in")
     trained = way.train(settings)
     strangers.append(way.answered(trained, "judges"))
@@ -256,14 +256,15 @@ def broaden(
     export_network(trained.head, out / NETWORK_ONNX)
     save_network(trained.comparing, out / BASELINE_KERAS)
     (out / BASELINE_NPZ).write_bytes(trained.baseline.to_bytes(trained.strangeness.arrays()))
+    heard = {name: pieces for name, pieces in way.pieces.items() if name not in {one.made for one in left_out}}
     about = {
         "broadened": {
             **asdict(settings),
             "from": opened.manifest.version,
             "teacher": taught_by.manifest.version if taught_by else None,
             "seed": seed,
-            "corpora": {name: sorted({piece.corpus for piece in pieces}) for name, pieces in way.pieces.items()},
-            "windows": {name: len(pieces) for name, pieces in way.pieces.items()},
+            "corpora": {name: sorted({piece.corpus for piece in pieces}) for name, pieces in heard.items()},
+            "windows": {name: len(pieces) for name, pieces in heard.items()},
             "losses": trained.losses,
         }
     }
@@ -280,21 +281,10 @@ def broaden(
     clear(work)
 
 
-def _strangers(way: Broadening, settings: BroadenSettings, progress: Progress) -> list[Answered]:
-    """What networks say of whole corpora that they never heard: all acted ones but the first, and ordinary speech.
-
-    Twice, for half of the ordinary corpora each, so that something is left to train on.
-    """
-    sizes: dict[str, int] = {}
-    for piece in way.pieces["ordinary"]:
-        sizes[piece.corpus] = sizes.get(piece.corpus, 0) + 1
-    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
-    further = sorted({piece.corpus for piece in way.pieces["further"]})
-    out = []
-    for without in ([*further, *ordered[::2]], ordered[1::2]):
-        progress.note(f"without {', '.join(without)}")
-        trained = way.train(settings, without=without)
-        out.append(way.answered(trained, "ordinary", without))
-        if further and further[0] in without:
-            out.append(way.answered(trained, "further", without))
-    return out
+def _strangers(way: Broadening, settings: BroadenSettings, left_out: LeftOut, progress: Progress) -> Iterator[Answered]:
+    """What a network says of whole corpora that it never heard: ordinary speech, and acted ones."""
+    progress.note(f"without {', '.join(left_out.corpora)}")
+    trained = way.train(settings, left_out)
+    for name in ("ordinary", "further"):
+        if any(piece.corpus in left_out.corpora for piece in way.pieces[name]):
+            yield way.answered(trained, name, left_out.corpora)

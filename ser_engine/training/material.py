@@ -117,9 +117,10 @@ def sound_pieces(folder: Path) -> list[Piece]:
 
 
 def made_pieces(ordinary: Sequence[Piece], *, seed: int) -> list[Piece]:
-    """What no single person said: babble, voices under music, bursts, noise and tones. `ordinary` lends the voices."""
+    """What no single person said: babble, voices under music, bursts, noise and tones. `ordinary` lends the voices;
+    where it is empty, there are noise and tones alone."""
     pieces = []
-    for kind, make in _MAKERS.items():
+    for kind, make in _MAKERS.items() if ordinary else ((_VOICELESS, _MAKERS[_VOICELESS]),):
         for number in range(_MADE):
             rng = np.random.default_rng([seed, 17, *kind.encode(), number])
             pcm = make([_float(piece.pcm) for piece in _some(ordinary, rng)], rng)
@@ -129,16 +130,40 @@ def made_pieces(ordinary: Sequence[Piece], *, seed: int) -> list[Piece]:
     return pieces
 
 
+_VOICELESS: Final = "not speech"
 _MAKERS: Final[dict[str, Callable[[list[Pcm], np.random.Generator], Pcm]]] = {
     "babble": made_sounds.babble,
     "music": lambda voices, rng: made_sounds.over_music(voices[0], rng),
     "bursts": lambda voices, rng: made_sounds.bursts(voices[0], rng),
-    "not speech": lambda voices, rng: made_sounds.not_speech(rng),
+    _VOICELESS: lambda voices, rng: made_sounds.not_speech(rng),
 }
 
 
 def _some(pieces: Sequence[Piece], rng: np.random.Generator, count: int = 10) -> list[Piece]:
-    return [pieces[int(k)] for k in rng.integers(0, len(pieces), count)]
+    return [pieces[int(k)] for k in rng.integers(0, len(pieces), count)] if pieces else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Whole corpora that a network does not hear, so that it can be asked about strangers."""
+
+    corpora: tuple[str, ...]
+    made: str
+    """The group of made sounds that holds no voice of theirs."""
+
+
+def leave_out(groups: dict[str, list[Piece]], *, seed: int) -> list[LeftOut]:
+    """All acted corpora but the first, and half of the ordinary ones; then the other half, so that something is left to
+    train on. The made sounds of each are added to `groups`."""
+    sizes = Counter(piece.corpus for piece in groups["ordinary"])
+    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
+    further = sorted({piece.corpus for piece in groups["further"]})
+    out: list[LeftOut] = []
+    for corpora in filter(None, ((*further, *ordered[::2]), tuple(ordered[1::2]))):
+        out.append(LeftOut(corpora=corpora, made=f"made-{len(out) + 1}"))
+        voices = [piece for piece in groups["ordinary"] if piece.corpus not in corpora]
+        groups[out[-1].made] = made_pieces(voices, seed=seed)
+    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,37 +214,27 @@ class EncodedViews:
         self.pieces = pieces
         self._settings, self._seed, self._folder, self._progress = settings, seed, folder, progress
 
-    def states(self, number: int, encoders: dict[str, EncoderNetwork]) -> dict[str, States]:
-        """View `number` of every piece, as each of `encoders` hears it, by the encoder's name."""
-        missing = {name: one for name, one in encoders.items() if not self._path(number, name).is_file()}
-        if missing:
-            self._make(number, missing)
-        return {name: self._load(number, name) for name in encoders}
-
-    def _path(self, number: int, encoder: str) -> Path:
-        return self._folder / f"{encoder}-{number}.npy"
-
-    def _load(self, number: int, encoder: str) -> States:
-        path = self._path(number, encoder)
+    def states(self, number: int, encoder: EncoderNetwork, called: str) -> States:
+        """View `number` of every piece, as the encoder hears it that is `called` so."""
+        path = self._folder / f"{called}-{number}.npy"
+        if not path.is_file():
+            self._make(number, encoder, path)
         return States(steps=np.load(path, mmap_mode="r"), starts=np.load(path.with_suffix(".starts.npy")))
 
-    def _make(self, number: int, encoders: dict[str, EncoderNetwork]) -> None:
+    def _make(self, number: int, encoder: EncoderNetwork, path: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._progress.stage(f"view {number} of {self._folder.parent.name}", len(self.pieces))
-        made: dict[str, list[NDArray[np.float16]]] = {name: [] for name in encoders}
+        made: list[NDArray[np.float16]] = []
         others = self.others()
         for start in range(0, len(self.pieces), _BATCH):
             part = range(start, min(start + _BATCH, len(self.pieces)))
             mels = [extract(self.view(k, number, others), self._settings) for k in part]
-            for name, encoder in encoders.items():
-                made[name] += [states.astype(np.float16) for states in encoder.encode(mels)]
+            made += [states.astype(np.float16) for states in encoder.encode(mels)]
             self._progress.advance(len(part))
-        for name, states in made.items():
-            path = self._path(number, name)
-            np.save(path.with_suffix(".starts.npy"), np.cumsum([0, *map(len, states)]))
-            draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
-            np.save(draft, np.concatenate(states))
-            draft.replace(path)
+        np.save(path.with_suffix(".starts.npy"), np.cumsum([0, *map(len, made)]))
+        draft = path.with_name(f"draft-{os.getpid()}-{path.name}")
+        np.save(draft, np.concatenate(made))
+        draft.replace(path)
 
     def others(self) -> list[Pcm]:
         """Voices that augmented views may have in their background."""

@@ -1,8 +1,10 @@
-"""Confidence that strangers can believe: temperatures and thresholds from what networks say of whom they never heard.
+"""Confidence that holds for strangers: temperatures and thresholds, from the answers of networks about people whom they
+never heard.
 
-The speakers held out of the engine's own corpus decide how sure it may be of voices like that corpus's. How sure it may
-be of others, left-out corpora and ordinary speech say, by how strange a window is (`ser_engine.strangeness`). In a call
-an engine knows more the longer it has heard a voice, so the temperature goes with the earlier windows.
+The speakers held out of the engine's own corpus decide how sure it may be of voices like that corpus's. Corpora that
+were left out and ordinary speech decide how sure it may be of all others: the stranger a window is
+(`ser_engine.strangeness`), the less. In a call an engine knows more the longer it has heard a voice, so the temperature
+changes with the number of earlier windows.
 """
 
 from __future__ import annotations
@@ -109,7 +111,7 @@ def calibrate(
     for number, one in enumerate(strangers, start=1):
         kept = figures[f"{one.name} {number}"] = _figures(one, heard, found)
         if one.name == "ordinary":  # what thresholds would do here that were chosen without it
-            others = _thresholds(found, [row for row in heard if row[0] is not one], clear_ordinary)
+            others = _thresholds(temperatures, [row for row in heard if row[0] is not one], clear_ordinary)
             kept["chosen without it"] = _figures(one, heard, others)["after 0"]["clear_emotion"]
     return manifest.model_copy(
         update={

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ser_engine import Recognizer, segment_pcm
 from ser_engine.audio import decode
 from ser_engine.baseline import BaselineHead, pooled_states
 from ser_engine.errors import CorpusError
+from ser_engine.features import FeatureSettings
 from ser_engine.models import find_model, load_manifest, open_directory, verify
 from ser_engine.networks import softmax
 from ser_engine.strangeness import Strangeness
@@ -22,6 +24,7 @@ from ser_engine.training.episodes import Calls, EpisodeSettings, Spoken, build, 
 from ser_engine.training.recipes import Silent
 from ser_engine.training.refine import RefineSettings
 from ser_engine.training.strange import learn_strangeness
+from ser_engine.types import Pcm
 from tests.fakes.clips import clip_paths
 from tests.fakes.material import a_little_of_everything, files
 from tests.fakes.media import encode
@@ -207,6 +210,62 @@ def test_what_was_heard_is_not_taken_for_other_recordings(tmp_path: Path) -> Non
     assert len(heard) == 4
 
 
+def of_corpora(*names: str, kind: material.Kind = "ordinary") -> list[material.Piece]:
+    """A piece of each, whose samples are the number of its place."""
+    return [
+        material.Piece(kind=kind, corpus=name, speaker=name, name=name, pcm=np.full(40_000, k + 1, np.int16))
+        for k, name in enumerate(names)
+    ]
+
+
+def test_no_network_hears_what_it_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in what was made of it either: babble is made of the voices of ordinary speech."""
+    monkeypatch.setattr(material, "_MADE", 20)
+    lent: dict[str, set[int]] = {}
+
+    def babble(voices: list[Pcm], rng: np.random.Generator) -> Pcm:
+        lent.setdefault("now", set()).update(round(float(voice[0]) * 32768) for voice in voices)
+        return voices[0]
+
+    monkeypatch.setitem(material._MAKERS, "babble", babble)
+    groups = {"ordinary": of_corpora("a", "b", "c"), "further": of_corpora("acted", kind="labelled")}
+    found = []
+    for one in material.leave_out(groups, seed=1):
+        lent.clear()
+        voices = [piece for piece in groups["ordinary"] if piece.corpus not in one.corpora]
+        assert [piece.pcm.tolist() for piece in material.made_pieces(voices, seed=1)] == [
+            piece.pcm.tolist() for piece in groups[one.made]
+        ]
+        found.append((one.corpora, lent["now"]))
+    assert found == [(("acted", "a", "c"), {2}), (("b",), {1, 3})]
+
+
+def test_one_corpus_of_ordinary_speech_is_left_out_once_and_not_asked_about_when_it_was_heard() -> None:
+    groups = {"ordinary": of_corpora("only"), "further": of_corpora("acted", kind="labelled")}
+    (one,) = material.leave_out(groups, seed=1)
+    assert one.corpora == ("acted", "only")
+    assert {piece.corpus for piece in groups[one.made]} == {"not speech"}
+
+
+def test_a_teacher_hears_as_it_learned_to(tmp_path: Path) -> None:
+    """Whatever the settings of the engine are that it teaches."""
+    other = FeatureSettings.whisper(top_db=40.0)
+    engines = [
+        open_directory(make_model(tmp_path / name, encoder=True, features=features, labels=LABELS))
+        for name, features in (("pupil", None), ("teacher", other))
+    ]
+    (tmp_path / "teacher" / "scaler.json").unlink()
+    rng = np.random.default_rng(1)
+    pcm = (rng.uniform(-9_000, 9_000, 16_000) * np.geomspace(1e-3, 1, 16_000)).astype(np.int16)  # 60 dB of range
+    pieces = [material.Piece(kind="ordinary", corpus="mine", speaker="anna", name="a", pcm=pcm)]
+    answers = []
+    for pupil in engines:
+        way = broaden.Broadening(pupil, engines[1], tmp_path / pupil.name / "work", seed=1, progress=Silent())
+        way.hear({"ordinary": pieces})
+        answers.append(way._answers(engines[1], "ordinary"))
+    np.testing.assert_array_equal(answers[0], answers[1])
+
+
 def test_tables_without_labels_are_read_as_those_with_labels(tmp_path: Path) -> None:
     """Semicolons, upper case, other names of the columns, and recordings in a folder of their own."""
     (tmp_path / "audio").mkdir()
@@ -312,3 +371,19 @@ def test_the_thresholds_keep_ordinary_speech_and_the_wrong_out() -> None:
     found = strangers._thresholds(plain, alone(own, lively, foreign), 0.03)
     assert found.below == 0.5
     assert found.strange_emotion == pytest.approx(0.91, abs=0.011)
+
+
+def test_thresholds_chosen_without_a_group_owe_it_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = answered("judges", [0, 1, 2, 3, 4] * 40, sure=0.9, right=0.85, strangeness=0.5)
+    calm, lively = (answered("ordinary", [1] * 100, sure=sure, right=1.0, strangeness=1.0) for sure in (0.6, 0.98))
+    begun: list[strangers.Confidence] = []
+    chosen = strangers._thresholds
+
+    def noted(found: strangers.Confidence, *rest: Any) -> strangers.Confidence:
+        begun.append(found)
+        return chosen(found, *rest)
+
+    monkeypatch.setattr(strangers, "_thresholds", noted)
+    strangers.calibrate(load_manifest(find_model("fast")), [own, calm, lively])
+    plain = strangers.Confidence(alone=0, inside=0)
+    assert [one.strange_emotion for one in begun] == [plain.strange_emotion] * 3
