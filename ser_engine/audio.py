@@ -199,8 +199,14 @@ def _holds_speech(track_pieces: Iterator[PcmFrame], held: list[PcmFrame]) -> boo
 
 
 def _refuse_counted(source: Source, number: int, limits: DecodeLimits, deadline: Deadline) -> None:
-    """Refuse what is too long before it is decoded: its packets are counted, whatever its header states."""
+    """Refuse what is too long before it is decoded: its packets are counted, whatever its header states.
+
+    The stream stands afterwards where it stood, for the decoder goes on reading it.
+    """
     most_s = limits.max_duration_s + _PADDING_S
+    at = 0 if isinstance(source, bytes) else source.tell()
     with opened(source) as container:
         if counted_s(container, tracks_of(container)[number], most_s, deadline) > most_s:
             raise too_long(limits)
+    if not isinstance(source, bytes):
+        source.seek(at)

@@ -223,6 +223,12 @@ def test_a_length_that_is_an_estimate_refuses_nothing() -> None:
     assert list(windows_of(unsteady()))[-1].end_s == pytest.approx(100, abs=1.5)
 
 
+def test_a_stream_whose_packets_were_counted_is_decoded_as_its_bytes_are() -> None:
+    """Who counts reads the same stream, from which the decoder goes on reading."""
+    data = unsteady()
+    np.testing.assert_array_equal(decode(io.BytesIO(data)), decode(data))
+
+
 def test_levels() -> None:
     assert level_dbfs(np.full(100, 0.1, np.float32)) == pytest.approx(-20)
     assert peak_dbfs(np.asarray([0.0, -0.5], np.float32)) == pytest.approx(-6.02, abs=0.01)
