@@ -46,6 +46,7 @@ class Slot:
         self._failed = 0
         self.info: Any = None
         self._gone = ""
+        self._late = False
         self._kind: Final = kind
         self._model_dir = model_dir
         self._runtime = runtime
@@ -146,21 +147,32 @@ class Slot:
     def _ask(self, request: tuple[Any, ...], limit_s: float) -> list[Any]:
         if self._connection is None or self._process is None or not self.ready:
             raise WorkerGone
-        deadline = time.monotonic() + limit_s
-        late = threading.Timer(limit_s, self._process.kill)  # a pipe whose reader stands still would take no more
+        deadline, self._late = time.monotonic() + limit_s, False
+        late = threading.Timer(limit_s, self._end_late, (self._process,))
         late.daemon = True
         try:
             late.start()
         except RuntimeError as error:  # no thread is left: perhaps there is later
             raise WorkerGone from error
         try:
+            return self._exchange(request, deadline)
+        finally:
+            late.cancel()
+
+    def _end_late(self, process: SpawnProcess) -> None:
+        """A worker that stands still in the middle of a message would hold up whoever writes to it or reads from it."""
+        self._late = True
+        process.kill()
+
+    def _exchange(self, request: tuple[Any, ...], deadline: float) -> list[Any]:
+        assert self._connection is not None  # noqa: S101  (`_ask` looked)
+        assert self._process is not None  # noqa: S101
+        try:
             self._connection.send(request)
         except (OSError, ValueError) as error:
             self._process.join(_END_LIMIT_S)
             self._kill()
             raise WorkerGone from error
-        finally:
-            late.cancel()
         return self._receive(deadline)[1]
 
     def _receive(self, deadline: float) -> tuple[tuple[Any, ...], list[Any]]:
@@ -186,7 +198,7 @@ class Slot:
     def _kill(self) -> None:
         self._ready = False
         if self._process is not None:
-            self._gone = _as_told(self._process.exitcode)
+            self._gone = _as_told(None if self._late else self._process.exitcode)
             self._process.kill()
             self._process.join(_END_LIMIT_S)
             atexit.unregister(self._process.kill)

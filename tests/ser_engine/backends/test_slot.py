@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
+import os
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -63,4 +66,24 @@ async def test_an_answer_that_cannot_be_read_costs_the_process_that_gave_it() ->
         await slot.ask("windows", limit_s=60.0)
     assert killed
     assert not slot.ready
+    await slot.end()
+
+
+async def test_a_worker_that_stands_still_in_the_middle_of_an_answer_is_ended() -> None:
+    """Who reads the rest of it would wait for ever, and with it the slot."""
+    slot: Any = Slot("recogniser-0", "recognise", "model")
+    ours, theirs = multiprocessing.Pipe()
+    slot._process = SimpleNamespace(
+        is_alive=lambda: True, kill=theirs.close, join=lambda *_: None, exitcode=None, pid=1
+    )
+    slot._connection, slot._ready = ours, True
+    os.write(theirs.fileno(), (1_000).to_bytes(4, "big") + b"the first of a thousand bytes")
+    try:
+        async with asyncio.timeout(10.0):
+            with pytest.raises(WorkerGone):
+                await slot.ask("windows", limit_s=0.05)
+    finally:
+        theirs.close()
+    assert not slot.ready
+    assert slot.gone == "no answer"
     await slot.end()
