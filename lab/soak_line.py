@@ -18,6 +18,7 @@ from ser_engine.backends.process import deaf_to_signals
 START_S: Final = 180.0
 END_S: Final = 20.0
 _LONGEST_LINE: Final = 1 << 24
+_ENDED: Final = "the loopback Discord has ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class SoakLine:
         self._told = told
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._ids = itertools.count()
+        self._ended = False
 
     def ssl_context(self) -> ssl.SSLContext:
         """Trusts the loopback voice server."""
@@ -68,6 +70,8 @@ class SoakLine:
             RuntimeError: it failed there, or the process has ended.
         """
         assert self._process.stdin is not None  # noqa: S101 - a pipe
+        if self._ended:
+            raise RuntimeError(_ENDED)
         number = next(self._ids)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         self._process.stdin.write(json.dumps({"id": number, "do": what} | details).encode() + b"\n")
@@ -80,9 +84,10 @@ class SoakLine:
             while line := await self._process.stdout.readline():
                 self._take(json.loads(line))
         finally:
+            self._ended = True
             for answer in self._asked.values():
                 if not answer.done():
-                    answer.set_exception(RuntimeError("the loopback Discord has ended"))
+                    answer.set_exception(RuntimeError(_ENDED))
 
     def _take(self, body: dict[str, Any]) -> None:
         if "id" in body:

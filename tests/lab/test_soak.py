@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from lab import soak, soak_stage
 from lab.soak_ledger import Ledger, number_of, numbered
+from lab.soak_line import SoakLine
 from lab.soak_report import Report
 from ser_engine import opus
 
@@ -136,6 +138,20 @@ async def test_a_connection_given_up_while_its_keys_are_waited_for_counts_until_
     assert asked == ["close", "settle", "settle"]
     assert made.happened[soak.OF_ITS_OWN] == 1
     assert work._ledger._was_away(time.monotonic() - 0.001)
+
+
+@pytest.mark.integration
+async def test_who_asks_a_loopback_discord_that_has_ended_is_told() -> None:
+    """Before, a soak whose other process was killed waited for its answer for ever."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "", stdin=pipe, stdout=pipe)
+    where = {"channel": 1, "api_base": "", "gateway_url": "", "token": "", "certificate": ""}
+    line = SoakLine(process, where, lambda _: None)
+    await line.listen()
+    async with asyncio.timeout(60.0):
+        with pytest.raises(RuntimeError, match="has ended"):
+            await line.ask("settle")
+    await process.wait()
 
 
 @pytest.mark.e2e
