@@ -42,7 +42,11 @@ class Grants:
     def may_redirect_to(self, uri: str) -> bool:
         if self.redirect_uris:
             return uri in self.redirect_uris
-        return URL(uri).scheme in ("http", "https") and URL(uri).host in ("127.0.0.1", "::1", "localhost")
+        try:
+            url = URL(uri)
+        except ValueError:
+            return False
+        return url.scheme in ("http", "https") and url.host in ("127.0.0.1", "::1", "localhost")
 
     def code(self, user: User, scope: str, redirect_uri: str, challenge: str | None = None) -> str:
         expires_at = time.monotonic() + _CODE_LIFETIME_S

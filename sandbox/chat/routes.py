@@ -22,7 +22,7 @@ from sandbox.chat.stream import Stream
 from sandbox.chat.typed import read_command
 from sandbox.chat.view import View
 from sandbox.errors import ApiError
-from sandbox.forms import PERSON_UPLOAD_LIMIT_BYTES
+from sandbox.forms import ATTACHMENTS_LIMIT, PERSON_UPLOAD_LIMIT_BYTES
 from sandbox.interactions import Interaction
 from sandbox.models import SPOKEN, Channel, Json, Message, User
 from sandbox.people import NotOffered, People
@@ -222,11 +222,14 @@ async def _read(request: web.Request) -> tuple[Act, list[tuple[str, bytes]]]:
 
 async def _parts(request: web.Request) -> tuple[bytes | None, list[tuple[str, bytes]]]:
     """What is to be done, as JSON, and the files that come with it."""
-    act, files = None, []
+    act: bytes | None = None
+    files: list[tuple[str, bytes]] = []
     async for part in await request.multipart():
         if isinstance(part, BodyPartReader) and part.name == "act":
             act = await part.read()
         elif isinstance(part, BodyPartReader) and part.name == "file":
+            if len(files) == ATTACHMENTS_LIMIT:
+                raise NotOffered(f"more than {ATTACHMENTS_LIMIT} files")
             content = bytearray()
             while chunk := await part.read_chunk(256 * 1024):
                 content += chunk

@@ -144,7 +144,7 @@ class VoiceGateway:
                     body = json.loads(message.data)
                     if body["op"] == Op.HEARTBEAT:
                         deadline = loop.time() + patience_s
-                    self._said(connection, Op(body["op"]), body["d"])
+                    self._said(connection, _known(body["op"]), body["d"])
                 elif message.type is WSMsgType.BINARY:
                     self._sent(connection, message.data)
                 elif message.type is WSMsgType.PING:
@@ -192,7 +192,7 @@ class VoiceGateway:
         call = self._call(connection)
         if call is None:
             return
-        group, op, body = call.group, Op(data[0]), data[1:]
+        group, op, body = call.group, _known(data[0]), data[1:]
         if op is Op.KEY_PACKAGE:
             group.key_package(connection.user_id, body)
         elif op is Op.COMMIT_WELCOME:
@@ -229,3 +229,13 @@ class VoiceGateway:
             raise ConnectionResetError("gone before it said who it is")
         body = json.loads(message.data)
         return int(body["op"]), body["d"]
+
+
+def _known(number: Any) -> Op:
+    """Raises Refused for an opcode that does not exist, and ValueError for what is no number."""
+    try:
+        return Op(number)
+    except ValueError:
+        if isinstance(number, int):
+            raise Refused(Close.UNKNOWN_OPCODE) from None
+        raise

@@ -93,6 +93,21 @@ async def test_a_page_gets_everything_and_then_the_changes(page: Page, sandbox: 
     assert report == ("report", {"url": "http://127.0.0.1:1/another"})
 
 
+async def test_a_visitor_sends_ten_files_at_most(page: Page, sandbox: Sandbox) -> None:
+    async def said(files: int, text: str = "") -> int:
+        form = aiohttp.FormData()
+        form.add_field("act", json.dumps({"as": sandbox.you.id, "channel": sandbox.text.id, "text": text}))
+        for number in range(files):
+            form.add_field("file", b"text", filename=f"{number}.txt")
+        async with page.http.post(f"{sandbox.url}/page/say", data=form, headers={"X-Sandbox-Page": "1"}) as response:
+            return response.status
+
+    assert await said(10) == 200
+    assert await said(11) == 409
+    (message,) = sandbox.messages(sandbox.text)
+    assert len(message.attachments) == 10
+
+
 async def test_a_visitor_presses_fills_in_and_types(page: Page, bot: PlainBot, sandbox: Sandbox) -> None:
     class Form(discord.ui.Modal, title="Note"):
         note: discord.ui.TextInput[Form] = discord.ui.TextInput(label="Note", custom_id="note")

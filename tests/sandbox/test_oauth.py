@@ -80,7 +80,12 @@ async def test_a_code_is_bound_to_its_application_and_address(sandbox: Sandbox) 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"client_id": "1"}, {"redirect_uri": "https://elsewhere.example/x"}, {"scope": "bot"}, {"response_type": "token"}],
+    [
+        {"client_id": "1"},
+        *({"redirect_uri": uri} for uri in ("https://elsewhere.example/x", "http://[::1", "http://127.0.0.1:99999")),
+        {"scope": "bot"},
+        {"response_type": "token"},
+    ],
 )
 async def test_a_wrong_link_is_refused_before_anybody_is_asked(sandbox: Sandbox, wrong: dict[str, str]) -> None:
     query = {

@@ -99,7 +99,7 @@ async def test_connections_can_be_refused_on_demand(voice: VoiceServer) -> None:
         (Op.SELECT_PROTOCOL, {}, Close.BAD_PAYLOAD),
         (Op.SPEAKING, {"speaking": 1, "ssrc": 1}, Close.BAD_REQUEST),
         (Op.READY, {}, Close.UNKNOWN_OPCODE),
-        (99, {}, Close.BAD_PAYLOAD),
+        (99, {}, Close.UNKNOWN_OPCODE),
     ],
 )
 async def test_what_is_not_done_after_identifying(voice: VoiceServer, op: int, data: Any, code: Close) -> None:
