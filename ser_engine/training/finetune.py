@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ser_engine.errors import CorpusError
 from ser_engine.features import Features
 from ser_engine.training.loop import seed_dropout
 from ser_engine.training.metrics import Floats
@@ -30,6 +31,8 @@ from ser_engine.training.recipes import Progress
 _CHECKPOINT: Final = "checkpoint.npz"
 _LENGTHS: Final = (120, 160, 200, 240, 300)
 """Batches are padded to one of these, so that TensorFlow meets few shapes."""
+_BANDS: Final = 80
+"""Of Whisper's log-mel."""
 _LIKE_LENGTHS: Final = 16
 """Clips are sorted by length within this many batches: little padding, still a random order."""
 
@@ -59,7 +62,18 @@ class FineTuneSettings:
     """Share of the running average that a step leaves as it was."""
     masked_bands: int = 14
     masked_frames: int = 25
-    """In half of the windows at most so many bands (frames) in a row are flattened (SpecAugment); 0 masks nothing."""
+    """In half of the windows fewer than so many bands (frames) in a row are flattened (SpecAugment); 0: none."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.no_speech < self.batch:
+            raise CorpusError("no_speech must be 0 at least, and less than batch.")
+        if self.masked_bands not in (0, *range(2, _BANDS + 1)) or self.masked_frames not in (
+            0,
+            *range(2, _LENGTHS[-1]),
+        ):
+            raise CorpusError(f"masked_bands must be 0, or 2 to {_BANDS}; masked_frames 0, or 2 to {_LENGTHS[-1] - 1}.")
+        if self.cycles > 1 and self.later_epochs < 1:
+            raise CorpusError("later_epochs must be 1 at least where there are later cycles.")
 
     @property
     def ends(self) -> list[int]:

@@ -54,8 +54,8 @@ class LoopSettings:
     def __post_init__(self) -> None:
         if not self.cycles or not all(isinstance(epochs, int) and epochs >= 1 for epochs in self.cycles):
             raise CorpusError(f"cycles must be whole numbers of epochs, one at least, not {list(self.cycles)}.")
-        if self.averaged_epochs < 1 or self.batch < 1:
-            raise CorpusError("averaged_epochs and batch must be 1 at least.")
+        if self.averaged_epochs < 1 or self.batch < 1 or self.masked_frames < 0:
+            raise CorpusError("averaged_epochs and batch must be 1 at least, and masked_frames 0.")
 
     @property
     def epochs(self) -> int:

@@ -178,11 +178,22 @@ def test_the_figures_are_right() -> None:
         ("dropout=7", "dropout is a share, 0 to 1"),
         ("votes_share=-0.1", "votes_share is a share"),
         ("stages.later_share=NaN", "later_share is a share"),
+        ("stages.batch=2", "less than batch"),
+        ("stages.no_speech=-1", "0 at least"),
+        ("stages.masked_bands=1", "masked_bands must be 0, or 2 to 80"),
+        ("stages.masked_bands=81", "masked_bands must be 0, or 2 to 80"),
+        ("stages.masked_frames=1", "masked_frames 0, or 2 to"),
+        ("stages.later_epochs=0", "later_epochs must be 1"),
     ],
 )
 def test_a_change_that_fits_nothing_is_refused(change: str, words: str) -> None:
     with pytest.raises(CorpusError, match=words.replace("(", r"\(")):
         variable.vary(default.RECIPE, [change])
+
+
+def test_a_change_that_fits_no_loop_is_refused() -> None:
+    with pytest.raises(CorpusError, match="masked_frames"):
+        variable.vary(seed.RECIPE, ["loop.masked_frames=-1"])
 
 
 def test_changes_reach_the_recipe_and_its_stages() -> None:
