@@ -52,13 +52,6 @@ class Node:
                 found += [_signed(value)] if isinstance(value, int) else [_signed(v) for v in _packed(value)]
         return tuple(found)
 
-    def int(self, name: str, default: int) -> int:
-        """An attribute that is one integer."""
-        for number, value in _fields(self.attributes.get(name, b"")):
-            if number == 3 and isinstance(value, int):
-                return _signed(value)
-        return default
-
 
 @dataclass(slots=True, kw_only=True)
 class Graph:

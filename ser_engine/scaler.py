@@ -6,7 +6,7 @@ Kept apart from the front end because an encoder may stand between the two.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,22 +35,6 @@ class Scaler:
     @classmethod
     def identity(cls, dims: int) -> Scaler:
         return cls(mean=np.zeros(dims, dtype=np.float32), scale=np.ones(dims, dtype=np.float32))
-
-    @classmethod
-    def fit(cls, clips: Iterable[Features]) -> Scaler:
-        """From true frames only (never padding), in one pass and double precision; one clip of shape ``(frames, dims)``
-        is held at a time. Raises ValueError when there is no frame."""
-        count, total, squares = 0, np.float64(0), np.float64(0)
-        for clip in clips:
-            count += len(clip)
-            total = total + clip.sum(axis=0, dtype=np.float64)
-            squares = squares + np.square(clip, dtype=np.float64).sum(axis=0)
-        if count == 0:
-            raise ValueError("a scaler needs at least one frame")
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-        scale = np.where(deviation < 1e-6, 1.0, deviation)
-        return cls(mean=np.asarray(mean, dtype=np.float32), scale=np.asarray(scale, dtype=np.float32))
 
     def apply(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standardise the last axis."""
