@@ -6,15 +6,13 @@ demo speaks with one actor's voice.
 
 from __future__ import annotations
 
-import csv
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Final
 
-CLIPS: Final = Path(__file__).resolve().parent.parent / "sandbox" / "clips"
+from sandbox.recordings import Recording, recordings
 
 LULL_EVERY: Final = 9
 """Lines after which everybody is quiet for a moment."""
@@ -39,36 +37,28 @@ CAST: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    path: Path
-    duration_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One turn. `pause_s` passes after it before the next begins; below zero, the next cuts in."""
 
     person: Person
-    clip: Clip
+    clip: Recording
     pause_s: float
 
 
-def load_clips(folder: Path = CLIPS) -> dict[str, list[Clip]]:
+def load_clips() -> dict[str, list[Recording]]:
     """The clips by actor, in the order of ``clips.csv``."""
-    clips: dict[str, list[Clip]] = {}
-    with (folder / "clips.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            clip = Clip(path=folder / row["file"], duration_s=float(row["duration_s"]))
-            clips.setdefault(row["actor"], []).append(clip)
+    clips: dict[str, list[Recording]] = {}
+    for clip in recordings():
+        clips.setdefault(clip.actor, []).append(clip)
     return clips
 
 
 def script(
-    clips: Mapping[str, Sequence[Clip]], *, cast: Sequence[Person] = CAST, seed: int | None = None
+    clips: Mapping[str, Sequence[Recording]], *, cast: Sequence[Person] = CAST, seed: int | None = None
 ) -> Iterator[Line]:
     """Lines without end. First each included person says one, so that a report has something to show soon."""
     chance = random.Random(seed)  # noqa: S311  # a conversation, not a secret
-    decks: dict[str, list[Clip]] = {}
+    decks: dict[str, list[Recording]] = {}
     last: Person | None = None
     silent: dict[str, int] = {}
     opening = [person for person in cast if person.included]

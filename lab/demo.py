@@ -6,7 +6,6 @@ Nothing here is known to the bot: it meets a server, a voice channel and people 
 from __future__ import annotations
 
 import asyncio
-import io
 import shutil
 import tempfile
 import time
@@ -24,10 +23,11 @@ from bot.recognition import Warming
 from bot.service import Service
 from bot.settings import Settings, load_settings
 from bot.texts import english as texts
-from lab.conversation import CAST, Clip, Line, Person, load_clips, script
+from lab.conversation import CAST, Line, Person, load_clips, script
 from sandbox import Message, NotOffered, Sandbox, User
 from sandbox.gateway import Intent
 from sandbox.permissions import EVERYONE, Permission
+from sandbox.recordings import Recording, as_voice_message
 from sandbox.voice import Speaker
 from ser_engine.backends.base import InferenceBackend
 
@@ -218,8 +218,8 @@ class Demo:
         if (panel := self._panel()) is not None:
             await self.sandbox.press(self._users[CAST[3].name], panel, MARK_ID)
 
-    async def _voice_message(self, person: Person, clip: Clip) -> Message:
-        ogg = await asyncio.to_thread(ogg_opus, clip.path)
+    async def _voice_message(self, person: Person, clip: Recording) -> Message:
+        ogg = await asyncio.to_thread(as_voice_message, clip.path)
         return self.sandbox.send_voice_message(self._users[person.name], self.sandbox.text, ogg)
 
 
@@ -236,18 +236,3 @@ def _folder(data_dir: Path) -> Path:
         raise StartError(
             f"{home} cannot be used: {error.strerror}. Name a folder that can be written to: UNDERTONE_DATA_DIR=…"
         ) from error
-
-
-def ogg_opus(path: Path) -> bytes:
-    """A clip as a phone would send it as a voice message: Ogg Opus, 48 kHz mono, about 64 kbit/s."""
-    import av
-
-    container = io.BytesIO()
-    with av.open(str(path)) as source, av.open(container, "w", format="ogg") as target:
-        stream = target.add_stream("libopus", rate=48_000, layout="mono", options={"b": "64000"})
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=48_000)
-        for frame in (*source.decode(audio=0), None):
-            for block in resampler.resample(frame):
-                target.mux(stream.encode(block))
-        target.mux(stream.encode(None))
-    return container.getvalue()

@@ -8,7 +8,7 @@ import wave
 import aiohttp
 import pytest
 
-from lab.demo import ogg_opus
+from sandbox.recordings import as_voice_message
 from tests.e2e.stage import Stage
 from tests.fakes.clips import CLIPS
 from tests.fakes.waiting import Stopwatch
@@ -40,7 +40,7 @@ def hour_long_wav() -> bytes:
 
 
 async def test_predict_answers_as_the_old_app_did(play: Stage) -> None:
-    for content, name in ((CLIP.read_bytes(), "clip.flac"), (ogg_opus(CLIP), "clip.ogg")):
+    for content, name in ((CLIP.read_bytes(), "clip.flac"), (as_voice_message(CLIP), "clip.ogg")):
         async with play.http.post("/predict", data=form(content, name)) as response:
             assert response.status == 200
             answer = await response.json()

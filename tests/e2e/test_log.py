@@ -9,8 +9,8 @@ import pytest
 
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
 from bot.texts import english as texts
-from lab.demo import ogg_opus
 from sandbox.permissions import Permission
+from sandbox.recordings import as_voice_message
 from tests.e2e.stage import Stage
 from tests.fakes.clips import CLIPS, clip_paths
 from tests.fakes.log import written
@@ -51,7 +51,7 @@ async def test_a_whole_conversation_leaves_no_id_and_no_name_in_the_log(log: io.
         (mara, "privacy export", None),
     ):
         await discord.answer(await discord.command(user, discord.text, command, options), PATIENCE_S)
-    message = discord.send_voice_message(mara, discord.text, ogg_opus(CLIPS / "1030_IEO_ANG_HI.flac"))
+    message = discord.send_voice_message(mara, discord.text, as_voice_message(CLIPS / "1030_IEO_ANG_HI.flac"))
     await discord.answer(await discord.context_menu(mara, message, texts.MENU_ANALYZE), PATIENCE_S)
     async with play.http.get(f"/sessions/{session_id}") as response:
         assert "Maravilla" in await response.text()

@@ -6,9 +6,9 @@ import pytest
 
 from bot.pictures import palette
 from bot.texts import english as texts
-from lab.demo import ogg_opus
 from sandbox import Message
 from sandbox.models import MessageFlag
+from sandbox.recordings import as_voice_message
 from ser_engine.models import find_model
 from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm
@@ -24,7 +24,7 @@ ANGRY = CLIPS / "1030_IEO_ANG_HI.flac"
 async def test_ones_own_voice_message_is_answered_where_it_stands(play: Stage) -> None:
     discord = play.discord
     ines = discord.add_person("Ines")
-    message = discord.send_voice_message(ines, discord.text, ogg_opus(ANGRY))
+    message = discord.send_voice_message(ines, discord.text, as_voice_message(ANGRY))
     assert message.flags & MessageFlag.VOICE_MESSAGE
     await discord.context_menu(ines, message, texts.MENU_ANALYZE)
 
@@ -46,7 +46,7 @@ async def test_ones_own_voice_message_is_answered_where_it_stands(play: Stage) -
 async def test_somebody_elses_voice_message_waits_for_its_author(play: Stage) -> None:
     discord = play.discord
     ines, theo = discord.add_person("Ines"), discord.add_person("Theo")
-    message = discord.send_voice_message(ines, discord.text, ogg_opus(ANGRY))
+    message = discord.send_voice_message(ines, discord.text, as_voice_message(ANGRY))
     interaction = await discord.context_menu(theo, message, texts.MENU_ANALYZE)
     assert texts.ASKED_AUTHOR in (await discord.answer(interaction)).content
     assert not message.reactions
@@ -63,6 +63,6 @@ async def test_a_direct_message_is_answered(play: Stage) -> None:
     discord = play.discord
     ines = discord.add_person("Ines")
     channel = discord.people.direct_messages(ines)
-    message = discord.send_voice_message(ines, channel, ogg_opus(ANGRY))
+    message = discord.send_voice_message(ines, channel, as_voice_message(ANGRY))
     await discord.wait_for(lambda: any(m.author is discord.bot and m.embeds for m in discord.messages(channel)))
     assert message.reactions

@@ -9,10 +9,10 @@ import pytest
 from bot.commands import answers
 from bot.texts import english as texts
 from bot.turns import USES
-from lab.demo import ogg_opus
 from sandbox import Message, User
 from sandbox.models import Channel
 from sandbox.permissions import Permission
+from sandbox.recordings import as_voice_message
 from ser_engine.errors import EngineError
 from ser_engine.refusals import refusal
 from storage.records import Decision, MessageKind, Purpose, VoiceMode
@@ -26,7 +26,7 @@ BUTTONS = "undertone:voice:{}:{}:{}"
 
 @cache
 def recorded() -> bytes:
-    return ogg_opus(CLIPS / "1030_IEO_ANG_HI.flac")
+    return as_voice_message(CLIPS / "1030_IEO_ANG_HI.flac")
 
 
 def spoken(world: World, channel: Channel | None = None, *, by: User | None = None) -> Message:

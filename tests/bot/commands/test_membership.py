@@ -10,7 +10,7 @@ import pytest
 
 from bot.commands.panel_view import INCLUDE_ID
 from bot.texts import english as texts
-from lab.demo import ogg_opus
+from sandbox.recordings import as_voice_message
 from storage import servers
 from storage.records import Purpose
 from tests.fakes.clips import CLIPS
@@ -58,7 +58,9 @@ async def test_the_answer_of_an_author_who_left_ends_where_the_clock_is_slow(
 ) -> None:
     await world.ask(world.mara, "privacy opt-in", {"what": Purpose.VOICE.value})
     set_off(monkeypatch, -HOUR)
-    message = world.sandbox.send_voice_message(world.mara, world.sandbox.text, ogg_opus(CLIPS / "1030_IEO_ANG_HI.flac"))
+    message = world.sandbox.send_voice_message(
+        world.mara, world.sandbox.text, as_voice_message(CLIPS / "1030_IEO_ANG_HI.flac")
+    )
     world.sandbox.state.remove_member(world.sandbox.guild, world.mara.id)
     asked = await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
     assert text_of(await world.sandbox.answer(asked)) == texts.ASKED_AUTHOR

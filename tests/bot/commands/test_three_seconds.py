@@ -19,9 +19,9 @@ from bot.commands.privacy import DELETE_ID
 from bot.commands.report import ReportGroup
 from bot.commands.settings_menus import TOPIC, Topic
 from bot.texts import english as texts
-from lab.demo import ogg_opus
 from sandbox import Message
 from sandbox.interactions import Interaction
+from sandbox.recordings import as_voice_message
 from storage.records import SummaryPlace
 from tests.bot.commands.test_analyze import BUTTONS, button, reply_to
 from tests.fakes.clips import CLIPS
@@ -146,7 +146,7 @@ async def test_a_choice_of_sessions_does_not_wait_for_the_database(
 
 
 def recorded() -> bytes:
-    return ogg_opus(CLIPS / "1030_IEO_ANG_HI.flac")
+    return as_voice_message(CLIPS / "1030_IEO_ANG_HI.flac")
 
 
 def file(world: World) -> Any:

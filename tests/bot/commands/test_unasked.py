@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.texts import english as texts
-from lab.demo import ogg_opus
 from sandbox.gateway import Intent
+from sandbox.recordings import as_voice_message
 from ser_engine.refusals import refusal
 from storage.errors import StorageUnavailable
 from storage.records import Decision, Purpose, ServerSettings, VoiceMode
@@ -74,7 +74,7 @@ async def test_what_cannot_be_analysed_is_told_only_where_answers_are_wanted(
     await opted_in(reader, Purpose.VOICE)
     quiet = tmp_path / "quiet.wav"
     quiet.write_bytes(wav(0.3))
-    message = reader.sandbox.send_voice_message(reader.mara, reader.sandbox.text, ogg_opus(quiet))
+    message = reader.sandbox.send_voice_message(reader.mara, reader.sandbox.text, as_voice_message(quiet))
     next_one = spoken(reader)  # a person's recordings take their turns
     await reader.sandbox.wait_for(lambda: next_one.reactions)
     await answer_to(reader, spoken(reader, reader.sandbox.people.direct_messages(reader.mara)))

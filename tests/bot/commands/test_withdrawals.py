@@ -12,8 +12,8 @@ from bot.commands.answers import Answer
 from bot.texts import Texts
 from bot.texts import english as texts
 from bot.withdrawals import Withdrawals
-from lab.demo import ogg_opus
 from sandbox import Message, User
+from sandbox.recordings import as_voice_message
 from storage.records import MessageKind, Purpose
 from tests.bot.commands.test_analyze import BUTTONS, replies, reply_to, state
 from tests.fakes.clips import CLIPS
@@ -26,7 +26,7 @@ CALLBACKS = r"^/interactions/"
 
 def spoken(world: World) -> Message:
     """A voice message of Mara's."""
-    recording = ogg_opus(CLIPS / "1030_IEO_ANG_HI.flac")
+    recording = as_voice_message(CLIPS / "1030_IEO_ANG_HI.flac")
     return world.sandbox.send_voice_message(world.mara, world.sandbox.text, recording)
 
 
