@@ -65,7 +65,8 @@ class Settings(BaseSettings):
     ray_address: str | None = None
     """Address of a Ray cluster, such as ``head:6379`` or ``auto``; not set: Ray is started on this machine."""
     workers: int = Field(1, ge=0, le=64)
-    """Inference processes; 0 runs inference in this process. On Ray, the replicas."""
+    """Inference processes; 0 recognises and decodes in the main process, which a broken file may then end. On Ray, the
+    replicas."""
     degrade_after_s: float = Field(2.0, ge=0, le=10)
     """Seconds that speech may wait for recognition before the model ``fast`` answers in place of a slower one, until it
     eases; 0: it never does. Not with ``UNDERTONE_WORKERS=0`` and not on Ray."""

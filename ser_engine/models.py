@@ -147,8 +147,8 @@ class Manifest(BaseModel):
 
     @property
     def version(self) -> str:
-        """12 hex digits that change with what decides answers: of the network file's SHA-256, or of one over those of
-        the network, the encoder and the baseline's head."""
+        """12 hex digits that change with the weights: of the network file's SHA-256, or of one over those of the
+        network, the encoder and the baseline's head. Scaler, temperatures and thresholds do not change it."""
         network = next((name for name in (NETWORK_KERAS, OLD_NETWORK_KERAS, NETWORK_ONNX) if name in self.files), None)
         if network is None:
             return "0" * 12

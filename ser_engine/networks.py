@@ -54,14 +54,16 @@ def logarithms(probabilities: NDArray[np.floating]) -> Logits:
 class Network(Protocol):
     """What turns a batch into logits."""
 
-    def logits(self, batch: Batch, lengths: Lengths) -> Logits: ...
+    def logits(self, batch: Batch, lengths: Lengths) -> Logits:
+        """`batch` is standardised and padded; `lengths` are its rows' true numbers of frames."""
+        ...
 
 
 class OnnxNetwork:
     """``network.onnx`` on ONNX Runtime, one thread: two are slower as soon as the other core is busy.
 
-    It is made cheaper on the way, as `quick` says, or else the manifest. Then it takes one window after another: what
-    bytes stand for is chosen for each run, and no window's answer depends on which others came with it.
+    Its LSTMs are computed in bytes, as `quick` says, or else as the manifest says. Then windows run one after another:
+    what the bytes stand for is chosen for each run, and no answer may depend on which other windows came with it.
     """
 
     def __init__(self, directory: ModelDirectory, quick: Plan | None = None) -> None:
@@ -178,7 +180,10 @@ def _check_axes(directory: ModelDirectory, name: str, session: Any, *, windows: 
 def load_network(
     directory: ModelDirectory, runtime: Runtime | None, quick: Plan | None = None
 ) -> tuple[Network, Runtime]:
-    """ONNX Runtime where it is installed and the graph is there, else TensorFlow; or the one asked for."""
+    """ONNX Runtime where it is installed and the graph is there, else TensorFlow; or the one asked for.
+
+    Raises ModelError, and MissingExtra where TensorFlow is needed and not installed.
+    """
     if runtime is not None and runtime not in RUNTIMES:
         raise ModelError(f"There is no runtime {runtime!r}. Known: {', '.join(RUNTIMES)}.")
     if runtime == "tensorflow":
@@ -193,7 +198,8 @@ def load_network(
 
 
 def load_scaler(directory: ModelDirectory) -> Scaler | None:
-    """The directory's scaler, or None when it has none."""
+    """The directory's scaler, or None when it has none. Raises ModelError, and MissingExtra for a pickle that nothing
+    here can read."""
     if directory.has(SCALER_JSON):
         return Scaler.from_json(directory.read(SCALER_JSON))
     if directory.has(OLD_SCALER_PICKLE):
@@ -204,7 +210,10 @@ def load_scaler(directory: ModelDirectory) -> Scaler | None:
 
 
 def unpickled(data: bytes, path: Path) -> Scaler:
-    """The old app's StandardScaler; reading it runs its code, for which its owner vouched."""
+    """The old app's StandardScaler; reading it runs its code, for which its owner vouched.
+
+    Raises ModelError for anything else, and MissingExtra without scikit-learn.
+    """
     need_training(f"Reading {OLD_SCALER_PICKLE}", "sklearn", "joblib")
     import joblib  # type: ignore[import-untyped]  # it ships no types
 

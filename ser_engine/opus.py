@@ -262,6 +262,7 @@ class Encoder:
 
         Raises:
             OpusError: the number of samples is none of these.
+            ValueError: the samples do not divide into the channels.
         """
         block = np.ascontiguousarray(pcm, dtype=np.float32)
         if block.size % self.channels:

@@ -1,9 +1,9 @@
 """A cheaper graph of nearly the same answers, made when a model is loaded: its LSTMs in bytes.
 
-What may stand in the way of that is the input: a few large values take the bits from all others. Then the columns
-that weigh most are given twice, coarse and what the coarse ones lack. How far the answers move differs from model to
-model, so ``model.json`` says which LSTMs are taken and how (`Manifest.quick`), and ``undertone model quicken`` finds
-out. Encoders are quantised when they are made (``undertone quantise``).
+A byte has 256 steps, and a few large values of the input may leave hardly any of them to all others. Then the columns
+with the largest weights are given twice: in bytes, and once more what the bytes lack. How far the answers move differs
+from model to model. So ``undertone model quicken`` finds out, and ``model.json`` says which LSTMs are taken and how
+(`Manifest.quick`). Encoders are quantised when they are made (``undertone quantise``).
 """
 
 from __future__ import annotations

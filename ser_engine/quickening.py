@@ -19,8 +19,8 @@ MOST_MOVED: Final = 0.02
 """What a probability may differ by from the exact graph's."""
 _MARGIN: Final = 0.9
 _LATER: Final = (0, 80, 160)
-"""Samples by which a window begins later. A rounding is as good as thrown dice, and another processor throws them anew,
-so each window is tried as it is and begun a little later, twice."""
+"""Samples by which a window begins later. How an answer is rounded is a matter of chance, and another processor rounds
+it otherwise. So each window is tried three times: as it is, and begun a little later, twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,8 @@ class Recognizer:
 
         `runtime` asks for ``onnxruntime`` or ``tensorflow``; without it ONNX Runtime is taken where it is installed.
         `quick` is taken in place of the manifest's; an empty one leaves the networks as they were trained.
-        Raises ModelError in words, also for a `runtime` that there is not.
+        Raises ModelError in words, also for a `runtime` that does not exist, and MissingExtra for one that is not
+        installed.
         """
         directory = open_directory(find_model(model))
         scaler = load_scaler(directory)

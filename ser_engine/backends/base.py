@@ -17,7 +17,7 @@ class ModelInfo:
     name: str
     """The directory's name: ``seed``, ``fast``, ``default`` or one's own."""
     version: str
-    """First 12 hex digits of the network file's SHA-256."""
+    """`Manifest.version`: 12 hex digits that change with the weights."""
     labels: tuple[str, ...]
     runtime: str
     """``onnxruntime`` or ``tensorflow``."""

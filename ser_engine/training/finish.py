@@ -21,7 +21,7 @@ from ser_engine.training.split import Split
 
 _PACKAGES: Final = ("undertone", "tensorflow-cpu", "tensorflow", "keras", "numpy", "scikit-learn", "onnx")
 EVEN_ODDS: Final = 0.5
-"""What is more probably wrong than right is not clear, however many answers a poor network then leaves."""
+"""An answer that is more probably wrong than right is never clear, even where a poor network then has no clear one."""
 OLD_NAMES: Final = {
     "hearings": "views",
     "strangers_share": "no_speech_share",

@@ -35,7 +35,7 @@ _LEAST_WEIGHTS: Final = 1 << 14
 _ROWS: Final = 12
 """So many rows of a window decide how what goes into a product becomes bytes."""
 _SHARES: Final = (None, 0.5, 0.75)
-"""How much of the difficulty goes from what enters a product to its weights."""
+"""SmoothQuant's α: how much of the range of what enters a product goes to its weights; None moves nothing."""
 _RANGES: Final = np.linspace(0.4, 1.0, 31)
 """Shares of the whole range that are tried: what lies beyond is cut, and the rest has finer steps."""
 _VALUES: Final = 60_000

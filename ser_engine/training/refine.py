@@ -2,7 +2,7 @@
 
 The encoder stays as it was trained. The head behind it goes on learning from what the encoder makes of several acted
 corpora, of ordinary speech and of sounds without speech; then a second, small head learns to compare a window with its
-speaker's earlier ones (`episodes`). Ordinary speech is no hard label: half of its target is the engine's own answer
+speaker's earlier ones (`episodes`). Ordinary speech has no hard label: half of its target is the engine's own answer
 made softer, half lies between Neutral and every label alike. What nobody said as a sentence gets every label alike.
 
 It is done three times. Twice whole corpora are left out, and what those networks say of them decides temperature and

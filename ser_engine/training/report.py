@@ -32,10 +32,9 @@ def build(
 ) -> dict[str, Any]:
     """Measure every model under every condition; numbers are rounded to four digits.
 
-    Each model is measured over the four labels of the old app, and over all of its own where those are more, as far as
-    there are recordings of them. `about`
-    goes into the report as it is: corpus, command. Raises CorpusError when a recording cannot be read, or none has a
-    label that a model knows.
+    Each model is measured over the four labels of the old app, and over all of its own where those are others, as far
+    as there are recordings of them. `about` (corpus, command) goes into the report as it is. Raises CorpusError when a
+    recording cannot be read, or none has a label that a model knows.
     """
     found: dict[str, Any] = {}
     for model in models:
