@@ -13,7 +13,7 @@ from storage import schema
 from storage.database import Database
 from storage.identity import Identity
 from storage.records import MessageKind, MessageRecord
-from storage.servers import chosen_days
+from storage.servers import outlived
 
 _CHUNK = 500
 QUESTION_KEPT: Final = timedelta(days=1)
@@ -71,16 +71,14 @@ class MessageRepository:
         """What is still to be deleted in Discord: of sessions that are deleted, older than its server's days, and
         questions that nobody can answer any more."""
         async with self._database.transaction() as db:
-            days = await chosen_days(db)
-            rows = await db.scalars(select(schema.BotMessage).where(schema.BotMessage.session_id.is_(None)))
-            return [
-                _to_record(row)
-                for row in rows
-                if row.user_hash is None
-                or row.kind == MessageKind.SHARED  # it names somebody, and is of a session all the same
-                or (row.kind == MessageKind.QUESTION and row.posted_at <= now - QUESTION_KEPT)
-                or row.posted_at <= now - timedelta(days=days.get(row.guild_id or 0, self._default_retention_days))
-            ]
+            message = schema.BotMessage
+            old = await outlived(
+                db, message.guild_id, message.posted_at, now=now, default_days=self._default_retention_days
+            )
+            old |= (message.kind == MessageKind.QUESTION) & (message.posted_at <= now - QUESTION_KEPT)
+            # One that tells of a link names somebody, and is of a session all the same.
+            of_a_session = message.user_hash.is_(None) | (message.kind == MessageKind.SHARED)
+            return await self._records(db, message.session_id.is_(None) & (of_a_session | old))
 
     async def stale(self, session_ids: Collection[str] | None) -> Sequence[MessageRecord]:
         """What still speaks of people whose data is deleted: in some sessions, or in all."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import CursorResult, Delete, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import schema
 from storage.database import Database
 from storage.identity import Identity
 from storage.messages import message_scopes
-from storage.records import MessageKind, Purpose, SessionState, Traces, WindowRecord
-from storage.servers import chosen_days
+from storage.records import MessageKind, SessionState, Traces, WindowRecord
+from storage.servers import outlived
 from storage.traces import took_part
 from storage.windows import StoredWindows, read_windows, windows_of
 
@@ -26,6 +26,8 @@ GONE_AFTER: Final = timedelta(days=14)
 """How long what is stored of a server outlives the bot's removal: one made by mistake can be undone."""
 _CHUNK = 5_000
 """Values in one query: few questions, and fewer values than any database takes."""
+_AT_ONCE = 1_000
+"""Sessions for which a person is hashed before others have their turn: some milliseconds."""
 _TELLING = (MessageKind.SUMMARY, MessageKind.NOTICE)
 """Messages of a session that speak of single people for good; a panel changes with who is included."""
 _AUTHOR = frozenset({"author_hash"})
@@ -81,16 +83,21 @@ class RightsRepository:
             started, participated, hashes = await self._find(db, user_id, guild_id)
             sessions: list[dict[str, Any]] = []
             windows: list[tuple[StoredWindows | None, list[Any]]] = []
-            for participant_id in participated:
-                participant = await db.get_one(schema.Participant, participant_id)
-                session = await db.get_one(schema.Session, participant.session_id)
-                stored = await read_windows(db, session.id, participant_id=participant_id)
-                windows.append((stored, session.labels))
-                moments = await db.scalars(select(schema.Moment).filter_by(participant_id=participant_id))
-                sessions.append(
-                    _plain(participant, without={"user_hash", "user_sealed"})
-                    | {"moments": [_plain(m, without=_AUTHOR) for m in moments]}
+            for ids in _chunks(participated):
+                found = await db.execute(
+                    select(schema.Participant, schema.Session.labels)
+                    .join(schema.Session, schema.Session.id == schema.Participant.session_id)
+                    .where(schema.Participant.id.in_(ids))
+                    .order_by(schema.Participant.id)
                 )
+                for participant, labels in found.all():
+                    stored = await read_windows(db, participant.session_id, participant_id=participant.id)
+                    windows.append((stored, labels))
+                    moments = await db.scalars(select(schema.Moment).filter_by(participant_id=participant.id))
+                    sessions.append(
+                        _plain(participant, without={"user_hash", "user_sealed"})
+                        | {"moments": [_plain(m, without=_AUTHOR) for m in moments]}
+                    )
             marks: list[schema.Moment] = []
             for chunk in _chunks(hashes):
                 marks.extend(await db.scalars(select(schema.Moment).where(schema.Moment.author_hash.in_(chunk))))
@@ -130,19 +137,18 @@ class RightsRepository:
                 )
             for ids in _chunks(participated):
                 for table, name in ((schema.StoredWindow, "windows"), (schema.Moment, "moments")):
-                    gone = await db.scalars(delete(table).where(table.participant_id.in_(ids)).returning(table.id))
-                    counts[name] = counts.get(name, 0) + len(gone.all())
-                await db.execute(delete(schema.Participant).where(schema.Participant.id.in_(ids)))
+                    gone = await _deleted(db, delete(table).where(table.participant_id.in_(ids)))
+                    counts[name] = counts.get(name, 0) + gone
+                await _deleted(db, delete(schema.Participant).where(schema.Participant.id.in_(ids)))
             for chunk in _chunks(hashes):
-                gone = await db.scalars(
-                    delete(schema.Moment).where(schema.Moment.author_hash.in_(chunk)).returning(schema.Moment.id)
-                )
-                counts["marks"] = counts.get("marks", 0) + len(gone.all())
-                await db.execute(delete(schema.Share).where(schema.Share.maker_hash.in_(chunk)))
-            for scope in await message_scopes(db, guild_id):
+                gone = await _deleted(db, delete(schema.Moment).where(schema.Moment.author_hash.in_(chunk)))
+                counts["marks"] = counts.get("marks", 0) + gone
+                await _deleted(db, delete(schema.Share).where(schema.Share.maker_hash.in_(chunk)))
+            scopes = await message_scopes(db, guild_id)
+            for theirs in _chunks([self._identity.in_server(scope, user_id) for scope in scopes]):
                 await db.execute(
                     update(schema.BotMessage)
-                    .filter_by(user_hash=self._identity.in_server(scope, user_id))
+                    .where(schema.BotMessage.user_hash.in_(theirs))
                     .values(user_hash=None, stale=True)
                 )
             for sessions in _chunks(started):
@@ -165,25 +171,16 @@ class RightsRepository:
         Dead share links go a month later than they died: until then they say that they are dead.
         """
         async with self._database.writing(patient=True) as db:
-            days = await chosen_days(db)
-            rows = await db.execute(
-                select(schema.Session.id, schema.Session.guild_id, schema.Session.ended_at).where(
-                    schema.Session.state != SessionState.LIVE
-                )
+            session = schema.Session
+            old = await outlived(
+                db, session.guild_id, session.ended_at, now=now, default_days=self._default_retention_days
             )
-            expired = [
-                session_id
-                for session_id, guild_id, ended_at in rows
-                if ended_at is not None
-                and ended_at <= now - timedelta(days=days.get(guild_id, self._default_retention_days))
-            ]
-            for ids in _chunks(expired):
-                await db.execute(delete(schema.Session).where(schema.Session.id.in_(ids)))
+            gone = await _deleted(db, delete(session).where(session.state != SessionState.LIVE, old))
             dead_by = now - _DEAD_SHARES_KEPT
             await db.execute(
                 delete(schema.Share).where(or_(schema.Share.expires_at <= dead_by, schema.Share.revoked_at <= dead_by))
             )
-        return len(expired)
+        return gone
 
     async def purge_left(self, now: datetime) -> list[int]:
         """Delete everything of the servers that the bot has been out of for `GONE_AFTER`; returns their ids."""
@@ -199,14 +196,20 @@ class RightsRepository:
         self, db: AsyncSession, user_id: int, guild_id: int | None
     ) -> tuple[list[str], list[int], list[str]]:
         """Ids of the sessions the person started, of their participant rows, and their hash in each session."""
-        query = select(schema.Session.id, schema.Session.starter_hash)
+        query = select(schema.Session.id, schema.Session.starter_hash).order_by(schema.Session.id).limit(_AT_ONCE)
         if guild_id is not None:
             query = query.filter_by(guild_id=guild_id)
-        starters = {row.id: row.starter_hash for row in await db.execute(query)}
-        hashes = self._identity.in_sessions(starters, user_id)
-        started = [session_id for session_id, starter_hash in starters.items() if starter_hash == hashes[session_id]]
-        participated = [participant_id for participant_id, _ in await took_part(db, hashes)]
-        return started, participated, list(hashes.values())
+        started: list[str] = []
+        participated: list[int] = []
+        hashes: list[str] = []
+        further = query
+        while rows := (await db.execute(further)).all():
+            theirs = self._identity.in_sessions([row.id for row in rows], user_id)
+            started += [row.id for row in rows if row.starter_hash == theirs[row.id]]
+            participated += [participant_id for participant_id, _ in await took_part(db, theirs)]
+            hashes += theirs.values()
+            further = query.where(schema.Session.id > rows[-1].id)
+        return started, participated, hashes
 
     async def _sessions_with(self, db: AsyncSession, participated: list[int], hashes: list[str]) -> set[str]:
         """Sessions with one of these participants, or with a mark by one of these hashes."""
@@ -235,9 +238,18 @@ class RightsRepository:
             guild_ids = list(await db.scalars(select(schema.Consent.guild_id).distinct()))
         else:
             guild_ids = [guild_id]
-        keys = [(guild, self._identity.in_server(guild, user_id), p) for guild in guild_ids for p in Purpose]
-        found = [await db.get(schema.Consent, key) for key in keys]
-        return [consent for consent in found if consent is not None]
+        found: list[schema.Consent] = []
+        for chunk in _chunks(guild_ids):
+            hashes = [self._identity.in_server(guild, user_id) for guild in chunk]
+            theirs = schema.Consent.guild_id.in_(chunk) & schema.Consent.user_hash.in_(hashes)
+            found.extend(await db.scalars(select(schema.Consent).where(theirs).order_by(schema.Consent.guild_id)))
+        return found
+
+
+async def _deleted(db: AsyncSession, statement: Delete) -> int:
+    """Delete rows; returns how many. None of them is held as an object, so none has to be looked for."""
+    done = await db.execute(statement, execution_options={"synchronize_session": False})
+    return cast(CursorResult[Any], done).rowcount
 
 
 def _chunks(items: list[_T]) -> list[list[_T]]:

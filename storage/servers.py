@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from storage import schema
 from storage.database import Database
@@ -72,12 +74,11 @@ class ServerRepository:
         `of` says which servers a process that has not all of them would know of.
         """
         async with self._writing, self._database.writing() as db:
-            for guild_id in filter(of, await self._known(db)) if of is not None else await self._known(db):
-                row = await self._row(db, guild_id)
-                if guild_id in guild_ids:
-                    row.left_at = None
-                elif row.left_at is None:
-                    row.left_at = now
+            out = set(await db.scalars(select(schema.Server.guild_id).where(schema.Server.left_at.is_not(None))))
+            for guild_id in await self._known(db):
+                is_out = guild_id not in guild_ids
+                if is_out != (guild_id in out) and (of is None or of(guild_id)):
+                    (await self._row(db, guild_id)).left_at = now if is_out else None
 
     async def left(self, guild_id: int, now: datetime) -> None:
         """The bot was removed from a server."""
@@ -102,10 +103,25 @@ class ServerRepository:
         return row
 
 
-async def chosen_days(db: AsyncSession) -> dict[int, int]:
-    """The retention of each server that chose one, in days; of the others it is the operator's."""
-    servers = await db.execute(select(schema.Server.guild_id, schema.Server.retention_days))
-    return {guild_id: days for guild_id, days in servers if days is not None}
+async def outlived(
+    db: AsyncSession,
+    guild_id: InstrumentedAttribute[Any],
+    at: InstrumentedAttribute[Any],
+    *,
+    now: datetime,
+    default_days: int,
+) -> ColumnElement[bool]:
+    """A condition for a query: the row of that server and time is older than the server keeps things.
+
+    The database compares. To read whatever is kept would hold up the event loop on a bot in many servers.
+    """
+    chosen = await db.scalars(select(schema.Server.retention_days).distinct())
+    kept_since = {days: now - timedelta(days=days) for days in {default_days, *chosen} if days is not None}
+    own = select(schema.Server.retention_days).where(schema.Server.guild_id == guild_id).scalar_subquery()
+    return at <= case(
+        {days: literal(since, schema.UtcDateTime()) for days, since in kept_since.items()},
+        value=func.coalesce(own, default_days),
+    )
 
 
 def _to_row(settings: ServerSettings) -> schema.Server:

@@ -7,9 +7,10 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, event, inspect, text
 
 from storage import (
     Decision,
@@ -24,7 +25,8 @@ from storage import (
 from storage.database import _create_engine
 from storage.identity import Identity
 from storage.listing import Wanted
-from storage.schema import Base
+from storage.rights import RightsRepository
+from storage.schema import Base, BotMessage
 from tests.fakes.records import window
 from tests.storage.conftest import KEY
 
@@ -177,6 +179,26 @@ async def test_an_export_holds_what_is_stored_and_no_keys(storage: Storage, sess
     assert (await storage.export_person(ALICE, 99))["sessions_taken_part_in"] == []
 
 
+async def test_what_is_deleted_during_an_export_is_left_out_of_it(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody deletes a session, or retention does, between the questions that an export is made of."""
+    kept, gone = [await storage.start_session(_new(guild_id=10)) for _ in range(2)]
+    for session in (kept, gone):
+        row = await storage.include_participant(session.id, ALICE)
+        await storage.add_windows(session.id, [window(row.id)])
+    found = RightsRepository._find
+
+    async def deleted_meanwhile(*about: Any) -> Any:
+        answer = await found(*about)
+        await storage.delete_session(gone.id)
+        return answer
+
+    monkeypatch.setattr(RightsRepository, "_find", deleted_meanwhile)
+    export = await storage.export_person(ALICE, 10)
+    assert [one["session_id"] for one in export["sessions_taken_part_in"]] == [kept.id]
+
+
 async def test_reports_belong_to_participants_and_the_starter(storage: Storage, session: SessionRecord) -> None:
     await storage.include_participant(session.id, BOB)
     assert await sessions_of(storage, 1) == {session.id}
@@ -195,6 +217,38 @@ async def test_retention_deletes_old_sessions_and_spares_live_ones(storage: Stor
     assert await storage.purge_expired(in_eight_days) == 1
     assert {s.id for s in await storage.sessions()} == {live.id, kept.id}
     assert await sessions_of(storage, ALICE) == {kept.id}
+
+
+async def test_retention_reads_only_what_goes(storage: Storage) -> None:
+    """A bot in many servers keeps more than can be read without holding up everybody else."""
+    for number in range(3):
+        session = await storage.start_session(_new(guild_id=10 + number))
+        await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
+        await storage.note_message(_message(100 + number), about=ALICE)
+    await storage.change_server(11, lambda now: replace(now, chosen_days=1))
+    await storage.note_message(_message(200))
+    read: list[int] = []
+    statements: list[str] = []
+
+    def loaded(message: BotMessage, _: object) -> None:
+        read.append(message.message_id)
+
+    def executed(_: object, __: object, statement: str, *___: object) -> None:
+        statements.append(statement)
+
+    engine = storage._database._engine.sync_engine
+    event.listen(BotMessage, "load", loaded)
+    event.listen(engine, "before_cursor_execute", executed)
+    try:
+        in_two_days = datetime.now(UTC) + timedelta(days=2)
+        assert [one.message_id for one in await storage.doomed_messages(in_two_days)] == [200]
+        assert await storage.purge_expired(in_two_days) == 1
+    finally:
+        event.remove(BotMessage, "load", loaded)
+        event.remove(engine, "before_cursor_execute", executed)
+    assert read == [200]
+    assert [one for one in statements if one.startswith("SELECT") and "FROM sessions" in one] == []
+    assert {one.guild_id for one in await storage.sessions()} == {10, 12}
 
 
 async def test_a_server_that_chose_nothing_follows_the_operators_days(storage: Storage, database_url: str) -> None:
