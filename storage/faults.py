@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
 
 from storage.errors import StorageConflict, StorageError, StorageUnavailable
 
@@ -34,7 +35,7 @@ _OF_ROWS: Final = (
     ValueError,
     struct.error,
 )
-"""What writing a row raises when a value of it is none that was foreseen."""
+"""What writing a row raises when one of its values cannot be stored."""
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def in_words(what: str) -> Iterator[None]:
     """Turn what SQLAlchemy and the driver raise into errors of storage."""
     try:
         yield
-    except IntegrityError as error:
+    except (IntegrityError, StaleDataError) as error:  # the second for a row that is gone by the time it is changed
         raise StorageConflict("A row does not fit to what is stored; what it belongs to may be deleted.") from error
     except DBAPIError as error:
         if _of_values(error):
@@ -53,7 +54,7 @@ def in_words(what: str) -> Iterator[None]:
 
 
 def never_fits(error: BaseException) -> bool:
-    """Whether it is what was to be stored that the database, or we, cannot take: it could be tried for ever."""
+    """Whether the row itself is to blame: it would fail however often it is tried."""
     return isinstance(error, _OF_ROWS)
 
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from structlog.testing import capture_logs
 
-from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage, WindowRecord, WindowWriter
+from storage import MomentRecord, NewSession, SessionRecord, SessionState, Storage, WindowRecord, WindowWriter, sessions
 from storage.errors import StorageConflict, StorageUnavailable, UnknownSession
 from tests.fakes.records import window
 from tests.storage.conftest import KEY, on_sqlite
@@ -369,3 +369,21 @@ async def test_many_windows_are_read_in_order_and_whole(storage: Storage, sessio
     assert before != await storage.edition(session.id)
     await storage.delete_session(session.id)
     assert await storage.edition(session.id) is None
+
+
+async def test_a_session_that_is_deleted_while_it_is_closed_is_a_conflict(
+    storage: Storage, session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require = sessions._require
+
+    async def deleted_meanwhile(db: Any, session_id: str) -> Any:
+        row = await require(db, session_id)
+        await storage.delete_session(session_id)
+        return row
+
+    monkeypatch.setattr(sessions, "_require", deleted_meanwhile)
+    with pytest.raises(StorageConflict):
+        await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
+    monkeypatch.undo()
+    with pytest.raises(UnknownSession):
+        await storage.end_session(session.id, state=SessionState.ENDED, reason="stopped", counters={})
