@@ -107,6 +107,8 @@ class Guards:
             log.exception("request_failed", route=_route(request), reference=reference)
             detail = f"The reason is in the log, under {reference}."
             response = _answer(request, 500, "unexpected", "Something broke on our side", detail)
+        if not response.prepared and request.writer.output_size and request.transport is not None:
+            request.transport.close()  # an answer had begun: a second one would be read as a part of it
         request.app[METRICS].responses.labels(route=_route(request), status=str(response.status)).inc()
         return response
 

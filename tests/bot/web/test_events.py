@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +14,10 @@ from aiohttp.test_utils import TestClient
 
 from bot.listening.events import moment_event, window_event
 from bot.listening.live import LiveBus
+from bot.web import events
 from bot.web.reading import summary_of
 from storage import MomentRecord, SessionRecord, SessionState, Storage
+from storage.errors import StorageUnavailable
 from tests.bot.web.conftest import MakeClient
 from tests.fakes.records import window
 from tests.fakes.waiting import Stopwatch, until
@@ -177,6 +180,28 @@ async def test_a_revoked_link_ends_the_stream_while_events_flow(
                 bus.publish(live_session.id, "window", {"n": 1})
                 await asyncio.sleep(0.01)
         await ended
+
+
+async def test_a_stream_whose_database_goes_away_ends_and_is_no_second_answer(
+    client: Client, bus: LiveBus, live_session: SessionRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had begun cannot be taken back: a 503 would be read as a part of it. The browser comes back by itself."""
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.02)
+    async with client.get(_path(live_session)) as response:
+        await followed(bus)
+
+        async def away(*_: object) -> None:
+            raise StorageUnavailable("it does not answer")
+
+        monkeypatch.setattr(events, "grant_of", away)
+        received = bytearray()
+        with suppress(aiohttp.ClientPayloadError):
+            async with asyncio.timeout(60):
+                async for piece in response.content.iter_any():
+                    received += piece
+        assert isinstance(response.content.exception(), aiohttp.ClientPayloadError), "it was cut off"
+    assert b"HTTP/" not in received
+    assert bus.counters()["subscribers"] == 0
 
 
 async def test_a_new_participant_comes_with_a_name_and_through_a_link_without(
