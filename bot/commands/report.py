@@ -54,7 +54,7 @@ class ReportGroup(app_commands.Group):
     @app_commands.command(name="list", description=described("CMD_REPORT_LIST"))
     async def list_all(self, interaction: Interaction) -> None:
         await defer(interaction)
-        records = (await self._theirs(interaction))[:LISTED]
+        records = await self._theirs(interaction, limit=LISTED)
         if not records:
             raise NotPossible("NO_REPORT")
         texts = texts_of(interaction)
@@ -140,7 +140,7 @@ class ReportGroup(app_commands.Group):
         records: Sequence[SessionRecord] = ()
         try:
             async with asyncio.timeout(CHOOSE_S):
-                records = await self._theirs(interaction, managing=managing)
+                records = await self._theirs(interaction, limit=CHOSEN_FROM, managing=managing)
         except (NotPossible, StorageError, TimeoutError) as error:
             _log.info("sessions_not_offered", guild=interaction.guild_id, error=type(error).__name__)
         states = texts_of(interaction).SESSION_STATES
@@ -153,14 +153,18 @@ class ReportGroup(app_commands.Group):
         state = texts.SESSION_STATES[record.state.value]
         return f"<t:{int(record.started_at.timestamp())}:f> · <#{record.channel_id}> · {state} · {name}"
 
-    async def _theirs(self, interaction: Interaction, *, managing: bool = False) -> list[SessionRecord]:
+    async def _has_all(self, interaction: Interaction, *, managing: bool) -> bool:
+        """Whether the asking person may open every report of this server; `managing`: or may manage it."""
+        if managing and manages_server(interaction):
+            return True
+        return reads_all(interaction, await self._app.storage.server(guild_of(interaction).id))
+
+    async def _theirs(self, interaction: Interaction, *, limit: int, managing: bool = False) -> list[SessionRecord]:
         """Sessions of this server whose report the asking person may open, newest first; `managing`: or may manage."""
         guild_id = guild_of(interaction).id
-        if (managing and manages_server(interaction)) or reads_all(
-            interaction, await self._app.storage.server(guild_id)
-        ):
-            return await self._app.storage.sessions(guild_id=guild_id, limit=CHOSEN_FROM)
-        own = await self._app.storage.listed(Wanted(guild_id=guild_id), limit=CHOSEN_FROM, user_id=interaction.user.id)
+        if await self._has_all(interaction, managing=managing):
+            return await self._app.storage.sessions(guild_id=guild_id, limit=limit)
+        own = await self._app.storage.listed(Wanted(guild_id=guild_id), limit=limit, user_id=interaction.user.id)
         return [one.session for one in own]
 
     async def _own_row(self, record: SessionRecord, user_id: int) -> int:
@@ -173,10 +177,17 @@ class ReportGroup(app_commands.Group):
         self, interaction: Interaction, session_id: str | None, *, managing: bool = False
     ) -> SessionRecord:
         """The named session, or the newest. Raises NotPossible; does not tell what others have."""
-        records = await self._theirs(interaction, managing=managing)
-        for record in records:
-            if session_id is None or record.id == session_id:
-                return record
+        if session_id is None:
+            for newest in await self._theirs(interaction, limit=1, managing=managing):
+                return newest
+            raise NotPossible("NO_REPORT")
+        record = await self._app.storage.session(session_id)
+        if record is None or record.guild_id != guild_of(interaction).id:
+            raise NotPossible("NO_REPORT")
+        if await self._has_all(interaction, managing=managing):
+            return record
+        if await self._app.storage.may_open(session_id, interaction.user.id):
+            return record
         raise NotPossible("NO_REPORT")
 
 

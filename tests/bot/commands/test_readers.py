@@ -13,6 +13,7 @@ import pytest
 from yarl import URL
 
 from bot import directory
+from bot.commands import report
 from bot.texts import english as texts
 from sandbox import User
 from storage.records import SummaryPlace
@@ -83,6 +84,23 @@ async def test_the_report_command_is_open_to_the_role_and_to_nobody_else(world: 
     assert text_of(await world.ask(rosa, "report last")) == texts.NO_REPORT
     await world.attested(viewer_role_id=None)
     assert text_of(await world.ask(rosa, "report list")) == texts.NO_REPORT
+
+
+async def test_a_session_that_is_named_is_found_however_many_came_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only as many as are offered while somebody types were looked through; an older one could not be taken back."""
+    monkeypatch.setattr(report, "CHOSEN_FROM", 1)
+    rosa = await reader(world)
+    old = await world.session_with(world.mara)
+    await world.session_with(world.mara)
+    for person in (world.mara, rosa, world.owner):
+        (file,) = (await world.ask(person, "report export", {"session": old})).attachments
+        assert file.filename == f"undertone-{old}.json"
+    assert text_of(await world.ask(world.owner, "report revoke", {"session": old})) == texts.NOTHING_TO_REVOKE
+    for session_id in (old, "none"):
+        assert text_of(await world.ask(world.theo, "report export", {"session": session_id})) == texts.NO_REPORT
+    assert text_of(await world.ask(rosa, "report revoke", {"session": "none"})) == texts.NO_REPORT
 
 
 async def test_the_button_for_the_summary_is_open_to_the_role(world: World) -> None:
