@@ -30,6 +30,7 @@ from bot.web.keys import (
     READERS,
     READY,
     REPORTS,
+    SIGN_INS,
     STORAGE,
     STREAMS,
     TELL,
@@ -45,7 +46,7 @@ from bot.web.keys import (
     Streams,
     Tell,
 )
-from bot.web.limits import Microphones, RateLimiter, Thumbnails, UploadGate
+from bot.web.limits import Microphones, RateLimiter, SignIns, Thumbnails, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory, NoNames
 from bot.web.pulse import PULSES, Pulses
@@ -110,6 +111,7 @@ def create_app(
     app[UPLOADS] = uploads if uploads is not None else UploadGate()
     app[CONNECTIONS] = connections if connections is not None else Connections()
     app[MICROPHONES] = microphones if microphones is not None else Microphones()
+    app[SIGN_INS] = SignIns()
     app[METRICS] = _metrics(app, counters, each_session)
     for one in measured:
         app[METRICS].registry.register(one)
@@ -190,6 +192,7 @@ def _metrics(app: web.Application, counters: Counters, each_session: Counters) -
     metrics.add_totals("engine", backend.counters)
     metrics.add_totals("live", bus.counters)
     metrics.add_totals("uploads", lambda: {"refused_full": gate.refused, "refused_rate": rate.refused})
+    metrics.add_totals("sign_ins", lambda: {"refused": app[SIGN_INS].refused})
     metrics.add_totals("readers", lambda: {"servers_not_asked": app[READERS].not_asked})
     metrics.add_totals("connections", app[CONNECTIONS].counters)
     metrics.add_gauge("uploads_active", "Uploads in memory now.", lambda: gate.active)

@@ -24,6 +24,8 @@ from typing import Final
 
 from aiohttp import web
 
+from bot.web.limits import client_at
+
 HEADERS_WITHIN_S: Final = 10.0
 IDLE_S: Final = 30.0
 UNREAD_S: Final = 60.0
@@ -195,7 +197,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what a TCP server makes
         self._transport = transport
         peer = transport.get_extra_info("peername")
-        self.client = str(peer[0]) if peer else "unknown"
+        self.client = client_at(str(peer[0])) if peer else "unknown"
         self._admitted = self._connections.admit(self, self._handler)
         if self._admitted:
             self._handler.connection_made(transport)

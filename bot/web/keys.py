@@ -15,7 +15,7 @@ from aiohttp import web
 from bot.listening.live import LiveBus
 from bot.web.access import Access
 from bot.web.connections import Connections
-from bot.web.limits import Microphones, RateLimiter, Thumbnails, UploadGate
+from bot.web.limits import Microphones, RateLimiter, SignIns, Thumbnails, UploadGate
 from bot.web.metrics import Metrics
 from bot.web.names import NameDirectory
 from bot.web.readers import Readers
@@ -89,7 +89,10 @@ class Delete(Protocol):
 
 
 class Tell(Protocol):
-    """Says where a session's summary stands that a link to everybody's results was made; None: by the operator."""
+    """Says in Discord, beside a session's summary, that somebody made a link to everybody's results.
+
+    `maker_id` is None when the operator made it.
+    """
 
     def __call__(self, session: SessionRecord, share: ShareRecord, maker_id: int | None) -> Awaitable[None]: ...
 
@@ -131,6 +134,7 @@ CONNECTIONS: Final = web.AppKey("CONNECTIONS", Connections)
 UPLOADS: Final = web.AppKey("UPLOADS", UploadGate)
 MICROPHONES: Final = web.AppKey("MICROPHONES", Microphones)
 UPLOAD_RATE: Final = web.AppKey("UPLOAD_RATE", RateLimiter)
+SIGN_INS: Final = web.AppKey("SIGN_INS", SignIns)
 THUMBNAILS: Final = web.AppKey("THUMBNAILS", Thumbnails)
 TEMPLATES: Final = web.AppKey("TEMPLATES", jinja2.Environment)
 HTTP: Final = web.AppKey("HTTP", aiohttp.ClientSession)

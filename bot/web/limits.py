@@ -1,8 +1,9 @@
-"""What one visitor, and all together, may ask of the recognition. All tables are bounded."""
+"""What one client, and all together, may ask of the recognition and of Discord. All tables are bounded."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
@@ -21,10 +22,31 @@ MAX_WAITING: Final = 24
 MAX_ACTIVE_PER_CLIENT: Final = 4
 """So that one client's slow uploads leave room for others."""
 
+SIGN_INS_PER_MINUTE: Final = 300
+"""Each asks Discord who it is. For 10,000 refused questions in ten minutes Discord bans the address, bot and all."""
+SIGN_INS_PER_CLIENT: Final = 30
 
 MAX_THUMBNAILS: Final = 512
 MAX_MICROPHONES: Final = 24
 MAX_MICROPHONES_PER_CLIENT: Final = 3
+
+
+_OWN_BITS: Final = 64
+"""Of an IPv6 address, those that whoever has a network chooses freely."""
+
+
+def client_at(address: str) -> str:
+    """Who is held to the limits for what comes from an address: of IPv6 its network of 64 bits, all of which one
+    household, or one rented machine, has for itself."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # whatever a proxy says
+        return address
+    if parsed.version == 4 or parsed.is_loopback:
+        return address
+    if parsed.ipv4_mapped is not None:  # as a proxy names it that listens for both kinds at once
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Address(int(parsed) >> _OWN_BITS << _OWN_BITS))
 
 
 class RateLimiter:
@@ -60,6 +82,24 @@ class RateLimiter:
         if wait_s:
             self.refused += 1
         return wait_s
+
+
+class SignIns:
+    """How often Discord is asked who somebody is: a strange client alone must not keep the others from signing in."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        def limiter(per_minute: int) -> RateLimiter:
+            return RateLimiter(per_minute=per_minute, burst=per_minute, monotonic=monotonic)
+
+        self._each, self._all = limiter(SIGN_INS_PER_CLIENT), limiter(SIGN_INS_PER_MINUTE)
+
+    @property
+    def refused(self) -> int:
+        return self._each.refused + self._all.refused
+
+    def take(self, client: str) -> float:
+        """Returns 0.0 when Discord may be asked, or the seconds until it may."""
+        return self._each.take(client) or self._all.take("all")
 
 
 class GateFull(Exception):

@@ -8,6 +8,7 @@ bound by PKCE (RFC 7636): whoever sees it on its way cannot use it.
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import urlencode
@@ -29,7 +30,8 @@ from bot.web.access import (
 )
 from bot.web.errors import BadParameter, NotFound, Unavailable
 from bot.web.forms import read_form
-from bot.web.keys import ACCESS, HTTP
+from bot.web.keys import ACCESS, HTTP, SIGN_INS
+from bot.web.predict import client_of
 from bot.web.templating import redirect
 
 log = structlog.get_logger(__name__)
@@ -79,6 +81,8 @@ async def callback(request: web.Request) -> web.StreamResponse:
     code = request.query.get("code")
     if not code or len(code) > 256:
         raise BadParameter("Discord did not sign you in.")
+    if wait_s := request.app[SIGN_INS].take(client_of(request)):
+        raise Unavailable("Too many sign in at the moment. Please try again.", retry_after_s=math.ceil(wait_s))
     user_id = await _who(request.app[HTTP], access, oauth, code, access.verifier(nonce))
     session = access.sign({"user": user_id}, purpose="session", lifetime_s=SESSION_LIFETIME_S)
     response = redirect(_local_path(str(claims.get("to", "/"))))

@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
-from bot.web.limits import GateFull, RateLimiter, UploadGate
+from bot.web.limits import (
+    SIGN_INS_PER_CLIENT,
+    SIGN_INS_PER_MINUTE,
+    GateFull,
+    RateLimiter,
+    SignIns,
+    UploadGate,
+    client_at,
+)
+from bot.web.predict import client_of
 
 pytestmark = pytest.mark.unit
 
@@ -44,6 +54,43 @@ def test_the_table_is_bounded() -> None:
     for number in range(1000):
         limiter.take(f"client {number}")
     assert len(limiter) == 10
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("fe80::1%3", "fe80::"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("::1", "::1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_a_network_of_ipv6_is_one_client(address: str, client: str) -> None:
+    """Whoever has one chooses 64 bits of the address freely, and would have as many shares of everything."""
+    assert client_at(address) == client
+
+
+def test_whom_a_proxy_names_is_held_to_the_limits_by_the_network() -> None:
+    def client(remote: str, **headers: str) -> str:
+        return client_of(make_mocked_request("GET", "/", headers=headers).clone(remote=remote))
+
+    proxied = client("127.0.0.1", **{"X-Forwarded-For": "10.0.0.1, 2001:db8:1:2::9"})
+    assert proxied == client("2001:db8:1:2::a") == "2001:db8:1:2::"
+
+
+def test_one_stranger_does_not_keep_the_others_from_signing_in() -> None:
+    limits = SignIns(monotonic=_Clock())
+    assert sum(limits.take("a stranger") == 0.0 for _ in range(500)) == SIGN_INS_PER_CLIENT
+    assert limits.take("somebody else") == 0.0
+    others = sum(limits.take(f"client {number}") == 0.0 for number in range(500))
+    assert SIGN_INS_PER_CLIENT + 1 + others == SIGN_INS_PER_MINUTE
+    assert limits.refused == 1001 - SIGN_INS_PER_MINUTE
 
 
 async def test_slots_are_held_one_at_a_time() -> None:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from bot.web.limits import SIGN_INS_PER_CLIENT
 from storage import NewSession, SessionRecord, Storage
 from tests.bot.web.conftest import (
     ALICE,
@@ -38,6 +39,8 @@ class FakeDiscord:
         self.challenge = ""
         """PKCE's, of the last sign-in that was begun."""
         self.broken = False
+        self.asked = 0
+        """How often for a token."""
         app = web.Application()
         app.router.add_post("/api/v10/oauth2/token", self._token)
         app.router.add_get("/api/v10/users/@me", self._me)
@@ -48,6 +51,7 @@ class FakeDiscord:
         return str(self.server.make_url("/api/v10"))
 
     async def _token(self, request: web.Request) -> web.Response:
+        self.asked += 1
         form = await request.post()
         proof = urlsafe_b64encode(hashlib.sha256(str(form["code_verifier"]).encode()).digest()).decode().rstrip("=")
         good = request.headers["Authorization"].startswith("Basic ") and form["code"] in self.codes
@@ -225,3 +229,18 @@ async def test_signing_out(make_client: MakeClient, discord: FakeDiscord, header
 async def test_nobody_can_sign_in_where_it_is_not_set_up(client: Client) -> None:
     assert await status_of(client, "/sign-in") == 404
     assert await status_of(client, "/oauth/callback?code=x&state=y") == 404
+
+
+async def test_made_up_codes_are_not_all_taken_to_discord(make_client: MakeClient, discord: FakeDiscord) -> None:
+    """Discord bans an address for 10,000 refused questions in ten minutes, and the bot lives at the same one."""
+    client = await make_client(access=_oauth(discord))
+    async with client.get("/sign-in", allow_redirects=False) as response:
+        state = parse_qs(urlsplit(response.headers["Location"]).query)["state"][0]
+        headers = {"Cookie": f"{STATE_COOKIE}={response.cookies[STATE_COOKIE].value}"}
+    answers = []
+    for number in range(2 * SIGN_INS_PER_CLIENT):
+        params = {"code": f"made up {number}", "state": state}
+        async with client.get("/oauth/callback", params=params, headers=headers, allow_redirects=False) as response:
+            answers.append((response.status, "Retry-After" in response.headers))
+    assert set(answers) == {(400, False), (503, True)}
+    assert SIGN_INS_PER_CLIENT <= discord.asked == answers.count((400, False)) < 2 * SIGN_INS_PER_CLIENT
