@@ -119,7 +119,7 @@ class Windows(Sequence[WindowRecord]):
         return next(iter(self.take(slice(place, place + 1))))
 
     def __iter__(self) -> Iterator[WindowRecord]:
-        """The constructor of a frozen dataclass would take longer than the database: the slots are filled."""
+        """Fills the records' slots by hand: the constructor of a frozen dataclass takes longer than the database."""
         records: list[WindowRecord] = list(map(object.__new__, repeat(WindowRecord, len(self))))
         for name in WindowRecord.__slots__:
             setter = getattr(WindowRecord, name).__set__  # a slot's own, which a frozen class does not close

@@ -134,7 +134,7 @@ class ListRepository:
 
 
 def _after(session_id: str) -> tuple[ColumnElement[bool], ...]:
-    """Those that come later in the order of the list; the first condition is the index'."""
+    """Those that come later in the order of the list. The first condition lets the database use its index."""
     since = select(_TABLE.c.started_at).where(_TABLE.c.id == session_id).scalar_subquery()
     return _TABLE.c.started_at <= since, (_TABLE.c.started_at < since) | (_TABLE.c.id > session_id)
 

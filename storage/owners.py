@@ -1,8 +1,8 @@
 """Sessions of processes that ended without a word: closed, and handed to whoever puts them right in Discord.
 
-Where several processes share the database, a session that runs names the one it belongs to. When it is closed as
-interrupted it has a name, its process' or `NOBODY`, until what it left in Discord is put right, so that another kill in
-between loses nothing.
+Where several processes share the database, a running session names its process as its owner. One that is closed as
+interrupted keeps an owner (its process, or `NOBODY`) until its panel, status line and summary in Discord are put right.
+So a process that is killed before that leaves the rest to the next one.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _GONE: Final = {
     "tcp_keepalives_idle": "20",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "30000",  # of what was sent; while that waits for an answer nobody asks whether we live
+    "tcp_user_timeout": "30000",  # while something sent is not acknowledged, no keepalive goes out
 }
 _LATE: Final = "undertone late"
 _NEW: Final = "undertone new"

@@ -27,7 +27,7 @@ _LINE: Final = "\n"
 
 
 class StoredWindows(NamedTuple):
-    """Each column of some windows as one text, all in one order, whatever it is."""
+    """The columns of some windows, each as one text. Their order is the database's, the same in every column."""
 
     id: str
     participant_id: str

@@ -55,8 +55,10 @@ async def change(interaction: Interaction, **content: Any) -> None:
 
 
 async def acknowledged(interaction: Interaction, *works: Awaitable[T]) -> list[T]:
-    """What `works` give, which do not wait for the acknowledgement: whoever leaves is out with the next packet, however
-    long Discord takes. They come to their end, and what goes wrong with them is raised, even where Discord refuses it.
+    """Acknowledge and do `works` at the same time; returns what these give.
+
+    Whoever leaves is out with the next packet, however long Discord takes. Every work comes to its end, even when
+    Discord refuses the acknowledgement. Then the first error is raised, one of the works before Discord's.
     """
     *done, deferred = await asyncio.gather(*works, defer(interaction), return_exceptions=True)
     for outcome in (*done, deferred):

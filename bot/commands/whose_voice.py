@@ -1,8 +1,8 @@
 """Who has to agree before a recording is analysed. Pure rules; what people answered is remembered in memory only.
 
 A voice message was recorded by its author, so its author decides. Any other recording may hold anybody's voice: whoever
-wants to know states that it is their own or that the person agreed, once a day. Nobody who opted out is answered about
-through their own messages.
+wants to know states that it is their own or that the person agreed, once a day. The messages of somebody who opted out
+are never analysed.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ WAIT_S: Final = 2.0
 
 
 class Deafening:
-    """`deaf` tells whether nobody is included; `over`, that the bot is leaving: after that the sign is another request
-    to join."""
+    """`deaf` tells whether nobody is included. `over` tells whether the bot is leaving: showing the sign then would
+    ask Discord to let it in again."""
 
     def __init__(self, surface: Surface, *, deaf: Callable[[], bool], over: Callable[[], bool]) -> None:
         self._surface = surface
@@ -28,7 +28,7 @@ class Deafening:
         self._joined.set()
 
     async def run(self) -> None:
-        """Who is in no channel cannot be shown deafened: whoever decided meanwhile counts once the bot is in one."""
+        """Discord shows the sign only while the bot is in a channel, so it is set anew each time the bot has joined."""
         while True:
             await self._joined.wait()
             self._joined.clear()

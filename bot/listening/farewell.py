@@ -72,8 +72,8 @@ class Farewell:
     async def store(self, reason: EndReason, counters: Mapping[str, int]) -> SessionRecord | None:
         """Write the end, and tell open pages; None when the database could not.
 
-        That is tried again until it can, and the summary waits for it: one of what is stored by now would lack what is
-        not, and nobody could note it.
+        Then the end is tried again until the database takes it, and the summary waits for that. A summary made now
+        would lack the results that are not stored, and could not be noted for a later deletion.
         """
         app, state = self._app, SessionState.INTERRUPTED if reason in BROKEN else SessionState.ENDED
 

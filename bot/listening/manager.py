@@ -30,9 +30,9 @@ NOTHING_YET: Final = {
     **Intake(lambda _: False).counters(),
     **dict.fromkeys((*COUNTED, "moments", "marks_refused", "people_not_included", "panel_edits"), 0),
 }
-"""Every counter of a session at 0: what is lost for the first time shows as a rise only where it stood before."""
+"""Every counter of a session at 0. Prometheus sees no rise in a counter that first appears with a 1."""
 NOT_TOTALS: Final = frozenset({"windows_waiting", "people_not_included"})
-"""What is so at a moment, and over when its session is."""
+"""Counts of the moment: they end with their session, and are not added up."""
 
 _log = structlog.get_logger(__name__)
 

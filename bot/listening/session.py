@@ -91,8 +91,8 @@ class ListeningSession:
         reason = EndReason.ERROR
         hearing = asyncio.create_task(self._hearing.run(), name=f"recognise-{self.record.id}")
         parts = {"display": self._display.run(), "limits": self.limits.run(), "deafening": self._deafening.run()}
-        helpers = {asyncio.create_task(part, name=f"{name}-{self.record.id}") for name, part in parts.items()}
-        waiting: set[asyncio.Future[Any]] = {self._ending, hearing, *helpers}
+        beside = {asyncio.create_task(part, name=f"{name}-{self.record.id}") for name, part in parts.items()}
+        waiting: set[asyncio.Future[Any]] = {self._ending, hearing, *beside}
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for error in filter(None, (task.exception() for task in done - {self._ending})):
@@ -104,9 +104,9 @@ class ListeningSession:
             raise
         finally:
             self.end(reason)
-            for task in helpers:  # one may be at the database, which has its time
+            for task in beside:  # one may be at the database, which has its time
                 task.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._finish(reason, hearing)
 
     def end(self, reason: EndReason) -> None:

@@ -38,7 +38,7 @@ FOLLOW_WAIT_S: Final = 4.0
 REALLOCATION_WAIT_S: Final = 4.0
 """How much longer when it said that another voice server is being looked for."""
 MIND_WAIT_S: Final = 1.0
-"""How long it has when the voice server closes while it is joined."""
+"""How long it has when the voice server closes during a handshake."""
 FOLLOW_TIMEOUT_S: Final = 9.0
 RESUME_WAITS_S: Final = (0.0, 0.5, 1.5)
 RESUME_TIMEOUT_S: Final = 3.0

@@ -64,7 +64,7 @@ class Pace:
             self._timer = loop.call_at(self._due_s, self._tick)
 
     def leave(self, reader: Paced) -> None:
-        """Call this reader's `tick` no more. What it has left to work on stays its turn."""
+        """Call this reader's `tick` no more. What it has read is still worked on."""
         self._phases.pop(reader, None)
         if not self._phases and self._timer is not None:
             self._timer.cancel()

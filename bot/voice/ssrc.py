@@ -1,6 +1,6 @@
 """Whose SSRC is whose: the voice gateway's word (op 5, 11, 12, 13), and nothing else.
 
-A packet names only an SSRC. One that the gateway has not spoken of belongs to nobody, and nobody is excluded.
+A packet names only an SSRC. One that the gateway has not named has no owner, and is not heard.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ UNPLACED_SHOWN_S: Final = 5.0
 UNPLACED_QUIET_S: Final = 60.0
 """After so long without anybody who cannot be placed, the next one is worth a reconnect again."""
 FLAPPING: Final = (12, 60.0)
-"""So many returns in so many seconds are no returns."""
+"""A link that had to come back so many times within so many seconds gives up."""
 
 _log = event_log(__name__)
 
@@ -91,7 +91,9 @@ class Supervisor:
         self._end: tuple[Reason, int | None] | None = None
         self._returns: deque[float] = deque(maxlen=FLAPPING[0])
         self._deaf_tries = 0
-        self._deaf_next_s = float("-inf")
+        """Connections that were made anew for the keys' sake, until something is decrypted."""
+        self._deaf_tried_s = float("-inf")
+        """When the last of them was begun."""
         self._unsettled_s: float | None = None
         self._missing_s: float | None = None
         self._returned_s = float("-inf")
@@ -158,7 +160,7 @@ class Supervisor:
         if self._receiver.deaf_to():
             self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
             return self._about_keys(now_s)
-        if self._deaf_tries and self._receiver.hears_since(self._deaf_next_s - TRIES_S[-1]):
+        if self._deaf_tries and self._receiver.hears_since(self._deaf_tried_s):
             self._deaf_tries = 0
         if self._is_unproven(now_s):
             self._tell(LinkState.CANNOT_DECRYPT, Reason.UNDECRYPTABLE)
@@ -176,7 +178,7 @@ class Supervisor:
 
     def _about_keys(self, now_s: float) -> Reason | None:
         """Packets of included people come and cannot be decrypted: try another connection now and then."""
-        if now_s < self._deaf_next_s:
+        if now_s - self._deaf_tried_s < TRIES_S[-1]:
             return None
         if now_s - self._returned_s < KEYS_WITHIN_S and not self._receiver.hears_since(self._returned_s):
             return None
@@ -184,12 +186,12 @@ class Supervisor:
             # Others are heard: staying is better than leaving them.
             return None if self._receiver.hears_since(now_s - SETTLING_S) else Reason.UNDECRYPTABLE
         self._deaf_tries += 1
-        self._deaf_next_s = now_s + TRIES_S[-1]
+        self._deaf_tried_s = now_s
         return Reason.CONNECTION_LOST
 
     def _is_unproven(self, now_s: float) -> bool:
         """A connection made anew for the keys' sake has decrypted nothing yet: whether it can is not known."""
-        return self._deaf_tries > 0 and now_s - self._deaf_next_s < PROVEN_WITHIN_S
+        return self._deaf_tries > 0 and now_s - self._deaf_tried_s < TRIES_S[-1] + PROVEN_WITHIN_S
 
     def _keep_alive(self, now_s: float) -> None:
         """Discord stops sending to a client that sends nothing for minutes."""

@@ -32,8 +32,9 @@ class Grant:
     shared: bool
     """Opened by a share link: no names."""
     page: str
-    """Address of the page; `data` of what hangs on it."""
+    """Address of the page."""
     data: str
+    """Address below which its CSV, JSON and live events lie."""
     report_json: str
     only: int | None = None
     """The participant whose row alone a share link opens."""

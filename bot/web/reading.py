@@ -163,7 +163,7 @@ def _with_events(report: SessionReport, events: list[LiveEvent]) -> SessionRepor
 
 
 def _places(windows: Windows) -> Iterator[tuple[int, int]]:
-    """Whose each window is and when it began, in milliseconds as it is stored: it is told more exactly."""
+    """Whose each window is, and when it began in milliseconds. Live events are more exact than what is stored."""
     return zip(windows.participant_id.tolist(), np.rint(1000 * windows.start_s).astype(np.int64).tolist(), strict=True)
 
 

@@ -94,7 +94,7 @@ class ConnectionSeam(VoiceConnectionState):
             # discord.py leaves the door open for unencrypted packets after an upgrade; close it, with the usual grace.
             self.dave_session.set_passthrough_mode(False, 10)
 
-    # -- what bot.voice.client calls --------------------------------------------------------------------------------
+    # -- what bot.voice.connection calls ----------------------------------------------------------------------------
 
     @property
     def at_rest(self) -> bool:
