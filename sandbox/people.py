@@ -17,7 +17,7 @@ from sandbox.interactions import Interaction
 from sandbox.menus import of_menu
 from sandbox.models import Attachment, Channel, Json, Message, MessageFlag, User
 from sandbox.ogg import describe
-from sandbox.permissions import Permission, in_channel
+from sandbox.permissions import Permission, in_channel, to_write
 from sandbox.posting import Upload
 from sandbox.world import World
 
@@ -44,7 +44,7 @@ class People:
         reply_to: Message | None = None,
     ) -> Message:
         """Post a message; `files` are (name, content) pairs. A reply pings the author of what it replies to."""
-        needed = Permission.SEND_MESSAGES | (Permission.ATTACH_FILES if files else 0)
+        needed = to_write(channel) | (Permission.ATTACH_FILES if files else 0)
         self._need(user, channel, needed)
         fields: Json = {"content": content}
         if reply_to is not None:
@@ -56,7 +56,7 @@ class People:
         self, user: User, channel: Channel, ogg: bytes, *, reply_to: Message | None = None
     ) -> Message:
         """Post an Ogg Opus recording as a voice message, with the length and the waveform that clients measure."""
-        self._need(user, channel, Permission.SEND_MESSAGES | Permission.SEND_VOICE_MESSAGES)
+        self._need(user, channel, to_write(channel) | Permission.SEND_VOICE_MESSAGES)
         duration_s, waveform = describe(ogg)
         slot = {"id": 0, "filename": "voice-message.ogg", "duration_secs": duration_s, "waveform": waveform}
         fields: Json = {"attachments": [slot], "flags": int(MessageFlag.VOICE_MESSAGE)}
@@ -69,7 +69,7 @@ class People:
     def forward(self, user: User, message: Message, channel: Channel) -> Message:
         """Forward a message to a channel: a copy of what it holds, without its author."""
         self._need(user, self._channel_of(message), Permission.VIEW_CHANNEL)
-        self._need(user, channel, Permission.SEND_MESSAGES)
+        self._need(user, channel, to_write(channel))
         state = self._world.state
         files = [replace(file, id=state.ids.next()) for file in message.attachments]
         for file in files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import Final
 
-from sandbox.models import Channel, Guild
+from sandbox.models import Channel, ChannelType, Guild
 
 
 class Permission(IntFlag):
@@ -28,6 +28,7 @@ class Permission(IntFlag):
     MOVE_MEMBERS = 1 << 24
     USE_VAD = 1 << 25
     USE_APPLICATION_COMMANDS = 1 << 31
+    SEND_MESSAGES_IN_THREADS = 1 << 38
     SEND_VOICE_MESSAGES = 1 << 46
     SET_VOICE_CHANNEL_STATUS = 1 << 48
 
@@ -45,6 +46,7 @@ EVERYONE: Final = (
     | Permission.SPEAK
     | Permission.USE_VAD
     | Permission.USE_APPLICATION_COMMANDS
+    | Permission.SEND_MESSAGES_IN_THREADS
     | Permission.SEND_VOICE_MESSAGES
 )
 """What a new server lets everybody do."""
@@ -85,3 +87,9 @@ def in_channel(guild: Guild, channel: Channel, user_id: int) -> int:
             deny |= overwrite.deny
         granted = granted & ~deny | allow
     return granted if granted & Permission.VIEW_CHANNEL else 0
+
+
+def to_write(channel: Channel) -> Permission:
+    """What it takes to post there: in a thread another permission counts than in its channel."""
+    in_thread = channel.type is ChannelType.PUBLIC_THREAD
+    return Permission.SEND_MESSAGES_IN_THREADS if in_thread else Permission.SEND_MESSAGES

@@ -17,6 +17,8 @@ LISTENING: Final = ("view_channel", "connect", "speak", "send_messages", "embed_
 LISTENING_TOO: Final = ("set_voice_channel_status", "add_reactions", "read_message_history")
 POSTING: Final = ("view_channel", "send_messages", "embed_links", "attach_files")
 ANSWERING: Final = (*POSTING, "add_reactions", "read_message_history")
+IN_THREADS: Final = {"send_messages": "send_messages_in_threads"}
+"""What counts in a thread, and what counts in its channel instead."""
 LISTED: Final = 15
 """Channels and roles named in one line."""
 
@@ -67,6 +69,8 @@ def _permissions(guild: discord.Guild, server: ServerSettings, texts: Texts) -> 
             yield texts("WARN_NO_CHANNEL", channel_id=channel_id)
             continue
         allowed = channel.permissions_for(guild.me)
+        if isinstance(channel, discord.Thread):
+            names = tuple(IN_THREADS.get(name, name) for name in names)
         lacks = [name for name in names if not getattr(allowed, name, True) and name not in missing]
         if lacks:
             yield texts("BOT_LACKS", permissions=texts.permissions(lacks), channel_id=channel_id)

@@ -22,6 +22,7 @@ NO_MENTIONS: Final = discord.AllowedMentions.none()
 LOOK_IN_S: Final = 5.0
 ASK_NAME_S: Final = 2.0
 TO_POST: Final = discord.Permissions(view_channel=True, send_messages=True, embed_links=True)
+TO_POST_IN_THREADS: Final = discord.Permissions(view_channel=True, send_messages_in_threads=True, embed_links=True)
 
 ReadStatus = Callable[[discord.Guild, int], Any]
 """Asks Discord for a voice channel's status line: server and channel id, awaitable text or None."""
@@ -218,11 +219,11 @@ class DiscordSurface:
         if self.server.summary_place is not SummaryPlace.REPORT_CHANNEL or self.server.report_channel_id is None:
             return None
         channel = guild.get_channel_or_thread(self.server.report_channel_id)
-        return channel.id if channel is not None and channel.permissions_for(guild.me) >= TO_POST else None
+        return channel.id if channel is not None and _may_post(channel) else None
 
     def _may_use(self, guild: discord.Guild, channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
-        if channel is None or not channel.permissions_for(guild.me) >= TO_POST:
+        if channel is None or not _may_post(channel):
             return False
         if isinstance(channel, discord.Thread) and channel.is_private():  # its permissions do not say who is in it
             return False
@@ -250,6 +251,12 @@ class DiscordSurface:
         if client.is_closed():
             raise SurfaceGone
         return client
+
+
+def _may_post(channel: discord.abc.GuildChannel | discord.Thread) -> bool:
+    """Whether the bot may post there: in a thread another permission counts than in its channel."""
+    needed = TO_POST_IN_THREADS if isinstance(channel, discord.Thread) else TO_POST
+    return channel.permissions_for(channel.guild.me) >= needed
 
 
 def may_attach(channel: object) -> bool:

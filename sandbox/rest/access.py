@@ -11,7 +11,7 @@ from sandbox import errors, payloads
 from sandbox.bodies import loads, whole
 from sandbox.forms import ATTACHMENTS_LIMIT, UPLOAD_LIMIT_BYTES
 from sandbox.models import Channel, Guild, Json, Message, User
-from sandbox.permissions import Permission, in_channel, in_guild
+from sandbox.permissions import Permission, in_channel, in_guild, to_write
 from sandbox.posting import Upload, Uploads
 from sandbox.world import WORLD, World
 
@@ -76,6 +76,12 @@ def channel_of(request: web.Request, needed: int = 0) -> Channel:
         if allowed & needed != needed:
             raise errors.missing_permissions()
     return channel
+
+
+def channel_to_write_in(request: web.Request) -> Channel:
+    """The channel or thread in the path, in which the bot must be allowed to post. Raises as `channel_of` does."""
+    channel = channel_of(request)
+    return channel if channel.guild_id is None else channel_of(request, to_write(channel))
 
 
 def message_of(request: web.Request, needed: int = 0) -> Message:

@@ -11,7 +11,7 @@ from sandbox import errors, payloads
 from sandbox.forms import parse
 from sandbox.models import ChannelType
 from sandbox.permissions import Permission, in_channel
-from sandbox.rest.access import channel_of, json_body, world_of
+from sandbox.rest.access import channel_of, channel_to_write_in, json_body, world_of
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
@@ -56,7 +56,7 @@ async def delete_channel(request: web.Request) -> web.Response:
 
 @ROUTES.post("/channels/{channel_id}/typing")
 async def typing(request: web.Request) -> web.Response:
-    channel_of(request, Permission.SEND_MESSAGES)
+    channel_to_write_in(request)
     return no_content()
 
 

@@ -12,7 +12,17 @@ from sandbox.forms import MessageForm, parse
 from sandbox.models import Channel
 from sandbox.permissions import Permission, in_channel
 from sandbox.posting import Uploads
-from sandbox.rest.access import channel_of, form_body, json_body, limit_of, message_of, number, shown, world_of
+from sandbox.rest.access import (
+    channel_of,
+    channel_to_write_in,
+    form_body,
+    json_body,
+    limit_of,
+    message_of,
+    number,
+    shown,
+    world_of,
+)
 from sandbox.rest.answers import no_content, reply
 
 ROUTES: Final = web.RouteTableDef()
@@ -42,7 +52,7 @@ async def message(request: web.Request) -> web.Response:
 @ROUTES.post("/channels/{channel_id}/messages")
 async def create(request: web.Request) -> web.Response:
     world = world_of(request)
-    channel = channel_of(request, Permission.SEND_MESSAGES)
+    channel = channel_to_write_in(request)
     raw, uploads = await form_body(request)
     form = _form(request, channel, raw, uploads)
     return reply(shown(request, world.posting.create(channel, world.bot, form, uploads)))

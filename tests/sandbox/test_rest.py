@@ -116,6 +116,23 @@ async def test_what_the_bot_may_not_do_is_forbidden(bot: PlainBot, sandbox: Sand
     assert refused.value.code == 50001
 
 
+async def test_in_a_thread_another_permission_counts(bot: PlainBot, sandbox: Sandbox) -> None:
+    mara = sandbox.add_person("Mara")
+    thread = sandbox.state.add_thread(sandbox.text, "a thread", mara)
+    there = bot.get_partial_messageable(thread.id)
+    for member in (sandbox.bot, mara):
+        sandbox.deny(member, sandbox.text, Permission.SEND_MESSAGES)
+    await there.send("hello")
+    sandbox.send_message(mara, thread, "hello")
+    for member in (sandbox.bot, mara):
+        sandbox.deny(member, sandbox.text, Permission.SEND_MESSAGES_IN_THREADS)
+    with pytest.raises(discord.Forbidden) as refused:
+        await there.send("hello")
+    assert refused.value.code == 50013
+    with pytest.raises(NotOffered):
+        sandbox.send_message(mara, thread, "hello")
+
+
 async def test_what_is_not_there_is_not_found(bot: PlainBot, sandbox: Sandbox) -> None:
     channel = channel_of(bot, sandbox.text)
     for code, asking in (

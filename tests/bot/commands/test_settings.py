@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+import discord
 import pytest
 
 from bot.commands.arrivals import tell_present
@@ -12,7 +14,7 @@ from bot.commands.settings_menus import DAYS, Topic
 from bot.commands.settings_words import POSTING
 from bot.texts import english as texts
 from bot.texts import of
-from sandbox import Message
+from sandbox import Channel, Message
 from sandbox.permissions import Permission
 from storage.errors import StorageUnavailable
 from storage.records import ServerSettings, SummaryPlace, VoiceMode
@@ -169,17 +171,35 @@ async def test_it_warns_of_what_is_missing(world: World) -> None:
         auto_listen_ids=(1234,),
     )
     world.sandbox.deny(world.sandbox.bot, world.sandbox.text, Permission.SEND_MESSAGES)
-    guild = world.service.gateway.client.get_guild(world.sandbox.guild.id)
-    channel = guild.get_channel(world.sandbox.text.id) if guild is not None else None
-    assert guild is not None
-    assert channel is not None
-    await world.sandbox.wait_for(lambda: not channel.permissions_for(guild.me).send_messages)
+    await allowed_in(world, world.sandbox.text, lambda allowed: not allowed.send_messages)
     shown = text_of(await opened(world))
     assert texts.WARN_NO_ADDRESS in shown
     assert texts.WARN_NO_OPERATOR in shown
     assert texts("WARN_NO_CHANNEL", channel_id=1234) in shown
     lacks = texts("BOT_LACKS", permissions=texts.permissions(POSTING[1:]), channel_id=world.sandbox.text.id)
     assert lacks in shown
+
+
+async def test_in_a_thread_it_warns_of_what_counts_there(world: World) -> None:
+    thread = world.sandbox.state.add_thread(world.sandbox.text, "Summaries", world.owner)
+    await world.attested(report_channel_id=thread.id)
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.text, Permission.SEND_MESSAGES)
+    await allowed_in(world, world.sandbox.text, lambda allowed: not allowed.send_messages)
+    assert texts.permissions(("send_messages",)) not in text_of(await opened(world))
+    world.sandbox.deny(world.sandbox.bot, world.sandbox.text, Permission.SEND_MESSAGES_IN_THREADS)
+    await allowed_in(world, world.sandbox.text, lambda allowed: not allowed.send_messages_in_threads)
+    lacking = ("send_messages_in_threads", "embed_links", "attach_files")
+    lacks = texts("BOT_LACKS", permissions=texts.permissions(lacking), channel_id=thread.id)
+    assert lacks in text_of(await opened(world))
+
+
+async def allowed_in(world: World, channel: Channel, is_so: Callable[[discord.Permissions], bool]) -> None:
+    """Wait until the bot knows so of its permissions in a channel."""
+    guild = world.service.gateway.client.get_guild(world.sandbox.guild.id)
+    seen = guild.get_channel(channel.id) if guild is not None else None
+    assert guild is not None
+    assert seen is not None
+    await world.sandbox.wait_for(lambda: is_so(seen.permissions_for(guild.me)))
 
 
 async def test_many_warnings_do_not_keep_the_menus_away(world: World) -> None:
@@ -210,6 +230,16 @@ async def test_the_summary_goes_to_the_report_channel(world: World) -> None:
     await world.attested(report_channel_id=reports.id, summary_place=SummaryPlace.REPORT_CHANNEL)
     await ended(world)
     titles = [m.embeds[0].get("title") for m in world.sandbox.messages(reports) if m.embeds]
+    assert titles == [texts.SUMMARY_TITLE]
+
+
+async def test_the_summary_goes_to_a_thread_of_a_channel_in_which_nobody_writes(world: World) -> None:
+    board = world.sandbox.state.add_channel(world.sandbox.guild, "board")
+    thread = world.sandbox.state.add_thread(board, "Summaries", world.owner)
+    world.sandbox.deny(world.sandbox.bot, board, Permission.SEND_MESSAGES)
+    await world.attested(report_channel_id=thread.id, summary_place=SummaryPlace.REPORT_CHANNEL)
+    await ended(world)
+    titles = [m.embeds[0].get("title") for m in world.sandbox.messages(thread) if m.embeds]
     assert titles == [texts.SUMMARY_TITLE]
 
 
