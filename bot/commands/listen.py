@@ -14,7 +14,7 @@ from bot.commands import starting
 from bot.commands.attest import attest_view
 from bot.commands.common import Interaction, asker_of, defer, guild_of, operator_line, say, say_marked
 from bot.commands.language import described, texts_of
-from bot.commands.permissions import needs_attestation, require_start, require_stop
+from bot.commands.permissions import needs_attestation, require_start
 from bot.commands.starting import VoiceChannel
 from bot.errors import NotPossible
 from bot.listening.losses import losses
@@ -47,11 +47,7 @@ class ListenGroup(app_commands.Group):
 
     @app_commands.command(name="stop", description=described("CMD_LISTEN_STOP"))
     async def stop(self, interaction: Interaction) -> None:
-        await defer(interaction)
-        session = running(self._app, interaction)
-        require_stop(asker_of(interaction), session.server, started_by=session.record.started_by)
-        await self._app.sessions.stop(session.record.guild_id)
-        await say(interaction, texts_of(interaction).STOPPING_SESSION)
+        await starting.stop(interaction, self._app, running(self._app, interaction))
 
     @app_commands.command(name="status", description=described("CMD_LISTEN_STATUS"))
     async def status(self, interaction: Interaction) -> None:

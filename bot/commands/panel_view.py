@@ -11,7 +11,6 @@ from bot.cards import Buttons, Card
 from bot.commands.common import (
     Interaction,
     acknowledged,
-    asker_of,
     defer,
     guild_of,
     member_of,
@@ -22,7 +21,7 @@ from bot.commands.common import (
 from bot.commands.language import texts_of
 from bot.commands.membership import unheard
 from bot.commands.open_summary import SummaryButton
-from bot.commands.permissions import require_stop
+from bot.commands.starting import stop
 from bot.errors import NotPossible
 from bot.listening.consent import PressResult
 from bot.listening.session import ListeningSession
@@ -93,11 +92,7 @@ class PanelView(discord.ui.View):
 
     @discord.ui.button(style=discord.ButtonStyle.danger, custom_id=STOP_ID)
     async def stop_session(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
-        await defer(interaction)
-        session = self._session(interaction)
-        require_stop(asker_of(interaction), session.server, started_by=session.record.started_by)
-        await self._app.sessions.stop(session.record.guild_id)
-        await say(interaction, texts_of(interaction).STOPPING_SESSION)
+        await stop(interaction, self._app, self._session(interaction))
 
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
         await report_error(interaction, error)

@@ -1,4 +1,4 @@
-"""Starting to listen, for the command and for the button after the statement."""
+"""Starting to listen and stopping, for the commands and for the buttons."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import discord
 
 from bot.app import App
 from bot.cards import embed_of
-from bot.commands.common import Interaction, asker_of, guild_of, member_of, say
+from bot.commands.common import Interaction, acknowledged, asker_of, guild_of, member_of, say
 from bot.commands.language import texts_of
 from bot.commands.membership import end_stale_answers, people_in
-from bot.commands.permissions import require_start, require_voice
+from bot.commands.permissions import require_start, require_stop, require_voice
 from bot.errors import NotAllowed, NotPossible
 from bot.listening.board import ended_card
 from bot.listening.manager import StartRequest
+from bot.listening.session import ListeningSession
 from bot.own_messages import message_link
 from bot.voice import refusal
 
@@ -59,6 +60,13 @@ async def start(interaction: Interaction, app: App, wanted: VoiceChannel | None 
     else:
         url = message_link(guild.id, panel.channel_id, panel.message_id)
         await say(interaction, texts("LISTENING_IN_PANEL", channel_id=channel.id, url=url))
+
+
+async def stop(interaction: Interaction, app: App, session: ListeningSession) -> None:
+    """Nothing is heard from here on, however long Discord takes to acknowledge it."""
+    require_stop(asker_of(interaction), session.server, started_by=session.record.started_by)
+    await acknowledged(interaction, app.sessions.stop(session.record.guild_id))
+    await say(interaction, texts_of(interaction).STOPPING_SESSION)
 
 
 def voice_channel_of(guild: discord.Guild, user_id: int) -> VoiceChannel:

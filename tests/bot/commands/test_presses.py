@@ -10,7 +10,7 @@ from discord.utils import utcnow
 from bot import client
 from bot.commands import arrivals
 from bot.commands.attest import ATTEST_ID
-from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID
+from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, STOP_ID
 from bot.listening.session import ListeningSession
 from bot.texts import english as texts
 from sandbox import Message, User
@@ -64,6 +64,19 @@ async def test_leaving_does_not_wait_for_discord(world: World) -> None:
     assert not exclude.done()
     answered.set()
     assert text_of(await exclude) == texts.EXCLUDED
+
+
+@pytest.mark.parametrize("status", [0, 500], ids=["slow", "refused"])
+async def test_stopping_does_not_wait_for_discord(world: World, status: int) -> None:
+    session, panel = await begun(world, world.mara)
+    answered = asyncio.Event()
+    world.sandbox.faults.rest(status, path=CALLBACKS, held=answered)
+    stopping = asyncio.create_task(world.sandbox.press(world.owner, panel, STOP_ID), name="stop")
+    await world.sandbox.wait_for(lambda: session.ending)
+    answered.set()
+    await stopping
+    await world.over()
+    await world.embed(texts.SUMMARY_TITLE)
 
 
 async def test_opting_out_takes_effect_before_discord_acknowledges_it(world: World) -> None:
