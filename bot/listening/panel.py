@@ -42,6 +42,7 @@ class Panel:
         self._edited_s = 0.0
         self._posted_s = 0.0
         self.posted: Posted | None = None
+        self._posting = False
         self._before: list[Posted] = []
         """Older ones that are not known to be removed, and the last one until it says that it is over."""
         self.edits = 0
@@ -55,7 +56,11 @@ class Panel:
         """Post it. Raises what the surface raises."""
         card = self._render()
         self._edited_s = self._clock.monotonic_s()
-        self.posted = await self._surface.post(card, MessageKind.PANEL)
+        self._posting = True
+        try:
+            self.posted = await self._surface.post(card, MessageKind.PANEL)
+        finally:
+            self._posting = False
         self._shown, self._misplaced = card, False
         self._posted_s = self._edited_s
 
@@ -89,10 +94,10 @@ class Panel:
     async def refresh(self) -> None:
         """Edit or repost if that is due now. Never raises: a failed edit is counted and tried with the next change."""
         now_s = self._clock.monotonic_s()
-        if self.posted is None or now_s - self._edited_s < EDIT_GAP_S:
+        if self._posting or now_s - self._edited_s < EDIT_GAP_S:
             return
         try:
-            if self._misplaced or now_s - self._posted_s >= MAX_AGE_S:
+            if self.posted is None or self._misplaced or now_s - self._posted_s >= MAX_AGE_S:
                 await self._repost()
                 return
             card = self._render()
@@ -103,7 +108,8 @@ class Panel:
             self._shown = card
             self.edits += 1
         except NoPlace:
-            self._lost()
+            if self.posted is not None:  # else another notice was enough from the start
+                self._lost()
         except SurfaceGone:
             self._misplaced = True
             self.touch()

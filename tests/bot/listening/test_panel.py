@@ -9,7 +9,7 @@ import pytest
 
 from bot.cards import Buttons, Card
 from bot.listening.panel import EDIT_GAP_S, MAX_AGE_S, Panel
-from bot.listening.surface import Posted
+from bot.listening.surface import NoPlace, Posted
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.surface import FakeSurface
 
@@ -134,6 +134,26 @@ async def test_without_any_place_its_owner_is_told(stage: Stage) -> None:
     stage.panel.check_place()
     await stage.clock.advance(EDIT_GAP_S)
     assert stage.lost == 1
+
+
+@pytest.mark.parametrize("trouble", [OSError("no way to Discord"), NoPlace()], ids=["away", "no place"])
+async def test_a_panel_that_could_not_be_posted_at_the_start_comes_when_it_can(trouble: Exception) -> None:
+    """Another notice was enough for the start, and without the panel nobody can press *Include me*."""
+    stage = Stage()
+    stage.surface.broken.add("post")
+    stage.surface.fail_with = trouble
+    with pytest.raises(type(trouble)):
+        await stage.panel.open()
+    running = asyncio.create_task(stage.panel.run(), name="panel")
+    stage.panel.touch()
+    await stage.clock.advance(EDIT_GAP_S)
+    assert stage.surface.messages == []
+    stage.surface.broken.clear()
+    stage.panel.touch()
+    await stage.clock.advance(EDIT_GAP_S)
+    assert (stage.texts, stage.lost) == (["first"], 0)
+    running.cancel()
+    await asyncio.wait({running})
 
 
 async def test_an_older_panel_whose_removal_was_cut_off_is_removed_at_the_end(
