@@ -281,6 +281,7 @@ class Service:
             buttons=lambda card, texts: buttons_of(self.app, card, texts),
             speaks=lambda server: public_texts(server, self.gateway.client.get_guild(record.guild_id)),
             server=server,
+            spawn=self.app.spawn,
         )
 
     def _report_url(self, session_id: str) -> str | None:

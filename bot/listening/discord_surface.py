@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import discord
 import structlog
 
 from bot.cards import Card, embed_of
 from bot.listening.surface import DISCORD_TROUBLE, Draw, NoPlace, Picture, Posted, SurfaceGone
-from bot.own_messages import OwnMessages
+from bot.own_messages import TROUBLE, OwnMessages
 from bot.texts import Texts
 from storage.errors import StorageError
 from storage.records import MessageKind, MessageRecord, ServerSettings, SessionRecord, SummaryPlace
+
+if TYPE_CHECKING:
+    from bot.app import Spawn
 
 NO_MENTIONS: Final = discord.AllowedMentions.none()
 LOOK_IN_S: Final = 5.0
@@ -44,6 +47,7 @@ class DiscordSurface:
         buttons: Callable[[Card, Texts], discord.ui.View | None],
         speaks: Callable[[ServerSettings], Texts],
         server: ServerSettings,
+        spawn: Spawn,
     ) -> None:
         self._speaks = speaks
         self.server = server
@@ -53,6 +57,7 @@ class DiscordSurface:
         self._own = own
         self._read_status = read_status
         self._buttons = buttons
+        self._spawn = spawn
 
     @property
     def server(self) -> ServerSettings:
@@ -86,13 +91,31 @@ class DiscordSurface:
             if drawn is not None and may_attach(self._live().get_channel(channel_id)):
                 more["file"] = picture_file(drawn)  # a file is read as it is sent, so each try has its own
                 embed.set_image(url="attachment://summary.png")
+            sending = asyncio.ensure_future(self._send(channel_id, kind, embed=embed, **more))
             try:
-                message = await self._channel(channel_id).send(embed=embed, **more)
+                return await asyncio.shield(sending)
             except (discord.NotFound, discord.Forbidden):
                 continue
-            await self._own.note(message, kind, session_id=self._record.id, stale=kind is MessageKind.SUMMARY)
-            return Posted(channel_id=channel_id, message_id=message.id)
+            except asyncio.CancelledError:
+                with suppress(RuntimeError):  # the service breaks down, and takes no task any more
+                    self._spawn(self._sent_late(sending, kind), f"late-{kind.value}-{self._record.id}")
+                raise
         raise NoPlace
+
+    async def _send(self, channel_id: int, kind: MessageKind, **content: Any) -> Posted:
+        message = await self._channel(channel_id).send(**content)
+        await self._own.note(message, kind, session_id=self._record.id, stale=kind is MessageKind.SUMMARY)
+        return Posted(channel_id=channel_id, message_id=message.id)
+
+    async def _sent_late(self, sending: asyncio.Future[Posted], kind: MessageKind) -> None:
+        """Whoever posted it waits no more and does not know of it: it would say for ever that the bot listens.
+
+        A summary stays, and is looked at with the next round of deletions.
+        """
+        with suppress(*TROUBLE):
+            posted = await sending
+            if kind is not MessageKind.SUMMARY:
+                await self.remove(posted)
 
     async def edit(self, posted: Posted, card: Card) -> None:
         message = self._channel(posted.channel_id).get_partial_message(posted.message_id)

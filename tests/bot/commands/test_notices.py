@@ -48,6 +48,21 @@ async def test_the_panel_stands_in_the_voice_channels_chat_and_the_command_gets_
     assert answer.endswith(f"/{world.sandbox.guild.id}/{panel.channel_id}/{panel.id}")
 
 
+async def test_a_panel_that_discord_takes_while_the_session_ends_is_taken_back(world: World) -> None:
+    panel = await start(world)
+    answered = asyncio.Event()
+    slow = world.sandbox.faults.rest(0, method="POST", path=r"^/channels/\d+/messages$", held=answered)
+    world.sandbox.state.delete_message(panel)
+    await world.sandbox.wait_for(lambda: slow.hits)
+    await world.sandbox.command(world.owner, world.sandbox.text, "listen stop")
+    await world.sandbox.wait_for(lambda: world.voice.link.closed)
+    assert panels(world), "it stands there, and the bot was not told so by now"
+    answered.set()
+    await world.sandbox.wait_for(lambda: not panels(world))
+    await world.embed(texts.SUMMARY_TITLE)
+    await world.over()
+
+
 async def test_nobody_who_did_not_agree_is_named_and_reasons_are_given(world: World) -> None:
     await world.service.storage.set_standing_consent(world.sandbox.guild.id, world.theo.id, Decision.OPT_IN)
     world.sit(world.theo)

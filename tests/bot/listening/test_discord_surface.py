@@ -38,6 +38,7 @@ async def test_a_message_that_the_database_cannot_forget_is_removed_all_the_same
         buttons=nothing,
         speaks=lambda _: english,
         server=nothing,
+        spawn=nothing,
     )
     await surface.remove(Posted(channel_id=20, message_id=7))
     assert own.removed == [7]
