@@ -220,6 +220,8 @@ class Guild:
     owner_id: int
     locale: str = "en-US"
     """The server's own language, which its settings choose."""
+    system_channel_id: int | None = None
+    """Where Discord's own messages to the server stand."""
     roles: dict[int, Role] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     threads: dict[int, Channel] = field(default_factory=dict)

@@ -154,10 +154,10 @@ async def test_the_panel_moves_when_the_bot_may_no_longer_write_where_it_is(worl
 
 @pytest.mark.parametrize("end", ["delete_thread", "close_thread"])
 async def test_the_panel_comes_back_when_the_thread_that_it_stands_in_is_deleted_or_closed(
-    world: World, monkeypatch: pytest.MonkeyPatch, end: str
+    world: World, end: str
 ) -> None:
     thread = world.sandbox.state.add_thread(world.sandbox.text, "About the call", world.owner)
-    panel = await start_in(world, thread, monkeypatch)
+    panel = await start_in(world, thread)
     assert panel.channel_id == thread.id
     shown = world.running().panel
     await world.sandbox.wait_for(lambda: shown._shown == shown._render())  # no change of it is on its way
@@ -170,14 +170,15 @@ async def test_no_panel_stands_in_a_private_thread(world: World, monkeypatch: py
     """Its permissions are those of its channel; who of the call is in it they do not tell."""
     thread = world.sandbox.state.add_thread(world.sandbox.text, "Between us", world.owner)
     monkeypatch.setattr(discord.Thread, "is_private", lambda _: True)
-    panel = await start_in(world, thread, monkeypatch)
+    panel = await start_in(world, thread)
     assert panel.channel_id == world.sandbox.text.id
 
 
-async def start_in(world: World, thread: Channel, monkeypatch: pytest.MonkeyPatch) -> Message:
+async def start_in(world: World, thread: Channel) -> Message:
     """Start from a thread, where the bot may not write into the voice channel's own chat; returns the panel."""
-    text_id = world.sandbox.text.id
-    monkeypatch.setattr(discord.Guild, "system_channel", property(lambda guild: guild.get_channel(text_id)))
+    guild = world.sandbox.guild
+    guild.system_channel_id = world.sandbox.text.id
+    world.sandbox.state.tell("GUILD_UPDATE", guild.id, guild)
     world.sandbox.deny(world.sandbox.bot, world.sandbox.voice_channel, Permission.SEND_MESSAGES)
     await world.attested()
     world.sit(world.owner, world.mara)
