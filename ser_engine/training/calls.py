@@ -18,7 +18,7 @@ from ser_engine.recognizer import Recognizer
 from ser_engine.segmenter import segment_pcm
 from ser_engine.summary import summarise
 from ser_engine.training.corpus import Clip
-from ser_engine.training.measure import answers_of, figures, score
+from ser_engine.training.measure import ROUNDS, answers_of, main_figures, score
 from ser_engine.training.metrics import rounded
 from ser_engine.training.recipes import Progress
 from ser_engine.training.report import ANGER, nothing_to_measure, taken_for_angry
@@ -29,7 +29,6 @@ NEUTRAL_SHARES: Final = (0.2, 0.6, 0.9)
 _BATCH_CLIPS: Final = 16
 _GAP_S: Final = 100.0
 """Every recording of a call begins so much later than the one before it."""
-_KEPT: Final = ("clips", "uar", "uar_interval", "accuracy", "recall", "taken_for_angry", "ece", "clear")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ def measure_calls(
     *,
     shares: Sequence[float] = NEUTRAL_SHARES,
     seed: int = 0,
-    rounds: int = 200,
+    rounds: int = ROUNDS,
     progress: Progress,
 ) -> dict[str, Any]:
     """Figures by the share of Neutral among a call's recordings and the number of earlier ones; numbers rounded.
@@ -65,9 +64,9 @@ def measure_calls(
             calls = [_earlier(said, k, earlier, share, rng) for k in range(len(said))]
             found_here = [_in_call(model, said, k, calls[k]) for k in range(len(said))]
             answers = answers_of(model.info.labels, [one.clip for one in said], found_here)
-            every = figures(score(answers, model.info.labels), rounds=rounds)
             counted = float(np.mean([len(call) for call in calls])) if calls else 0.0
-            found[f"{share:g} neutral, after {earlier}"] = {"earlier": counted, **{key: every[key] for key in _KEPT}}
+            every = main_figures(score(answers, model.info.labels), rounds=rounds)
+            found[f"{share:g} neutral, after {earlier}"] = {"earlier": counted, **every}
             progress.advance()
     result: dict[str, Any] = rounded(found)
     return result

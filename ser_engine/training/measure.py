@@ -27,7 +27,8 @@ ANGRY: Final = "Angry"
 AROUSED: Final = ("Happy", "Disgust")
 """What is called Angry when it is expressed strongly by somebody unlike the corpus."""
 _BATCH_CLIPS: Final = 16
-_ROUNDS: Final = 1000
+ROUNDS: Final = 1000
+"""Bootstrap draws behind an interval."""
 _LEAK: Final = 0.90
 _COLLAPSE: Final = 0.95
 _AGE_BANDS: Final = ((0, 29), (30, 39), (40, 49), (50, 59), (60, 200))
@@ -125,10 +126,31 @@ def score(answers: Answers, labels: Sequence[str]) -> Scored:
     )
 
 
-def figures(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, Any]:
+def main_figures(scored: Scored, *, rounds: int = ROUNDS) -> dict[str, Any]:
+    """How often a model is right, how sure it is and how well that agrees: what every table of figures shows."""
+    table, right, clear = scored.table(), scored.right, scored.clear
+    interval = metrics.bootstrap(
+        [clip.speaker for clip in scored.clips], lambda rows: metrics.uar(scored.table(rows)), rounds=rounds
+    )
+    return {
+        "clips": len(scored.clips),
+        "uar": metrics.uar(table),
+        "uar_interval": list(interval),
+        "accuracy": metrics.accuracy(table),
+        "recall": dict(zip(scored.labels, metrics.recalls(table).tolist(), strict=True)),
+        "taken_for_angry": taken_for_angry(table, scored.labels),
+        "ece": metrics.ece(scored.confidence, right),
+        "clear": {
+            "coverage": float(clear.mean()) if len(clear) else float("nan"),
+            "accuracy": float(right[clear].mean()) if clear.any() else float("nan"),
+        },
+    }
+
+
+def figures(scored: Scored, *, rounds: int = ROUNDS) -> dict[str, Any]:
     """Everything `undertone evaluate` reports of one model under one condition over one set of labels."""
     table = scored.table()
-    right, confidence, clear = scored.right, scored.confidence, scored.clear
+    right, confidence = scored.right, scored.confidence
     speakers = [clip.speaker for clip in scored.clips]
 
     def interval(statistic: Callable[[metrics.Ints], float]) -> list[float]:
@@ -136,24 +158,17 @@ def figures(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, Any]:
 
     coverage, accuracies, thresholds = metrics.risk_coverage(confidence, right)
     marks = [min(int(np.searchsorted(coverage, share - 1e-12)), len(coverage) - 1) for share in np.linspace(0.1, 1, 10)]
-    return {
-        "clips": len(scored.clips),
+    return main_figures(scored, rounds=rounds) | {
         "speakers": len(set(speakers)),
         "unanswered": scored.unanswered,
-        "uar": metrics.uar(table),
-        "uar_interval": interval(lambda rows: metrics.uar(scored.table(rows))),
-        "accuracy": metrics.accuracy(table),
         "accuracy_interval": interval(lambda rows: metrics.accuracy(scored.table(rows))),
         "macro_f1": metrics.macro_f1(table),
         "macro_f1_interval": interval(lambda rows: metrics.macro_f1(scored.table(rows))),
-        "recall": dict(zip(scored.labels, metrics.recalls(table).tolist(), strict=True)),
         "recall_interval": {
             label: interval(lambda rows, k=k: float(metrics.recalls(scored.table(rows))[k]))  # type: ignore[misc]
             for k, label in enumerate(scored.labels)
         },
         "confusion": table.tolist(),
-        "taken_for_angry": taken_for_angry(table, scored.labels),
-        "ece": metrics.ece(confidence, right),
         "ece_interval": interval(lambda rows: metrics.ece(confidence[rows], right[rows])),
         "reliability": [
             {"low": b.low, "high": b.high, "count": b.count, "confidence": b.confidence, "accuracy": b.accuracy}
@@ -163,10 +178,6 @@ def figures(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, Any]:
             {"coverage": float(coverage[k]), "accuracy": float(accuracies[k]), "threshold": float(thresholds[k])}
             for k in marks
         ],
-        "clear": {
-            "coverage": float(clear.mean()) if len(clear) else float("nan"),
-            "accuracy": float(right[clear].mean()) if clear.any() else float("nan"),
-        },
         "slices": slices(scored, rounds=rounds),
         "crowd": crowd(scored.clips, scored.labels),
         "warnings": warnings(table, scored.labels),
@@ -185,7 +196,7 @@ def taken_for_angry(table: metrics.Ints, labels: Sequence[str]) -> dict[str, flo
     }
 
 
-def slices(scored: Scored, *, rounds: int = _ROUNDS) -> dict[str, dict[str, dict[str, Any]]]:
+def slices(scored: Scored, *, rounds: int = ROUNDS) -> dict[str, dict[str, dict[str, Any]]]:
     """UAR, its interval and the number of clips by sex, age band, level of expression and sentence, where stated."""
     out: dict[str, dict[str, dict[str, Any]]] = {}
     for name, key in _SLICES.items():

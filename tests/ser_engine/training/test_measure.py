@@ -7,14 +7,14 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from ser_engine.backends.base import ModelInfo
 from ser_engine.recognizer import Recognizer
-from ser_engine.training import conditions, measure, metrics, report
+from ser_engine.training import calls, conditions, measure, metrics, report
 from ser_engine.training.corpus import LABELS, Clip, Corpus, read_corpus
 from ser_engine.training.pictures import pictures
 from ser_engine.training.recipes import Silent
@@ -101,6 +101,24 @@ def test_recordings_of_one_label_are_no_collapse() -> None:
     assert measure.warnings(table, LABELS) == []
     table[0, 4] = 3  # a few others beside them
     assert len(measure.warnings(table, LABELS)) == 1
+
+
+def test_figures_of_calls_have_the_intervals_of_all_others(demo: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    bootstrap = metrics.bootstrap
+
+    def noted(*args: Any, rounds: int, **more: Any) -> tuple[float, float]:
+        drawn.append(rounds)
+        return bootstrap(*args, rounds=5, **more)
+
+    monkeypatch.setattr(metrics, "bootstrap", noted)
+    model = cast(Recognizer, Oracle(LABELS, always(1.0, 0.0, 0.0, 0.0, 0.0)))
+    monkeypatch.setattr(calls, "_hear", lambda *_: [calls._Said(clip=c, windows=(), heard=()) for c in demo.clips])
+    monkeypatch.setattr(calls, "_in_call", lambda *_: None)
+    calls.measure_calls(model, demo.clips, shares=(0.6,), progress=Silent())
+    assert drawn
+    measure.figures(measure.score(measure.answers_of(LABELS, demo.clips, [None] * len(demo.clips)), LABELS))
+    assert set(drawn) == {1_000}
 
 
 def test_a_recording_with_too_little_speech_counts_as_wrong(tmp_path: Path, demo: Corpus) -> None:
