@@ -95,15 +95,15 @@ class ListRepository:
             if user_id is None:
                 return every
             found = {pair for pair in every if pair[0] in readable}
-            open_questions = {channel_id for _, channel_id in set(every) - found}
-            query = select(_TABLE.c.id, _TABLE.c.starter_hash, *place).where(_TABLE.c.channel_id.in_(open_questions))
-            rows = (await db.execute(_in_order(query))).all() if open_questions else []
-            at, look = 0, _FIRST_LOOK
-            while at < len(rows):  # a channel where one was found is not looked at any more
-                some = [row for row in rows[at : at + look] if (row.guild_id, row.channel_id) not in found]
-                theirs = await self._open_of(db, some, user_id, readable)
-                found |= {(row.guild_id, row.channel_id) for row in some if row.id in theirs}
-                at, look = at + look, _NEXT_LOOKS
+            query = _in_order(select(_TABLE.c.id, _TABLE.c.starter_hash, *place))
+            look, further = _FIRST_LOOK, query
+            while left := {channel_id for _, channel_id in set(every) - found}:
+                rows = (await db.execute(further.where(_TABLE.c.channel_id.in_(left)).limit(look))).all()
+                theirs = await self._open_of(db, rows, user_id, readable)
+                found |= {(row.guild_id, row.channel_id) for row in rows if row.id in theirs}
+                if len(rows) < look:
+                    break
+                look, further = _NEXT_LOOKS, query.where(*_after(rows[-1].id))
         return sorted(found)
 
     async def _theirs(
