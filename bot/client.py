@@ -216,6 +216,8 @@ class ClientKeeper:
         self._make_connector = make_connector
         self._client: UndertoneClient | None = None
         self._remembered = Remembered()
+        self._content = False
+        """What Discord last told of *Message Content Intent*."""
         self._replaced = asyncio.Event()
         self._stop = asyncio.Event()
         self.restarts = 0
@@ -267,9 +269,11 @@ class ClientKeeper:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _run_client(self) -> Exception | None:
+        told = await may_read_content(self._settings.discord_api_base, self._settings.token)
+        if told is not None:  # a Discord in trouble, for which clients are replaced, may not tell
+            self._content = told
         connector = self._make_connector() if self._make_connector is not None else None
-        allowed = await may_read_content(self._settings.discord_api_base, self._settings.token)
-        client = UndertoneClient(self._app(), self._remembered, message_content=allowed is True, connector=connector)
+        client = UndertoneClient(self._app(), self._remembered, message_content=self._content, connector=connector)
         self._client = client
         self._replaced.set()
         try:
@@ -277,6 +281,9 @@ class ClientKeeper:
         except discord.LoginFailure as error:
             raise DiscordRefused(english.LOGIN_REFUSED) from error
         except discord.PrivilegedIntentsRequired as error:
+            if told is None and self._content:  # it was switched off meanwhile
+                self._content = False
+                return error
             raise DiscordRefused(english.INTENTS_REFUSED) from error
         except Exception as error:  # noqa: BLE001  # whatever ended it, the next one is started
             return error

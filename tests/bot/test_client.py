@@ -21,12 +21,14 @@ from bot.service import Service
 from bot.settings import load_settings
 from bot.shards import ForgivingQueue, mendable
 from sandbox import Sandbox
+from sandbox.gateway.session import Intent
 from storage import Storage
 from storage.errors import StorageUnavailable
 from storage.records import Decision
 from tests.fakes.backend import FakeBackend
 from tests.fakes.settings import keep_addresses, settings_for
 from tests.fakes.voice_link import FakeVoice
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -86,6 +88,26 @@ async def test_a_client_that_ended_is_replaced(tmp_path: Path) -> None:
                 while service.gateway.client is first or not service.gateway.ready:
                     await asyncio.sleep(0.05)
             assert service.gateway.restarts == 1
+
+
+async def test_what_discord_does_not_tell_a_replaced_client_is_as_it_was(tmp_path: Path) -> None:
+    """Clients are replaced when Discord has trouble, and then it may not answer: what it told before still holds."""
+    content = Intent.MESSAGE_CONTENT
+
+    async def replaced(service: Service, sandbox: Sandbox) -> bool:
+        sandbox.faults.rest(503, path="/applications/@me")
+        last = service.gateway.client
+        await last.close()
+        await until(lambda: service.gateway.client is not last and service.gateway.ready)
+        return service.gateway.client.intents.message_content
+
+    async with Sandbox(rate_limits=False, allowed_privileged_intents=content) as sandbox:
+        service = Service(settings_for(sandbox, tmp_path), backend=FakeBackend(), connect=FakeVoice())
+        async with service:
+            await service.discord_ready()
+            assert await replaced(service, sandbox)
+            sandbox.gateway.allowed_privileged = 0
+            assert not await replaced(service, sandbox), "it was switched off meanwhile"
 
 
 async def test_a_client_that_ends_while_it_connects_anew_leaves_no_heartbeat_behind(
