@@ -59,7 +59,7 @@ def without_spikes(block: NDArray[np.float32]) -> NDArray[np.float32]:
     for channel in block:
         finite = np.isfinite(channel)
         magnitudes = np.abs(channel)
-        wrong = ~finite | (magnitudes > max(1.0, _CREST * _loud(magnitudes[finite])))
+        wrong = ~finite | (magnitudes > np.float64(max(1.0, _CREST * _loud(magnitudes[finite]))))
         if 0 < np.count_nonzero(wrong) <= max(1.0, _SPIKES_SHARE * len(channel)) and not wrong.all():
             good = np.flatnonzero(~wrong)
             channel[wrong] = np.interp(np.flatnonzero(wrong), good, channel[good])

@@ -232,7 +232,8 @@ def _by_channel(frame: Any, *, swapped: bool, narrow: bool) -> NDArray[np.float3
     if by_channel.dtype.kind == "i":
         full = np.float32(2.0 ** (8 * by_channel.dtype.itemsize - 1))
         return np.asarray(by_channel.astype(np.float32) / full, dtype=np.float32)
-    return np.asarray(by_channel, dtype=np.float32)
+    with np.errstate(over="ignore"):  # doubles beyond it become infinite, and are bridged or refused as such
+        return np.asarray(by_channel, dtype=np.float32)
 
 
 def _through_float(frame: Any, channels: int) -> NDArray[np.float32]:

@@ -125,6 +125,8 @@ TAKEN: Final[tuple[Recording, ...]] = (
     _mix(lambda: voice(48_000) + np.float32(0.2), "with an offset"),
     _float(spiked, "two samples of 900 and more"),
     _float(lambda: 20 * voice(), "over full scale"),
+    _float(lambda: np.float32(3e38) * voice(), "near the largest number"),
+    _row("WAV", "pcm_f64le", "a few samples of 1e300", "voice.wav", lambda: _doubles(spike=1e300), alike=0.99),
     _float(lambda: numberless(20), "a few samples that are no numbers"),
     _row(
         "WAV",
@@ -304,6 +306,12 @@ def _cover_only() -> bytes:
 
 def _slow(rate: int) -> bytes:
     return chunks((b"fmt ", struct.pack("<HHIIHH", 1, 1, rate, 2 * rate, 2, 16)), (b"data", s16()))
+
+
+def _doubles(*, spike: float) -> bytes:
+    samples = voice().astype("<f8")
+    samples[[100, 9000]] = spike, -spike
+    return chunks((b"fmt ", struct.pack("<HHIIHH", 3, 1, 16_000, 128_000, 8, 64)), (b"data", samples.tobytes()))
 
 
 def _many() -> bytes:
