@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame
 
+_LARGEST: Final = float(np.finfo(np.float32).max)
 _CREST: Final = 4.0
 """How far the peaks of speech stand over its loud parts (the 99th percentile of what can be heard): 2 to 4."""
 _AUDIBLE: Final = 10 ** (-62 / 20)
@@ -59,7 +60,8 @@ def without_spikes(block: NDArray[np.float32]) -> NDArray[np.float32]:
     for channel in block:
         finite = np.isfinite(channel)
         magnitudes = np.abs(channel)
-        wrong = ~finite | (magnitudes > np.float64(max(1.0, _CREST * _loud(magnitudes[finite]))))
+        most = min(max(1.0, _CREST * _loud(magnitudes[finite])), _LARGEST)
+        wrong = ~finite | (magnitudes > most)
         if 0 < np.count_nonzero(wrong) <= max(1.0, _SPIKES_SHARE * len(channel)) and not wrong.all():
             good = np.flatnonzero(~wrong)
             channel[wrong] = np.interp(np.flatnonzero(wrong), good, channel[good])
