@@ -236,7 +236,10 @@ def _session(directory: ModelDirectory, name: str, plan: Plan) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"{directory.path / name} needs onnxruntime, which is not installed.") from error
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # Ctrl-C while it was loaded
+            raise KeyboardInterrupt from None
+        why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be loaded: {error}"
+        raise ModelError(f"{directory.path / name} needs onnxruntime, which {why}.") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -298,3 +299,28 @@ def test_runtime_that_cannot_serve_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=r"has no network\.onnx"):
         Recognizer.load(tmp_path, runtime="onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        ("raise ImportError('DLL load failed')", ModelError, "which cannot be loaded: DLL load failed"),
+        ("raise ModuleNotFoundError('no module')", ModelError, "which is not installed"),
+        (
+            "try:\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt as pressed:\n"
+            "    raise ImportError('initialization failed') from pressed",
+            KeyboardInterrupt,
+            None,
+        ),
+    ],
+)
+def test_why_the_runtime_is_not_there_is_said_and_ctrl_c_is_none(
+    body: str, kind: type[BaseException], said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its binary part turns Ctrl-C into an ImportError."""
+    made = make_model(tmp_path / "tiny")
+    (tmp_path / "onnxruntime.py").write_text(body)
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(kind, match=said):
+        Recognizer.load(made)
