@@ -89,24 +89,18 @@ class SessionManager:
 
     async def start(self, request: StartRequest) -> ListeningSession:
         """Open a session. Raises NotPossible (one runs already, stopping), VoiceFailed, StorageError."""
-        if self._stopping:
-            raise NotPossible("STOPPING")
-        if (running := self.of(request.guild_id)) is not None:
-            raise NotPossible("ALREADY_LISTENING", channel_id=running.record.channel_id)
-        if request.guild_id in self._starting:
-            raise NotPossible("ALREADY_LISTENING", channel_id=request.channel_id)
-        self._starting[request.guild_id] = []
-        try:
+        with self.reserved(request.guild_id, request.channel_id):
             return await self._open(request)
-        finally:
-            del self._starting[request.guild_id]
 
     @contextmanager
     def reserved(self, guild_id: int, channel_id: int) -> Iterator[None]:
-        """Keep the server's one voice connection for something else than a session. Raises NotPossible."""
+        """Keep the server's one voice connection for this. Raises NotPossible."""
         if self._stopping:
             raise NotPossible("STOPPING")
-        if guild_id in self._starting or guild_id in self._sessions:
+        if (running := self.of(guild_id)) is not None:
+            why = "STILL_ENDING" if running.ending else "ALREADY_LISTENING"
+            raise NotPossible(why, channel_id=running.record.channel_id)
+        if guild_id in self._starting:
             raise NotPossible("ALREADY_LISTENING", channel_id=channel_id)
         self._starting[guild_id] = []
         try:
