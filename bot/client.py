@@ -25,7 +25,7 @@ from bot.application import MESSAGE_CONTENT_REMEDY, UNREACHABLE_REMEDY, intents,
 from bot.assembly import to_the_end
 from bot.commands import register
 from bot.commands.arrivals import never_heard, tell_present
-from bot.commands.auto_listen import maybe_start
+from bot.commands.auto_listen import Gatherings, maybe_start
 from bot.commands.common import report_error
 from bot.commands.language import MenuTranslator
 from bot.commands.voice_messages import VoiceMessages
@@ -49,13 +49,6 @@ STEADY_S: Final = 60.0
 MakeConnector = Callable[[], aiohttp.BaseConnector]
 
 _log = structlog.get_logger(__name__)
-
-
-class Tree(app_commands.CommandTree["UndertoneClient"]):
-    async def on_error(
-        self, interaction: discord.Interaction[UndertoneClient], error: app_commands.AppCommandError, /
-    ) -> None:
-        await report_error(interaction, error)
 
 
 class UndertoneClient(SteadyClient):
@@ -84,7 +77,9 @@ class UndertoneClient(SteadyClient):
         self.app = app
         self.up = asyncio.Event()
         self.statuses = ChannelStatuses(self)
-        self._tree = Tree(self)
+        self._gatherings = Gatherings()
+        self._tree = app_commands.CommandTree[UndertoneClient](self)
+        self._tree.error(report_error)
         self._messages: VoiceMessages = register(self, self._tree, app, remembered)
 
     @property
@@ -117,6 +112,8 @@ class UndertoneClient(SteadyClient):
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
         """A server's state came anew; people may have come and gone meanwhile."""
+        for channel in (*guild.voice_channels, *guild.stage_channels):
+            self._gatherings.begins(channel)
         await tell_present(self.app, guild)
 
     async def on_voice_state_update(
@@ -133,6 +130,8 @@ class UndertoneClient(SteadyClient):
             after_id=channel.id if channel else None,
             server_deaf=after.deaf,
         )
+        if before.channel is not None and channel != before.channel:
+            self._gatherings.begins(before.channel)
         if channel is not None and arrived:
             if before.channel is not None:  # before anything is waited for: they may be gone from here, too, by then
                 await self._sessions.voice_changed(replace(change, after_id=None))
@@ -144,7 +143,7 @@ class UndertoneClient(SteadyClient):
             if member.id not in channel.voice_states:  # left again meanwhile, and that was told already
                 return
         await self._sessions.voice_changed(change)
-        if channel is not None and arrived:
+        if channel is not None and arrived and self._gatherings.begins(channel):
             await maybe_start(self.app, channel)
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import discord
 import structlog
+from discord.channel import VocalGuildChannel
 
 from bot.app import App
 from bot.commands.membership import people_in
@@ -20,10 +20,28 @@ PEOPLE: Final = 2
 _log = structlog.get_logger(__name__)
 
 
+class Gatherings:
+    """In which voice channels two people or more are. Listening starts when that begins only: what was stopped stays
+    stopped. Discord may tell of several who come before the first of them is looked at, so a number alone is no sign.
+    """
+
+    def __init__(self) -> None:
+        self._channel_ids: set[int] = set()
+
+    def begins(self, channel: VocalGuildChannel) -> bool:
+        """Look who is there now; whether there were fewer than two when it was looked last."""
+        if sum(not member.bot for member in channel.members) < PEOPLE:
+            self._channel_ids.discard(channel.id)
+            return False
+        known = channel.id in self._channel_ids
+        self._channel_ids.add(channel.id)
+        return not known
+
+
 async def maybe_start(app: App, channel: VoiceChannel) -> None:
-    """Somebody came into a channel. It starts with the second person only: what was stopped stays stopped."""
+    """Two people are in a channel."""
     guild = channel.guild
-    if app.sessions.of(guild.id) is not None or len(_people(channel)) != PEOPLE:
+    if app.sessions.of(guild.id) is not None:
         return
     try:
         server = await app.storage.server(guild.id)
@@ -45,7 +63,3 @@ async def maybe_start(app: App, channel: VoiceChannel) -> None:
         _log.info("did_not_listen_by_itself", guild=guild.id, channel=channel.id, code=error.code)
     else:
         _log.info("listens_by_itself", guild=guild.id, channel=channel.id)
-
-
-def _people(channel: VoiceChannel) -> list[discord.Member]:
-    return [member for member in channel.members if not member.bot]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import discord
 import pytest
 
 from bot.commands import listen
@@ -109,6 +110,41 @@ async def test_listening_starts_by_itself_with_the_second_person(world: World) -
     session = await world.sandbox.wait_for(lambda: world.service.sessions.of(world.sandbox.guild.id))
     assert not session.consents(world.mara.id)
     assert not session.consents(world.theo.id)
+
+
+async def test_listening_starts_by_itself_with_three_who_come_at_once(world: World) -> None:
+    """And it stays stopped until they have gone, whoever else comes."""
+    await world.attested(auto_listen_ids=(world.sandbox.voice_channel.id,))
+    world.sit(world.owner, world.mara, world.theo)
+    await world.sandbox.wait_for(lambda: world.service.sessions.of(world.sandbox.guild.id))
+    await world.panel()
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+    late = world.sandbox.add_person("Late")
+    world.sit(late)
+    await world.seen(late)
+    for user in (world.owner, world.mara, late):
+        world.sandbox.disconnect(user)
+    channel = world.service.gateway.client.get_channel(world.sandbox.voice_channel.id)
+    assert isinstance(channel, discord.VoiceChannel)
+    await world.sandbox.wait_for(lambda: list(channel.voice_states) == [world.theo.id])
+    world.sit(world.mara)
+    await world.sandbox.wait_for(lambda: world.service.sessions.of(world.sandbox.guild.id))
+    assert len(await world.service.storage.sessions()) == 2
+
+
+async def test_who_wants_to_start_while_a_session_ends_is_told_so(world: World) -> None:
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    await world.attest_and_start()
+    taken = asyncio.Event()
+    slow = world.sandbox.faults.rest(0, method="POST", path=r"^/channels/\d+/messages$", held=taken)
+    await world.sandbox.command(world.owner, world.sandbox.text, "listen stop")
+    await world.sandbox.wait_for(lambda: slow.hits)  # the summary
+    there = texts("STILL_ENDING", channel_id=world.sandbox.voice_channel.id)
+    assert text_of(await world.ask(world.owner, "listen start")) == there
+    taken.set()
+    await world.over()
 
 
 async def test_include_speak_leave_stop_and_the_summary(world: World) -> None:
