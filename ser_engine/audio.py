@@ -16,13 +16,14 @@ from typing import Final
 import numpy as np
 
 from ser_engine.chained import links
-from ser_engine.container import ENDINGS, Source, big_endian, opened, stated_s, tracks_of
+from ser_engine.container import ENDINGS, big_endian, opened, stated_s, tracks_of
 from ser_engine.errors import AudioError, AudioTooLong, DecodeTimeout, UndecodableAudio, UnsupportedFormat
 from ser_engine.guess import protected
 from ser_engine.level import level_dbfs, levelled, peak_dbfs
 from ser_engine.limits import DEFAULT_LIMITS, DecodeLimits
 from ser_engine.refusals import refusal, too_large, too_long
 from ser_engine.segmenter import Segmenter
+from ser_engine.stretch import Source, content_of, is_empty, stretch_of
 from ser_engine.timeline import Deadline, can_be_heard, counted_s, pieces_of
 from ser_engine.types import SAMPLE_RATE_HZ, Pcm, PcmFrame, Window
 
@@ -82,12 +83,13 @@ def pieces(source: Source, *, filename: str | None = None, limits: DecodeLimits 
     `filename` is used only in the error message. A file that breaks off is decoded as far as it goes. Raises
     EmptyAudio, AudioTooLarge, AudioTooLong, UnsupportedFormat, UndecodableAudio, DecodeTimeout, InvalidSamples.
     """
-    if isinstance(source, bytes) and not source:
+    if is_empty(source):
         raise refusal("empty_file")
     if isinstance(source, bytes) and len(source) > limits.max_bytes:
         raise too_large(limits)
-    if isinstance(source, bytes) and protected(source):
-        raise refusal("protected")
+    with content_of(source) as content:
+        if protected(content):
+            raise refusal("protected")
     try:
         empty = True
         for piece in _in_turn(source, limits, Deadline(limits.max_decode_s)):
@@ -124,7 +126,9 @@ def change_speed(pcm: Pcm, factor: float) -> Pcm:
 
 def _in_turn(source: Source, limits: DecodeLimits, deadline: Deadline) -> Iterator[PcmFrame]:
     """The pieces of every link of a joined file, one behind the other; a link that is damaged is passed over."""
-    parts: list[Source] = [*links(source)] if isinstance(source, bytes) else [source]
+    with content_of(source) as content:
+        places = links(content)
+    parts = [source] if len(places) == 1 else [stretch_of(source, *place) for place in places]
     refused: AudioError | None = None
     samples = end = 0
     for part in parts:

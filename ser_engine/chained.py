@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ser_engine.stretch import Content
+
 _PAGE: Final = b"OggS"
 _HEADER_BYTES: Final = 27
 _FLAGS_AT: Final = 5
@@ -16,10 +18,10 @@ MOST_LINKS: Final = 200
 """What follows is left to the last one."""
 
 
-def links(data: bytes) -> list[bytes]:
-    """The links of an Ogg file; anything else, and a file of one link, comes back as it is."""
-    if not data.startswith(_PAGE):
-        return [data]
+def links(data: Content) -> list[tuple[int, int | None]]:
+    """Where the links of an Ogg file begin and end; anything else, and a file of one link, is one from 0 to its end."""
+    if data[: len(_PAGE)] != _PAGE:
+        return [(0, None)]
     begins, at, opening = [0], 0, True
     while 0 <= at < len(data) - _HEADER_BYTES and len(begins) < MOST_LINKS:
         if data[at : at + 4] != _PAGE:  # damaged: on with the next page
@@ -32,4 +34,4 @@ def links(data: bytes) -> list[bytes]:
         segments = data[at + _HEADER_BYTES - 1]
         lengths = data[at + _HEADER_BYTES : at + _HEADER_BYTES + segments]
         at += _HEADER_BYTES + segments + sum(lengths)
-    return [data[begin:end] for begin, end in zip(begins, [*begins[1:], len(data)], strict=True)]
+    return list(zip(begins, [*begins[1:], None], strict=True))

@@ -9,18 +9,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ser_engine.errors import EngineError
 from ser_engine.guess import found_in, indexless, signature_at
 from ser_engine.refusals import refusal
+from ser_engine.stretch import Source, stretch_of
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
-
-Source = bytes | BinaryIO
-"""A whole file, or something to read one from; what cannot seek is read once, from its beginning to its end."""
 
 CONTAINERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     # FFmpeg's demuxer: (as people call it, how its files are named)
@@ -150,13 +148,12 @@ def _open(source: Source) -> InputContainer:
     except (av.FFmpegError, ValueError, IndexError, EOFError) as error:
         if isinstance(error, MemoryError):
             raise refusal("too_much_memory") from error
-        if isinstance(source, bytes):
-            start = signature_at(source[:_MAX_JUNK_BYTES])
-            if start:  # what stands before it is nobody's: players look for the sound behind it
-                try:
-                    return _try(source[start:])
-                except (av.FFmpegError, ValueError, IndexError, EOFError):
-                    pass
+        start = signature_at(_head(source)[:_MAX_JUNK_BYTES])
+        if start:  # what stands before it is nobody's: players look for the sound behind it
+            try:
+                return _try(stretch_of(source, start))
+            except (av.FFmpegError, ValueError, IndexError, EOFError):
+                pass
         raise _unknown(source) from error
 
 
@@ -176,14 +173,19 @@ def _try(source: Source) -> InputContainer:
     return container
 
 
+def _head(source: Source) -> bytes:
+    """All that is held of a file, or its first megabyte; nothing of what can only be read once."""
+    if isinstance(source, bytes):
+        return source
+    if not source.seekable():
+        return b""
+    source.seek(0)
+    return source.read(_MAX_JUNK_BYTES)
+
+
 def _unknown(source: Source) -> EngineError:
     """Why nothing could be opened, in true words."""
-    head = b""
-    if isinstance(source, bytes):
-        head = source
-    elif source.seekable():
-        source.seek(0)
-        head = source.read(_MAX_JUNK_BYTES)
+    head = _head(source)
     if indexless(head):
         return refusal("no_index")
     found, medium = found_in(head)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from ser_engine.stretch import Content
+
 _KNOWN: Final[tuple[tuple[bytes, int, str, bool], ...]] = (
     # (bytes, where they stand, what it is, whether it is a medium that should have been readable)
     (b"\x89PNG", 0, "PNG", False),
@@ -91,12 +93,12 @@ def indexless(data: bytes) -> bool:
     return b"mdat" in kinds and not kinds & {b"moov", b"moof"}
 
 
-def protected(data: bytes) -> bool:
+def protected(data: Content) -> bool:
     """Whether it is an MP4 file whose sound is encrypted, as its sample description says."""
     return any(kind == b"moov" and _ENCRYPTED.search(data, box.start, box.stop) for kind, box in _boxes(data))
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, range]]:
+def _boxes(data: Content) -> Iterator[tuple[bytes, range]]:
     """The outermost boxes of an MP4 file, and where they lie; none for anything else."""
     at = 0
     while at + 8 <= len(data):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import wave
 from functools import cache
+from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -25,7 +27,8 @@ from ser_engine.errors import (
 )
 from ser_engine.types import SAMPLE_RATE_HZ
 from tests.fakes.media import KINDS, encode
-from tests.fakes.recordings import unsteady
+from tests.fakes.recordings import Recording, Refusal, content, unsteady
+from tests.fakes.recordings_table import REFUSED, TAKEN
 
 pytestmark = pytest.mark.unit
 
@@ -227,6 +230,32 @@ def test_a_stream_whose_packets_were_counted_is_decoded_as_its_bytes_are() -> No
     """Who counts reads the same stream, from which the decoder goes on reading."""
     data = unsteady()
     np.testing.assert_array_equal(decode(io.BytesIO(data)), decode(data))
+
+
+def told(row: Recording | Refusal) -> str:
+    return row.title if isinstance(row, Recording) else row.what
+
+
+ODD = ("joined", "behind", "a header alone", "encrypted", "no byte", "never written")
+"""What is found out by looking at more of a file than its first bytes."""
+ROWS: tuple[Recording | Refusal, ...] = (*TAKEN, *REFUSED)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if any(word in told(row) for word in ODD)], ids=told)
+def test_a_stream_is_read_as_its_bytes_are(row: Recording | Refusal, tmp_path: Path) -> None:
+    """A large file is not held: it is read from the disk, and its parts are stretches of it."""
+
+    def read(source: bytes | BinaryIO) -> tuple[str, list[float]]:
+        try:
+            return "", decode(source, filename=row.name).tolist()
+        except AudioError as error:
+            return str(error), []
+
+    said = read(content(row))
+    (tmp_path / "file").write_bytes(content(row))
+    with (tmp_path / "file").open("rb") as stream:
+        assert read(stream) == said
+    assert read(io.BytesIO(content(row))) == said
 
 
 def test_levels() -> None:

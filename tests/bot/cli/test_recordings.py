@@ -12,13 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bot.cli import recordings
 from bot.cli.analyze import analyze
+from ser_engine.limits import DecodeLimits
 from ser_engine.refusals import refusal
 from tests.fakes.clips import clip, clip_paths
-from tests.fakes.recordings import boxes, file, moved
+from tests.fakes.recordings import boxes, file, moved, voice
 
 pytestmark = pytest.mark.integration
 
@@ -53,6 +56,18 @@ def test_what_is_too_long_for_a_door_is_streamed_here(model: Path, tmp_path: Pat
         assert result.exit_code == 0, result.output
         (window,) = json.loads(result.stdout)["windows"]
         assert window["start_s"] == pytest.approx(size / 32_000, abs=1)
+
+
+def test_a_large_recording_of_joined_streams_is_heard_to_its_end(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As radio stations send it; of one too large to be held, the first stream alone was heard."""
+    monkeypatch.setattr(recordings, "DEFAULT_LIMITS", DecodeLimits(max_bytes=1_000))
+    stereo = np.stack([voice(48_000)] * 2)
+    (tmp_path / "radio.ogg").write_bytes(file("ogg", "libopus") + file("ogg", "libopus", stereo))
+    result = CliRunner().invoke(analyze, [str(tmp_path / "radio.ogg"), "--model", str(model), "--json"])
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["windows"]) == 2
 
 
 def test_an_index_that_stands_last_is_read_from_a_file_and_refused_from_a_pipe(model: Path, tmp_path: Path) -> None:
