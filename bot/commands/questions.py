@@ -81,6 +81,9 @@ class Question:
     """The message that asks."""
 
     def about(self, message_id: int) -> bool:
+        """Whether it is about that message, or is that message."""
+        if self.shown is not None and self.shown.id == message_id:
+            return True
         return any(request.message is not None and request.message.id == message_id for request in self.pending)
 
     async def take_away(self) -> None:

@@ -89,7 +89,7 @@ class VoiceMessages:
         return Request(asker_id=asker_id, found=found, withdrawals=now, withdrawals_before=now, **more)
 
     async def deleted(self, message_ids: Collection[int]) -> None:
-        """Messages are gone: the questions about them are taken away."""
+        """Messages are gone: the questions about them are taken away, and one that is gone may be asked again."""
         for message_id in message_ids:
             for question in self._questions.about(message_id):
                 self._questions.close(question)

@@ -43,6 +43,15 @@ async def test_an_authors_answer_that_is_pressed_twice_stands(world: World) -> N
     assert question.content == texts.AGREED
 
 
+async def test_an_author_whose_question_was_deleted_can_be_asked_again(world: World) -> None:
+    message = spoken(world)
+    await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
+    world.sandbox.state.delete_message(await reply_to(world, message))  # as a moderator does
+    again = await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
+    assert text_of(await world.sandbox.answer(again)) == texts.ASKED_AUTHOR
+    await reply_to(world, message)
+
+
 async def test_below_a_message_it_is_said_that_the_database_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
