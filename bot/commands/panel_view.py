@@ -94,6 +94,10 @@ class PanelView(discord.ui.View):
     async def stop_session(self, interaction: Interaction, _: discord.ui.Button[Any]) -> None:
         await stop(interaction, self._app, self._session(interaction))
 
+    def is_dispatchable(self) -> bool:
+        """No: discord.py would hold each panel ever posted. The one view that `register` adds answers for all."""
+        return False
+
     async def on_error(self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /) -> None:
         await report_error(interaction, error)
 

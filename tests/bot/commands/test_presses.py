@@ -331,3 +331,15 @@ async def test_who_left_the_server_and_is_back_while_the_gateway_was_away_is_ask
     await client.on_guild_available(guild)
     assert not session.consents(world.mara.id)
     assert world.mara.id in session.people.book.excluded_ids()
+
+
+async def test_no_panel_that_was_posted_is_held(world: World) -> None:
+    """One view answers for all of them; discord.py would keep the buttons of each for as long as the client lives."""
+    _, panel = await begun(world, world.mara)
+    await world.press(world.mara, panel, INCLUDE_ID)
+    await world.sandbox.wait_for(lambda: f"<@{world.mara.id}>" in text_of(panel))  # it was posted, and edited
+    await world.ask(world.owner, "listen stop")
+    await world.over()
+    store = world.service.gateway.client._connection._view_store
+    assert set(store._views) == {None}
+    assert store._synced_message_views == {}
