@@ -47,6 +47,7 @@ class ForgivingQueue(asyncio.PriorityQueue[EventItem]):
         code = item.error.code if isinstance(item.error, discord.ConnectionClosed) else None
         _log.warning("gateway_cut", shard=item.shard.id if item.shard else None, code=code, retry_in_s=self._pause_s)
         again = EventItem(EventType.reconnect, item.shard, item.error)
+        self._timers = {timer for timer in self._timers if timer.when() > loop.time()}
         self._timers.add(loop.call_later(self._pause_s, super().put_nowait, again))
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 

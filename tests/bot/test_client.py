@@ -58,6 +58,9 @@ async def test_a_cut_becomes_another_attempt_and_a_fatal_code_does_not(code: int
     assert queue.empty()
     async with asyncio.timeout(60):
         assert (await queue.get()).type == EventType.reconnect
+    queue.put_nowait(closed(code))
+    assert len(queue._timers) == 1, "an attempt that was made is not held, with its error and all that hangs on it"
+    queue.stop()
     queue.put_nowait(closed(4004))
     assert (await queue.get()).type == EventType.close
 
