@@ -21,7 +21,9 @@ _LOCKS: Final = 0x756E6465
 
 @asynccontextmanager
 async def turn(database: Database, work: str) -> AsyncIterator[Holds | None]:
-    """Whether this process is the one that does `work`; None: another one is. Raises StorageUnavailable.
+    """Take the turn to do `work`. Gives a question that tells whether it still holds; None: another process has it.
+
+    Raises StorageUnavailable.
 
     PostgreSQL's advisory lock belongs to a connection, so the turn of a process that dies is free at once, and that of
     a machine half a minute after it is gone. SQLite has one process.

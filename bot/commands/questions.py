@@ -41,7 +41,8 @@ class Request:
     withdrawals: int = 0
     """The number of the last withdrawal (`bot.withdrawals`) when it was asked, or agreed to."""
     withdrawals_before: int = 0
-    """The same when it was asked: whoever wrote what is forwarded agrees to nothing later."""
+    """The same when it was asked. It counts for who wrote what is forwarded: nobody asks them, so they agree to nothing
+    later."""
     original_author_id: int | None = None
     """Who wrote what the message forwards, where the bot can tell and it is somebody else than the asker."""
 

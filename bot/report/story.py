@@ -29,10 +29,6 @@ class Story:
     facts: tuple[str, ...]
     """Short facts with their units, to be set in one line."""
 
-    @property
-    def text(self) -> str:
-        return " ".join(self.sentences)
-
 
 def story(
     report: SessionReport,

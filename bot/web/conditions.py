@@ -1,4 +1,4 @@
-"""Ranges and conditions of requests for static files: aiohttp answers those that fail with a status alone."""
+"""Ranges and conditions of requests for static files: aiohttp answers one that fails with a status and no word."""
 
 from __future__ import annotations
 

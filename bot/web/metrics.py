@@ -33,7 +33,7 @@ NOW: Final = NOT_TOTALS | frozenset(
         "waiting",
     }
 )
-"""What is so at a moment. Whatever else is counted never goes down while the service runs."""
+"""Figures of the moment (gauges). Whatever else is counted never goes down while the service runs."""
 _REASON: Final = "dropped_"
 
 

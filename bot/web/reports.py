@@ -37,7 +37,8 @@ class Held:
     made: OrderedDict[Hashable, asyncio.Future[Any]] = field(default_factory=OrderedDict)
 
     async def answer(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gives, in a thread, once for each key. It must not change; what failed is made anew."""
+        """What `make` gives. It runs in a thread, once for each key, and again after an error. Many get the answer, so
+        nobody may change it."""
         making: asyncio.Future[T] | None = self.made.get(key)
         if making is None or _failed(making):
             making = self.made[key] = asyncio.ensure_future(asyncio.to_thread(make))
