@@ -146,15 +146,13 @@ def _open(source: Source) -> InputContainer:
     try:
         return _try(source)
     except (av.FFmpegError, ValueError, IndexError, EOFError) as error:
-        if isinstance(error, MemoryError):
-            raise refusal("too_much_memory") from error
         start = signature_at(_head(source)[:_MAX_JUNK_BYTES])
         if start:  # what stands before it is nobody's: players look for the sound behind it
             try:
                 return _try(stretch_of(source, start))
             except (av.FFmpegError, ValueError, IndexError, EOFError):
                 pass
-        raise _unknown(source) from error
+        raise (refusal("too_much_memory") if isinstance(error, MemoryError) else _unknown(source)) from error
 
 
 def _try(source: Source) -> InputContainer:
