@@ -23,7 +23,6 @@ GRACE_S = 3.0
 
 
 LONGEST = (
-    "bot/cli/test_analyze.py",
     "bot/cli/test_evaluate.py",
     "bot/cli/test_model.py",
     "bot/commands/test_deletion_races.py",
