@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NO_MENTIONS: Final = discord.AllowedMentions.none()
 LOOK_IN_S: Final = 5.0
 ASK_NAME_S: Final = 2.0
-LATE_S: Final = 10.0
+LATE_S: Final = 30.0
 """How long a message that nobody waits for may take; the next one to that channel has to wait for it."""
 TO_POST: Final = discord.Permissions(view_channel=True, send_messages=True, embed_links=True)
 TO_POST_IN_THREADS: Final = discord.Permissions(view_channel=True, send_messages_in_threads=True, embed_links=True)
