@@ -15,6 +15,7 @@ from bot.cards import Card, embed_of
 from bot.commands.common import Interaction, acknowledged, defer, guild_of, member_of, say, say_as_json, told
 from bot.commands.language import described, texts_of
 from bot.commands.membership import end_stale_answers, unheard
+from bot.commands.questions import Questions
 from bot.commands.refusals import not_deleted
 from bot.errors import NotPossible
 from bot.texts import Texts, english
@@ -123,6 +124,7 @@ class DeleteButton(
     """Asks once more. Only the asking person sees it, and it works however late it is pressed, after a restart too."""
 
     app: ClassVar[App]
+    questions: ClassVar[Questions]
 
     def __init__(self, texts: Texts, *, everywhere: bool) -> None:
         custom_id = DELETE_ID + (EVERYWHERE if everywhere else "")
@@ -141,6 +143,7 @@ class DeleteButton(
             guild_id = scope(interaction, everywhere=self._everywhere)
             deleting = self.app.deletions.person(interaction.user.id, guild_id, interaction.id)
             (done,) = await acknowledged(interaction, deleting)
+            await self.questions.take_back(interaction.user.id, guild_id)
             texts = texts_of(interaction)
             await say(interaction, "\n".join([deleted(texts, done.counts), *not_deleted(texts, done.refused)]))
 

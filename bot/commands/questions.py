@@ -120,6 +120,15 @@ class Questions:
     def about(self, message_id: int) -> Iterator[Question]:
         return (question for question in list(self._open.values()) if question.about(message_id))
 
+    async def take_back(self, asker_id: int, guild_id: int | None) -> None:
+        """Who asked has everything deleted, in one server or everywhere: no question to an author names them then."""
+        for question in list(self._open.values()):
+            for request in question.pending:
+                guild = request.message.guild if request.message is not None else None
+                if request.asker_id == asker_id and guild is not None and guild_id in (None, guild.id):
+                    self.close(question)
+                    await question.take_away()
+
     def close(self, question: Question) -> None:
         if self._open.get(question.person_id) is question:
             del self._open[question.person_id]

@@ -41,6 +41,7 @@ def register(
     for item in (AttestButton, DeleteButton, SettingsMenu, SummaryButton):
         item.app = app
         client.add_dynamic_items(item)
+    DeleteButton.questions = voice_messages.questions
     client.add_view(PanelView(app))
     for button in (AuthorButton, StatementButton):
         button.messages = voice_messages

@@ -42,7 +42,7 @@ class VoiceMessages:
         self._analyst = Analyst(app.backend, app.settings)
         self._turns = app.turns
         self._statements, self._refusals = remembered.statements, remembered.refusals
-        self._questions = Questions(app.clock)
+        self.questions = Questions(app.clock)
 
     # --- the doors
 
@@ -91,8 +91,8 @@ class VoiceMessages:
     async def deleted(self, message_ids: Collection[int]) -> None:
         """Messages are gone: the questions about them are taken away, and one that is gone may be asked again."""
         for message_id in message_ids:
-            for question in self._questions.about(message_id):
-                self._questions.close(question)
+            for question in self.questions.about(message_id):
+                self.questions.close(question)
                 await question.take_away()
 
     # --- who has to agree
@@ -137,9 +137,9 @@ class VoiceMessages:
             raise NotPossible("CANNOT_ASK_HERE")
         if self._refusals.said(message.id, asker_id):
             raise NotPossible("DECLINED_BEFORE")
-        if (open_one := self._questions.of(author_id)) is not None:
+        if (open_one := self.questions.of(author_id)) is not None:
             raise NotPossible("ASKED_ALREADY" if open_one.about(message.id) else "AUTHOR_IS_ASKED")
-        question = self._questions.ask(author_id, Kind.AUTHOR, [request])
+        question = self.questions.ask(author_id, Kind.AUTHOR, [request])
         texts = await texts_for(self._app, message)
         try:
             question.shown = await message.reply(
@@ -148,7 +148,7 @@ class VoiceMessages:
                 allowed_mentions=discord.AllowedMentions(users=[message.author], replied_user=False, everyone=False),
             )
         except BaseException as error:
-            self._questions.close(question)
+            self.questions.close(question)
             raise_gone(error)
             raise
         await self._app.own.note(question.shown, MessageKind.QUESTION, about=author_id)
@@ -158,15 +158,15 @@ class VoiceMessages:
     async def author_answered(self, interaction: Interaction, message_id: int, *, yes: bool) -> None:
         """The author pressed a button below the question about their message."""
         now = self._app.withdrawals.number  # of the press: a no that comes while Discord takes it is a later one
-        question = next((q for q in self._questions.about(message_id) if q.person_id == interaction.user.id), None)
+        question = next((q for q in self.questions.about(message_id) if q.person_id == interaction.user.id), None)
         if question is not None:
-            self._questions.answered(question)
+            self.questions.answered(question)
             for request in () if yes else question.pending:
                 self._refusals.note(message_id, request.asker_id)
         await defer_change(interaction)
         texts = await texts_of_server(self._app, interaction.guild)
         if question is None:
-            await self._questions.pressed_late(interaction, message_id, texts)
+            await self.questions.pressed_late(interaction, message_id, texts)
             return
         await change(interaction, content=texts.AGREED if yes else texts.DECLINED, view=None)
         for request in question.pending if yes else ():
@@ -174,9 +174,9 @@ class VoiceMessages:
 
     async def _ask_for_statement(self, request: Request) -> None:
         """Ask the asking person whose voice it is. A newer question of theirs takes the place of an older one."""
-        before = self._questions.of(request.asker_id)
+        before = self.questions.of(request.asker_id)
         waiting = before.pending if before is not None and before.kind is Kind.STATEMENT else []
-        question = self._questions.ask(request.asker_id, Kind.STATEMENT, [*waiting, request])
+        question = self.questions.ask(request.asker_id, Kind.STATEMENT, [*waiting, request])
         if before is not None:
             await before.take_away()
         if request.interaction is not None:
@@ -190,18 +190,18 @@ class VoiceMessages:
                 reply = request.message.reply(texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS)
                 question.shown = await reply
             except BaseException as error:
-                self._questions.close(question)
+                self.questions.close(question)
                 raise_gone(error)
                 raise
             await self._app.own.note(question.shown, MessageKind.QUESTION, about=request.asker_id)
 
     async def stated(self, interaction: Interaction, ticket: str, *, yes: bool) -> None:
         """Whoever asked pressed a button below the question whose voice it is."""
-        question, texts = self._questions.of(interaction.user.id), texts_of(interaction)
+        question, texts = self.questions.of(interaction.user.id), texts_of(interaction)
         if question is None or question.ticket != ticket:
-            await self._questions.pressed_late(interaction, ticket, texts)
+            await self.questions.pressed_late(interaction, ticket, texts)
             return
-        self._questions.answered(question)
+        self.questions.answered(question)
         now = self._app.withdrawals.number
         await change(interaction, content=texts.STATED if yes else texts.NOT_STATED, view=None)
         if not yes:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bot.commands.privacy import DELETE_ID
 from bot.texts import english as texts
 from ser_engine.refusals import refusal
 from storage.errors import StorageUnavailable
@@ -49,6 +50,17 @@ async def test_an_author_whose_question_was_deleted_can_be_asked_again(world: Wo
     world.sandbox.state.delete_message(await reply_to(world, message))  # as a moderator does
     again = await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
     assert text_of(await world.sandbox.answer(again)) == texts.ASKED_AUTHOR
+    await reply_to(world, message)
+
+
+async def test_who_asked_and_has_everything_deleted_is_named_by_no_question(world: World) -> None:
+    message = spoken(world)
+    await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
+    question = await reply_to(world, message)
+    assert f"<@{world.theo.id}>" in question.content
+    await world.press(world.theo, await world.ask(world.theo, "privacy delete"), DELETE_ID)
+    assert question not in world.messages()
+    await world.sandbox.context_menu(world.owner, message, texts.MENU_ANALYZE)
     await reply_to(world, message)
 
 
