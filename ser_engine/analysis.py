@@ -16,7 +16,7 @@ import numpy as np
 from ser_engine.baseline import SpeakerBaseline
 from ser_engine.refusals import refusal
 from ser_engine.summary import summarise
-from ser_engine.types import Prediction, Window
+from ser_engine.types import Prediction, Window, nothing
 
 if TYPE_CHECKING:
     from ser_engine.backends.base import InferenceBackend
@@ -68,4 +68,4 @@ def analysed(recognizer: Recognizer, windows: Iterable[Window]) -> Iterator[tupl
     baselines: dict[str, SpeakerBaseline] = {}
     while batch := list(islice(rest, BATCH_WINDOWS)):
         for window, prediction in zip(batch, recognizer.predict(batch, baselines), strict=True):
-            yield replace(window, pcm=np.broadcast_to(_ZERO, window.pcm.shape)), prediction
+            yield replace(window, pcm=np.broadcast_to(_ZERO, window.pcm.shape), before=nothing()), prediction

@@ -104,7 +104,7 @@ class Recognizer:
         even = np.full(len(self.info.labels), -np.log(len(self.info.labels)), np.float32)
         out = [WindowOutput(gated=reason, log_probabilities=even, pooled=_NOTHING) for reason in reasons]
         speech = [i for i, reason in enumerate(reasons) if reason != "no_speech"]
-        logits, pooled = self._run([windows[i].pcm for i in speech])
+        logits, pooled = self._run([windows[i].heard for i in speech])
         said = logarithms(softmax(logits.astype(np.float64)))
         for i, row, states in zip(speech, said, pooled, strict=True):
             out[i] = WindowOutput(gated=reasons[i], log_probabilities=row, pooled=states)

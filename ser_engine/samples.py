@@ -23,7 +23,12 @@ def are_sound(pcm: Any) -> bool:
 
 def are_windows(windows: Iterable[Window]) -> bool:
     """Whether each is sound of 3 s at most: a network would pass over the rest, and answer as if it had heard it."""
-    return all(are_sound(window.pcm) and len(window.pcm) <= WINDOW_SAMPLES for window in windows)
+    return all(
+        are_sound(window.pcm)
+        and (np.shape(window.before) == (0,) or are_sound(window.before))
+        and len(window.before) + len(window.pcm) <= WINDOW_SAMPLES
+        for window in windows
+    )
 
 
 def checked(pcm: Any) -> Pcm:

@@ -9,6 +9,9 @@ phase can move it. The detector only says how much speech a finished window hold
 A window holds everything from its first audible sample to its last, at most 3 s later; silence inside it counts,
 silence at its ends is not part of it. It is closed when the timeline is 3 s past its start, or 0.6 s after the speaker
 fell silent, and dropped, counted, when there is less than 0.8 s of speech in it.
+
+Somebody who talks for longer than 3 s ends with a short window, and the end of a sentence by itself tells little. So
+what fills 3 s with it is given along (`Window.before`); for that the last window is kept until 0.6 s of silence follow.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ser_engine.samples import checked
-from ser_engine.types import MIN_SPEECH_S, SAMPLE_RATE_HZ, WINDOW_S, Pcm, PcmFrame, Window
+from ser_engine.types import MIN_SPEECH_S, SAMPLE_RATE_HZ, WINDOW_S, Pcm, PcmFrame, Window, nothing
 
 _VAD_FRAME_SAMPLES: Final = SAMPLE_RATE_HZ * 30 // 1000
 _VAD_BRIDGE_BLOCKS: Final = 3
@@ -62,7 +65,9 @@ class Segmenter:
         self._lost = np.zeros(self._window_samples, dtype=np.bool_)
         self._open = False
         self._start = 0
-        self._sound_end = 0  # one past the last audible sample of the open window
+        self._sound_end = 0  # one past the last audible sample of the open window, or of the last one
+        self._earlier = nothing()  # the window that ends at _sound_end, or shortly before the open one begins
+        self._pause = 0  # samples between the two
         self._position = 0  # one past the last sample seen
         self._begun = False
         self.dropped_short = 0
@@ -82,17 +87,18 @@ class Segmenter:
 
     def advance(self, now_samples: int) -> list[Window]:
         """The timeline is at `now_samples` and nothing before it is still to come: close what fell silent 0.6 s ago."""
-        if self._open and now_samples - self._sound_end >= self._hangover:
-            return self._close()
-        return []
+        return self.flush() if now_samples - self._sound_end >= self._hangover else []
 
     def flush(self) -> list[Window]:
-        """The stream has ended: close what is open."""
-        return self._close() if self._open else []
+        """The stream has ended: close what is open, and keep nothing."""
+        closed = self._close() if self._open else []
+        self._earlier = nothing()
+        return closed
 
     def discard(self) -> None:
-        """Forget the window in the making, and wipe its samples."""
+        """Forget the window in the making and the one before, and wipe the samples."""
         self._wipe()
+        self._earlier = nothing()
 
     def _consume(self, t: int, pcm: Pcm, concealed: bool) -> list[Window]:
         loud = np.abs(pcm) > self._gate
@@ -112,7 +118,7 @@ class Segmenter:
         closed: list[Window] = []
         while len(sound):
             if not self._open:
-                self._open, self._start, self._sound_end = True, int(sound[0]), int(sound[0])
+                self._begin(int(sound[0]))
             limit = self._start + self._window_samples
             silences = np.diff(sound, prepend=self._sound_end - 1) - 1
             beyond = np.flatnonzero((silences >= self._hangover) | (sound >= limit))
@@ -124,6 +130,12 @@ class Segmenter:
             if len(sound):
                 closed += self._close()
         return closed + self._go_on(t, pcm, concealed) if self._open else closed
+
+    def _begin(self, start: int) -> None:
+        self._pause = start - self._sound_end
+        if self._pause >= self._hangover:
+            self._earlier = nothing()
+        self._open, self._start, self._sound_end = True, start, start
 
     def _go_on(self, t: int, pcm: Pcm, concealed: bool) -> list[Window]:
         """The open window takes what lies in it, and closes when it is full or silent for long enough."""
@@ -144,12 +156,22 @@ class Segmenter:
         length = self._sound_end - self._start
         pcm, start, lost = self._pcm[:length].copy(), self._start, float(self._lost[:length].mean())
         self._wipe()
+        before = self._said_before(length)
+        self._earlier = nothing()
         speech = speech_ratio(pcm, self._settings.vad_mode)
         if speech * length < self._settings.min_speech_s * SAMPLE_RATE_HZ:
             self.dropped_short += 1
             return []
-        start_s = start / SAMPLE_RATE_HZ
-        return [Window(speaker=self._speaker, start_s=start_s, pcm=pcm, speech_ratio=speech, gap_ratio=lost)]
+        self._earlier = pcm
+        ratios = {"speech_ratio": speech, "gap_ratio": lost}
+        return [Window(speaker=self._speaker, start_s=start / SAMPLE_RATE_HZ, pcm=pcm, before=before, **ratios)]
+
+    def _said_before(self, length: int) -> Pcm:
+        """What makes a full window of one with `length` samples: the end of the one before, and the pause between."""
+        room = self._window_samples - length
+        if len(self._earlier) == 0 or room <= self._pause:
+            return nothing()
+        return np.concatenate([self._earlier, np.zeros(self._pause, np.float32)])[-room:].copy()
 
     def _wipe(self) -> None:
         self._pcm.fill(0)

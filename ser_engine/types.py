@@ -7,7 +7,7 @@ upstream still holds. They cross process borders by pickling, so they hold array
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -24,6 +24,11 @@ MIN_SPEECH_S: Final = 0.8
 
 Pcm = NDArray[np.float32]
 """Mono samples at 16 kHz, shape ``(n,)``, full scale ±1."""
+
+
+def nothing() -> Pcm:
+    """No samples."""
+    return np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,14 @@ class Window:
     """Share of the window in which a voice-activity detector hears speech, 0 to 1."""
     gap_ratio: float
     """Share of the window that was lost on the way and filled in, 0 to 1."""
+    before: Pcm = field(default_factory=nothing)
+    """What the speaker said directly before, where the window goes on from a full one; with `pcm` at most 3 s. It is
+    heard as well, for the end of a sentence alone tells little, and belongs to the earlier window otherwise."""
+
+    @property
+    def heard(self) -> Pcm:
+        """What a network is given."""
+        return np.concatenate([self.before, self.pcm]) if len(self.before) else self.pcm
 
     @property
     def duration_s(self) -> float:

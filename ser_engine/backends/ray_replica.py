@@ -38,9 +38,10 @@ class Replica:
             self._hear, max_batch_size=MAX_BATCH, batch_wait_timeout_s=BATCH_WAIT_S
         )
 
-    async def __call__(self, window: Window, *parts: Pcm) -> WindowOutput:
-        """`parts` are the window's samples: see `ray_serve.in_parts`."""
-        return await self._batched(replace(window, pcm=np.concatenate(parts)))
+    async def __call__(self, window: Window, before: int, *parts: Pcm) -> WindowOutput:
+        """`parts` are the window's samples, after so many that lie before it: see `ray_serve.in_parts`."""
+        heard = np.concatenate(parts)
+        return await self._batched(replace(window, before=heard[:before], pcm=heard[before:]))
 
     async def info(self) -> ModelInfo:
         return self._recognizer.info

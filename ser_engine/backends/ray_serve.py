@@ -28,7 +28,7 @@ from ser_engine.models import open_directory
 from ser_engine.networks import Runtime
 from ser_engine.refusals import refusal
 from ser_engine.samples import are_windows
-from ser_engine.types import Window
+from ser_engine.types import Window, nothing
 
 log = structlog.get_logger(__name__)
 
@@ -254,9 +254,11 @@ class RayBackend(WorkerBackend):
 
 
 def in_parts(window: Window) -> tuple[Any, ...]:
-    """A window without its samples, and its samples in parts that travel in messages and are stored nowhere."""
-    parts = [window.pcm[begin : begin + PART_SAMPLES] for begin in range(0, len(window.pcm), PART_SAMPLES)]
-    return replace(window, pcm=window.pcm[:0]), *parts
+    """A window without its samples, how many of those lie before it, and all of them in parts that travel in messages
+    and are stored nowhere."""
+    heard = window.heard
+    parts = [heard[begin : begin + PART_SAMPLES] for begin in range(0, len(heard), PART_SAMPLES)]
+    return replace(window, pcm=nothing(), before=nothing()), len(window.before), *parts
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,13 +15,14 @@ import onnx
 import pytest
 
 from ser_engine import Recognizer, segment_pcm
+from ser_engine.analysis import analysed
 from ser_engine.audio import change_speed
 from ser_engine.baseline import BaselineHead
 from ser_engine.errors import InvalidSamples, ModelError
 from ser_engine.features import FeatureSettings, extract
 from ser_engine.models import open_directory, write_manifest
 from ser_engine.networks import load_scaler
-from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Window
+from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, Window, nothing
 from tests.fakes.clips import clip, clip_paths
 from tests.fakes.model import LABELS, make_model
 
@@ -143,6 +144,32 @@ def test_a_window_of_more_than_three_seconds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSamples, match="from one to 3 s"):
         recognizer.predict([window])
     assert len(recognizer.predict([replace(window, pcm=window.pcm[1:])])) == 1
+
+
+@pytest.mark.parametrize("engine", ["seed", "fast", "default"])
+def test_what_was_before_is_heard_with_a_window(engine: str) -> None:
+    recognizer, sentence = Recognizer.load(engine), clip(clip_paths()[0])[:WINDOW_SAMPLES]
+    both = Window(speaker="a", start_s=1, pcm=sentence, speech_ratio=1, gap_ratio=0)
+    rest = replace(both, pcm=sentence[16_000:], before=sentence[:16_000])
+    said, of_rest, alone = recognizer.predict([both, rest, replace(rest, before=nothing())])
+    assert of_rest == said
+    assert of_rest.probabilities != alone.probabilities
+
+
+def test_what_was_analysed_is_let_go_of(tmp_path: Path) -> None:
+    heard = segment_pcm(np.concatenate([window.pcm for window in windows()]))
+    assert any(len(window.before) for window in heard)
+    for window, _ in analysed(Recognizer.load(make_model(tmp_path)), heard):
+        assert window.pcm.strides == (0,)
+        assert not window.pcm.any()
+        assert len(window.before) == 0
+
+
+@pytest.mark.parametrize("bad", [np.zeros(8_001, np.float32), np.full(100, np.nan, np.float32), [0.1] * 100, None])
+def test_what_cannot_be_before_a_window_is_refused(tmp_path: Path, bad: Any) -> None:
+    window = Window(speaker="a", start_s=0, pcm=np.full(40_000, 0.1, np.float32), speech_ratio=1, gap_ratio=0)
+    with pytest.raises(InvalidSamples):
+        Recognizer.load(make_model(tmp_path)).predict([replace(window, before=bad)])
 
 
 def test_a_window_may_hold_floats_of_any_kind(tmp_path: Path) -> None:

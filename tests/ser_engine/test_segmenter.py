@@ -57,6 +57,7 @@ def run(fs: list[PcmFrame], s: SegmenterSettings | None = None, *, advance: bool
 def same(a: list[Window], b: list[Window], shift_samples: int = 0) -> bool:
     return len(a) == len(b) and all(
         np.array_equal(x.pcm, y.pcm)
+        and np.array_equal(x.before, y.before)
         and round((y.start_s - x.start_s) * SAMPLE_RATE_HZ) == shift_samples
         and (x.speech_ratio, x.gap_ratio) == (y.speech_ratio, y.gap_ratio)
         for x, y in zip(a, b, strict=True)
@@ -97,6 +98,24 @@ def test_every_audible_sample_lies_in_exactly_one_window(phrases: list[tuple[flo
     audible = np.abs(pcm) > 10 ** (ANY_LENGTH.gate_dbfs / 20)
     assert seen[audible].all()
     assert [w.start_s for w in windows] == sorted(w.start_s for w in windows)
+
+
+@given(talk, packet_sizes, st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_window_that_goes_on_from_a_full_one_has_what_fills_three_seconds(
+    phrases: list[tuple[float, float]], sizes: list[int], packets_stop: bool
+) -> None:
+    pcm, earlier = spoken(phrases), None
+    for window in run(frames(pcm, sizes, skip_silent=packets_stop), ANY_LENGTH, advance=packets_stop):
+        start, end = (round(at_s * SAMPLE_RATE_HZ) for at_s in (window.start_s, window.end_s))
+        since = start if earlier is None else start - round(earlier.end_s * SAMPLE_RATE_HZ)
+        begin = max(0, end - WINDOW_SAMPLES)
+        if earlier is None or since >= 9_600 or begin >= round(earlier.end_s * SAMPLE_RATE_HZ):
+            assert len(window.before) == 0
+        else:
+            assert len(window.heard) == WINDOW_SAMPLES
+            assert np.allclose(window.heard, pcm[begin:end], atol=10 ** (ANY_LENGTH.gate_dbfs / 20))
+        earlier = window
 
 
 @given(talk, packet_sizes, st.integers(50, 1600), st.booleans())
@@ -212,6 +231,38 @@ def test_discard_forgets_everything_so_far() -> None:
     assert not segmenter._pcm.any()
     later = segmenter.push(PcmFrame(speaker="a", t_samples=32_000, pcm=buzz(3.0)))
     assert [w.start_s for w in later] == [2.0]
+
+
+def test_what_was_before_is_the_same_speech_alone() -> None:
+    sentence = buzz(4.0)
+    (full, rest) = segment_pcm(sentence)
+    assert len(full.before) == 0
+    assert full.heard is full.pcm
+    assert np.array_equal(rest.heard, sentence[16_000:])
+    assert [len(w.before) for w in segment_pcm(np.concatenate([sentence, silence(0.7), buzz(1.0)]))] == [0, 32_000, 0]
+    rumble = np.full(48_000, 0.001, np.float32)
+    (alone,) = segment_pcm(np.concatenate([rumble, buzz(1.0)]))  # what was before held no speech, and was dropped
+    assert (alone.start_s, len(alone.before)) == (3.0, 0)
+
+
+def test_lost_packets_are_silence_and_not_what_was_before() -> None:
+    sentence = buzz(5.0)
+    there = [frame for frame in frames(sentence, [320]) if not 64_000 <= frame.t_samples < 67_200]
+    sentence[64_000:67_200] = 0
+    (_, rest) = run(there)
+    assert np.array_equal(rest.heard, sentence[32_000:])
+
+
+@pytest.mark.parametrize("how", ["discard", "advance", "flush"])
+def test_what_was_before_is_not_kept(how: str) -> None:
+    segmenter = Segmenter("a")
+    (full,) = segmenter.push(PcmFrame(speaker="a", t_samples=0, pcm=buzz(3.0)))
+    assert segmenter.advance(round(3.5 * SAMPLE_RATE_HZ)) == []
+    assert segmenter._earlier is full.pcm
+    {"discard": segmenter.discard, "advance": lambda: segmenter.advance(58_000), "flush": segmenter.flush}[how]()
+    assert len(segmenter._earlier) == 0
+    segmenter.push(PcmFrame(speaker="a", t_samples=48_000, pcm=buzz(1.0)))
+    assert [len(w.before) for w in segmenter.flush()] == [0]
 
 
 def test_gate_hears_quiet_rooms_but_not_a_codecs_rest() -> None:
