@@ -14,6 +14,7 @@ from bot.commands.attest import ATTEST_ID
 from bot.commands.panel_view import EXCLUDE_ID, INCLUDE_ID, MARK_ID, STOP_ID
 from bot.errors import NotPossible
 from bot.texts import english as texts
+from bot.voice.errors import CannotJoin
 from bot.voice.states import LinkState, Reason
 from sandbox.models import ChannelType
 from storage.errors import StorageUnavailable
@@ -237,6 +238,15 @@ async def test_a_killed_process_leaves_a_session_that_the_next_start_closes(worl
     assert session is not None
     closed = await world.service.storage.interrupt_live_sessions()  # what a start does first
     assert [(record.id, record.state.value) for record in closed] == [(session.record.id, "interrupted")]
+
+
+async def test_who_starts_one_session_too_many_in_a_minute_is_told_so(world: World) -> None:
+    world.voice.fail_with = CannotJoin(Reason.RATE_LIMITED)
+    await world.attested()
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    answer = await world.ask(world.owner, "listen start")
+    assert text_of(answer).strip() == texts.JOIN_FAILURES["rate_limited"]
 
 
 async def test_a_full_channel_is_told_before_joining(world: World) -> None:
