@@ -129,6 +129,11 @@ class Questions:
                     self.close(question)
                     await question.take_away()
 
+    async def posted(self, question: Question) -> None:
+        """It stands in Discord: what it is about may be gone by now, and then it goes, too."""
+        if self._open.get(question.person_id) is not question and question.ticket not in self._answered:
+            await question.take_away()
+
     def close(self, question: Question) -> None:
         if self._open.get(question.person_id) is question:
             del self._open[question.person_id]

@@ -152,6 +152,7 @@ class VoiceMessages:
             raise_gone(error)
             raise
         await self._app.own.note(question.shown, MessageKind.QUESTION, about=author_id)
+        await self.questions.posted(question)
         if request.interaction is not None:
             await say(request.interaction, texts_of(request.interaction).ASKED_AUTHOR)
 
@@ -183,12 +184,11 @@ class VoiceMessages:
             texts = texts_of(request.interaction)
             buttons = statement_buttons(texts, question.ticket, request.asker_id)
             question.shown = await say(request.interaction, texts.WHOSE_VOICE, view=buttons)
-        elif request.message is not None:
-            texts = await texts_for(self._app, request.message)
+        elif (message := request.message) is not None:
+            texts = await texts_for(self._app, message)
             buttons = statement_buttons(texts, question.ticket, request.asker_id)
             try:
-                reply = request.message.reply(texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS)
-                question.shown = await reply
+                question.shown = await message.reply(texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS)
             except BaseException as error:
                 self.questions.close(question)
                 raise_gone(error)

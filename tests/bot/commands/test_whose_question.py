@@ -64,6 +64,23 @@ async def test_who_asked_and_has_everything_deleted_is_named_by_no_question(worl
     await reply_to(world, message)
 
 
+@pytest.mark.parametrize("gone", ["asker's data", "message"])
+async def test_a_question_that_is_being_posted_is_taken_back_too(world: World, gone: str) -> None:
+    message, posted = spoken(world), asyncio.Event()
+    question = await world.ask(world.theo, "privacy delete")
+    slow = world.sandbox.faults.rest(0, method="POST", path=r"^/channels/\d+/messages$", held=posted)
+    await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
+    await world.sandbox.wait_for(lambda: slow.hits)
+    asked = await reply_to(world, message)
+    if gone == "message":
+        world.sandbox.state.delete_message(message)
+        await world.ask(world.owner, "about")  # the bot was told of it before
+    else:
+        await world.press(world.theo, question, DELETE_ID)
+    posted.set()
+    await world.sandbox.wait_for(lambda: asked not in world.messages(), 5)
+
+
 async def test_below_a_message_it_is_said_that_the_database_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
