@@ -16,7 +16,7 @@ METHOD: Final = (
     "Unclear windows count as talk time and never towards an emotion.",
     "Talk time is speech alone, and shares are of the clear part of it. A turn has its short pauses in it, and ends "
     "when a speaker is silent for 1.5 seconds. Overlap is the time in which two or more people had a window.",
-    "Audio was kept in memory for the length of a window and never stored. Only times and probabilities are.",
+    "Audio was kept in memory for a few seconds and never stored. Only times and probabilities are.",
 )
 
 LIMITS: Final = (
