@@ -11,7 +11,8 @@ silence at its ends is not part of it. It is closed when the timeline is 3 s pas
 fell silent, and dropped, counted, when there is less than 0.8 s of speech in it.
 
 Somebody who talks for longer than 3 s ends with a short window, and the end of a sentence by itself tells little. So
-what fills 3 s with it is given along (`Window.before`); for that the last window is kept until 0.6 s of silence follow.
+what fills 3 s with it is given along (`Window.before`), unless a gate refuses the last window, from which it is taken.
+For this the last window is kept until 0.6 s of silence follow.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from ser_engine.gates import gate
 from ser_engine.samples import checked
 from ser_engine.types import MIN_SPEECH_S, SAMPLE_RATE_HZ, WINDOW_S, Pcm, PcmFrame, Window, nothing
 
@@ -66,7 +68,7 @@ class Segmenter:
         self._open = False
         self._start = 0
         self._sound_end = 0  # one past the last audible sample of the open window, or of the last one
-        self._earlier = nothing()  # the window that ends at _sound_end, or shortly before the open one begins
+        self._earlier: Window | None = None  # the window that ends at _sound_end, or shortly before the open one begins
         self._pause = 0  # samples between the two
         self._position = 0  # one past the last sample seen
         self._begun = False
@@ -83,7 +85,10 @@ class Segmenter:
         if len(pcm) == 0:
             return []
         self._position, self._begun = t + len(pcm), True
-        return self._consume(t, pcm, frame.concealed)
+        closed = self._consume(t, pcm, frame.concealed)
+        if not self._open and self._position - self._sound_end >= self._hangover:
+            self._earlier = None
+        return closed
 
     def advance(self, now_samples: int) -> list[Window]:
         """The timeline is at `now_samples` and nothing before it is still to come: close what fell silent 0.6 s ago."""
@@ -92,13 +97,13 @@ class Segmenter:
     def flush(self) -> list[Window]:
         """The stream has ended: close what is open, and keep nothing."""
         closed = self._close() if self._open else []
-        self._earlier = nothing()
+        self._earlier = None
         return closed
 
     def discard(self) -> None:
         """Forget the window in the making and the one before, and wipe the samples."""
         self._wipe()
-        self._earlier = nothing()
+        self._earlier = None
 
     def _consume(self, t: int, pcm: Pcm, concealed: bool) -> list[Window]:
         loud = np.abs(pcm) > self._gate
@@ -134,7 +139,7 @@ class Segmenter:
     def _begin(self, start: int) -> None:
         self._pause = start - self._sound_end
         if self._pause >= self._hangover:
-            self._earlier = nothing()
+            self._earlier = None
         self._open, self._start, self._sound_end = True, start, start
 
     def _go_on(self, t: int, pcm: Pcm, concealed: bool) -> list[Window]:
@@ -156,22 +161,25 @@ class Segmenter:
         length = self._sound_end - self._start
         pcm, start, lost = self._pcm[:length].copy(), self._start, float(self._lost[:length].mean())
         self._wipe()
-        before = self._said_before(length)
-        self._earlier = nothing()
+        earlier, self._earlier = self._earlier, None
         speech = speech_ratio(pcm, self._settings.vad_mode)
         if speech * length < self._settings.min_speech_s * SAMPLE_RATE_HZ:
             self.dropped_short += 1
             return []
-        self._earlier = pcm
-        ratios = {"speech_ratio": speech, "gap_ratio": lost}
-        return [Window(speaker=self._speaker, start_s=start / SAMPLE_RATE_HZ, pcm=pcm, before=before, **ratios)]
+        before = nothing() if earlier is None else self._end_of(earlier, length)
+        at = {"start_s": start / SAMPLE_RATE_HZ, "speech_ratio": speech, "gap_ratio": lost}
+        self._earlier = Window(speaker=self._speaker, pcm=pcm, before=before, **at)
+        return [self._earlier]
 
-    def _said_before(self, length: int) -> Pcm:
-        """What makes a full window of one with `length` samples: the end of the one before, and the pause between."""
+    def _end_of(self, earlier: Window, length: int) -> Pcm:
+        """What makes a full window of one with `length` samples: the end of the one before, and the pause between.
+
+        Nothing where that one should not be relied on itself: noise, a tone, what is clipped.
+        """
         room = self._window_samples - length
-        if len(self._earlier) == 0 or room <= self._pause:
+        if room <= self._pause or gate(earlier) is not None:
             return nothing()
-        return np.concatenate([self._earlier, np.zeros(self._pause, np.float32)])[-room:].copy()
+        return np.concatenate([earlier.pcm, np.zeros(self._pause, np.float32)])[-room:].copy()
 
     def _wipe(self) -> None:
         self._pcm.fill(0)

@@ -24,7 +24,7 @@ def content_of(source: Source) -> Iterator[Content]:
         return
     try:
         mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError):  # a pipe, an empty file, or no file of the system's
+    except (AttributeError, OSError, ValueError):  # a pipe, an empty file, or no file of the system's
         yield b""
         return
     with mapped:

@@ -58,7 +58,8 @@ class Window:
     """Share of the window that was lost on the way and filled in, 0 to 1."""
     before: Pcm = field(default_factory=nothing)
     """What the speaker said directly before, where the window goes on from a full one; with `pcm` at most 3 s. It is
-    heard as well, for the end of a sentence alone tells little, and belongs to the earlier window otherwise."""
+    heard as well, for the end of a sentence alone tells little, and belongs to the earlier window otherwise. Nothing
+    where a gate refuses that window."""
 
     @property
     def heard(self) -> Pcm:

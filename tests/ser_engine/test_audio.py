@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import tarfile
 import wave
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 import numpy as np
@@ -26,6 +27,7 @@ from ser_engine.errors import (
     UnsupportedFormat,
 )
 from ser_engine.types import SAMPLE_RATE_HZ
+from tests.fakes.clips import clip_paths
 from tests.fakes.media import KINDS, encode
 from tests.fakes.recordings import Recording, Refusal, content, unsteady
 from tests.fakes.recordings_table import REFUSED, TAKEN
@@ -224,6 +226,16 @@ def test_a_length_that_is_an_estimate_refuses_nothing() -> None:
         assert container.duration is not None
         assert container.duration / av.time_base > 600
     assert list(windows_of(unsteady()))[-1].end_s == pytest.approx(100, abs=1.5)
+
+
+def test_a_recording_in_an_archive_is_read_as_its_bytes_are(tmp_path: Path) -> None:
+    """Such a stream seeks, and has no file of the system's to be looked at as a whole."""
+    with tarfile.open(tmp_path / "clips.tar", "w") as archive:
+        archive.add(clip_paths()[0], "clip")
+    with tarfile.open(tmp_path / "clips.tar") as archive:
+        member = archive.extractfile("clip")
+        assert member is not None
+        np.testing.assert_array_equal(decode(cast(BinaryIO, member)), decode(clip_paths()[0].read_bytes()))
 
 
 def test_a_stream_whose_packets_were_counted_is_decoded_as_its_bytes_are() -> None:

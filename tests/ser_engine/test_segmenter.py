@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_engine.errors import InvalidSamples
+from ser_engine.gates import gate
 from ser_engine.segmenter import Segmenter, SegmenterSettings, segment_pcm, speech_ratio
 from ser_engine.types import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Pcm, PcmFrame, Window
 from tests.fakes.clips import clip, clip_paths
@@ -20,10 +21,11 @@ ANY_LENGTH = SegmenterSettings(min_speech_s=0)
 
 
 def buzz(seconds: float, seed: int = 1) -> Pcm:
-    """Something the detector takes for a voice: a pulse train with formants' colours, never silent for long."""
+    """Something that detector and gates take for a voice: pulses of moving pitch and colour, never silent for long."""
     n = round(seconds * SAMPLE_RATE_HZ)
     t = np.arange(n) / SAMPLE_RATE_HZ
-    tone = sum(np.sin(2 * np.pi * 140 * h * t + h * seed) / h for h in range(1, 20))
+    phase, dark = 2 * np.pi * 140 * t - 20 * np.cos(2 * np.pi * 2 * t), 0.5 + 0.5 * np.sin(2 * np.pi * 3.3 * t)
+    tone = sum(np.sin(h * (phase + seed)) * (dark / h + (1 - dark) * (h > 8) / 4) for h in range(1, 20))
     return np.asarray(0.1 * tone * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t)) + 0.01, dtype=np.float32)
 
 
@@ -52,6 +54,10 @@ def run(fs: list[PcmFrame], s: SegmenterSettings | None = None, *, advance: bool
             for step in range(frame.t_samples + len(frame.pcm), now + 1, 1000):
                 windows += segmenter.advance(step)
     return windows + segmenter.flush()
+
+
+def kept_by(segmenter: Segmenter) -> Window | None:
+    return segmenter._earlier
 
 
 def same(a: list[Window], b: list[Window], shift_samples: int = 0) -> bool:
@@ -110,7 +116,7 @@ def test_a_window_that_goes_on_from_a_full_one_has_what_fills_three_seconds(
         start, end = (round(at_s * SAMPLE_RATE_HZ) for at_s in (window.start_s, window.end_s))
         since = start if earlier is None else start - round(earlier.end_s * SAMPLE_RATE_HZ)
         begin = max(0, end - WINDOW_SAMPLES)
-        if earlier is None or since >= 9_600 or begin >= round(earlier.end_s * SAMPLE_RATE_HZ):
+        if earlier is None or gate(earlier) or since >= 9_600 or begin >= round(earlier.end_s * SAMPLE_RATE_HZ):
             assert len(window.before) == 0
         else:
             assert len(window.heard) == WINDOW_SAMPLES
@@ -258,11 +264,38 @@ def test_what_was_before_is_not_kept(how: str) -> None:
     segmenter = Segmenter("a")
     (full,) = segmenter.push(PcmFrame(speaker="a", t_samples=0, pcm=buzz(3.0)))
     assert segmenter.advance(round(3.5 * SAMPLE_RATE_HZ)) == []
-    assert segmenter._earlier is full.pcm
+    assert kept_by(segmenter) is full
     {"discard": segmenter.discard, "advance": lambda: segmenter.advance(58_000), "flush": segmenter.flush}[how]()
-    assert len(segmenter._earlier) == 0
+    assert kept_by(segmenter) is None
     segmenter.push(PcmFrame(speaker="a", t_samples=48_000, pcm=buzz(1.0)))
     assert [len(w.before) for w in segmenter.flush()] == [0]
+
+
+@pytest.mark.parametrize("seconds", [2.0, 3.0])
+@pytest.mark.parametrize("packet", [320, 1_600, 16_000])
+def test_what_was_before_is_not_kept_while_silent_packets_come(seconds: float, packet: int) -> None:
+    """Not every client stops sending when its speaker falls silent."""
+    segmenter = Segmenter("a")
+    windows = [
+        w for frame in frames(np.concatenate([buzz(seconds), silence(1.0)]), [packet]) for w in segmenter.push(frame)
+    ]
+    assert len(windows) == 1
+    assert kept_by(segmenter) is None
+
+
+def hum(seconds: float) -> Pcm:
+    """The detector takes it for a voice, the gates do not."""
+    t = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    return np.asarray(sum(0.1 * np.sin(2 * np.pi * 100 * h * t) / h for h in range(1, 20)), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("first", "refused"), [(hum(3.0), "no_speech"), (np.clip(100 * buzz(3.0), -1, 1), "clipped"), (buzz(3.0), None)]
+)
+def test_what_a_gate_refuses_is_not_heard_with_what_follows(first: Pcm, refused: str | None) -> None:
+    (full, rest) = segment_pcm(np.concatenate([first, buzz(1.0)]))
+    assert gate(full) == refused
+    assert len(rest.before) == (0 if refused else 32_000)
 
 
 def test_gate_hears_quiet_rooms_but_not_a_codecs_rest() -> None:
