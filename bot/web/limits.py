@@ -49,6 +49,14 @@ def client_at(address: str) -> str:
     return str(ipaddress.IPv6Address(int(parsed) >> _OWN_BITS << _OWN_BITS))
 
 
+def may_speak_for_others(address: str) -> bool:
+    """Whether a proxy may be there, whose word on who asks is taken: this machine, or a network without strangers."""
+    try:
+        return not ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False
+
+
 class RateLimiter:
     """A token bucket for each client address; the longest unseen address is forgotten first."""
 

@@ -21,7 +21,7 @@ from bot.web.access import was_forwarded
 from bot.web.errors import UploadProblem, UploadRefused, document, of_engine
 from bot.web.grants import local_path
 from bot.web.keys import ACCESS, BACKEND, METRICS, UPLOAD_RATE, UPLOADS
-from bot.web.limits import GateFull, client_at
+from bot.web.limits import GateFull, client_at, may_speak_for_others
 from bot.web.recording import recording_out
 from ser_engine.analysis import Analysis, analyse
 from ser_engine.errors import EngineError
@@ -105,11 +105,11 @@ def problem_response(status: int, code: str, title: str, detail: str) -> web.Res
 
 
 def client_of(request: web.Request) -> str:
-    """Who is held to the limits: the peer, or whom a proxy on this machine names."""
-    peer = request.remote or "unknown"
-    if was_forwarded(request.headers) and peer in ("127.0.0.1", "::1"):
-        peer = request.headers.get("X-Forwarded-For", peer).rpartition(",")[2].strip()[:64]
-    return client_at(peer)
+    """Who is held to the limits: the peer, or whom a proxy names that is on this machine or in a private network."""
+    peer = client_at(request.remote or "unknown")
+    if was_forwarded(request.headers) and may_speak_for_others(peer):
+        return client_at(request.headers.get("X-Forwarded-For", peer).rpartition(",")[2].strip()[:64])
+    return peer
 
 
 async def _recognise(request: web.Request) -> Analysis:

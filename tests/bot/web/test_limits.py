@@ -76,12 +76,25 @@ def test_a_network_of_ipv6_is_one_client(address: str, client: str) -> None:
     assert client_at(address) == client
 
 
-def test_whom_a_proxy_names_is_held_to_the_limits_by_the_network() -> None:
-    def client(remote: str, **headers: str) -> str:
-        return client_of(make_mocked_request("GET", "/", headers=headers).clone(remote=remote))
+def _client(remote: str, **headers: str) -> str:
+    return client_of(make_mocked_request("GET", "/", headers=headers).clone(remote=remote))
 
-    proxied = client("127.0.0.1", **{"X-Forwarded-For": "10.0.0.1, 2001:db8:1:2::9"})
-    assert proxied == client("2001:db8:1:2::a") == "2001:db8:1:2::"
+
+def test_whom_a_proxy_names_is_held_to_the_limits_by_the_network() -> None:
+    proxied = _client("127.0.0.1", **{"X-Forwarded-For": "10.0.0.1, 2001:db8:1:2::9"})
+    assert proxied == _client("2001:db8:1:2::a") == "2001:db8:1:2::"
+
+
+@pytest.mark.parametrize("proxy", ["172.18.0.3", "::ffff:172.18.0.3", "::ffff:127.0.0.1", "10.1.2.3", "fd00:1::3"])
+def test_a_proxy_in_a_container_beside_it_is_not_everybody(proxy: str) -> None:
+    """As `compose.yaml` has it: one stranger would use up everybody's sign-ins."""
+    assert _client(proxy, **{"X-Forwarded-For": "8.8.8.8"}) == "8.8.8.8"
+    assert _client(proxy, **{"X-Forwarded-For": "9.9.9.9"}) == "9.9.9.9"
+
+
+def test_a_stranger_speaks_for_nobody_else() -> None:
+    for remote, client in {"8.8.8.8": "8.8.8.8", "2600:1:2:3::4": "2600:1:2:3::"}.items():
+        assert _client(remote, **{"X-Forwarded-For": "9.9.9.9"}) == client
 
 
 def test_one_stranger_does_not_keep_the_others_from_signing_in() -> None:
