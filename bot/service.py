@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
@@ -35,7 +35,7 @@ from bot.log_names import log_names
 from bot.recognition import Warming, make_backend
 from bot.secret import key_of
 from bot.settings import Settings
-from bot.stopping import end_in_time
+from bot.stopping import OfSessions, end_in_time
 from bot.web.app import create_app
 from bot.web.connections import affordable
 from bot.web.keys import Operator
@@ -192,15 +192,8 @@ class Service:
                 raise first_error(group) from group
 
     async def _live(self, tasks: asyncio.TaskGroup, key: bytes) -> None:
-        sessions: set[asyncio.Task[None]] = set()
-
-        def spawn(work: Coroutine[Any, Any, None], name: str) -> object:
-            task = tasks.create_task(work, name=name)
-            sessions.add(task)
-            task.add_done_callback(sessions.discard)
-            return task
-
-        self.app = self._make_app(spawn)
+        of_sessions = OfSessions(tasks)
+        self.app = self._make_app(of_sessions.spawn)
         async with AsyncExitStack() as stack:
             pages = await stack.enter_async_context(AsyncExitStack())
             with timed(self.took, "opening the web pages"):
@@ -219,7 +212,7 @@ class Service:
                 await self._stop.wait()
             finally:
                 parts = (self.sessions, self.gateway, pages, self.storage)
-                await end_in_time(*parts, lasting=lasting, discord=discord_task, late=sessions)
+                await end_in_time(*parts, lasting=lasting, discord=discord_task, late=of_sessions)
         _log.info("service_stopped")
 
     @asynccontextmanager

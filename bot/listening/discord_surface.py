@@ -99,8 +99,10 @@ class DiscordSurface:
             except (discord.NotFound, discord.Forbidden):
                 continue
             except asyncio.CancelledError:
-                with suppress(RuntimeError):  # the service breaks down, and takes no task any more
+                try:
                     self._spawn(self._sent_late(sending, kind), f"late-{kind.value}-{self._record.id}")
+                except RuntimeError:  # the service ends, and takes no task any more
+                    sending.cancel()
                 raise
         raise NoPlace
 
@@ -114,7 +116,7 @@ class DiscordSurface:
 
         A summary stays, and is looked at with the next round of deletions.
         """
-        with suppress(*TROUBLE):
+        with suppress(SurfaceGone, *TROUBLE):
             async with asyncio.timeout(LATE_S):
                 posted = await sending
             if kind is not MessageKind.SUMMARY:

@@ -63,6 +63,20 @@ async def test_a_file_that_another_program_has_does_not_hold_up_the_stop(
     assert texts.END_REASONS["shutdown"] in text_of(panel)
 
 
+async def test_a_message_that_discord_takes_late_does_not_hold_up_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(None, tmp_path, monkeypatch) as (world, _):
+        faults, edited = world.sandbox.faults, asyncio.Event()
+        faults.rest(0, method="PATCH", path=r"^/channels/\d+/messages/\d+$", held=edited)
+        summary = faults.rest(429, method="POST", path=r"^/channels/\d+/messages$", retry_after_s=25.0)
+        async with Stopwatch() as watch:
+            await world.service.stop()
+        edited.set()
+    assert summary.hits
+    assert watch.took_s < 10
+
+
 @pytest.mark.parametrize("back_after_s", [None, 3.0])
 async def test_a_database_that_hangs_does_not_hold_up_the_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back_after_s: float | None
