@@ -117,6 +117,7 @@ class Slot:
 
     def _start(self) -> None:
         self._kill()
+        self._late = False
         self._still_wanted()
         made, ours, theirs = self._make()
         # multiprocessing would ask it to end at the interpreter's exit, which it does not hear, and wait for it.

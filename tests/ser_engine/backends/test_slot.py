@@ -87,3 +87,17 @@ async def test_a_worker_that_stands_still_in_the_middle_of_an_answer_is_ended() 
     assert not slot.ready
     assert slot.gone == "no answer"
     await slot.end()
+
+
+async def test_how_a_start_failed_is_told_after_a_late_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator who reads of *no answer* looks for a slow machine, not for a crash."""
+    slot: Any = Slot("recogniser-0", "recognise", "model")
+    slot._late = True  # the process before was ended late
+    ours, theirs = multiprocessing.Pipe()
+    crashed = SimpleNamespace(is_alive=lambda: False, kill=lambda: None, join=lambda *_: None, exitcode=1, pid=1)
+    crashing = SimpleNamespace(close=theirs.close)
+    monkeypatch.setattr(slot, "_make", lambda: (crashed, ours, crashing))
+    with pytest.raises(WorkerGone):
+        await slot.start()
+    assert slot.gone == "status 1"
+    await slot.end()
