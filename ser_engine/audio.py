@@ -87,9 +87,8 @@ def pieces(source: Source, *, filename: str | None = None, limits: DecodeLimits 
         raise refusal("empty_file")
     if isinstance(source, bytes) and len(source) > limits.max_bytes:
         raise too_large(limits)
-    with content_of(source) as content:
-        if protected(content):
-            raise refusal("protected")
+    if protected(content_of(source)):
+        raise refusal("protected")
     try:
         empty = True
         for piece in _in_turn(source, limits, Deadline(limits.max_decode_s)):
@@ -126,8 +125,7 @@ def change_speed(pcm: Pcm, factor: float) -> Pcm:
 
 def _in_turn(source: Source, limits: DecodeLimits, deadline: Deadline) -> Iterator[PcmFrame]:
     """The pieces of every link of a joined file, one behind the other; a link that is damaged is passed over."""
-    with content_of(source) as content:
-        places = links(content)
+    places = links(content_of(source))
     parts = [source] if len(places) == 1 else [stretch_of(source, *place) for place in places]
     refused: AudioError | None = None
     samples = end = 0

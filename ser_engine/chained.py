@@ -24,14 +24,17 @@ def links(data: Content) -> list[tuple[int, int | None]]:
         return [(0, None)]
     begins, at, opening = [0], 0, True
     while 0 <= at < len(data) - _HEADER_BYTES and len(begins) < MOST_LINKS:
-        if data[at : at + 4] != _PAGE:  # damaged: on with the next page
+        header = data[at : at + _HEADER_BYTES]
+        if len(header) < _HEADER_BYTES:  # it was cut off meanwhile
+            break
+        if header[: len(_PAGE)] != _PAGE:  # damaged: on with the next page
             at = data.find(_PAGE, at + 1)
             continue
-        first = bool(data[at + _FLAGS_AT] & _FIRST)
+        first = bool(header[_FLAGS_AT] & _FIRST)
         if first and not opening:  # the first pages of all tracks of a link stand together
             begins.append(at)
         opening = first
-        segments = data[at + _HEADER_BYTES - 1]
+        segments = header[-1]
         lengths = data[at + _HEADER_BYTES : at + _HEADER_BYTES + segments]
         at += _HEADER_BYTES + segments + sum(lengths)
     return list(zip(begins, [*begins[1:], None], strict=True))

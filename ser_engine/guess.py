@@ -51,6 +51,8 @@ _SIGNATURE: Final = re.compile(
 _ADTS: Final = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
 _FRAMES_THAT_AGREE: Final = 4
 _ENCRYPTED: Final = re.compile(rb"stsd.{12}(?:drms|enca)", re.DOTALL)
+_MOST_INDEX_BYTES: Final = 64 * 1024 * 1024
+"""The index of a day of sound is a third of it."""
 _BOX_TYPES: Final = frozenset(
     {b"ftyp", b"wide", b"free", b"skip", b"mdat", b"moov", b"moof", b"uuid", b"pnot", b"styp", b"sidx", b"meta"}
 )
@@ -95,7 +97,8 @@ def indexless(data: bytes) -> bool:
 
 def protected(data: Content) -> bool:
     """Whether it is an MP4 file whose sound is encrypted, as its sample description says."""
-    return any(kind == b"moov" and _ENCRYPTED.search(data, box.start, box.stop) for kind, box in _boxes(data))
+    indexes = (box[:_MOST_INDEX_BYTES] for kind, box in _boxes(data) if kind == b"moov")
+    return any(_ENCRYPTED.search(data[box.start : box.stop]) for box in indexes)
 
 
 def _boxes(data: Content) -> Iterator[tuple[bytes, range]]:

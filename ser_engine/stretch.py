@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import io
-import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 Source = bytes | BinaryIO
 """A whole file, or something to read one from; what cannot seek is read once, from its beginning to its end."""
-Content = bytes | mmap.mmap
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
-@contextmanager
-def content_of(source: Source) -> Iterator[Content]:
-    """The bytes of a file, without reading them of one that lies on a disk; none where it can only be read in turn."""
+class Looked:
+    """A stream that seeks, looked at as bytes are: each stretch is read when it is asked for.
+
+    It is not mapped into memory. What is cut off or lost meanwhile would end the process then; here it reads as less.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._length = stream.seek(0, io.SEEK_END)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> bytes:
+        begin, end, _ = part.indices(self._length)
+        self._stream.seek(begin)
+        return self._stream.read(max(0, end - begin))
+
+    def find(self, what: bytes, begin: int) -> int:
+        """Where `what` stands next, from `begin`; -1 where it does not."""
+        while len(chunk := self[begin : begin + _CHUNK_BYTES]) >= len(what):
+            if (found := chunk.find(what)) >= 0:
+                return begin + found
+            begin += len(chunk) - len(what) + 1
+        return -1
+
+
+Content = bytes | Looked
+
+
+def content_of(source: Source) -> Content:
+    """The bytes of a file; none where it can only be read in turn."""
     if isinstance(source, bytes):
-        yield source
-        return
-    if isinstance(source, io.BytesIO):
-        yield source.getvalue()
-        return
-    try:
-        mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
-    except (AttributeError, OSError, ValueError):  # a pipe, an empty file, or no file of the system's
-        yield b""
-        return
-    with mapped:
-        yield mapped
+        return source
+    return Looked(source) if source.seekable() else b""
 
 
 def is_empty(source: Source) -> bool:
