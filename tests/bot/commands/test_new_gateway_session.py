@@ -41,6 +41,7 @@ def untold(world: World, monkeypatch: pytest.MonkeyPatch) -> Untold:
         world.sandbox.gateway.invalidate()
         await world.sandbox.wait_for(knows_nothing)
         yield
+        monkeypatch.setattr(Session, "dispatch", dispatch)  # some may come only now
         for session, data in held:
             dispatch(session, "GUILD_CREATE", data)
         await world.sandbox.wait_for(lambda: not knows_nothing())
