@@ -10,7 +10,7 @@ import io
 import json
 import secrets
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -74,30 +74,34 @@ async def say_as_json(interaction: Interaction, make: Callable[[], dict[str, Any
     Two hours of talk take a third of a second: in a thread, and not on the loop.
     """
     texts, limit = texts_of(interaction), interaction.filesize_limit
-    packed = await asyncio.to_thread(lambda: list(_packed(make(), name, limit, parts)))
+    files: list[tuple[str, bytes]] = []
+    await asyncio.to_thread(lambda: _pack(make(), name, limit, parts, files))
+    for number, (filename, body) in enumerate(files, 1):
+        text = texts("EXPORTED_IN_PARTS", number=number, all=len(files)) if len(files) > 1 else texts.EXPORTED
+        await say(interaction, text, file=discord.File(io.BytesIO(body), filename))
+
+
+def _pack(
+    whole: dict[str, Any], name: str, limit: int, parts: str, files: list[tuple[str, bytes]], *, in_parts: bool = False
+) -> None:
+    """Add to `files` names and contents of less than `limit` bytes. Parts are numbered inside their zips, too: whoever
+    unpacks all of them in one folder has all of them."""
     stem, _, ending = name.rpartition(".")
-    for number, (body, zipped) in enumerate(packed, 1):
-        called = f"{stem}-{number}.{ending}" if len(packed) > 1 else name
-        text = texts("EXPORTED_IN_PARTS", number=number, all=len(packed)) if len(packed) > 1 else texts.EXPORTED
-        await say(interaction, text, file=discord.File(io.BytesIO(body), f"{called}.zip" if zipped else called))
-
-
-def _packed(whole: dict[str, Any], name: str, limit: int, parts: str) -> Iterator[tuple[bytes, bool]]:
-    """Files of less than `limit` bytes, and whether each is a zip."""
+    called = f"{stem}-{len(files) + 1}.{ending}" if in_parts else name
     # Indented also because the unindented kind would not let the loop run meanwhile.
     body = json.dumps(whole, indent=2, ensure_ascii=False, default=str).encode()
     if len(body) < limit:
-        yield body, False
+        files.append((called, body))
         return
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, body)
+        archive.writestr(called, body)
     half = len(whole[parts]) // 2
     if half and packed.tell() >= limit:
         for part in (whole[parts][:half], whole[parts][half:]):
-            yield from _packed({**whole, parts: part}, name, limit, parts)
+            _pack({**whole, parts: part}, name, limit, parts, files, in_parts=True)
     else:
-        yield packed.getvalue(), True
+        files.append((f"{called}.zip", packed.getvalue()))
 
 
 async def say(interaction: Interaction, text: str | None = None, **rest: Any) -> discord.Message | None:

@@ -129,11 +129,14 @@ async def test_an_export_that_is_too_large_as_a_zip_comes_in_parts(
         await sandbox.wait_for(lambda: asked.messages and last_of(asked.messages))
         files = [message.attachments[0] for message in asked.messages]
         assert len({file.filename for file in files}) == len(files)
-        parts: list[dict[str, Any]] = []
+        parts: dict[str, dict[str, Any]] = {}  # as in one folder
         for file in files:
             with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
-                parts.append(json.loads(archive.read(archive.namelist()[0])))
-        return parts
+                (name,) = archive.namelist()
+                assert file.filename == f"{name}.zip"
+                parts[name] = json.loads(archive.read(name))
+        assert len(parts) == len(files)
+        return list(parts.values())
 
     mine = await exported("privacy export", {})
     taken_part_in = [one for part in mine for one in part["sessions_taken_part_in"]]
