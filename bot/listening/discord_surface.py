@@ -232,7 +232,7 @@ class DiscordSurface:
         since its gateway session began, and then knows no channel of it.
         """
         guild = self._live().get_guild(self._record.guild_id)
-        if guild is None or guild.unavailable:
+        if guild is None or (guild.unavailable and not guild.channels):
             raise SurfaceGone
         chosen = self._report_channel(guild) if kind is MessageKind.SUMMARY else None
         if chosen is not None:

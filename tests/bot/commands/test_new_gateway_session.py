@@ -72,3 +72,18 @@ async def test_who_wants_to_start_is_not_told_to_join_a_channel_first(world: Wor
     await world.seen(world.owner)
     await world.ask(world.owner, "listen start")
     await world.panel()
+
+
+async def test_a_summary_goes_to_the_channel_although_discord_has_trouble_with_the_server(world: World) -> None:
+    """The client knows the channels then, as it knows none after a new session."""
+    world.sit(world.owner)
+    await world.seen(world.owner)
+    await world.attest_and_start()
+    guild_id = world.sandbox.guild.id
+    for session in world.sandbox.gateway.sessions:
+        session.dispatch("GUILD_DELETE", {"id": str(guild_id), "unavailable": True})
+    guild = world.service.gateway.client.get_guild(guild_id)
+    assert guild is not None
+    await world.sandbox.wait_for(lambda: guild.unavailable)
+    await world.ask(world.owner, "listen stop")
+    await world.embed(texts.SUMMARY_TITLE)
