@@ -121,18 +121,21 @@ class Questions:
         return (question for question in list(self._open.values()) if question.about(message_id))
 
     async def take_back(self, asker_id: int, guild_id: int | None) -> None:
-        """Who asked has everything deleted, in one server or everywhere: no question to an author names them then."""
+        """Who asked has everything deleted, in one server or everywhere: no question names them then."""
         for question in list(self._open.values()):
             for request in question.pending:
                 guild = request.message.guild if request.message is not None else None
                 if request.asker_id == asker_id and guild is not None and guild_id in (None, guild.id):
-                    self.close(question)
-                    await question.take_away()
+                    await self.withdraw(question)
 
     async def posted(self, question: Question) -> None:
         """It stands in Discord: what it is about may be gone by now, and then it goes, too."""
         if self._open.get(question.person_id) is not question and question.ticket not in self._answered:
             await question.take_away()
+
+    async def withdraw(self, question: Question) -> None:
+        self.close(question)
+        await question.take_away()
 
     def close(self, question: Question) -> None:
         if self._open.get(question.person_id) is question:

@@ -92,8 +92,7 @@ class VoiceMessages:
         """Messages are gone: the questions about them are taken away, and one that is gone may be asked again."""
         for message_id in message_ids:
             for question in self.questions.about(message_id):
-                self.questions.close(question)
-                await question.take_away()
+                await self.questions.withdraw(question)
 
     # --- who has to agree
 
@@ -194,6 +193,7 @@ class VoiceMessages:
                 raise_gone(error)
                 raise
             await self._app.own.note(question.shown, MessageKind.QUESTION, about=request.asker_id)
+            await self.questions.posted(question)
 
     async def stated(self, interaction: Interaction, ticket: str, *, yes: bool) -> None:
         """Whoever asked pressed a button below the question whose voice it is."""

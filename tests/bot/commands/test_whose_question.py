@@ -81,6 +81,25 @@ async def test_a_question_that_is_being_posted_is_taken_back_too(world: World, g
     await world.sandbox.wait_for(lambda: asked not in world.messages(), 5)
 
 
+@pytest.mark.parametrize("gone", ["asker's data", "message"])
+async def test_a_question_whose_voice_it_is_that_is_being_posted_is_taken_back_too(world: World, gone: str) -> None:
+    posted, asked_before = asyncio.Event(), await world.ask(world.mara, "privacy delete")
+    slow = world.sandbox.faults.rest(0, method="POST", path=r"^/channels/\d+/messages$", held=posted)
+    message = world.sandbox.send_message(
+        world.mara, world.sandbox.text, f"<@{world.sandbox.bot.id}>", files=[("note.wav", wav())]
+    )
+    await world.sandbox.wait_for(lambda: slow.hits)
+    asked = await reply_to(world, message)
+    assert asked.content == texts.WHOSE_VOICE
+    if gone == "message":
+        world.sandbox.state.delete_message(message)
+        await world.ask(world.owner, "about")  # the bot was told of it before
+    else:
+        await world.press(world.mara, asked_before, DELETE_ID)
+    posted.set()
+    await world.sandbox.wait_for(lambda: asked not in world.messages(), 5)
+
+
 async def test_below_a_message_it_is_said_that_the_database_is_away(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
