@@ -16,6 +16,7 @@ from bot.commands.common import Interaction, change, defer_change
 from bot.commands.recordings import Found
 from bot.errors import NotPossible
 from bot.listening.clock import Clock
+from bot.listening.surface import DISCORD_TROUBLE
 from bot.texts import Texts
 from bot.withdrawals import Withdrawals
 from storage.messages import QUESTION_KEPT
@@ -90,7 +91,7 @@ class Question:
     async def take_away(self) -> None:
         """Delete the message that asks, if it is still there."""
         if self.shown is not None:
-            with suppress(discord.HTTPException):
+            with suppress(*DISCORD_TROUBLE):
                 await self.shown.delete()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
+import discord
 import pytest
 
 from bot.commands.privacy import DELETE_ID
@@ -62,6 +64,20 @@ async def test_who_asked_and_has_everything_deleted_is_named_by_no_question(worl
     assert question not in world.messages()
     await world.sandbox.context_menu(world.owner, message, texts.MENU_ANALYZE)
     await reply_to(world, message)
+
+
+async def test_a_deletion_is_told_although_there_is_no_way_to_discord_for_the_question(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut(_: object) -> None:
+        raise aiohttp.ServerDisconnectedError
+
+    message = spoken(world)
+    await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
+    await reply_to(world, message)
+    confirming = await world.ask(world.theo, "privacy delete")
+    monkeypatch.setattr(discord.Message, "delete", cut)
+    assert text_of(await world.press(world.theo, confirming, DELETE_ID)) == texts.NOTHING_TO_DELETE
 
 
 @pytest.mark.parametrize("gone", ["asker's data", "message"])
