@@ -161,6 +161,19 @@ async def test_deleting_in_one_server_leaves_the_others(storage: Storage) -> Non
     assert await storage.standing_consent(11, ALICE) is Decision.OPT_OUT
 
 
+async def test_a_person_is_found_in_more_sessions_than_are_looked_through_at_once(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.rights._AT_ONCE", 2)
+    for guild_id in (10, 11, 10, 11, 10, 10):
+        session = await storage.start_session(_new(guild_id=guild_id, started_by=ALICE))
+        await storage.include_participant(session.id, ALICE)
+    counts = await storage.count_person(ALICE, 10)
+    assert (counts["sessions_taken_part_in"], counts["sessions_started"]) == (4, 4)
+    assert (await storage.delete_person(ALICE, None))["participants"] == 6
+    assert await sessions_of(storage, ALICE) == set()
+
+
 async def test_an_export_holds_what_is_stored_and_no_keys(storage: Storage, session: SessionRecord) -> None:
     await _fill(storage, session)
     await storage.create_share(session.id, lifetime=timedelta(days=1), maker_id=BOB)
