@@ -69,7 +69,6 @@ class Segmenter:
         self._start = 0
         self._sound_end = 0  # one past the last audible sample of the open window, or of the last one
         self._earlier: Window | None = None  # the window that ends at _sound_end, or shortly before the open one begins
-        self._pause = 0  # samples between the two
         self._position = 0  # one past the last sample seen
         self._begun = False
         self.dropped_short = 0
@@ -86,8 +85,8 @@ class Segmenter:
             return []
         self._position, self._begun = t + len(pcm), True
         closed = self._consume(t, pcm, frame.concealed)
-        if not self._open and self._position - self._sound_end >= self._hangover:
-            self._earlier = None
+        if not self._open:
+            self._let_go(self._position)
         return closed
 
     def advance(self, now_samples: int) -> list[Window]:
@@ -137,10 +136,13 @@ class Segmenter:
         return closed + self._go_on(t, pcm, concealed) if self._open else closed
 
     def _begin(self, start: int) -> None:
-        self._pause = start - self._sound_end
-        if self._pause >= self._hangover:
-            self._earlier = None
+        self._let_go(start)
         self._open, self._start, self._sound_end = True, start, start
+
+    def _let_go(self, now_samples: int) -> None:
+        """Nobody goes on from the last window when it has been silent for so long."""
+        if now_samples - self._sound_end >= self._hangover:
+            self._earlier = None
 
     def _go_on(self, t: int, pcm: Pcm, concealed: bool) -> list[Window]:
         """The open window takes what lies in it, and closes when it is full or silent for long enough."""
@@ -166,20 +168,20 @@ class Segmenter:
         if speech * length < self._settings.min_speech_s * SAMPLE_RATE_HZ:
             self.dropped_short += 1
             return []
-        before = nothing() if earlier is None else self._end_of(earlier, length)
+        before = nothing() if earlier is None else self._end_of(earlier, start, length)
         at = {"start_s": start / SAMPLE_RATE_HZ, "speech_ratio": speech, "gap_ratio": lost}
         self._earlier = Window(speaker=self._speaker, pcm=pcm, before=before, **at)
         return [self._earlier]
 
-    def _end_of(self, earlier: Window, length: int) -> Pcm:
-        """What makes a full window of one with `length` samples: the end of the one before, and the pause between.
+    def _end_of(self, earlier: Window, start: int, length: int) -> Pcm:
+        """What makes a full window of `length` samples from `start`: the end of the one before, and the pause between.
 
         Nothing where that one should not be relied on itself: noise, a tone, what is clipped.
         """
-        room = self._window_samples - length
-        if room <= self._pause or gate(earlier) is not None:
+        room, pause = self._window_samples - length, start - round(earlier.end_s * SAMPLE_RATE_HZ)
+        if room <= pause or gate(earlier) is not None:
             return nothing()
-        return np.concatenate([earlier.pcm, np.zeros(self._pause, np.float32)])[-room:].copy()
+        return np.concatenate([earlier.pcm, np.zeros(pause, np.float32)])[-room:].copy()
 
     def _wipe(self) -> None:
         self._pcm.fill(0)

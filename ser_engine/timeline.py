@@ -39,6 +39,7 @@ _LONGEST_PAUSE_S: Final = 24 * 3600.0
 
 
 def can_be_heard(rate_hz: int, channels: int) -> bool:
+    """Whether sound of this rate and so many channels is decoded."""
     return _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ and 1 <= channels <= _MAX_CHANNELS
 
 
