@@ -20,7 +20,7 @@ from bot.commands.answers import Answer, Outcome
 from bot.commands.common import NO_MENTIONS, Interaction, change, defer_change, say, told
 from bot.commands.language import texts_of
 from bot.commands.of_message import mode_of, opted_out, original_of, raise_gone, standing_of, texts_for, texts_of_server
-from bot.commands.questions import Kind, Questions, Request, require_agreed
+from bot.commands.questions import Kind, Question, Questions, Request, require_agreed
 from bot.commands.recordings import Found, found_in, is_long
 from bot.commands.voice_buttons import author_buttons, statement_buttons
 from bot.commands.whose_voice import Case, Remembered, Verdict, decide
@@ -140,18 +140,10 @@ class VoiceMessages:
             raise NotPossible("ASKED_ALREADY" if open_one.about(message.id) else "AUTHOR_IS_ASKED")
         question = self.questions.ask(author_id, Kind.AUTHOR, [request])
         texts = await texts_for(self._app, message)
-        try:
-            question.shown = await message.reply(
-                texts("ASK_AUTHOR", author_id=author_id, asker_id=asker_id),
-                view=author_buttons(texts, message.id, author_id),
-                allowed_mentions=discord.AllowedMentions(users=[message.author], replied_user=False, everyone=False),
-            )
-        except BaseException as error:
-            self.questions.close(question)
-            raise_gone(error)
-            raise
-        await self._app.own.note(question.shown, MessageKind.QUESTION, about=author_id)
-        await self.questions.posted(question)
+        text = texts("ASK_AUTHOR", author_id=author_id, asker_id=asker_id)
+        buttons = author_buttons(texts, message.id, author_id)
+        mentioned = discord.AllowedMentions(users=[message.author], replied_user=False, everyone=False)
+        await self._post_below(message, question, text, view=buttons, allowed_mentions=mentioned)
         if request.interaction is not None:
             await say(request.interaction, texts_of(request.interaction).ASKED_AUTHOR)
 
@@ -186,14 +178,18 @@ class VoiceMessages:
         elif (message := request.message) is not None:
             texts = await texts_for(self._app, message)
             buttons = statement_buttons(texts, question.ticket, request.asker_id)
-            try:
-                question.shown = await message.reply(texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS)
-            except BaseException as error:
-                self.questions.close(question)
-                raise_gone(error)
-                raise
-            await self._app.own.note(question.shown, MessageKind.QUESTION, about=request.asker_id)
-            await self.questions.posted(question)
+            await self._post_below(message, question, texts.WHOSE_VOICE, view=buttons, allowed_mentions=NO_MENTIONS)
+
+    async def _post_below(self, message: discord.Message, question: Question, text: str, **content: Any) -> None:
+        """Ask where everybody reads it. Raises MessageGone, and what Discord refuses; nothing is asked then."""
+        try:
+            question.shown = await message.reply(text, **content)
+        except BaseException as error:
+            self.questions.close(question)
+            raise_gone(error)
+            raise
+        await self._app.own.note(question.shown, MessageKind.QUESTION, about=question.person_id)
+        await self.questions.posted(question)
 
     async def stated(self, interaction: Interaction, ticket: str, *, yes: bool) -> None:
         """Whoever asked pressed a button below the question whose voice it is."""

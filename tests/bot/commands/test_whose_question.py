@@ -10,6 +10,7 @@ import pytest
 
 from bot.commands.privacy import DELETE_ID
 from bot.texts import english as texts
+from sandbox import Message, User
 from ser_engine.refusals import refusal
 from storage.errors import StorageUnavailable
 from tests.bot.commands.test_analyze import BUTTONS, button, reply_to, seen_by, spoken, state
@@ -80,6 +81,15 @@ async def test_a_deletion_is_told_although_there_is_no_way_to_discord_for_the_qu
     assert text_of(await world.press(world.theo, confirming, DELETE_ID)) == texts.NOTHING_TO_DELETE
 
 
+async def make_gone(world: World, gone: str, message: Message, asker: User, deleting: Message) -> None:
+    """The message is deleted, or the data of who asked, by the button of the message `deleting`."""
+    if gone == "message":
+        world.sandbox.state.delete_message(message)
+        await world.ask(world.owner, "about")  # the bot was told of it before
+    else:
+        await world.press(asker, deleting, DELETE_ID)
+
+
 @pytest.mark.parametrize("gone", ["asker's data", "message"])
 async def test_a_question_that_is_being_posted_is_taken_back_too(world: World, gone: str) -> None:
     message, posted = spoken(world), asyncio.Event()
@@ -88,11 +98,7 @@ async def test_a_question_that_is_being_posted_is_taken_back_too(world: World, g
     await world.sandbox.context_menu(world.theo, message, texts.MENU_ANALYZE)
     await world.sandbox.wait_for(lambda: slow.hits)
     asked = await reply_to(world, message)
-    if gone == "message":
-        world.sandbox.state.delete_message(message)
-        await world.ask(world.owner, "about")  # the bot was told of it before
-    else:
-        await world.press(world.theo, question, DELETE_ID)
+    await make_gone(world, gone, message, world.theo, question)
     posted.set()
     await world.sandbox.wait_for(lambda: asked not in world.messages(), 5)
 
@@ -107,11 +113,7 @@ async def test_a_question_whose_voice_it_is_that_is_being_posted_is_taken_back_t
     await world.sandbox.wait_for(lambda: slow.hits)
     asked = await reply_to(world, message)
     assert asked.content == texts.WHOSE_VOICE
-    if gone == "message":
-        world.sandbox.state.delete_message(message)
-        await world.ask(world.owner, "about")  # the bot was told of it before
-    else:
-        await world.press(world.mara, asked_before, DELETE_ID)
+    await make_gone(world, gone, message, world.mara, asked_before)
     posted.set()
     await world.sandbox.wait_for(lambda: asked not in world.messages(), 5)
 
